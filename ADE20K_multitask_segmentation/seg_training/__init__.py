@@ -1,0 +1,1 @@
+"""TASFormer's training framework: tasks, data, training and evaluation."""

@@ -1,0 +1,121 @@
+"""What happens beside the steps: the last checkpoint, and pictures of predictions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from torchvision.io import write_png
+
+from seg_training.datasets.batch import Batch
+from seg_training.pictures import samples_picture
+from seg_training.pl_module import NonFiniteLossError
+
+__all__ = ["LastCheckpoint", "PredictionPictures"]
+
+
+class LastCheckpoint(pl.Callback):
+    """Keeps one checkpoint of where the training is, also when it is interrupted."""
+
+    def __init__(self, path: Path, every_n_steps: int) -> None:
+        """Say where to save.
+
+        Args:
+            path: the file; each save replaces it in one go.
+            every_n_steps: how often, besides the end and an interruption.
+        """
+        self._path = path
+        self._every_n_steps = every_n_steps
+        self._saved_step = 0
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if trainer.global_step != self._saved_step:
+            trainer.save_checkpoint(self._path)
+            self._saved_step = trainer.global_step
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take what a resumed run starts from as saved."""
+        self._saved_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        """Save every so many steps."""
+        if trainer.global_step % self._every_n_steps == 0:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save what was reached."""
+        self._save(trainer)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Save what was trained so far, unless the weights are what went wrong.
+
+        One process alone cannot save for several: the others may be gone.
+        """
+        fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
+        if fitting and trainer.world_size == 1 and not isinstance(exception, NonFiniteLossError):
+            self._save(trainer)
+
+
+class PredictionPictures(pl.Callback):
+    """Shows image, prediction and truth of training samples, in the run's folder and the logger."""
+
+    def __init__(self, folder: Path, every_n_batches: int, task_names: Sequence[str]) -> None:
+        """Say where to and how often.
+
+        Args:
+            folder: for ``step_<step>.png``.
+            every_n_batches: how often; 0 never.
+            task_names: task k's name.
+        """
+        self._folder = folder
+        self._every_n_batches = every_n_batches
+        self._task_names = task_names
+        self._most_samples = 6
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Draw the batch that was just trained on."""
+        if not self._every_n_batches or (batch_idx + 1) % self._every_n_batches:
+            return
+        if not trainer.is_global_zero:
+            return
+        most = self._most_samples
+        task_ids = batch.task_ids[:most].tolist()
+        picture = samples_picture(
+            batch.image[:most],
+            outputs["logits"][:most].float(),
+            batch.mask[:most],
+            [self._task_names[task_id] for task_id in task_ids],
+        )
+        step = trainer.global_step
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_png(picture, str(self._folder / f"step_{step:07d}.png"))
+        log_picture(trainer.loggers, "train/predictions", picture, step)
+
+
+def log_picture(loggers: Sequence[Any], name: str, picture: torch.Tensor, step: int) -> None:
+    """Give a picture to the loggers that take pictures.
+
+    Args:
+        loggers: Lightning's loggers.
+        name: what to call it.
+        picture: (3, h, w) uint8 RGB.
+        step: the training step it shows.
+    """
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image(name, picture, step)
+        elif isinstance(logger, WandbLogger):
+            logger.log_image(name, [picture.permute(1, 2, 0).numpy()], step)

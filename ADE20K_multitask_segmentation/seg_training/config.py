@@ -1,0 +1,246 @@
+"""Configs: composed by Hydra, used and saved as plain dicts."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
+
+from seg_training.errors import UserError, suggest
+from seg_training.settings import check_keys
+
+__all__ = [
+    "SECTIONS",
+    "compose_config",
+    "explain",
+    "override_config",
+    "plain_config",
+    "run_shell",
+    "translate_config_argument",
+]
+
+SECTIONS = ("model", "tasks", "data", "optimizer", "trainer", "logger")
+"""The groups of a config; each is a mapping."""
+
+_TOP_LEVEL = (*SECTIONS, "config_name", "seed", "ckpt_path", "run_dir", "log_plot_freq")
+
+
+def experiment_names(config_dir: Path) -> list[str]:
+    """List the experiment files."""
+    return sorted(file.name for file in config_dir.glob("*.yaml"))
+
+
+def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> list[str]:
+    """Turn ``--config FILE`` into Hydra's own options, so that all of those keep working.
+
+    Args:
+        arguments: the command line, without the program.
+        config_dir: where experiment files are; a path to another folder's file works as well.
+
+    Raises:
+        UserError: if the file does not exist, or if none was named.
+    """
+    translated: list[str] = []
+    rest = iter(arguments)
+    named = False
+    for argument in rest:
+        option, equals, value = argument.partition("=")
+        if option in ("--config-name", "-cn", "--help", "-h", "--hydra-help", "--version"):
+            named = True
+        if option != "--config":
+            translated.append(argument)
+            continue
+        file = Path(value if equals else next(rest, ""))
+        named = True
+        if not file.stem:
+            raise UserError(f"--config needs a file (known: {_listed(config_dir)})")
+        if (config_dir / f"{file.name.removesuffix('.yaml')}.yaml").is_file() and (
+            file.parent == Path() or file.parent.absolute() == config_dir
+        ):
+            folder: list[str] = []
+        elif file.is_file():
+            folder = ["--config-dir", str(file.parent.absolute())]
+        else:
+            hint = suggest(file.name, experiment_names(config_dir))
+            raise UserError(f"config {file} does not exist{hint} (known: {_listed(config_dir)})")
+        translated += [*folder, "--config-name", file.name.removesuffix(".yaml")]
+    if not named:
+        raise UserError(f"which experiment? Add --config FILE (known: {_listed(config_dir)})")
+    return translated
+
+
+def _listed(config_dir: Path) -> str:
+    return ", ".join(experiment_names(config_dir))
+
+
+def compose_config(
+    name: str, overrides: Sequence[str] = (), config_dir: Path | None = None
+) -> dict[str, Any]:
+    """Compose an experiment in Python, as the command line does.
+
+    Args:
+        name: the experiment's file, with or without ``.yaml``.
+        overrides: ``key=value``, as on the command line.
+        config_dir: the folder of the configs; ``configs`` in the current folder by default.
+
+    Raises:
+        UserError: if a file, group or key does not exist.
+    """
+    folder = (config_dir or Path("configs")).absolute()
+    name = name.removesuffix(".yaml")
+    if not (folder / f"{name}.yaml").is_file():
+        hint = suggest(f"{name}.yaml", experiment_names(folder))
+        raise UserError(f"config {folder / name}.yaml does not exist{hint}")
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(folder), version_base="1.3"):
+            composed = compose(name, list(overrides))
+            return {**plain_config(composed), "config_name": name}
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, folder) from error
+
+
+def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """Resolve a config to plain dicts and lists, and check its top level.
+
+    Raises:
+        UserError: if a section is unknown or missing.
+    """
+    if isinstance(config, DictConfig):
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    else:
+        plain = dict(config)
+    if not isinstance(plain, dict):
+        raise UserError("a config is a mapping of sections")
+    check_keys({str(key): value for key, value in plain.items()}, _TOP_LEVEL, "")
+    for section in SECTIONS:
+        if not isinstance(plain.get(section), dict):
+            raise UserError(
+                f"the config has no section '{section}' (it needs {', '.join(SECTIONS)})"
+            )
+    return {str(key): value for key, value in plain.items()}
+
+
+def override_config(
+    config: Mapping[str, Any], overrides: Sequence[str], config_dir: Path
+) -> dict[str, Any]:
+    """Change a checkpoint's config: ``key=value``, or ``group=name`` with a file of that group.
+
+    Args:
+        config: plain dicts.
+        overrides: as on the command line.
+        config_dir: where groups are looked up.
+
+    Raises:
+        UserError: if a key or a group's file does not exist.
+    """
+    changed = OmegaConf.create(dict(config))
+    OmegaConf.set_struct(changed, True)
+    for text in overrides:
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException as error:
+            raise UserError(f"cannot read '{text}': write key=value") from error
+        key, value = override.key_or_group, override.value()
+        if key in SECTIONS:
+            OmegaConf.set_struct(changed, False)
+            changed[key] = _load_group(config_dir, key, str(value))
+            OmegaConf.set_struct(changed, True)
+            continue
+        known = _dotted_keys(config)
+        if key not in known and not any(key.startswith(f"{leaf}.") for leaf in known):
+            raise UserError(f"unknown key '{key}'{_suggest_key(key, known)}")
+        try:
+            OmegaConf.update(changed, key, value, force_add=True)
+        except OmegaConfBaseException as error:
+            raise UserError(f"cannot set {text}: {error}") from error
+    return plain_config(changed)
+
+
+def _load_group(config_dir: Path, group: str, name: str) -> DictConfig:
+    file = config_dir / group / f"{name}.yaml"
+    if not file.is_file():
+        there = sorted(path.stem for path in (config_dir / group).glob("*.yaml"))
+        raise UserError(
+            f"there is no {group}={name}{suggest(name, there)} (known: {', '.join(there)})"
+        )
+    loaded = OmegaConf.load(file)
+    if not isinstance(loaded, DictConfig):
+        raise UserError(f"{file} is no mapping")
+    return loaded
+
+
+def _dotted_keys(config: Mapping[Any, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in config.items():
+        keys.append(f"{prefix}{key}")
+        if isinstance(value, Mapping):
+            keys += _dotted_keys(value, f"{prefix}{key}.")
+    return keys
+
+
+def _suggest_key(key: str, known: Sequence[str]) -> str:
+    """Suggest whole keys, or the key that ends like a bare last part: ``root`` is data.root."""
+    by_last_part = {dotted.rsplit(".", 1)[-1]: dotted for dotted in known}
+    last_part = key.rsplit(".", 1)[-1]
+    if last_part in by_last_part:
+        return f"; did you mean '{by_last_part[last_part]}'?"
+    return suggest(key, known)
+
+
+def _keys_of_files(config_dir: Path) -> list[str]:
+    """List the keys that any config file sets, with the group in front."""
+    keys = list(_TOP_LEVEL)
+    for file in config_dir.rglob("*.yaml"):
+        content = OmegaConf.to_container(OmegaConf.load(file))
+        group = file.parent.relative_to(config_dir)
+        if isinstance(content, dict):
+            keys += _dotted_keys(content, f"{group}." if group.name in SECTIONS else "")
+    return list(dict.fromkeys(keys))
+
+
+def explain(error: Exception, config_dir: Path) -> UserError:
+    """Put Hydra's words into one message that suggests the nearest names."""
+    cause = error.__cause__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        there = error.options or experiment_names(config_dir)
+        return UserError(
+            f"there is no {group or 'config'}={name}{suggest(name, there)} "
+            f"(known: {', '.join(there)})"
+        )
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigAttributeError):
+        key = str(cause.full_key)
+        return UserError(f"unknown key '{key}'{_suggest_key(key, _keys_of_files(config_dir))}")
+    if isinstance(error, OverrideParseException):
+        return UserError(f"cannot read '{error.override}': write key=value, quoted for the shell")
+    return UserError(str(error).splitlines()[0] if str(error) else type(error).__name__)
+
+
+def run_shell(main: Callable[[], None], config_dir: Path) -> None:
+    """Run a command: a user's error is one message and exit code 1, a fault keeps its traceback.
+
+    Args:
+        main: the command; may be one of Hydra's.
+        config_dir: where names for suggestions are looked up.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise rather than print
+    try:
+        main()
+    except UserError as error:
+        # What a worker of a loader raises comes with its traceback in front.
+        sys.exit(f"error: {str(error).rsplit('UserError: ', 1)[-1].strip()}")
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"error: {explain(error, config_dir)}")

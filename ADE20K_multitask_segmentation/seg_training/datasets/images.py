@@ -1,0 +1,81 @@
+"""Reading pictures and label maps from files, with errors that name the file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from seg_training.errors import UserError
+
+__all__ = ["image_size", "read_image", "read_label_map"]
+
+_ORIENTATION = 0x0112  # EXIF tag
+_SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as RGB, turned upright as its EXIF data says.
+
+    Pillow rather than OpenCV: it raises on a truncated file where OpenCV fills with grey.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        UserError: if the file is missing, truncated or no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable("image", path, error) from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Read (height, width) of the upright picture from the file's header alone.
+
+    Raises:
+        UserError: if the file is missing or no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable("image", path, error) from error
+    return (width, height) if sideways else (height, width)
+
+
+def read_label_map(path: Path) -> NDArray[Any]:
+    """Read a label map's raw values: grey of 8 or 16 bit, or the indices of a palette.
+
+    Returns:
+        (H, W) uint8 or uint16.
+
+    Raises:
+        UserError: if the file is missing, unreadable, or a colour picture.
+    """
+    try:
+        with Image.open(path) as image:
+            mode, values = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable("label map", path, error) from error
+    if mode in ("L", "P"):
+        return values
+    if mode == "1":
+        return values.astype(np.uint8)
+    if mode.startswith("I"):  # Pillow widens 16-bit grey in some versions
+        return values.astype(np.uint16)
+    raise UserError(
+        f"label map {path} is a picture of mode {mode}; expected one channel whose values are "
+        "labels (grey of 8 or 16 bit, or a palette). Convert its colours to values first"
+    )
+
+
+def _unreadable(kind: str, path: Path, error: Exception) -> UserError:
+    if not path.exists():
+        return UserError(f"{kind} {path} does not exist")
+    reason = str(error).replace(str(path), "the file")
+    return UserError(f"cannot read {kind} {path}: {reason}. Replace the file or remove it")

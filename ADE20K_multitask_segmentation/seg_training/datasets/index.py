@@ -1,0 +1,215 @@
+"""The presence index: which labels occur in which image, with pixel counts.
+
+Built once per split from every label map, cached, and shared by all choices of tasks.
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+from rich.progress import track
+
+from seg_training.datasets.base import ImageFiles, SegmentationDataset
+from seg_training.datasets.images import image_size
+from seg_training.errors import UserError
+from seg_training.tasks import TaskTable
+
+__all__ = ["PresenceIndex", "default_cache_dir", "presence_index"]
+
+_log = logging.getLogger(__name__)
+
+_VERSION = "1"  # part of the fingerprint: raise it when the content changes its meaning
+_MOST_NAMED = 5  # files that one error message names
+
+
+def default_cache_dir() -> Path:
+    """The user's cache folder: caches never lie in the data's own folder."""
+    return Path(platformdirs.user_cache_dir("tasformer", appauthor=False))
+
+
+@dataclass(frozen=True)
+class PresenceIndex:
+    """Which raw labels occur in which image: compact arrays, so that workers share them.
+
+    Attributes:
+        images: (N,) str, image files relative to the dataset's root.
+        label_maps: (N,) str, label map files, likewise.
+        offsets: (N + 1,) int64; image i owns the entries offsets[i] to offsets[i + 1].
+        values: (M,) uint16, raw label values.
+        pixels: (M,) int64, how many pixels of the label map have this value.
+        fingerprint: hash of the files' names, sizes and times.
+    """
+
+    images: NDArray[np.str_]
+    label_maps: NDArray[np.str_]
+    offsets: NDArray[np.int64]
+    values: NDArray[np.uint16]
+    pixels: NDArray[np.int64]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        """How many images there are: N."""
+        return len(self.images)
+
+    def name(self, image: int) -> str:
+        """Name an image: its file name without suffix."""
+        return Path(str(self.images[image])).stem
+
+    def task_pixels(self, tasks: TaskTable) -> NDArray[np.int64]:
+        """Count the pixels of each task in each image.
+
+        Returns:
+            (N, K) int64.
+
+        Raises:
+            UserError: if a label value occurs that the classes do not name; says in which file.
+        """
+        if unknown := tasks.unknown_values(np.unique(self.values)):
+            raise UserError(self._unknown_message(unknown))
+        label = tasks.lookup[self.values]
+        image = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        is_task = (label > 0) & (label <= tasks.num_tasks)
+        counts = np.zeros((len(self), tasks.num_tasks), np.int64)
+        np.add.at(
+            counts, (image[is_task], label[is_task].astype(np.int64) - 1), self.pixels[is_task]
+        )
+        return counts
+
+    def _unknown_message(self, unknown: list[int]) -> str:
+        parts = []
+        for value in unknown[:_MOST_NAMED]:
+            entry = int(np.flatnonzero(self.values == value)[0])
+            image = int(np.searchsorted(self.offsets, entry, side="right")) - 1
+            parts.append(f"{value} (in {self.label_maps[image]}, {self.pixels[entry]} pixels)")
+        more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
+        return (
+            f"label values without a name: {', '.join(parts)}{more}. Name them in the classes "
+            "file: under 'classes', 'other' (background for every task) or 'ignore' (left out)"
+        )
+
+
+def presence_index(
+    dataset: SegmentationDataset,
+    split: str,
+    cache_dir: Path | None = None,
+    progress: bool = True,
+) -> PresenceIndex:
+    """Read the index of a split from the cache, or build and cache it.
+
+    It is renewed when a file was added, removed or changed (by size or time).
+
+    Args:
+        dataset: whose label maps to index.
+        split: which part of it.
+        cache_dir: where indexes are kept; the user's cache folder by default.
+        progress: show a progress bar while building.
+
+    Raises:
+        UserError: if files are missing or unreadable, or if sizes of image and label map differ.
+    """
+    files = dataset.files(split)
+    fingerprint = _fingerprint(dataset, files)
+    identity = hashlib.sha256(f"{dataset.root}|{split}".encode()).hexdigest()[:12]
+    kind = type(dataset).__name__.lower()
+    cache = (cache_dir or default_cache_dir()) / "index" / f"{kind}-{split}-{identity}.npz"
+    cached = _load(cache)
+    if cached is not None and cached.fingerprint == fingerprint:
+        return cached
+    index = _build(dataset, files, fingerprint, f"Indexing {split}" if progress else None)
+    _save(index, cache)
+    return index
+
+
+def _fingerprint(dataset: SegmentationDataset, files: list[ImageFiles]) -> str:
+    digest = hashlib.sha256(_VERSION.encode())
+    for image, label_map in files:
+        for file in (image, label_map):
+            path = dataset.root / file
+            if path.exists():  # label maps may be made from several files
+                status = path.stat()
+                digest.update(f"{file}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _build(
+    dataset: SegmentationDataset,
+    files: list[ImageFiles],
+    fingerprint: str,
+    description: str | None,
+) -> PresenceIndex:
+    """Decode every label map once. Threads are enough: decoding releases the interpreter."""
+
+    def count(pair: ImageFiles) -> tuple[NDArray[Any], NDArray[Any]] | UserError:
+        try:
+            return _count_labels(dataset, pair)
+        except UserError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        results = threads.map(count, files)
+        bar = track(results, description or "", len(files), transient=True, disable=not description)
+        counted = list(bar)
+
+    if errors := [str(result) for result in counted if isinstance(result, UserError)]:
+        more = f"\n... and {len(errors) - _MOST_NAMED} more" if len(errors) > _MOST_NAMED else ""
+        raise UserError("\n".join(errors[:_MOST_NAMED]) + more)
+    labels = [result for result in counted if not isinstance(result, UserError)]
+    sizes = [len(values) for values, _ in labels]
+    return PresenceIndex(
+        images=np.array([pair.image for pair in files]),
+        label_maps=np.array([pair.label_map for pair in files]),
+        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        values=np.concatenate([values for values, _ in labels]).astype(np.uint16),
+        pixels=np.concatenate([pixels for _, pixels in labels]).astype(np.int64),
+        fingerprint=fingerprint,
+    )
+
+
+def _count_labels(
+    dataset: SegmentationDataset, pair: ImageFiles
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    label_map = dataset.read_label_map(pair.label_map)
+    size = image_size(dataset.root / pair.image)
+    if size != label_map.shape:
+        raise UserError(
+            f"{dataset.root / pair.label_map} is {label_map.shape[1]}x{label_map.shape[0]} pixels, "
+            f"but its image {pair.image} is {size[1]}x{size[0]} (width x height); "
+            "make them the same size or remove the pair"
+        )
+    counts = np.bincount(label_map.ravel())
+    values = np.flatnonzero(counts)
+    return values, counts[values]
+
+
+def _save(index: PresenceIndex, cache: Path) -> None:
+    """Write beside the target and rename, so that no half-written cache is ever read."""
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
+            np.savez(file, **{field.name: getattr(index, field.name) for field in fields(index)})
+        Path(file.name).replace(cache)
+    except OSError as error:  # a full or read-only disk costs time, not the run
+        _log.warning("could not cache the presence index in %s: %s", cache, error)
+
+
+def _load(cache: Path) -> PresenceIndex | None:
+    """Read a cached index; a missing or damaged one is built anew."""
+    load: Callable[..., Any] = np.load
+    try:
+        with load(cache, allow_pickle=False) as arrays:
+            content = {field.name: arrays[field.name] for field in fields(PresenceIndex)}
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # whatever a damaged archive raises
+        _log.warning("the cached presence index %s is damaged and is built anew: %s", cache, error)
+        return None
+    return PresenceIndex(**{**content, "fingerprint": str(content["fingerprint"])})

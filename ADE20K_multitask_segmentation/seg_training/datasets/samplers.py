@@ -1,0 +1,261 @@
+"""Which (image, task) pairs make up the batches.
+
+Every process makes the same plan from the seed and the epoch, and takes its share of the batches.
+"""
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+from seg_training.errors import UserError
+
+__all__ = [
+    "SAMPLERS",
+    "Draw",
+    "EvaluationSampler",
+    "HomogeneousSampler",
+    "ImageSampler",
+    "MixedSampler",
+    "TrainingSampler",
+]
+
+_log = logging.getLogger(__name__)
+
+Plan = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Images and task ids of an epoch's draws, in order: (N,) each."""
+
+
+class Draw(NamedTuple):
+    """One training sample to make.
+
+    Attributes:
+        image: position in the presence index.
+        task_id: the task to ask for.
+        number: which draw of the whole run this is; with the run's seed it decides the
+            augmentation, so that neither workers nor an interruption change it.
+    """
+
+    image: int
+    task_id: int
+    number: int
+
+
+class TrainingSampler(Sampler[list[Draw]], ABC):
+    """Batches of draws, planned epoch by epoch; can start in the middle of one.
+
+    Attributes:
+        epoch: the epoch that is planned next.
+        start: how many of this process's batches of that epoch are already done.
+    """
+
+    def __init__(
+        self,
+        task_pixels: NDArray[np.int64],
+        task_names: Sequence[str],
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Prepare to plan.
+
+        Args:
+            task_pixels: (N, K) int64, pixels of each task in each image.
+            task_names: K names, for warnings.
+            batch_size: draws per batch.
+            seed: decides every plan.
+            rank: which process this is.
+            world_size: how many processes share the batches.
+
+        Raises:
+            UserError: if not one full batch can be made for every process.
+        """
+        self._present = task_pixels > 0
+        self._task_names = task_names
+        self._batch_size = batch_size
+        self._seed = seed
+        self._rank = rank
+        self._world_size = world_size
+        self.epoch = 0
+        self.start = 0
+        if len(self) == 0:
+            raise UserError(
+                f"not one batch of {batch_size} for each of {world_size} processes can be made "
+                f"from {len(task_pixels)} images with {int(self._present.sum())} (image, task) "
+                "pairs; lower data.batch_size, or use data.sampler=mixed if it is homogeneous"
+            )
+
+    @property
+    @abstractmethod
+    def num_batches(self) -> int:
+        """Batches per epoch, of all processes together."""
+
+    @abstractmethod
+    def plan(self, random: np.random.Generator) -> Plan:
+        """Choose the draws of one epoch: ``num_batches`` times the batch size."""
+
+    @property
+    def sampler(self) -> "TrainingSampler":
+        """Itself: Lightning calls ``set_epoch`` on a batch sampler's ``sampler`` only."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch to plan; a new one starts at its beginning."""
+        if epoch != self.epoch:
+            self.epoch, self.start = epoch, 0
+
+    def __len__(self) -> int:
+        """Batches per epoch of this process; all processes have the same number."""
+        return self.num_batches // self._world_size
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Yield this process's batches of the epoch, from ``start`` on."""
+        images, task_ids = self.plan(np.random.default_rng([self._seed, self.epoch]))
+        first_number = self.epoch * self.num_batches * self._batch_size
+        for batch in range(self.start, len(self)):
+            first = (batch * self._world_size + self._rank) * self._batch_size
+            yield [
+                Draw(int(images[draw]), int(task_ids[draw]), first_number + draw)
+                for draw in range(first, first + self._batch_size)
+            ]
+
+
+class HomogeneousSampler(TrainingSampler):
+    """The published sampler: every batch asks for one task, and tasks take turns.
+
+    An epoch has ceil(n_max / batch size) rounds over the tasks, where n_max is the number of
+    images of the most frequent one. A task's images are shuffled and cut into full batches; the
+    remainder is dropped, and they are shuffled anew when used up. A task with fewer images than a
+    batch never appears (reference: the paper's released training code).
+    """
+
+    def __init__(
+        self,
+        task_pixels: NDArray[np.int64],
+        task_names: Sequence[str],
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Prepare to plan, and warn of the tasks that never appear."""
+        counts = (task_pixels > 0).sum(axis=0)
+        self._tasks = np.flatnonzero(counts >= batch_size)
+        self._rounds = math.ceil(int(counts.max(initial=0)) / batch_size)
+        super().__init__(task_pixels, task_names, batch_size, seed, rank, world_size)
+        if never := [task_names[task] for task in np.flatnonzero(counts < batch_size).tolist()]:
+            _log.warning(
+                "%d of %d tasks have fewer images than a batch of %d and are never trained: %s. "
+                "data.sampler=mixed or a smaller data.batch_size trains them",
+                len(never),
+                len(task_names),
+                batch_size,
+                ", ".join(never),
+            )
+
+    @property
+    def num_batches(self) -> int:
+        """Rounds times the tasks that have a full batch."""
+        return self._rounds * len(self._tasks)
+
+    def plan(self, random: np.random.Generator) -> Plan:
+        """Cut each task's shuffled images into full batches; tasks take turns."""
+        size = self._batch_size
+        images = np.empty((self._rounds, len(self._tasks), size), np.int64)
+        for column, task in enumerate(self._tasks):
+            own = np.flatnonzero(self._present[:, task])
+            per_shuffle = len(own) // size
+            shuffles = math.ceil(self._rounds / per_shuffle)
+            batches = [
+                random.permutation(own)[: per_shuffle * size].reshape(per_shuffle, size)
+                for _ in range(shuffles)
+            ]
+            images[:, column] = np.concatenate(batches)[: self._rounds]
+        task_ids = np.tile(np.repeat(self._tasks, size), self._rounds)
+        return images.reshape(-1), task_ids
+
+
+class MixedSampler(TrainingSampler):
+    """Batches of several tasks, every task equally often, however rare it is.
+
+    An epoch has as many draws as there are (image, task) pairs. Tasks come in random order, each
+    once before any comes again; a task's images likewise.
+    """
+
+    @property
+    def num_batches(self) -> int:
+        """Full batches in the number of pairs."""
+        return int(self._present.sum()) // self._batch_size
+
+    def plan(self, random: np.random.Generator) -> Plan:
+        """Deal out the tasks, then each task's images."""
+        total = self.num_batches * self._batch_size
+        tasks = np.flatnonzero(self._present.any(axis=0))
+        task_ids = _cycled(tasks, total, random)
+        images = np.empty(total, np.int64)
+        for task in tasks:
+            places = np.flatnonzero(task_ids == task)
+            images[places] = _cycled(np.flatnonzero(self._present[:, task]), len(places), random)
+        return images, task_ids
+
+
+class ImageSampler(TrainingSampler):
+    """Every image once per epoch, for the multi-class baseline, which trains on whole label maps.
+
+    The task id of a draw is one of the image's tasks at random (0 for an image without any).
+    """
+
+    @property
+    def num_batches(self) -> int:
+        """Full batches in the number of images."""
+        return len(self._present) // self._batch_size
+
+    def plan(self, random: np.random.Generator) -> Plan:
+        """Shuffle the images."""
+        images = random.permutation(len(self._present))[: self.num_batches * self._batch_size]
+        # The largest of random numbers that are zeroed where a task is absent.
+        task_ids = (
+            random.random((len(images), self._present.shape[1])) * self._present[images]
+        ).argmax(1)
+        return images, task_ids
+
+
+def _cycled(items: NDArray[np.int64], total: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Repeat items in random order, all of them before any comes again."""
+    shuffles = math.ceil(total / len(items))
+    return np.concatenate([random.permutation(items) for _ in range(shuffles)] or [items])[:total]
+
+
+SAMPLERS: dict[str, type[TrainingSampler]] = {
+    "homogeneous": HomogeneousSampler,
+    "mixed": MixedSampler,
+    "images": ImageSampler,
+}
+
+
+class EvaluationSampler(Sampler[int]):
+    """Every image that has a pair, exactly once over all processes: nothing padded or dropped."""
+
+    def __init__(self, task_pixels: NDArray[np.int64], rank: int = 0, world_size: int = 1) -> None:
+        """Choose this process's images.
+
+        Args:
+            task_pixels: (N, K) int64, pixels of each task in each image.
+            rank: which process this is.
+            world_size: how many processes share the images.
+        """
+        self._images = np.flatnonzero(task_pixels.any(axis=1))[rank::world_size]
+
+    def __len__(self) -> int:
+        """Images of this process."""
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield positions in the presence index."""
+        return iter(self._images.tolist())

@@ -1,0 +1,152 @@
+"""Samples: an (image, task) pair for training, an image with all its pairs for evaluation."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from seg_training.datasets.base import SegmentationDataset
+from seg_training.datasets.batch import Batch
+from seg_training.datasets.images import read_image
+from seg_training.datasets.index import PresenceIndex
+from seg_training.datasets.samplers import Draw
+from seg_training.datasets.transforms import Augmentation, resize_image, resize_label_map
+from seg_training.errors import UserError
+from seg_training.tasks import IGNORE, TaskTable
+
+__all__ = ["EvaluationSamples", "TrainingSamples", "task_mask"]
+
+
+def task_mask(label_map: NDArray[np.uint8], task_id: int) -> NDArray[np.uint8]:
+    """Cut one task's mask out of a label map.
+
+    Args:
+        label_map: (H, W) uint8: 0 other, k + 1 task k, 255 ignored.
+        task_id: which task.
+
+    Returns:
+        (H, W) uint8: 1 where the task is, 0 where it is not, 255 ignored.
+    """
+    mask: NDArray[np.uint8] = (label_map == task_id + 1).astype(np.uint8)
+    mask[label_map == IGNORE] = IGNORE
+    return mask
+
+
+class _Samples:
+    """Reading an image and its label map, each at its own size."""
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        index: PresenceIndex,
+        tasks: TaskTable,
+        crop_size: tuple[int, int],
+    ) -> None:
+        self._dataset = dataset
+        self._index = index
+        self._tasks = tasks
+        self._crop_size = crop_size
+
+    def _read(self, image: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Read (h, w, 3) uint8 RGB and the (h, w) uint8 label map."""
+        path = self._dataset.root / str(self._index.images[image])
+        pixels = read_image(path)
+        raw = self._dataset.read_label_map(str(self._index.label_maps[image]))
+        if raw.shape != pixels.shape[:2]:  # changed since the index was built
+            raise UserError(
+                f"{path} is {pixels.shape[:2]}, its label map {raw.shape} (height, width)"
+            )
+        return pixels, self._tasks.remap(raw)
+
+
+class TrainingSamples(_Samples, Dataset[Batch]):
+    """From a draw to a training sample: decode, resize, augment, cut out the mask."""
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        index: PresenceIndex,
+        tasks: TaskTable,
+        crop_size: tuple[int, int],
+        augmentation: Augmentation,
+        seed: int,
+    ) -> None:
+        """Prepare to make samples.
+
+        Args:
+            dataset: where the files are.
+            index: the images of the split.
+            tasks: from raw labels to tasks.
+            crop_size: (H, W) of the samples.
+            augmentation: random changes.
+            seed: decides all augmentations.
+        """
+        super().__init__(dataset, index, tasks, crop_size)
+        self._augmentation = augmentation
+        self._seed = seed
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        """Make one sample: image uint8 (3, H, W), mask and label map uint8 (H, W).
+
+        Raises:
+            UserError: if a file cannot be read; names it.
+        """
+        pixels, label_map = self._read(draw.image)
+        pixels = resize_image(pixels, self._crop_size)
+        label_map = resize_label_map(label_map, self._crop_size)
+        seed = np.random.SeedSequence([self._seed, draw.number]).generate_state(1)[0]
+        pixels, label_map = self._augmentation(pixels, label_map, int(seed))
+        return Batch(
+            image=_channels_first(pixels),
+            task_ids=torch.tensor(draw.task_id),
+            mask=torch.from_numpy(task_mask(label_map, draw.task_id)),
+            label_map=torch.from_numpy(np.ascontiguousarray(label_map)),
+            name=self._index.name(draw.image),
+        )
+
+
+class EvaluationSamples(_Samples, Dataset[tuple[Tensor, Tensor, Tensor, str]]):
+    """An image at crop size with its tasks and its label map at the image's own size."""
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        index: PresenceIndex,
+        tasks: TaskTable,
+        crop_size: tuple[int, int],
+        task_pixels: NDArray[np.int64],
+    ) -> None:
+        """Prepare to read.
+
+        Args:
+            dataset: where the files are.
+            index: the images of the split.
+            tasks: from raw labels to tasks.
+            crop_size: (H, W) that images are resized to.
+            task_pixels: (N, K) int64, pixels of each task in each image.
+        """
+        super().__init__(dataset, index, tasks, crop_size)
+        self._present = task_pixels > 0
+
+    def __len__(self) -> int:
+        """Images of the split."""
+        return len(self._index)
+
+    def __getitem__(self, image: int) -> tuple[Tensor, Tensor, Tensor, str]:
+        """Read one image: uint8 (3, H, W), task ids (T,) int64, label map uint8 (h, w), name.
+
+        Raises:
+            UserError: if a file cannot be read; names it.
+        """
+        pixels, label_map = self._read(image)
+        return (
+            _channels_first(resize_image(pixels, self._crop_size)),
+            torch.from_numpy(np.flatnonzero(self._present[image])),
+            torch.from_numpy(label_map),
+            self._index.name(image),
+        )
+
+
+def _channels_first(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

@@ -1,0 +1,42 @@
+"""Synthetic scenes for the demo, in ADE20K's layout, drawn where they are not there yet."""
+
+from pathlib import Path
+
+from seg_training.datasets.base import SegmentationDataset
+from seg_training.datasets.scenes import SCENE_CLASSES, generate_scenes
+from seg_training.tasks import LabelClasses
+
+__all__ = ["Synthetic"]
+
+
+class Synthetic(SegmentationDataset):
+    """Textured, overlapping things of named classes; label 0 is other."""
+
+    def __init__(
+        self,
+        root: str | Path,
+        num_training: int = 800,
+        num_validation: int = 100,
+        scene_seed: int = 0,
+    ) -> None:
+        """Say where the scenes are or shall be.
+
+        Args:
+            root: folder to draw them into.
+            num_training: scenes to train on.
+            num_validation: scenes to evaluate on.
+            scene_seed: decides what is drawn.
+        """
+        super().__init__(root)
+        self._num_training = num_training
+        self._num_validation = num_validation
+        self._scene_seed = scene_seed
+
+    @property
+    def classes(self) -> LabelClasses:
+        """Value k + 1 is the k-th class of the scenes."""
+        return LabelClasses(dict(enumerate(SCENE_CLASSES, start=1)), other=frozenset({0}))
+
+    def prepare(self) -> None:
+        """Draw the scenes, unless the same ones are there."""
+        generate_scenes(self.root, self._num_training, self._num_validation, self._scene_seed)

@@ -1,0 +1,109 @@
+"""Resizing to the crop size, and augmenting, as published."""
+
+import os
+from collections.abc import Callable
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # before the import: it asks the network
+
+import albumentations as A
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seg_training.errors import UserError, suggest
+
+__all__ = ["AUGMENTATIONS", "Augmentation", "resize_image", "resize_label_map"]
+
+CropSize = tuple[int, int]
+
+
+def resize_image(image: NDArray[np.uint8], crop_size: CropSize) -> NDArray[np.uint8]:
+    """Resize the whole image to the crop size, bilinear; its aspect changes (paper, section 4).
+
+    Args:
+        image: (h, w, 3) uint8.
+        crop_size: (H, W).
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    height, width = crop_size
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return resized.astype(np.uint8, copy=False)
+
+
+def resize_label_map(label_map: NDArray[np.uint8], crop_size: CropSize) -> NDArray[np.uint8]:
+    """Resize a label map to the crop size, nearest.
+
+    Args:
+        label_map: (h, w) uint8.
+        crop_size: (H, W).
+
+    Returns:
+        (H, W) uint8, no value that was not there.
+    """
+    height, width = crop_size
+    resized = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
+    return resized.astype(np.uint8, copy=False)
+
+
+def _published(shift: float, scale: float, rotate: float, p: float) -> list[A.BasicTransform]:
+    # A.ShiftScaleRotate of today scales the two axes apart; the published one did not.
+    return [
+        A.RandomBrightnessContrast(p=0.2),
+        A.HorizontalFlip(p=0.5),
+        A.Affine(
+            scale=(1 - scale, 1 + scale),
+            translate_percent=(-shift, shift),
+            rotate=(-rotate, rotate),
+            keep_ratio=True,
+            border_mode=cv2.BORDER_REFLECT_101,
+            p=p,
+        ),
+    ]
+
+
+AUGMENTATIONS: dict[str, Callable[[], list[A.BasicTransform]]] = {
+    "none": list,
+    # The ADE20K experiments.
+    "ade20k": lambda: _published(shift=0.1, scale=0.1, rotate=15, p=0.3),
+    # The experiments on the other datasets.
+    "multitask": lambda: _published(shift=0.2, scale=0.2, rotate=45, p=0.5),
+}
+
+
+class Augmentation:
+    """Random changes to an image and its label map, decided by a seed alone."""
+
+    def __init__(self, name: str) -> None:
+        """Choose the changes.
+
+        Args:
+            name: one of :data:`AUGMENTATIONS`.
+
+        Raises:
+            UserError: if there is no such set.
+        """
+        if name not in AUGMENTATIONS:
+            raise UserError(
+                f"unknown augmentation '{name}'{suggest(name, AUGMENTATIONS)} "
+                f"(known: {', '.join(AUGMENTATIONS)})"
+            )
+        self._transform = A.Compose(AUGMENTATIONS[name]())
+
+    def __call__(
+        self, image: NDArray[np.uint8], label_map: NDArray[np.uint8], seed: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Change an image and its label map alike.
+
+        The seed makes the result independent of the worker that draws it: left to themselves, two
+        workers draw the same changes, and every epoch repeats them.
+
+        Args:
+            image: (H, W, 3) uint8.
+            label_map: (H, W) uint8; resampled with nearest.
+            seed: decides everything random, in [0, 2**32).
+        """
+        self._transform.set_random_seed(seed)
+        changed = self._transform(image=image, mask=label_map)
+        return changed["image"], changed["mask"]

@@ -1,0 +1,34 @@
+"""Errors that a user can cure: shown as one message, without a traceback."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["UserError", "suggest"]
+
+
+class UserError(ValueError):
+    """Something the user gave is wrong: a path, a name, a file, a setting.
+
+    The message says what was found, what was expected and what to do. The command line shows it
+    alone and exits with code 1; any other exception is a fault of the program and keeps its
+    traceback.
+    """
+
+
+def suggest(name: str, known: Iterable[str], *, most: int = 3) -> str:
+    """Name the known words closest to a wrong one.
+
+    Args:
+        name: the word that was not found.
+        known: the words that would have been accepted.
+        most: how many words to offer at most.
+
+    Returns:
+        ``"; did you mean 'a' or 'b'?"``, or an empty string where nothing is close.
+    """
+    # Compared without case, so that "Tree" finds "tree".
+    by_lower = {word.lower(): word for word in known}
+    close = get_close_matches(name.lower(), by_lower, n=most, cutoff=0.6)
+    if not close:
+        return ""
+    return "; did you mean " + " or ".join(f"'{by_lower[word]}'" for word in close) + "?"

@@ -1,0 +1,119 @@
+"""Evaluating a checkpoint: everything but the overrides comes from the checkpoint itself."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from seg_training.checkpoints import find_checkpoint, read_checkpoint
+from seg_training.config import override_config
+from seg_training.datasets.data_module import SegmentationDataModule
+from seg_training.errors import UserError
+from seg_training.metrics import BinaryIoUResult, resize_nearest
+from seg_training.pictures import prompts_picture
+from seg_training.pl_module import LitSeg
+from seg_training.trainer import build_trainer
+
+__all__ = ["draw_predictions", "evaluate", "load_module"]
+
+_log = logging.getLogger(__name__)
+
+
+def load_module(checkpoint: Mapping[str, Any]) -> LitSeg:
+    """Rebuild the trained module from a checkpoint alone.
+
+    Args:
+        checkpoint: what :func:`read_checkpoint` gave.
+
+    Raises:
+        UserError: if the weights do not fit the config in it.
+    """
+    settings = checkpoint["hyper_parameters"]
+    config = {**settings["config"], "model": {**settings["config"]["model"], "pretrained": None}}
+    module = LitSeg(config, settings["task_names"])
+    try:
+        module.load_state_dict(checkpoint["state_dict"], strict=True)
+    except RuntimeError as error:
+        raise UserError(f"the checkpoint's weights do not fit its own config: {error}") from error
+    return module.eval()
+
+
+def evaluate(
+    path: str | Path, overrides: Sequence[str] = (), config_dir: Path | None = None
+) -> tuple[BinaryIoUResult, LitSeg]:
+    """Measure bIoU over every (image, task) pair of the validation split.
+
+    Args:
+        path: a checkpoint, or a run's folder.
+        overrides: changes to the checkpoint's config: ``key=value``, or ``group=name``.
+        config_dir: where groups are looked up; ``configs`` in the current folder by default.
+
+    Returns:
+        The result, and the module with its task names.
+
+    Raises:
+        UserError: if the checkpoint, an override or the data is wrong.
+    """
+    checkpoint = read_checkpoint(path)
+    settings = checkpoint["hyper_parameters"]
+    config = override_config(
+        settings["config"], overrides, (config_dir or Path("configs")).absolute()
+    )
+    if config["model"] != settings["config"]["model"]:
+        raise UserError("the network of a checkpoint cannot be changed: leave model.* out")
+    module = load_module(checkpoint)
+    data = SegmentationDataModule.from_config(
+        config["data"], config["tasks"], config["seed"], vocabulary=module.task_names
+    )
+    _log.info("evaluating %s", find_checkpoint(path))
+    trainer = build_trainer(config["trainer"], logger=False, enable_model_summary=False)
+    return run_validation(trainer, module, data), module
+
+
+def run_validation(
+    trainer: pl.Trainer, module: LitSeg, data: SegmentationDataModule
+) -> BinaryIoUResult:
+    """Run the validation that training runs as well, once."""
+    trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
+    if module.result is None:
+        raise UserError("nothing was evaluated; is trainer.limit_val_batches=0?")
+    return module.result
+
+
+@torch.inference_mode()
+def draw_predictions(
+    module: LitSeg, data: SegmentationDataModule, num_images: int = 4, num_prompts: int = 5
+) -> Tensor:
+    """Draw what the network paints for several prompts on the same images, above the truth.
+
+    Args:
+        module: a trained module.
+        data: whose validation images to draw; those with the most tasks.
+        num_images: how many images.
+        num_prompts: how many prompts per image at the most, the largest masks first.
+
+    Returns:
+        (3, h, w) uint8 RGB.
+    """
+    module.eval()
+    images, logits, truths, prompts = [], [], [], []
+    samples, task_pixels = data.validation_samples()
+    chosen = (-(task_pixels > 0).sum(axis=1)).argsort(kind="stable")[:num_images]
+    for position in track(chosen.tolist(), "Drawing", transient=True):
+        image, _task_ids, label_map, _name = samples[position]
+        largest = (-task_pixels[position]).argsort(kind="stable")[:num_prompts]
+        asked = [int(task) for task in largest if task_pixels[position, task] > 0]
+        own_logits = module.network.task_logits(
+            image[None].to(module.device), torch.tensor(asked, device=module.device)
+        )
+        images.append(image)
+        logits.append(own_logits[0].float().cpu())
+        resized = resize_nearest(label_map, (image.shape[1], image.shape[2]))
+        truths.append(resized == torch.tensor(asked)[:, None, None] + 1)
+        prompts.append([module.task_names[task] for task in asked])
+    return prompts_picture(images, logits, truths, prompts)

@@ -1,0 +1,31 @@
+"""Log lines on the terminal."""
+
+import logging
+import warnings
+
+from rich.logging import RichHandler
+
+__all__ = ["log_to_terminal"]
+
+_USELESS_WARNINGS = (
+    ".*does not have many workers.*",  # a setting here, and chosen
+    ".*exists and is not empty.*",  # the run's folder holds its config before the logger starts
+    ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # between Lightning 2.6 and PyTorch
+    ".*smaller than the logging interval.*",  # short runs are runs, too
+)
+
+
+def log_to_terminal() -> None:
+    """Show what the packages log, from level INFO on; of other libraries only warnings."""
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(show_path=False, log_time_format="[%X]")],
+        force=True,
+    )
+    for package in ("seg_training", "multitask_segmentation", "transformers_update_for_adapters"):
+        logging.getLogger(package).setLevel(logging.INFO)
+    for library in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    for message in _USELESS_WARNINGS:
+        warnings.filterwarnings("ignore", message)

@@ -1,0 +1,153 @@
+"""Building a network from the name of its method."""
+
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from inspect import get_annotations
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+from transformers import SegformerConfig
+from transformers.utils import logging as transformers_logging
+
+from seg_training.errors import UserError, suggest
+from seg_training.networks.network import Network
+from transformers_update_for_adapters import (
+    METHODS,
+    TASFormerConfig,
+    TASFormerForSemanticSegmentation,
+)
+
+__all__ = ["build_network"]
+
+log = logging.getLogger(__name__)
+
+# What a MiT's config.json decides; the rest of it is about ImageNet.
+_BACKBONE_FIELDS = (
+    "num_channels",
+    "num_encoder_blocks",
+    "depths",
+    "sr_ratios",
+    "hidden_sizes",
+    "patch_sizes",
+    "strides",
+    "num_attention_heads",
+    "mlp_ratios",
+    "hidden_act",
+)
+
+
+def build_network(
+    method: str, num_tasks: int, pretrained: str | Path | None = None, **options: Any
+) -> Network:
+    """Build one of the five networks.
+
+    Args:
+        method: ``segformer``, ``emb``, ``vsa_emb``, ``adapter_hf`` or ``adapter_hf++``.
+        num_tasks: the number of classes K.
+        pretrained: where the backbone's weights come from: a name on the Hugging Face hub such as
+            ``nvidia/mit-b0``, a local folder, or None to start from random weights.
+        **options: fields of ``TASFormerConfig``, such as ``other_channel`` or ``task_names``.
+
+    Returns:
+        The network, in training mode.
+
+    Raises:
+        UserError: if the method, an option or the pretrained weights are not usable.
+    """
+    if method not in METHODS:
+        raise UserError(
+            f"unknown method '{method}'{suggest(method, METHODS)}; known are {', '.join(METHODS)}"
+        )
+    known = _option_names()
+    for name in options:
+        if name not in known:
+            raise UserError(
+                f"unknown option '{name}' for the network{suggest(name, known)}; "
+                f"known are {', '.join(known)}"
+            )
+    if pretrained is None:
+        config = _make_config(method=method, num_tasks=num_tasks, **options)
+        return Network(TASFormerForSemanticSegmentation(config))
+    return Network(_load_backbone(str(pretrained), method=method, num_tasks=num_tasks, **options))
+
+
+def _option_names() -> list[str]:
+    own = [*get_annotations(TASFormerConfig), *get_annotations(SegformerConfig)]
+    names = {name for name in own if name not in ("method", "num_tasks")}
+    return sorted(names | {"attn_implementation"})
+
+
+def _make_config(**values: Any) -> TASFormerConfig:
+    try:
+        return TASFormerConfig(**values)
+    except (ValueError, StrictDataclassError) as error:
+        raise UserError(f"the network's options do not fit: {error}") from error
+
+
+def _load_backbone(pretrained: str, **options: Any) -> TASFormerForSemanticSegmentation:
+    # A hub name is "owner/name"; anything else with a separator, and whatever exists, is a path.
+    path = Path(pretrained).expanduser()
+    is_local = path.exists() or pretrained.startswith(("/", ".", "~")) or pretrained.count("/") != 1
+    if is_local and not path.is_dir():
+        raise UserError(
+            f"pretrained is '{pretrained}', but there is no such folder; give a folder with "
+            "config.json and model.safetensors, a name on the Hugging Face hub such as "
+            "nvidia/mit-b0, or model.pretrained=null to train from scratch"
+        )
+    source = str(path) if is_local else pretrained
+    try:
+        backbone = SegformerConfig.from_pretrained(source)
+        config = _make_config(
+            **{name: getattr(backbone, name) for name in _BACKBONE_FIELDS} | options
+        )
+        with _quiet_transformers():
+            model: TASFormerForSemanticSegmentation
+            model, info = TASFormerForSemanticSegmentation.from_pretrained(
+                source, config=config, output_loading_info=True
+            )
+    except OSError as error:
+        raise UserError(_unreadable(pretrained, is_local, error)) from error
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"the weights in '{pretrained}' do not fit: {error}") from error
+    new, unexpected = info["missing_keys"], info["unexpected_keys"]
+    log.info(
+        "pretrained %s: %d tensors loaded, %d new, %d unexpected%s",
+        pretrained,
+        len(model.state_dict()) - len(new),
+        len(new),
+        len(unexpected),
+        f" ({', '.join(sorted(unexpected)[:5])})" if unexpected else "",
+    )
+    return model
+
+
+def _unreadable(pretrained: str, is_local: bool, error: OSError) -> str:
+    if is_local:
+        return f"the folder '{pretrained}' is no complete Hugging Face model: {error}"
+    return (
+        f"cannot get '{pretrained}' from the Hugging Face hub: {error}\n"
+        "Without the hub, train from scratch (model.pretrained=null), or copy the model's folder "
+        "to this machine and name it (model.pretrained=/path/to/mit-b0)."
+    )
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep Transformers from listing every new weight: that there are some is expected here."""
+    verbosity = transformers_logging.get_verbosity()
+    progress_bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if progress_bar:
+            transformers_logging.enable_progress_bar()

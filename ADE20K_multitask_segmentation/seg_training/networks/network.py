@@ -1,0 +1,168 @@
+"""Images as they come and logits at their size, around the Hugging Face models."""
+
+import torch
+from torch import Tensor, nn
+
+from seg_training.errors import UserError
+from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+
+__all__ = ["Network"]
+
+# ImageNet's mean and standard deviation in thousandths: whole numbers, and so exact in every
+# floating-point type that the network is cast to.
+_MEAN = (485.0, 456.0, 406.0)
+_STD = (229.0, 224.0, 225.0)
+
+# Classes are asked in chunks, such that the widest map (the decoder's) has at most this many
+# numbers: 256 MiB in float32.
+_MAX_CHUNK_NUMBERS = 2**26
+
+
+class Network(nn.Module):
+    """A class-prompted segmentation network: an image and a task id in, the class's logits out.
+
+    Attributes:
+        model: the Hugging Face model.
+        config: its configuration.
+        method: the method's name.
+        num_tasks: the number of classes K.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: TASFormerForSemanticSegmentation) -> None:
+        """Wrap a Hugging Face model.
+
+        Args:
+            model: of any of the five methods.
+        """
+        super().__init__()
+        self.model = model
+        self.config = model.config
+        self.method: str = model.config.method
+        self.num_tasks: int = model.config.num_tasks
+        for name, values in (("mean", _MEAN), ("std", _STD)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+    def forward(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
+        """Ask one class of each image.
+
+        Args:
+            pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
+            task_ids: (B,) int64, each in [0, num_tasks).
+
+        Returns:
+            (B, 1, H, W) float logits; positive means "this class".
+        """
+        if task_ids.shape != pixel_values.shape[:1]:
+            raise ValueError(
+                f"task_ids has shape {tuple(task_ids.shape)}; expected one id per image, "
+                f"({len(pixel_values)},)"
+            )
+        task_ids = self._checked_ids(task_ids, pixel_values)
+        if self.method == "segformer":
+            return self.binary_logits(self.label_logits(pixel_values), task_ids)
+        logits = self.model(self._normalised(pixel_values), task_ids=task_ids).logits
+        return self.model.upsample(logits, pixel_values.shape[-2:])
+
+    def label_logits(self, pixel_values: Tensor) -> Tensor:
+        """Give the logits of all channels; for ``segformer`` only.
+
+        Args:
+            pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
+
+        Returns:
+            (B, C, H, W) float: with ``other_channel``, channel 0 is "other" and task k is in
+            channel k + 1; without, channel k is task k.
+        """
+        if self.method != "segformer":
+            raise ValueError(
+                f"label_logits is for method 'segformer', this is '{self.method}'; use task_logits"
+            )
+        logits = self.model(self._normalised(pixel_values)).logits
+        return self.model.upsample(logits, pixel_values.shape[-2:])
+
+    def binary_logits(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
+        """Turn logits of all channels into those of single classes; for ``segformer`` only.
+
+        Args:
+            label_logits: (B, C, H, W) float, from ``label_logits``.
+            task_ids: (B,) int64, each in [0, num_tasks).
+
+        Returns:
+            (B, 1, H, W) float: z_k - max(z_j, j != k), positive where the class is the argmax;
+            z_k itself where it is the only channel.
+        """
+        return self._margins(label_logits, task_ids[:, None])
+
+    def task_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
+        """Ask many classes of each image; in evaluation mode as ``forward`` would, but faster.
+
+        What does not depend on the class is computed once per image.
+
+        Args:
+            pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
+            task_ids: (T,) int64, each in [0, num_tasks).
+
+        Returns:
+            (B, T, H, W) float logits; positive means "this class".
+        """
+        if task_ids.ndim != 1:
+            raise ValueError(f"task_ids has shape {tuple(task_ids.shape)}; expected (T,)")
+        task_ids = self._checked_ids(task_ids, pixel_values)
+        batch_size, _, height, width = pixel_values.shape
+        if self.method == "segformer":
+            return self._margins(self.label_logits(pixel_values), task_ids.expand(batch_size, -1))
+        shared = self.model.shared_features(self._normalised(pixel_values))
+        widest_map = self.config.decoder_hidden_size * (height // 4 + 1) * (width // 4 + 1)
+        chunk = max(1, _MAX_CHUNK_NUMBERS // (batch_size * widest_map))
+        return torch.cat(
+            [
+                self.model.upsample(self.model.task_logits(shared, ids), (height, width))
+                for ids in torch.split(task_ids, chunk)
+            ],
+            dim=1,
+        )
+
+    def _margins(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
+        """Compute (B, T, H, W) margins from (B, C, H, W) logits and (B, T) task ids."""
+        channels = task_ids + 1 if self.config.other_channel else task_ids
+        channels = channels[:, :, None, None].expand(-1, -1, *label_logits.shape[-2:])
+        own = label_logits.gather(1, channels)
+        if label_logits.shape[1] == 1:
+            return own
+        best, winner = label_logits.topk(2, dim=1)
+        return own - torch.where(winner[:, :1] == channels, best[:, 1:], best[:, :1])
+
+    def _checked_ids(self, task_ids: Tensor, pixel_values: Tensor) -> Tensor:
+        # Looking at ids on a GPU would make the host wait for it.
+        if task_ids.device.type == "cpu" and not torch.compiler.is_compiling():
+            bad = task_ids[(task_ids < 0) | (task_ids >= self.num_tasks)]
+            if len(bad):
+                raise ValueError(
+                    f"task ids {sorted(set(bad.tolist()))} are out of range: this network has "
+                    f"{self.num_tasks} tasks, with ids 0 to {self.num_tasks - 1}"
+                )
+        return task_ids.to(pixel_values.device)
+
+    def _normalised(self, pixel_values: Tensor) -> Tensor:
+        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
+            raise ValueError(
+                f"pixel_values has shape {tuple(pixel_values.shape)}; expected (B, 3, H, W)"
+            )
+        if pixel_values.dtype != torch.uint8 and not pixel_values.is_floating_point():
+            raise ValueError(
+                f"pixel_values is {pixel_values.dtype}; expected uint8, or float in [0, 1]"
+            )
+        self._check_size(*pixel_values.shape[-2:])
+        scale = 1000 / 255 if pixel_values.dtype == torch.uint8 else 1000
+        return (pixel_values.to(self.mean.dtype) * scale - self.mean) / self.std
+
+    def _check_size(self, height: int, width: int) -> None:
+        if self.model.task_maps is None:
+            return
+        try:
+            self.model.task_maps.check_size(((height + 3) // 4, (width + 3) // 4), (height, width))
+        except ValueError as error:
+            raise UserError(str(error)) from error

@@ -1,0 +1,105 @@
+"""Optimisers and learning-rate schedules by the names that configs use."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from seg_training.errors import UserError
+from seg_training.settings import choose
+
+__all__ = ["SCHEDULES", "OptimizerSettings", "build_optimizer"]
+
+
+def _constant(_progress: float) -> float:
+    return 1.0
+
+
+def _cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _linear(progress: float) -> float:
+    return 1 - progress
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": _constant,
+    "cosine": _cosine,
+    "linear": _linear,  # SegFormer's own: "poly" with power 1
+}
+"""Share of the learning rate by how much of the training is done, both in [0, 1]."""
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """The config's optimizer section.
+
+    Attributes:
+        name: ``adam`` or ``adamw``.
+        lr: learning rate.
+        weight_decay: on matrices only: not on biases, norms or embeddings of tasks and blocks.
+        schedule: one of :data:`SCHEDULES`.
+        warmup_steps: steps over which the learning rate rises from 0.
+    """
+
+    name: str = "adam"
+    lr: float = 5e-5
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse names that do not exist and numbers that make no sense."""
+        choose(self.name, OPTIMIZERS, "optimizer.name")
+        choose(self.schedule, SCHEDULES, "optimizer.schedule")
+        for key, positive in (("lr", True), ("weight_decay", False), ("warmup_steps", False)):
+            value = getattr(self, key)
+            if not isinstance(value, int | float) or value < 0 or (positive and value == 0):
+                bound = "above 0" if positive else "of at least 0"
+                raise UserError(f"optimizer.{key}={value!r}: expected a number {bound}")
+
+
+def build_optimizer(
+    settings: OptimizerSettings,
+    parameters: Iterable[tuple[str, nn.Parameter]],
+    total_steps: float,
+) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    """Make the optimiser and the schedule, which is to be stepped after every step.
+
+    Args:
+        settings: the config's optimizer section.
+        parameters: names and parameters to train.
+        total_steps: steps of the whole training; infinite is taken as never decaying.
+
+    Returns:
+        The optimiser and its schedule.
+    """
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
+    for name, parameter in parameters:
+        if parameter.requires_grad:
+            is_embedding = not {"task_embeddings", "block_embeddings"}.isdisjoint(name.split("."))
+            (plain if is_embedding or parameter.ndim < 2 else decayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    optimizer = OPTIMIZERS[settings.name](groups, lr=settings.lr)  # type: ignore[call-arg]
+    shape = SCHEDULES[settings.schedule]
+
+    def share(step: int) -> float:
+        if step < settings.warmup_steps:
+            return (step + 1) / (settings.warmup_steps + 1)
+        rest = max(1.0, total_steps - settings.warmup_steps)
+        return shape(min(1.0, (step - settings.warmup_steps) / rest))
+
+    return optimizer, LambdaLR(optimizer, share)

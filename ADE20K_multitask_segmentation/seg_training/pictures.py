@@ -1,0 +1,121 @@
+"""Pictures of predictions: where a person would rather look than read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torchvision.utils import draw_segmentation_masks
+
+from seg_training.tasks import IGNORE
+
+__all__ = ["caption", "prompts_picture", "samples_picture"]
+
+PREDICTED = (255, 140, 0)
+TRUE = (0, 170, 255)
+_LEFT_OUT = (128, 128, 128)
+_GAP = 4
+_CAPTION_HEIGHT = 16
+
+
+def paint(image: Tensor, mask: Tensor, color: tuple[int, int, int]) -> Tensor:
+    """Tint the part of an image that a mask covers.
+
+    Args:
+        image: (3, H, W) uint8 RGB.
+        mask: (H, W) bool.
+        color: RGB, 0 to 255.
+
+    Returns:
+        (3, H, W) uint8 RGB.
+    """
+    painted: Tensor = draw_segmentation_masks(image, mask, alpha=0.6, colors=[color])
+    return painted
+
+
+def caption(image: Tensor, text: str) -> Tensor:
+    """Write a line of text above an image.
+
+    Args:
+        image: (3, H, W) uint8 RGB.
+        text: cut where it is too long.
+
+    Returns:
+        (3, H + 16, W) uint8 RGB.
+    """
+    strip = Image.new("RGB", (image.shape[2], _CAPTION_HEIGHT), "white")
+    ImageDraw.Draw(strip).text((2, 2), text, fill="black", font=ImageFont.load_default(11))
+    return torch.cat([torch.from_numpy(np.array(strip)).permute(2, 0, 1), image], dim=1)
+
+
+def _table(rows: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Put pictures of one size into rows, with white gaps; shorter rows are filled with white."""
+    white = torch.full_like(rows[0][0], 255)
+    columns = max(len(row) for row in rows)
+
+    def joined(pictures: Sequence[Tensor], dim: int) -> Tensor:
+        shape = list(pictures[0].shape)
+        shape[dim] = _GAP
+        gap = torch.full(shape, 255, dtype=torch.uint8)
+        parts = [part for picture in pictures for part in (picture, gap)]
+        return torch.cat(parts[:-1], dim=dim)
+
+    return joined([joined([*row, *[white] * (columns - len(row))], 2) for row in rows], 1)
+
+
+def samples_picture(
+    images: Tensor, logits: Tensor, masks: Tensor, prompts: Sequence[str]
+) -> Tensor:
+    """Show training samples: a row each with image, prediction and truth.
+
+    Args:
+        images: (B, 3, H, W) uint8 RGB.
+        logits: (B, 1, H, W) float.
+        masks: (B, H, W) uint8 in {0, 1, 255 = ignore}.
+        prompts: the class that each was asked for.
+
+    Returns:
+        (3, h, w) uint8 RGB.
+    """
+    rows = []
+    for image, logit, mask, prompt in zip(
+        images.cpu(), logits.cpu(), masks.cpu(), prompts, strict=True
+    ):
+        truth = paint(paint(image, mask == 1, TRUE), mask == IGNORE, _LEFT_OUT)
+        rows.append(
+            [
+                caption(image, "image"),
+                caption(paint(image, logit[0] > 0, PREDICTED), f"predicted: {prompt}"),
+                caption(truth, f"true: {prompt}"),
+            ]
+        )
+    return _table(rows)
+
+
+def prompts_picture(
+    images: Sequence[Tensor],
+    logits: Sequence[Tensor],
+    truths: Sequence[Tensor],
+    prompts: Sequence[Sequence[str]],
+) -> Tensor:
+    """Show several prompts on the same images: two rows each, predictions above the truth.
+
+    Args:
+        images: per image (3, H, W) uint8 RGB, all of one size.
+        logits: per image (T, H, W) float, one per prompt.
+        truths: per image (T, H, W) bool.
+        prompts: per image T names.
+
+    Returns:
+        (3, h, w) uint8 RGB.
+    """
+    rows = []
+    for image, own_logits, own_truths, names in zip(images, logits, truths, prompts, strict=True):
+        predicted = [caption(image, "image")]
+        true = [caption(torch.full_like(image, 255), "truth:")]
+        for logit, truth, name in zip(own_logits, own_truths, names, strict=True):
+            predicted.append(caption(paint(image, logit > 0, PREDICTED), f"predicted: {name}"))
+            true.append(caption(paint(image, truth, TRUE), f"true: {name}"))
+        rows += [predicted, true]
+    return _table(rows)

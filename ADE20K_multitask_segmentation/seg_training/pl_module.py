@@ -1,0 +1,149 @@
+"""LitSeg: what a step of training and of validation does."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from seg_training.datasets.batch import Batch, EvaluationBatch
+from seg_training.errors import UserError
+from seg_training.losses import binary_loss, multiclass_loss
+from seg_training.metrics import BinaryIoU, BinaryIoUResult
+from seg_training.networks import build_network
+from seg_training.optimizers import OptimizerSettings, build_optimizer
+from seg_training.settings import call_with_settings
+
+__all__ = ["LitSeg", "NonFiniteLossError"]
+
+
+class NonFiniteLossError(UserError):
+    """The loss became infinite or not a number."""
+
+
+class LitSeg(pl.LightningModule):
+    """A network of any of the five methods, its loss, its metric and its optimiser.
+
+    Attributes:
+        network: ``(pixel_values, task_ids) -> logits``.
+        task_names: task k's name.
+        biou: the metric of the last validation.
+        result: what it came to.
+    """
+
+    def __init__(self, config: Mapping[str, Any], task_names: Sequence[str]) -> None:
+        """Build the network.
+
+        Args:
+            config: the whole config as plain dicts and lists: it goes into checkpoints, which then
+                load with ``weights_only=True``.
+            task_names: the tasks, in the order of their ids.
+
+        Raises:
+            UserError: if a setting is wrong or pretrained weights cannot be had.
+        """
+        super().__init__()
+        self.save_hyperparameters({"config": dict(config), "task_names": list(task_names)})
+        self.task_names = tuple(task_names)
+        model = dict(config["model"])
+        self.network = build_network(num_tasks=len(self.task_names), **model)
+        self._optimizer = call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
+        self.biou = BinaryIoU()
+        self.result: BinaryIoUResult | None = None
+        self._unchecked_loss: Tensor | None = None
+
+    def forward(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
+        """Paint one class per image.
+
+        Args:
+            pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
+            task_ids: (B,) int64.
+
+        Returns:
+            (B, 1, H, W) logits; positive means "this class".
+        """
+        logits: Tensor = self.network(pixel_values, task_ids)
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Compute the loss: binary for the task networks, multi-class for the baseline.
+
+        Returns:
+            The loss, and the logits for the pictures of predictions.
+        """
+        self._check_last_loss()
+        if self.network.method == "segformer":
+            channels = self.network.label_logits(batch.image)
+            loss = multiclass_loss(channels, batch.label_map, self.network.config.other_channel)
+            logits = self.network.binary_logits(channels, batch.task_ids).detach()
+        else:
+            logits = self(batch.image, batch.task_ids)
+            loss = binary_loss(logits, batch.mask)
+        self._unchecked_loss = loss.detach()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.image))
+        return {"loss": loss, "logits": logits.detach()}
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the masks of the validation before."""
+        self.biou.reset()
+
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
+        """Count every (image, task) pair's mask: bIoU averages over all binary masks.
+
+        The logits are thresholded, resized with nearest to the image's own size and compared with
+        its label map (paper, section 4).
+        """
+        for image, task_ids, label_map in zip(
+            batch.images, batch.task_ids, batch.label_maps, strict=True
+        ):
+            logits = self.network.task_logits(image[None], task_ids)[0]
+            self.biou.update(logits, label_map, task_ids)
+
+    def on_validation_epoch_end(self) -> None:
+        """Average over the masks of all batches and processes, over all and per class."""
+        self.result = self.biou.compute()
+        # Every process has the same sums, so there is nothing to average between them.
+        self.log("val/bIoU", self.result.bIoU, prog_bar=True, rank_zero_only=True)
+        self.log_dict(
+            {
+                f"val_per_class/{self.task_names[task_id]}": biou
+                for task_id, (biou, _masks) in self.result.per_class.items()
+            },
+            rank_zero_only=True,
+        )
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Make the optimiser and its schedule from the config."""
+        optimizer, schedule = build_optimizer(
+            self._optimizer,
+            self.network.named_parameters(),
+            self.trainer.estimated_stepping_batches,
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write no weights that a bad loss has spoilt."""
+        self._check_last_loss()
+
+    def on_train_epoch_end(self) -> None:
+        """Check the epoch's last loss."""
+        self._check_last_loss()
+
+    def _check_last_loss(self) -> None:
+        """Stop on a loss that is not finite.
+
+        One step late, when it has long been computed: asking at once would make the CPU wait for
+        the GPU in every step.
+        """
+        loss, self._unchecked_loss = self._unchecked_loss, None
+        if loss is not None and not torch.isfinite(loss):
+            raise NonFiniteLossError(
+                f"the loss became {loss.item()} at step {self.global_step}; the weights of that "
+                "step are not saved. Lower optimizer.lr, warm up longer (optimizer.warmup_steps), "
+                "or train in full precision (trainer.precision=32-true)"
+            )

@@ -1,0 +1,256 @@
+"""The class list: names to ids, and the one table from raw label values to tasks."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from seg_training.errors import UserError, suggest
+
+__all__ = ["IGNORE", "LabelClasses", "TaskTable"]
+
+IGNORE = 255
+"""Value of the pixels that stay out of loss and metric, in masks and in label maps."""
+
+_MOST_TASKS = IGNORE - 1  # a label map is uint8: 0 is other, k + 1 is task k, 255 is ignore
+_NUM_RAW_VALUES = 2**16  # raw label maps are 8 or 16 bit
+
+
+@dataclass(frozen=True)
+class LabelClasses:
+    """What the pixel values of a dataset's label maps mean.
+
+    Attributes:
+        names: pixel value to class name; synonyms are separated by ``;``, the first is the name.
+        other: values of pixels that belong to no class: background for every task.
+        ignore: values of pixels that nobody labelled: left out of loss and metric.
+    """
+
+    names: Mapping[int, str]
+    other: frozenset[int] = frozenset()
+    ignore: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Check that every value has one meaning."""
+        values = Counter([*self.names, *self.other, *self.ignore])
+        if twice := sorted(value for value, times in values.items() if times > 1):
+            raise UserError(
+                f"label value {twice[0]} has two meanings; name it once: as a class, "
+                "under 'other' or under 'ignore'"
+            )
+        if wrong := [value for value in values if not 0 <= value < _NUM_RAW_VALUES]:
+            raise UserError(f"label value {wrong[0]} cannot stand in an 8 or 16 bit label map")
+
+    @classmethod
+    def from_mapping(cls, content: Mapping[str, Any], source: str) -> "LabelClasses":
+        """Read ``classes: {value: name}``, ``other: [values]`` and ``ignore: [values]``.
+
+        Args:
+            content: the three entries; ``other`` and ``ignore`` may be missing.
+            source: what to call the content in error messages: a file's path, say.
+
+        Raises:
+            UserError: if an entry is unknown or has another form.
+        """
+        form = "expected 'classes: {value: name}', 'other: [values]', 'ignore: [values]'"
+        for key in content:
+            if key not in ("classes", "other", "ignore"):
+                hint = suggest(str(key), ("classes", "other", "ignore"))
+                raise UserError(f"{source}: unknown entry '{key}'{hint} ({form})")
+        try:
+            names = {int(value): str(name) for value, name in content["classes"].items()}
+            other = frozenset(int(value) for value in content.get("other") or ())
+            ignore = frozenset(int(value) for value in content.get("ignore") or ())
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            raise UserError(f"{source} is no classes file: {form}") from error
+        if not names:
+            raise UserError(f"{source} names no class: {form}")
+        return cls(names, other, ignore)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "LabelClasses":
+        """Read a classes file, in YAML (see :meth:`from_mapping`).
+
+        Raises:
+            UserError: if the file is missing, is not YAML or has another form.
+        """
+        path = Path(path)
+        if not path.is_file():
+            near = (
+                [str(file) for file in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+            )
+            raise UserError(
+                f"classes file {path} does not exist{suggest(str(path), near)}; "
+                "GETTING_STARTED.md shows what it holds"
+            )
+        try:
+            content = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not valid YAML: {error}") from error
+        if not isinstance(content, dict):
+            raise UserError(f"{path} is no classes file: it holds no 'classes: {{value: name}}'")
+        return cls.from_mapping(content, str(path))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Give the plain entries that :meth:`from_mapping` reads."""
+        return {
+            "classes": dict(self.names),
+            "other": sorted(self.other),
+            "ignore": sorted(self.ignore),
+        }
+
+    def short_names(self) -> dict[int, str]:
+        """Name each value by its first synonym, or by all of them where two classes share it.
+
+        ADE20K has two classes whose first name is ``screen``.
+        """
+        first = {value: name.split(";")[0] for value, name in self.names.items()}
+        shared = {name for name, times in Counter(first.values()).items() if times > 1}
+        return {
+            value: self.names[value] if name in shared else name for value, name in first.items()
+        }
+
+    def value_of(self, name: str) -> int:
+        """Find the label value of a class by its name or by any synonym.
+
+        Args:
+            name: as written in the classes, or a synonym: ``car;auto``, ``car`` or ``auto``.
+
+        Raises:
+            UserError: if no class, or more than one, has this name; close names are suggested.
+        """
+        # A full name wins over a first synonym, and that over the others.
+        for spelling in (
+            lambda full: [full],
+            lambda full: full.split(";")[:1],
+            lambda full: full.split(";"),
+        ):
+            values = [value for value, full in self.names.items() if name in spelling(full)]
+            if len(values) == 1:
+                return values[0]
+            if values:
+                full_names = " or ".join(f"'{self.names[value]}'" for value in values)
+                raise UserError(f"class '{name}' is ambiguous: ask for {full_names}")
+        known = [word for full in self.names.values() for word in full.split(";")]
+        raise UserError(f"unknown class '{name}'{suggest(name, known)}")
+
+
+class TaskTable:
+    """The tasks of an experiment, and the table that turns raw labels into them.
+
+    A task is one class or a group of classes of the dataset. Labels of no task become *other*.
+
+    Attributes:
+        classes: what the dataset's values mean.
+        names: task names; the task's id is its position.
+        lookup: (65536,) uint8, from a raw label value to 0 (other), k + 1 (task k) or 255 (ignore).
+    """
+
+    def __init__(
+        self,
+        classes: LabelClasses,
+        tasks: str | Sequence[str] | Mapping[str, Sequence[str]] = "all",
+        vocabulary: Sequence[str] | None = None,
+    ) -> None:
+        """Build the table.
+
+        Args:
+            classes: what the dataset's values mean.
+            tasks: ``"all"`` classes, a list of class names, or task names with the class names
+                that each one groups.
+            vocabulary: the task names that a trained network knows, in its order. Ids are then
+                positions in it, and the tasks may be any part of it.
+
+        Raises:
+            UserError: if a class is unknown, stands in two tasks or is named twice, if there are
+                more than 254 tasks, or if a task is not in the vocabulary.
+        """
+        groups = _groups_of(classes, tasks)
+        self.classes = classes
+        self.names = tuple(vocabulary) if vocabulary is not None else tuple(groups)
+        if len(self.names) > _MOST_TASKS:
+            raise UserError(f"{len(self.names)} tasks; label maps of 8 bit hold {_MOST_TASKS}")
+        for name in groups:
+            if name not in self.names:
+                hint = suggest(name, self.names)
+                raise UserError(
+                    f"the network was not trained for task '{name}'{hint} "
+                    f"(it knows {len(self.names)} tasks: {_abbreviated(self.names)})"
+                )
+
+        self.lookup: NDArray[np.uint8] = np.zeros(_NUM_RAW_VALUES, np.uint8)
+        self.lookup[sorted(classes.ignore)] = IGNORE
+        task_of_value: dict[int, str] = {}
+        for name, values in groups.items():
+            for value in values:
+                if value in task_of_value:
+                    raise UserError(
+                        f"class '{classes.names[value]}' stands in tasks '{task_of_value[value]}' "
+                        f"and '{name}'; a label belongs to one task"
+                    )
+                task_of_value[value] = name
+                self.lookup[value] = self.names.index(name) + 1
+        self._values = task_of_value
+
+    @property
+    def num_tasks(self) -> int:
+        """How many tasks there are: K."""
+        return len(self.names)
+
+    @property
+    def task_ids(self) -> list[int]:
+        """Ids of the tasks that this dataset asks for: all, unless a vocabulary was given."""
+        return sorted({self.names.index(name) for name in self._values.values()})
+
+    def remap(self, raw: NDArray[Any]) -> NDArray[np.uint8]:
+        """Turn raw labels into the label map that networks and metrics read.
+
+        Args:
+            raw: (H, W) unsigned integers, the dataset's own values.
+
+        Returns:
+            (H, W) uint8: 0 other, k + 1 task k, 255 ignore.
+        """
+        label_map: NDArray[np.uint8] = self.lookup[raw]
+        return label_map
+
+    def unknown_values(self, values: Iterable[int]) -> list[int]:
+        """List the values that are neither a class, nor other, nor ignore."""
+        known = {*self.classes.names, *self.classes.other, *self.classes.ignore}
+        return sorted({int(value) for value in values} - known)
+
+
+def _groups_of(
+    classes: LabelClasses, tasks: str | Sequence[str] | Mapping[str, Sequence[str]]
+) -> dict[str, list[int]]:
+    """Give the label values of each task, by task name."""
+    short = classes.short_names()
+    if tasks == "all":
+        values = {short[value]: [value] for value in sorted(short)}
+    elif isinstance(tasks, str):
+        raise UserError(f"tasks.classes={tasks!r}: give 'all', a list of names, or groups of names")
+    elif isinstance(tasks, Mapping):
+        values = {
+            str(task): [
+                classes.value_of(name) for name in ([names] if isinstance(names, str) else names)
+            ]
+            for task, names in tasks.items()
+        }
+    else:
+        found = [classes.value_of(str(name)) for name in tasks]
+        if twice := [value for value, times in Counter(found).items() if times > 1]:
+            raise UserError(f"class '{classes.names[twice[0]]}' is asked for twice")
+        values = {short[value]: [value] for value in found}
+    if not values:
+        raise UserError("no task is asked for: tasks.classes is empty")
+    return values
+
+
+def _abbreviated(names: Sequence[str], most: int = 12) -> str:
+    """Join names for a message, cut where they are many."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

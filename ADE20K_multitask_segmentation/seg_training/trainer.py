@@ -1,0 +1,37 @@
+"""Lightning's trainer from the config's trainer section."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import RichProgressBar
+
+from seg_training.errors import UserError
+from seg_training.settings import check_keys, parameters_of
+
+__all__ = ["build_trainer"]
+
+OWN_SETTINGS = ("checkpoint_every_n_steps",)
+"""Settings of the trainer section that are ours, not Lightning's."""
+
+
+def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
+    """Make the trainer.
+
+    Args:
+        settings: the config's trainer section: arguments of Lightning's Trainer, and ours.
+        **fixed: arguments that do not come from the config.
+
+    Raises:
+        UserError: if a setting is unknown, or not possible on this machine.
+    """
+    known = [name for name in parameters_of(pl.Trainer.__init__) if name not in (*fixed, "self")]
+    check_keys(settings, [*known, *OWN_SETTINGS], "trainer")
+    arguments = {key: value for key, value in settings.items() if key not in OWN_SETTINGS}
+    callbacks = [RichProgressBar(), *fixed.pop("callbacks", ())]
+    try:
+        # The samplers share the batches between the processes themselves.
+        return pl.Trainer(**arguments, **fixed, callbacks=callbacks, use_distributed_sampler=False)
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise UserError(f"trainer: {error}") from error

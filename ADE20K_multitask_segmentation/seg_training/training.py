@@ -1,0 +1,264 @@
+"""Training: from a config to a run's folder."""
+
+import logging
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from torchvision.io import write_png
+
+from seg_training.callbacks import LastCheckpoint, PredictionPictures, log_picture
+from seg_training.checkpoints import find_checkpoint, read_checkpoint
+from seg_training.config import plain_config
+from seg_training.datasets.data_module import SegmentationDataModule
+from seg_training.errors import UserError
+from seg_training.evaluation import draw_predictions, load_module, run_validation
+from seg_training.metrics import BinaryIoUResult
+from seg_training.pl_module import LitSeg
+from seg_training.report import result_to_json, write_json
+from seg_training.settings import check_keys, choose
+from seg_training.trainer import build_trainer
+
+__all__ = ["TrainingResult", "train"]
+
+_log = logging.getLogger(__name__)
+
+_RUN_DIR_VARIABLE = "TASFORMER_RUN_DIR"
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training left behind.
+
+    Attributes:
+        run_dir: the run's folder.
+        result: bIoU of the best checkpoint.
+        task_names: task k's name.
+    """
+
+    run_dir: Path
+    result: BinaryIoUResult
+    task_names: tuple[str, ...]
+
+
+def train(config: Mapping[str, Any]) -> TrainingResult:
+    """Train, evaluate the best checkpoint and draw its predictions.
+
+    Args:
+        config: as :func:`seg_training.config.compose_config` gives it.
+
+    Returns:
+        The run's folder and the best checkpoint's bIoU.
+
+    Raises:
+        UserError: if a setting, the data or the checkpoint to resume from is wrong, or if the
+            loss becomes infinite.
+    """
+    started = time.monotonic()
+    config = plain_config(config)
+    pl.seed_everything(config["seed"], workers=True, verbose=False)
+    data = SegmentationDataModule.from_config(config["data"], config["tasks"], config["seed"])
+    config["data"] = {**config["data"], **data.dataset.settings()}
+    resumed = config["ckpt_path"] and read_checkpoint(config["ckpt_path"])
+    module = _module(config, data, resumed)
+
+    run_dir = _make_run_dir(config)
+    _log.info("run folder: %s", run_dir)
+    OmegaConf.save(OmegaConf.create(config), run_dir / "config.yaml")
+    best = ModelCheckpoint(
+        dirpath=run_dir / "checkpoints",
+        filename="best",
+        monitor="val/bIoU",
+        mode="max",
+        enable_version_counter=False,
+    )
+    last = run_dir / "checkpoints" / "last.ckpt"
+    trainer = build_trainer(
+        config["trainer"],
+        default_root_dir=run_dir,
+        logger=_build_loggers(config["logger"], run_dir, config["config_name"]),
+        callbacks=[
+            best,
+            LastCheckpoint(last, config["trainer"].get("checkpoint_every_n_steps", 1000)),
+            LearningRateMonitor("step"),
+            PredictionPictures(run_dir / "pictures", config["log_plot_freq"], module.task_names),
+        ],
+        enable_model_summary=False,
+    )
+    _log_summary(config, module, data, trainer)
+    try:
+        trainer.fit(
+            module,
+            datamodule=data,
+            ckpt_path=str(find_checkpoint(config["ckpt_path"])) if resumed else None,
+            weights_only=True,
+        )
+    except UserError as error:
+        kept = [str(file) for file in (last, last.with_name("best.ckpt")) if file.is_file()]
+        raise UserError(
+            f"{error}\nKept: {', '.join(kept) if kept else 'no checkpoint yet'}. "
+            f"The run's folder is {run_dir}"
+        ) from error
+    if trainer.interrupted:
+        raise UserError(f"interrupted; go on with ckpt_path={last}")
+
+    result = _measure_best(trainer, module, data, run_dir)
+    if trainer.is_global_zero:
+        _write_results(config, module, result, trainer, run_dir, time.monotonic() - started)
+        picture = draw_predictions(module, data)
+        write_png(picture, str(run_dir / "predictions.png"))
+        log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
+    return TrainingResult(run_dir, result, module.task_names)
+
+
+def _module(
+    config: dict[str, Any], data: SegmentationDataModule, resumed: Mapping[str, Any] | None
+) -> LitSeg:
+    if not resumed:
+        return LitSeg(config, data.tasks.names)
+    names = tuple(resumed["hyper_parameters"]["task_names"])
+    if names != data.tasks.names:
+        raise UserError(
+            f"ckpt_path has {len(names)} tasks ({', '.join(names[:5])}...), this config "
+            f"{data.tasks.num_tasks} ({', '.join(data.tasks.names[:5])}...); resume with the same"
+        )
+    # Its weights come from the checkpoint: nothing to fetch.
+    return LitSeg({**config, "model": {**config["model"], "pretrained": None}}, names)
+
+
+def _make_run_dir(config: Mapping[str, Any]) -> Path:
+    """Make ``outputs/<config>/<date>_<time>``: one folder for all processes of a run."""
+    if os.environ.get("LOCAL_RANK", "0") != "0" and _RUN_DIR_VARIABLE in os.environ:
+        return Path(os.environ[_RUN_DIR_VARIABLE])
+    if config["run_dir"]:
+        run_dir = Path(config["run_dir"]).expanduser().absolute()
+        if (run_dir / "config.yaml").exists():
+            raise UserError(f"run_dir={run_dir} holds a run already; choose another folder")
+    else:
+        now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        folder = Path("outputs").absolute() / str(config["config_name"])
+        run_dir, attempt = folder / now, 1
+        while run_dir.exists():  # two runs started in one second
+            attempt += 1
+            run_dir = folder / f"{now}_{attempt}"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    os.environ[_RUN_DIR_VARIABLE] = str(run_dir)
+    return run_dir
+
+
+def _build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> list[Logger]:
+    check_keys(settings, ("names", "project"), "logger")
+
+    def wandb() -> Logger:
+        return _wandb_logger(run_dir, name, settings.get("project", "tasformer"))
+
+    makers = {
+        "csv": lambda: CSVLogger(run_dir, name="", version=""),
+        "tensorboard": lambda: TensorBoardLogger(str(run_dir), name="", version=""),
+        "wandb": wandb,
+    }
+    return [choose(logger, makers, "logger.names")() for logger in settings["names"]]
+
+
+def _wandb_logger(run_dir: Path, name: str, project: str) -> Logger:
+    """Log online where somebody is logged in, offline otherwise: never ask for a login."""
+    import wandb
+    from pytorch_lightning.loggers import WandbLogger
+
+    offline = os.environ.get("WANDB_MODE") == "offline" or wandb.api.api_key is None
+    if offline:
+        _log.info("wandb is offline; upload later with: wandb sync %s/wandb/offline-*", run_dir)
+    return WandbLogger(name=name, save_dir=str(run_dir), project=project, offline=offline)
+
+
+def _log_summary(
+    config: Mapping[str, Any], module: LitSeg, data: SegmentationDataModule, trainer: pl.Trainer
+) -> None:
+    parameters = [parameter.numel() for parameter in module.network.parameters()]
+    trained = sum(p.numel() for p in module.network.parameters() if p.requires_grad)
+    _log.info(
+        "%s: %s parameters (%s trained), %d tasks on %s",
+        module.network.method,
+        f"{sum(parameters):,}",
+        f"{trained:,}",
+        data.tasks.num_tasks,
+        config["data"]["root"],
+    )
+    _log.info(
+        "%d processes x batch %s x accumulation %d = %d samples a step, learning rate %g",
+        trainer.world_size,
+        data.batch_size,
+        trainer.accumulate_grad_batches,
+        trainer.world_size * data.batch_size * trainer.accumulate_grad_batches,
+        config["optimizer"]["lr"],
+    )
+
+
+def _measure_best(
+    trainer: pl.Trainer, module: LitSeg, data: SegmentationDataModule, run_dir: Path
+) -> BinaryIoUResult:
+    """Evaluate the best checkpoint; without one, what was reached."""
+    best = run_dir / "checkpoints" / "best.ckpt"
+    if best.is_file():
+        module.load_state_dict(load_module(read_checkpoint(best)).state_dict())
+    return run_validation(trainer, module, data)
+
+
+def _write_results(
+    config: Mapping[str, Any],
+    module: LitSeg,
+    result: BinaryIoUResult,
+    trainer: pl.Trainer,
+    run_dir: Path,
+    seconds: float,
+) -> None:
+    write_json(
+        {
+            **result_to_json(result, module.task_names),
+            "config_name": config["config_name"],
+            "method": module.network.method,
+            "num_tasks": module.network.num_tasks,
+            "crop_size": list(config["data"].get("crop_size", ())),
+            "parameters": sum(p.numel() for p in module.network.parameters()),
+            "steps": trainer.global_step,
+            "seed": config["seed"],
+            "seconds": round(seconds, 1),
+            "hardware": _hardware(trainer),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "commit": _commit(),
+        },
+        run_dir / "results.json",
+    )
+
+
+def _hardware(trainer: pl.Trainer) -> str:
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
+    return f"{trainer.world_size} x {device.type}, {torch.get_num_threads()} threads"
+
+
+def _commit() -> str | None:
+    """The commit of the code, with ``-dirty`` where it was changed; None outside a checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

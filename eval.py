@@ -1,0 +1,33 @@
+"""Evaluate: python eval.py --ckpt FILE_OR_FOLDER [--json OUT] [key=value ...]."""
+
+import argparse
+from pathlib import Path
+
+from seg_training.config import run_shell
+
+CONFIG_DIR = Path(__file__).resolve().parent / "configs"
+
+
+def main() -> None:
+    """Evaluate one checkpoint with its own config and show the result."""
+    parser = argparse.ArgumentParser(description="Measure bIoU over every mask of a dataset.")
+    parser.add_argument("--ckpt", required=True, help="a checkpoint, or a run's folder")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the result there")
+    parser.add_argument("overrides", nargs="*", help="changes to the config: key=value, group=name")
+    arguments = parser.parse_intermixed_args()
+
+    # Imported here, so that --help does not wait for PyTorch.
+    import multitask_segmentation  # noqa: F401 - registers its datasets
+    from seg_training.evaluation import evaluate
+    from seg_training.logs import log_to_terminal
+    from seg_training.report import result_to_json, show_result, write_json
+
+    log_to_terminal()
+    result, module = evaluate(arguments.ckpt, arguments.overrides, CONFIG_DIR)
+    show_result(result, module.task_names)
+    if arguments.json:
+        write_json(result_to_json(result, module.task_names), arguments.json)
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)

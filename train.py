@@ -1,0 +1,39 @@
+"""Train: python train.py --config ade20k_adapter.yaml [key=value ...]."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from seg_training.config import plain_config, run_shell, translate_config_argument
+
+CONFIG_DIR = Path(__file__).resolve().parent / "configs"
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=None)
+def main(config: DictConfig) -> None:
+    """Train one experiment and show its result."""
+    # Imported here, so that --help does not wait for PyTorch.
+    from hydra.core.hydra_config import HydraConfig
+
+    import multitask_segmentation  # noqa: F401 - registers its datasets
+    from seg_training.logs import log_to_terminal
+    from seg_training.report import show_result
+    from seg_training.training import train
+
+    log_to_terminal()
+    name = HydraConfig.get().job.config_name
+    trained = train({**plain_config(config), "config_name": name})
+    show_result(trained.result, trained.task_names)
+    sys.stdout.write(f"run folder: {trained.run_dir}\n")
+
+
+def start() -> None:
+    """Take --config, then leave the rest to Hydra."""
+    sys.argv[1:] = translate_config_argument(sys.argv[1:], CONFIG_DIR)
+    main()
+
+
+if __name__ == "__main__":
+    run_shell(start, CONFIG_DIR)

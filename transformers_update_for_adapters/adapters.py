@@ -1,0 +1,168 @@
+"""Adapters whose weights a hypernetwork makes from the class (paper, section 3).
+
+Making the weights and applying them are apart: ``AdapterHypernet`` turns task ids into one
+``AdapterWeights`` per block, and ``apply_adapter`` uses them.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .configuration_tasformer import TASFormerConfig
+
+__all__ = ["AdapterHypernet", "AdapterWeights", "apply_adapter"]
+
+
+class AdapterWeights(NamedTuple):
+    """The weights of one block's adapter, for each sample; D block width, R bottleneck.
+
+    The first dimension is B, or 1 where all samples share one class.
+    """
+
+    down: Tensor
+    """(B, R, D) float."""
+    down_bias: Tensor
+    """(B, R) float."""
+    up: Tensor
+    """(B, D, R) float."""
+    up_bias: Tensor
+    """(B, D) float."""
+    gamma: Tensor
+    """(B, D) float, the scale of the closing layer norm."""
+    beta: Tensor
+    """(B, D) float, the shift of the closing layer norm."""
+
+
+def apply_adapter(hidden_states: Tensor, weights: AdapterWeights) -> Tensor:
+    """Apply ``LayerNorm(W_up GELU(W_down x + b_down) + b_up; gamma, beta) + x``.
+
+    Args:
+        hidden_states: (B, N, D) float, N positions.
+        weights: of B samples, or of 1 that all samples share.
+
+    Returns:
+        (B, N, D) float.
+    """
+    bottleneck = hidden_states @ weights.down.mT + weights.down_bias.unsqueeze(1)
+    update = F.gelu(bottleneck) @ weights.up.mT + weights.up_bias.unsqueeze(1)
+    # The affine part differs per sample, so it cannot be given to layer_norm.
+    update = F.layer_norm(update, update.shape[-1:], eps=1e-5)
+    update = torch.addcmul(weights.beta.unsqueeze(1), update, weights.gamma.unsqueeze(1))
+    return update + hidden_states
+
+
+class AdapterGenerator(nn.Module):
+    """Six linear layers that make the weights of one adapter from a projected embedding."""
+
+    def __init__(self, in_features: int, width: int, bottleneck: int) -> None:
+        """Build the layers.
+
+        Args:
+            in_features: width E of the projected embedding.
+            width: width D of the block.
+            bottleneck: width R inside the adapter.
+        """
+        super().__init__()
+        self.width = width
+        self.bottleneck = bottleneck
+        self.down = nn.Linear(in_features, bottleneck * width)
+        self.down_bias = nn.Linear(in_features, bottleneck)
+        self.up = nn.Linear(in_features, width * bottleneck)
+        self.up_bias = nn.Linear(in_features, width)
+        self.gamma = nn.Linear(in_features, width)
+        self.beta = nn.Linear(in_features, width)
+
+    def forward(self, features: Tensor) -> AdapterWeights:
+        """Make the weights.
+
+        Args:
+            features: (B, E) float.
+
+        Returns:
+            The weights of B adapters.
+        """
+        return AdapterWeights(
+            down=self.down(features).unflatten(-1, (self.bottleneck, self.width)),
+            down_bias=self.down_bias(features),
+            up=self.up(features).unflatten(-1, (self.width, self.bottleneck)),
+            up_bias=self.up_bias(features),
+            gamma=self.gamma(features),
+            beta=self.beta(features),
+        )
+
+
+class AdapterHypernet(nn.Module):
+    """Make the adapter weights of every block from task ids.
+
+    ``adapter_hf`` has a generator per block, all fed with the same projected task embedding.
+    ``adapter_hf++`` has a generator per stage; a block embedding, joined to the task embedding,
+    tells the blocks of a stage apart.
+    """
+
+    def __init__(self, config: TASFormerConfig) -> None:
+        """Build embeddings, projector and generators.
+
+        Args:
+            config: the model's configuration.
+        """
+        super().__init__()
+        self.depths = tuple(config.depths)
+        num_blocks = sum(self.depths)
+        dim = config.task_embedding_dim
+        self.task_embeddings = nn.Embedding(config.num_tasks, dim)
+        self.block_embeddings = (
+            nn.Embedding(num_blocks, dim) if config.method == "adapter_hf++" else None
+        )
+        self.projector = nn.Sequential(
+            nn.Linear(
+                dim if self.block_embeddings is None else 2 * dim, config.projector_hidden_dim
+            ),
+            nn.ReLU(),
+            nn.Linear(config.projector_hidden_dim, config.projector_dim),
+        )
+        widths = [
+            width
+            for width, depth in zip(config.hidden_sizes, self.depths, strict=True)
+            for _ in range(depth if self.block_embeddings is None else 1)
+        ]
+        self.generators = nn.ModuleList(
+            AdapterGenerator(config.projector_dim, width, width // config.adapter_reduction)
+            for width in widths
+        )
+
+    def forward(self, task_ids: Tensor) -> list[list[AdapterWeights]]:
+        """Make the weights.
+
+        Args:
+            task_ids: (B,) int64, each in [0, num_tasks).
+
+        Returns:
+            Per stage, per block, the weights of B adapters.
+        """
+        features = self._block_features(self.task_embeddings(task_ids))
+        weights: list[list[AdapterWeights]] = []
+        block = 0
+        for stage, depth in enumerate(self.depths):
+            weights.append([])
+            for _ in range(depth):
+                generator = self.generators[block if self.block_embeddings is None else stage]
+                weights[stage].append(generator(features[block]))
+                block += 1
+        return weights
+
+    def _block_features(self, tasks: Tensor) -> list[Tensor]:
+        """Project task embeddings (B, D) to what each block's generator reads: (B, E) each."""
+        num_blocks = sum(self.depths)
+        if self.block_embeddings is None:
+            return [self.projector(tasks)] * num_blocks
+        blocks = self.block_embeddings.weight
+        pairs = torch.cat(
+            (
+                tasks.unsqueeze(0).expand(num_blocks, -1, -1),
+                blocks.unsqueeze(1).expand(-1, len(tasks), -1),
+            ),
+            dim=-1,
+        )
+        return list(self.projector(pairs).unbind(0))

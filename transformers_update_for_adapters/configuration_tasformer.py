@@ -1,0 +1,111 @@
+"""What describes a TASFormer: the SegFormer fields plus the method and its classes."""
+
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+from math import prod
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import SegformerConfig
+
+__all__ = ["METHODS", "TASFormerConfig"]
+
+METHODS = ("segformer", "emb", "vsa_emb", "adapter_hf", "adapter_hf++")
+
+
+@strict
+class TASFormerConfig(SegformerConfig):
+    """Configuration of the five class-prompted networks; the defaults are MiT-B0 as published.
+
+    Args:
+        method: one of ``METHODS``. ``segformer`` is the multi-class baseline; ``emb`` and
+            ``vsa_emb`` join a learned or a fixed random map per task to the decoder;
+            ``adapter_hf`` and ``adapter_hf++`` put adapters into the encoder, whose weights a
+            hypernetwork makes from the task's embedding.
+        num_tasks: number of classes K; task ids are 0..K-1.
+        task_names: the K class names in the order of their ids, or None.
+        other_channel: ``segformer`` only: whether channel 0 is "other", so that task k is in
+            channel k + 1. Without it channel k is task k.
+        task_embedding_dim: width of the task and block embeddings (adapters).
+        projector_hidden_dim: hidden width of the projector (adapters).
+        projector_dim: width of the projected embedding, from which weights are made (adapters).
+        adapter_reduction: block width divided by adapter bottleneck.
+        task_map_shape: (channels, height, width) of a task's map (``emb``, ``vsa_emb``).
+        num_vectors: ``vsa_emb`` only: number of random vectors. Task k has vector k, and every
+            task from ``num_vectors - 1`` on has the last one: 2, as published, tells only the
+            first class from the rest; ``num_tasks`` tells all apart.
+        vector_seed: ``vsa_emb`` only: the seed that the vectors are made from.
+        resize_embedding: ``emb`` and ``vsa_emb``: resize the task map to the decoder's map where
+            the sizes differ, instead of refusing the image.
+        **kwargs: fields of ``SegformerConfig``.
+    """
+
+    model_type = "tasformer"
+
+    method: str = "adapter_hf"
+    num_tasks: int = 150
+    task_names: list[str] | tuple[str, ...] | None = None
+    other_channel: bool = True
+    task_embedding_dim: int = 512
+    projector_hidden_dim: int = 256
+    projector_dim: int = 64
+    adapter_reduction: int = 8
+    task_map_shape: list[int] | tuple[int, ...] = (10, 80, 80)
+    num_vectors: int = 2
+    vector_seed: int = 0
+    resize_embedding: bool = False
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Check the fields and derive the number of output channels."""
+        kwargs.pop("num_labels", None)  # it follows from the method and the number of tasks
+        self._check()
+        super().__post_init__(**kwargs)
+        channels = self.num_tasks + self.other_channel if self.method == "segformer" else 1
+        self.num_labels = channels
+
+    def _check(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method is '{self.method}'; known are {', '.join(METHODS)}")
+        positive = (
+            "num_tasks",
+            "task_embedding_dim",
+            "projector_hidden_dim",
+            "projector_dim",
+            "adapter_reduction",
+            "num_vectors",
+        )
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.task_names is not None and len(self.task_names) != self.num_tasks:
+            raise ValueError(
+                f"task_names holds {len(self.task_names)} names, but num_tasks is {self.num_tasks}"
+            )
+        if len(self.task_map_shape) != 3 or prod(self.task_map_shape) < 1:
+            raise ValueError(
+                f"task_map_shape is {tuple(self.task_map_shape)}; "
+                "expected (channels, height, width), each 1 or more"
+            )
+        if self.uses_adapters:
+            for width in self.hidden_sizes:
+                if width % self.adapter_reduction:
+                    raise ValueError(
+                        f"adapter_reduction is {self.adapter_reduction}, which does not divide "
+                        f"the block width {width}; hidden_sizes are {tuple(self.hidden_sizes)}"
+                    )
+
+    @property
+    def uses_adapters(self) -> bool:
+        """Whether the class enters the encoder through adapters."""
+        return self.method.startswith("adapter")
+
+    @property
+    def uses_task_maps(self) -> bool:
+        """Whether the class enters the decoder as a map."""
+        return self.method in ("emb", "vsa_emb")
+
+    @property
+    def align_corners(self) -> bool:
+        """How the logits were upsampled to the image's size when the method was published."""
+        return not self.uses_task_maps

@@ -1,0 +1,121 @@
+"""SegFormer's decode head, fusing before upsampling.
+
+The stock head projects each stage to D channels, resizes them to the first stage's resolution,
+concatenates and fuses them with a 1x1 convolution. Bilinear resizing acts on each channel with
+weights that sum to one, so linear layers commute with it: here each stage's projection is
+multiplied by its slice of the fuse weight, applied at the stage's own resolution, resized and
+added. The function and its gradients are the same, the parameters too; more than half of the
+network's multiply-adds and the map of 4 D channels disappear.
+"""
+
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import SegformerDecodeHead
+
+from .configuration_tasformer import TASFormerConfig
+
+__all__ = ["DefaultConv2d", "FusedDecodeHead"]
+
+
+class DefaultConv2d(nn.Conv2d):
+    """A convolution that keeps PyTorch's own initialisation in a Transformers model."""
+
+
+class FusedDecodeHead(SegformerDecodeHead):
+    """The stock head's parameters and function, computed at each stage's own resolution.
+
+    For ``emb`` and ``vsa_emb`` the fuse layer also reads the task map, as its first channels.
+    """
+
+    def __init__(self, config: TASFormerConfig) -> None:
+        """Build the stock head, with a wider fuse layer where there are task maps.
+
+        Args:
+            config: the model's configuration.
+        """
+        super().__init__(config)
+        self.num_map_channels = config.task_map_shape[0] if config.uses_task_maps else 0
+        if self.num_map_channels:
+            # The published emb and vsa_emb add these two layers beside Transformers' classes.
+            width = config.decoder_hidden_size
+            in_channels = self.num_map_channels + self.linear_fuse.in_channels
+            self.linear_fuse = DefaultConv2d(in_channels, width, kernel_size=1, bias=False)
+            self.classifier = DefaultConv2d(width, 1, kernel_size=1)
+
+    def fuse(self, stages: Sequence[Tensor]) -> Tensor:
+        """Project, fuse and add the encoder's maps.
+
+        Args:
+            stages: per stage (B, C_i, h_i, w_i) float, the finest first.
+
+        Returns:
+            (B, D, h_0, w_0) float, before the normalisation.
+        """
+        _, *slices = self._fuse_slices()
+        linears = [cast(nn.Linear, linear.proj) for linear in self.linear_projections]
+        # The fuse layer reads the coarsest stage first.
+        fused, *coarser = [
+            F.conv2d(stage, (fuse @ linear.weight)[:, :, None, None], fuse @ linear.bias)
+            for stage, linear, fuse in zip(stages, linears, reversed(slices), strict=True)
+        ]
+        for update in coarser:
+            fused = fused + F.interpolate(
+                update, size=fused.shape[-2:], mode="bilinear", align_corners=False
+            )
+        return fused
+
+    def fuse_task_maps(self, task_maps: Tensor) -> Tensor:
+        """Apply the fuse layer's first channels to task maps.
+
+        Args:
+            task_maps: (B, C, h_0, w_0) float.
+
+        Returns:
+            (B, D, h_0, w_0) float, to be added to what ``fuse`` gives.
+        """
+        weight, *_ = self._fuse_slices()
+        return F.conv2d(task_maps, weight[:, :, None, None])
+
+    def classify(self, fused: Tensor) -> Tensor:
+        """Normalise and classify.
+
+        Args:
+            fused: (B, D, h, w) float.
+
+        Returns:
+            (B, num_labels, h, w) float logits.
+        """
+        hidden_states = self.activation(self.batch_norm(fused))
+        logits: Tensor = self.classifier(self.dropout(hidden_states))
+        return logits
+
+    def forward(  # type: ignore[override]  # the stock annotation is wrong: it iterates
+        self, stages: Sequence[Tensor], task_maps: Tensor | None = None
+    ) -> Tensor:
+        """Turn the encoder's maps into logits.
+
+        Args:
+            stages: per stage (B, C_i, h_i, w_i) float, the finest first.
+            task_maps: (B, C, h_0, w_0) float, for ``emb`` and ``vsa_emb``.
+
+        Returns:
+            (B, num_labels, h_0, w_0) float logits.
+        """
+        fused = self.fuse(stages)
+        if task_maps is not None:
+            fused = fused + self.fuse_task_maps(task_maps)
+        return self.classify(fused)
+
+    def _fuse_slices(self) -> list[Tensor]:
+        """Split the fuse weight by what it reads: (D, C) of the map, then (D, D) per stage."""
+        weight = self.linear_fuse.weight.flatten(1)
+        width = self.config.decoder_hidden_size
+        return list(
+            weight.split([self.num_map_channels] + [width] * len(self.linear_projections), 1)
+        )

@@ -1,0 +1,497 @@
+"""The five networks as Hugging Face models.
+
+As is the custom there, ``pixel_values`` are normalised and logits are at a quarter of the image's
+size. Axes: B batch, T tasks, N positions, D channels, H and W the image, h and w a feature map.
+"""
+
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSemanticSegmentation,
+    SegformerPreTrainedModel,
+)
+from transformers import initialization as init
+from transformers.backbone_utils import filter_output_hidden_states
+from transformers.conversion_mapping import (
+    get_checkpoint_conversion_mapping,
+    register_checkpoint_conversion_mapping,
+)
+from transformers.modeling_outputs import BaseModelOutput, SemanticSegmenterOutput
+from transformers.models.segformer.modeling_segformer import (
+    SegformerAttention,
+    SegformerLayer,
+    SegformerStage,
+)
+from transformers.utils.generic import can_return_tuple
+from transformers.utils.output_capturing import capture_outputs
+
+from .adapters import AdapterHypernet, AdapterWeights, apply_adapter
+from .configuration_tasformer import TASFormerConfig
+from .fused_head import DefaultConv2d, FusedDecodeHead
+from .task_maps import TaskMaps
+
+__all__ = [
+    "SharedFeatures",
+    "TASFormerForSemanticSegmentation",
+    "TASFormerModel",
+    "TASFormerPreTrainedModel",
+]
+
+
+class SharedFeatures(NamedTuple):
+    """The inside of the encoder's first block, up to where the first adapter acts."""
+
+    update: Tensor
+    """(B, N, D) float, the Mix-FFN's output."""
+    residual: Tensor
+    """(B, N, D) float, what the adapted update is added to."""
+    height: int
+    """Height of the map whose N positions these are."""
+    width: int
+    """Width of that map."""
+
+    def repeat(self, num_tasks: int) -> "SharedFeatures":
+        """Repeat each image for T tasks: row b * T + t is image b."""
+        return self._replace(
+            update=self.update.repeat_interleave(num_tasks, dim=0),
+            residual=self.residual.repeat_interleave(num_tasks, dim=0),
+        )
+
+
+def required(task_ids: Tensor | None, config: TASFormerConfig) -> Tensor:
+    """Return the task ids, or raise ValueError where a method that reads them was given none."""
+    if task_ids is None:
+        raise ValueError(f"method '{config.method}' needs task_ids")
+    return task_ids
+
+
+class TASFormerLayer(SegformerLayer):
+    """A SegFormer block with an adapter after its Mix-FFN."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        height: int,
+        width: int,
+        adapter: AdapterWeights | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Apply the block; without an adapter it is the stock one.
+
+        Args:
+            hidden_states: (B, N, D) float, N = height * width.
+            height: height of the map.
+            width: width of the map.
+            adapter: for each sample, or one that all share.
+            **kwargs: for the attention.
+
+        Returns:
+            (B, N, D) float.
+        """
+        update, residual = self.before_adapter(hidden_states, height, width, **kwargs)
+        return self.after_adapter(update, residual, adapter)
+
+    def before_adapter(
+        self, hidden_states: Tensor, height: int, width: int, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Apply attention and Mix-FFN, which do not read the class.
+
+        Args:
+            hidden_states: (B, N, D) float, N = height * width.
+            height: height of the map.
+            width: width of the map.
+            **kwargs: for the attention.
+
+        Returns:
+            The Mix-FFN's output and the residual that it will be added to, (B, N, D) float each.
+        """
+        attended, _ = self.attention(self.layernorm_before(hidden_states), height, width, **kwargs)
+        residual = self.drop_path(self.hidden_dropout(attended)) + hidden_states
+        return self.mlp(self.layernorm_after(residual), height, width), residual
+
+    def after_adapter(
+        self, update: Tensor, residual: Tensor, adapter: AdapterWeights | None
+    ) -> Tensor:
+        """Adapt the Mix-FFN's output, before stochastic depth and the residual (paper, 3.2).
+
+        Args:
+            update: (B, N, D) float, from ``before_adapter``.
+            residual: (B, N, D) float, from ``before_adapter``.
+            adapter: for each sample, or one that all share.
+
+        Returns:
+            (B, N, D) float.
+        """
+        if adapter is not None:
+            update = apply_adapter(update, adapter)
+        output: Tensor = self.drop_path(update) + residual
+        return output
+
+
+class TASFormerStage(SegformerStage):
+    """A SegFormer stage whose blocks take adapters."""
+
+    def __init__(
+        self, config: TASFormerConfig, stage_idx: int, drop_path_decays: list[float]
+    ) -> None:
+        """Build the stock stage with blocks of ours.
+
+        Args:
+            config: the model's configuration.
+            stage_idx: 0 for the finest stage.
+            drop_path_decays: each block's rate of stochastic depth, for all stages.
+        """
+        super().__init__(config, stage_idx, drop_path_decays)
+        first = sum(config.depths[:stage_idx])
+        self.blocks = nn.ModuleList(
+            TASFormerLayer(
+                config,
+                hidden_size=config.hidden_sizes[stage_idx],
+                num_attention_heads=config.num_attention_heads[stage_idx],
+                drop_path=drop_path,
+                sequence_reduction_ratio=config.sr_ratios[stage_idx],
+                mlp_ratio=config.mlp_ratios[stage_idx],
+            )
+            for drop_path in drop_path_decays[first : first + config.depths[stage_idx]]
+        )
+
+    def forward(  # type: ignore[override]  # only TASFormerModel calls it, always with adapters
+        self, hidden_states: Tensor, adapters: Sequence[AdapterWeights | None], **kwargs: Any
+    ) -> Tensor:
+        """Apply the stage.
+
+        Args:
+            hidden_states: (B, D', H', W') float, the image or the output of the stage before.
+            adapters: one per block.
+            **kwargs: for the attention.
+
+        Returns:
+            (B, D, h, w) float.
+        """
+        hidden_states, height, width = self.patch_embeddings(hidden_states)
+        for block, adapter in zip(self.blocks, adapters, strict=True):
+            hidden_states = block(hidden_states, height, width, adapter=adapter, **kwargs)
+        return self._to_map(hidden_states, height, width)
+
+    def before_adapter(self, pixel_values: Tensor) -> SharedFeatures:
+        """Apply what comes before the stage's first adapter.
+
+        Args:
+            pixel_values: (B, D', H', W') float.
+
+        Returns:
+            What ``after_adapter`` takes.
+        """
+        hidden_states, height, width = self.patch_embeddings(pixel_values)
+        first = cast(TASFormerLayer, self.blocks[0])
+        update, residual = first.before_adapter(hidden_states, height, width)
+        return SharedFeatures(update, residual, height, width)
+
+    def after_adapter(self, shared: SharedFeatures, adapters: Sequence[AdapterWeights]) -> Tensor:
+        """Go on from ``before_adapter``.
+
+        Args:
+            shared: of B images.
+            adapters: one per block.
+
+        Returns:
+            (B, D, h, w) float, as from ``forward``.
+        """
+        update, residual, height, width = shared
+        first = cast(TASFormerLayer, self.blocks[0])
+        hidden_states = first.after_adapter(update, residual, adapters[0])
+        for block, adapter in zip(self.blocks[1:], adapters[1:], strict=True):
+            hidden_states = block(hidden_states, height, width, adapter=adapter)
+        return self._to_map(hidden_states, height, width)
+
+    def _to_map(self, hidden_states: Tensor, height: int, width: int) -> Tensor:
+        """Normalise (B, N, D) and reshape it to (B, D, h, w)."""
+        hidden_states = self.layer_norm(hidden_states)
+        return hidden_states.mT.reshape(len(hidden_states), -1, height, width)
+
+
+class TASFormerPreTrainedModel(SegformerPreTrainedModel):
+    """Initialisation and loading, for the encoder alone and with the head."""
+
+    config: TASFormerConfig
+    config_class = TASFormerConfig
+    _no_split_modules = ["TASFormerStage"]  # noqa: RUF012
+    # Hidden states are collected by the encoder's own loop, without hooks.
+    _can_record_outputs = {"attentions": SegformerAttention}  # noqa: RUF012
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Embedding):
+            # Task and block embeddings; Transformers would draw N(0, 0.02^2).
+            init.normal_(module.weight)
+        elif isinstance(module, TaskMaps | DefaultConv2d):
+            module.reset_parameters()
+        else:
+            super()._init_weights(module)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: Any,
+        *model_args: Any,
+        output_loading_info: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Load a saved model, or a MiT backbone with the key names of Transformers 4 or 5.
+
+        Args:
+            pretrained_model_name_or_path: a hub name or a folder.
+            *model_args: as in Transformers.
+            output_loading_info: whether to return the loading info too.
+            **kwargs: as in Transformers; to start from a backbone, give ``config``.
+
+        Returns:
+            The model, or the model and the loading info.
+
+        Raises:
+            ValueError: if the file lacks a weight of the backbone; the message names it.
+        """
+        loaded: Any = super().from_pretrained(
+            pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
+        )
+        model, info = loaded
+        missing = sorted(key for key in info["missing_keys"] if "stages." in key)
+        if missing:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            raise ValueError(
+                f"'{pretrained_model_name_or_path}' lacks {len(missing)} of the backbone's "
+                f"weights: {', '.join(missing[:3])}{more}"
+            )
+        return loaded if output_loading_info else model
+
+
+class TASFormerModel(TASFormerPreTrainedModel):
+    """The encoder: a Mix Transformer, with adapters for ``adapter_hf`` and ``adapter_hf++``."""
+
+    def __init__(self, config: TASFormerConfig) -> None:
+        """Build the encoder and, for the adapter methods, the hypernetwork.
+
+        Args:
+            config: the model's configuration.
+        """
+        super().__init__(config)
+        num_blocks = sum(config.depths)
+        drop_path_decays = [
+            config.drop_path_rate * block / max(num_blocks - 1, 1) for block in range(num_blocks)
+        ]
+        self.stages = nn.ModuleList(
+            TASFormerStage(config, stage, drop_path_decays)
+            for stage in range(config.num_encoder_blocks)
+        )
+        self.hypernet = AdapterHypernet(config) if config.uses_adapters else None
+        self.post_init()
+
+    @capture_outputs  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        pixel_values: Tensor,
+        task_ids: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutput:
+        """Encode images.
+
+        Args:
+            pixel_values: (B, 3, H, W) float, normalised.
+            task_ids: (B,) int64 in [0, num_tasks), or (1,) for one class that all share; read by
+                the adapter methods only.
+            output_hidden_states: whether to return every stage's output.
+            **kwargs: for the attention.
+
+        Returns:
+            ``last_hidden_state`` (B, D, h, w) float, and ``hidden_states`` if asked for.
+        """
+        hidden_states = pixel_values
+        features: tuple[Tensor, ...] = ()
+        for stage, adapters in zip(self.stages, self._adapters(task_ids), strict=True):
+            hidden_states = stage(hidden_states, adapters, **kwargs)
+            features += (hidden_states,)
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        return BaseModelOutput(
+            last_hidden_state=hidden_states,
+            hidden_states=features if output_hidden_states else None,
+        )
+
+    def shared_features(self, pixel_values: Tensor) -> SharedFeatures:
+        """Compute what comes before the first adapter and so does not depend on the class.
+
+        Args:
+            pixel_values: (B, 3, H, W) float, normalised.
+
+        Returns:
+            What ``features_for_tasks`` takes.
+        """
+        return cast(TASFormerStage, self.stages[0]).before_adapter(pixel_values)
+
+    def features_for_tasks(self, shared: SharedFeatures, task_ids: Tensor) -> list[Tensor]:
+        """Go on from ``shared_features``; for the adapter methods.
+
+        Args:
+            shared: of B images.
+            task_ids: (B,) int64 in [0, num_tasks).
+
+        Returns:
+            Per stage (B, D, h, w) float.
+        """
+        adapters = self._adapters(task_ids)
+        features = [cast(TASFormerStage, self.stages[0]).after_adapter(shared, adapters[0])]
+        for stage, stage_adapters in zip(self.stages[1:], adapters[1:], strict=True):
+            features.append(stage(features[-1], stage_adapters))
+        return features
+
+    def _adapters(self, task_ids: Tensor | None) -> list[Any]:
+        """Make the adapter weights, or None, per stage and block."""
+        if self.hypernet is None:
+            return [[None] * depth for depth in self.config.depths]
+        return cast(list[Any], self.hypernet(required(task_ids, self.config)))
+
+
+class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
+    """Encoder and decode head: logits of the asked class, or of all labels for ``segformer``."""
+
+    def __init__(self, config: TASFormerConfig) -> None:
+        """Build the encoder, the head and, for ``emb`` and ``vsa_emb``, the task maps.
+
+        Args:
+            config: the model's configuration.
+        """
+        super().__init__(config)
+        self.segformer = TASFormerModel(config)
+        self.task_maps = TaskMaps(config) if config.uses_task_maps else None
+        self.decode_head = FusedDecodeHead(config)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    @filter_output_hidden_states  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        pixel_values: Tensor,
+        task_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> SemanticSegmenterOutput:
+        """Segment images.
+
+        Args:
+            pixel_values: (B, 3, H, W) float, normalised.
+            task_ids: (B,) int64 in [0, num_tasks), or (1,) for one class that all share; not read
+                by ``segformer``.
+            labels: (B, H, W) int64: mask of the class in {0, 1}, or channel numbers for
+                ``segformer``; ``config.semantic_loss_ignore_index`` is left out.
+            **kwargs: as in Transformers.
+
+        Returns:
+            ``logits`` (B, num_labels, h, w) float with h and w a quarter of H and W, and ``loss``
+            where labels are given: binary cross-entropy, or cross-entropy for ``segformer``.
+        """
+        outputs = self.segformer(pixel_values, task_ids=task_ids, **kwargs)
+        stages = outputs.hidden_states
+        task_maps = None
+        if self.task_maps is not None:
+            task_maps = self.task_maps(required(task_ids, self.config), stages[0].shape[-2:])
+        logits = self.decode_head(stages, task_maps)
+        return SemanticSegmenterOutput(
+            loss=None if labels is None else self._loss(logits, labels),
+            logits=logits,
+            hidden_states=stages,
+            attentions=outputs.attentions,
+        )
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        logits = self.upsample(logits, labels.shape[-2:])
+        ignore = self.config.semantic_loss_ignore_index
+        if self.config.method == "segformer":
+            return F.cross_entropy(logits, labels, ignore_index=ignore)
+        valid = labels != ignore
+        loss = F.binary_cross_entropy_with_logits(
+            logits.squeeze(1),
+            labels.to(logits.dtype),
+            weight=valid.to(logits.dtype),
+            reduction="sum",
+        )
+        return loss / valid.sum().clamp(min=1)
+
+    def upsample(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+        """Resize logits to the image's size, the way the method was published.
+
+        Args:
+            logits: (B, C, h, w) float.
+            size: (H, W).
+
+        Returns:
+            (B, C, H, W) float.
+        """
+        return F.interpolate(
+            logits, size=tuple(size), mode="bilinear", align_corners=self.config.align_corners
+        )
+
+    def shared_features(self, pixel_values: Tensor) -> SharedFeatures | Tensor:
+        """Compute what does not depend on the class, to ask many classes of an image.
+
+        Args:
+            pixel_values: (B, 3, H, W) float, normalised.
+
+        Returns:
+            What ``task_logits`` takes.
+        """
+        if self.config.uses_adapters:
+            return self.segformer.shared_features(pixel_values)
+        outputs = self.segformer(pixel_values, output_hidden_states=True)
+        return self.decode_head.fuse(outputs.hidden_states)
+
+    def task_logits(self, shared: SharedFeatures | Tensor, task_ids: Tensor) -> Tensor:
+        """Ask classes of images whose shared part is known; not for ``segformer``.
+
+        Args:
+            shared: what ``shared_features`` gave for B images.
+            task_ids: (T,) int64 in [0, num_tasks), asked of every image.
+
+        Returns:
+            (B, T, h, w) float logits, equal to those of ``forward`` in evaluation mode.
+        """
+        num_tasks = len(task_ids)
+        if isinstance(shared, SharedFeatures):
+            num_images = len(shared.update)
+            stages = self.segformer.features_for_tasks(
+                shared.repeat(num_tasks), task_ids.repeat(num_images)
+            )
+            fused = self.decode_head.fuse(stages)
+        elif self.task_maps is not None:
+            num_images, _, *size = shared.shape
+            maps = self.decode_head.fuse_task_maps(self.task_maps(task_ids, size))
+            fused = (shared.unsqueeze(1) + maps).flatten(0, 1)
+        else:
+            raise ValueError(f"method '{self.config.method}' has all its classes in its logits")
+        logits = self.decode_head.classify(fused)
+        return logits.reshape(num_images, num_tasks, *logits.shape[-2:])
+
+
+# Without a mapping of their own, subclasses silently ignore files with Transformers 4 key names.
+register_checkpoint_conversion_mapping(
+    "TASFormerModel", get_checkpoint_conversion_mapping("SegformerModel"), overwrite=True
+)
+register_checkpoint_conversion_mapping(
+    "TASFormerForSemanticSegmentation",
+    get_checkpoint_conversion_mapping("SegformerForSemanticSegmentation"),
+    overwrite=True,
+)
+AutoConfig.register("tasformer", TASFormerConfig, exist_ok=True)
+AutoModel.register(TASFormerConfig, TASFormerModel, exist_ok=True)
+AutoModelForSemanticSegmentation.register(
+    TASFormerConfig, TASFormerForSemanticSegmentation, exist_ok=True
+)

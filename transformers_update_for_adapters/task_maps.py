@@ -1,0 +1,82 @@
+"""A map per class, learned (``emb``) or fixed and random (``vsa_emb``)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import initialization as init
+
+from .configuration_tasformer import TASFormerConfig
+
+__all__ = ["TaskMaps"]
+
+
+class TaskMaps(nn.Module):
+    """Look up each task's map, of C channels at the decoder's resolution."""
+
+    weight: Tensor
+    """(K, C, h, w) float: trained for ``emb``, a buffer of unit vectors for ``vsa_emb``."""
+
+    def __init__(self, config: TASFormerConfig) -> None:
+        """Build the maps.
+
+        Args:
+            config: the model's configuration.
+        """
+        super().__init__()
+        self.learned = config.method == "emb"
+        self.seed = config.vector_seed
+        self.resize = config.resize_embedding
+        shape = tuple(config.task_map_shape)
+        if self.learned:
+            self.weight = nn.Parameter(torch.empty(config.num_tasks, *shape))
+        else:
+            self.register_buffer("weight", torch.empty(config.num_vectors, *shape))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the maps: N(0, 0.13^2), or random unit vectors that depend on the seed alone."""
+        if self.learned:
+            init.normal_(self.weight, std=0.13)
+            return
+        generator = torch.Generator(device="cpu").manual_seed(self.seed)
+        vectors = torch.randn(self.weight.shape, generator=generator, device="cpu")
+        init.copy_(self.weight, vectors / vectors.flatten(1).norm(dim=1)[:, None, None, None])
+
+    def check_size(self, size: tuple[int, int], image_size: tuple[int, int] | None = None) -> None:
+        """Refuse a decoder map of another size, unless maps are to be resized.
+
+        Args:
+            size: (height, width) of the decoder's map.
+            image_size: (height, width) of the image, for the message.
+
+        Raises:
+            ValueError: if the sizes differ; the message names them.
+        """
+        height, width = self.weight.shape[-2:]
+        if self.resize or tuple(size) == (height, width):
+            return
+        image = "" if image_size is None else f"the image is {image_size[0]}x{image_size[1]}: "
+        raise ValueError(
+            f"{image}the decoder's map would be {size[0]}x{size[1]}, but the task maps are "
+            f"{height}x{width}, made for images of {4 * height}x{4 * width}; use that size, or "
+            "set resize_embedding=true to resize the task maps"
+        )
+
+    def forward(self, task_ids: Tensor, size: tuple[int, int]) -> Tensor:
+        """Look up the maps.
+
+        Args:
+            task_ids: (B,) int64, each in [0, num_tasks).
+            size: (height, width) of the decoder's map.
+
+        Returns:
+            (B, C, height, width) float.
+        """
+        self.check_size(size)
+        if not self.learned:
+            # As published: the first class has a vector of its own and the others share one.
+            task_ids = task_ids.clamp(max=len(self.weight) - 1)
+        maps = self.weight[task_ids]
+        if maps.shape[-2:] != tuple(size):
+            maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+        return maps
