@@ -1,4 +1,4 @@
-"""Adapters whose weights a hypernetwork makes from the class (paper, section 3).
+"""Adapters whose weights a hypernetwork makes from the class.
 
 Making the weights and applying them are apart: ``AdapterHypernet`` turns task ids into one
 ``AdapterWeights`` per block, and ``apply_adapter`` uses them.
@@ -161,7 +161,7 @@ class AdapterHypernet(nn.Module):
         pairs = torch.cat(
             (
                 tasks.unsqueeze(0).expand(num_blocks, -1, -1),
-                blocks.unsqueeze(1).expand(-1, len(tasks), -1),
+                blocks.unsqueeze(1).expand(-1, tasks.shape[0], -1),
             ),
             dim=-1,
         )

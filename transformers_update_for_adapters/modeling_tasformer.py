@@ -67,7 +67,7 @@ class SharedFeatures(NamedTuple):
         )
 
 
-def required(task_ids: Tensor | None, config: TASFormerConfig) -> Tensor:
+def _required(task_ids: Tensor | None, config: TASFormerConfig) -> Tensor:
     """Return the task ids, or raise ValueError where a method that reads them was given none."""
     if task_ids is None:
         raise ValueError(f"method '{config.method}' needs task_ids")
@@ -121,7 +121,7 @@ class TASFormerLayer(SegformerLayer):
     def after_adapter(
         self, update: Tensor, residual: Tensor, adapter: AdapterWeights | None
     ) -> Tensor:
-        """Adapt the Mix-FFN's output, before stochastic depth and the residual (paper, 3.2).
+        """Adapt the Mix-FFN's output, before stochastic depth and the residual.
 
         Args:
             update: (B, N, D) float, from ``before_adapter``.
@@ -216,7 +216,7 @@ class TASFormerStage(SegformerStage):
     def _to_map(self, hidden_states: Tensor, height: int, width: int) -> Tensor:
         """Normalise (B, N, D) and reshape it to (B, D, h, w)."""
         hidden_states = self.layer_norm(hidden_states)
-        return hidden_states.mT.reshape(len(hidden_states), -1, height, width)
+        return hidden_states.mT.reshape(hidden_states.shape[0], -1, height, width)
 
 
 class TASFormerPreTrainedModel(SegformerPreTrainedModel):
@@ -358,7 +358,7 @@ class TASFormerModel(TASFormerPreTrainedModel):
         """Make the adapter weights, or None, per stage and block."""
         if self.hypernet is None:
             return [[None] * depth for depth in self.config.depths]
-        return cast(list[Any], self.hypernet(required(task_ids, self.config)))
+        return cast(list[Any], self.hypernet(_required(task_ids, self.config)))
 
 
 class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
@@ -403,7 +403,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         stages = outputs.hidden_states
         task_maps = None
         if self.task_maps is not None:
-            task_maps = self.task_maps(required(task_ids, self.config), stages[0].shape[-2:])
+            task_maps = self.task_maps(_required(task_ids, self.config), stages[0].shape[-2:])
         logits = self.decode_head(stages, task_maps)
         return SemanticSegmenterOutput(
             loss=None if labels is None else self._loss(logits, labels),
@@ -464,9 +464,9 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         Returns:
             (B, T, h, w) float logits, equal to those of ``forward`` in evaluation mode.
         """
-        num_tasks = len(task_ids)
+        num_tasks = task_ids.shape[0]
         if isinstance(shared, SharedFeatures):
-            num_images = len(shared.update)
+            num_images = shared.update.shape[0]
             stages = self.segformer.features_for_tasks(
                 shared.repeat(num_tasks), task_ids.repeat(num_images)
             )

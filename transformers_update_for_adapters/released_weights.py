@@ -168,8 +168,8 @@ def load_released_state_dict(
         if sorted(by_row) != list(range(len(ours))):
             option = "num_vectors" if config.method == "vsa_emb" else "num_tasks"
             raise ValueError(
-                f"the file holds {len(by_row)} rows of {name}, the network {len(ours)}; "
-                f"the network was built with {option}={getattr(config, option)}"
+                f"the file holds {len(by_row)} rows of {name}, but the network {len(ours)}: "
+                f"it was built with {option}={getattr(config, option)}"
             )
         wholes[name] = torch.stack([by_row[row].squeeze(0) for row in range(len(ours))])
 

@@ -7,10 +7,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
-from torchvision.io import write_png
 
 from seg_training.datasets.batch import Batch
-from seg_training.pictures import samples_picture
+from seg_training.pictures import samples_picture, save_picture
 from seg_training.pl_module import NonFiniteLossError
 
 __all__ = ["LastCheckpoint", "PredictionPictures"]
@@ -100,8 +99,7 @@ class PredictionPictures(pl.Callback):
             [self._task_names[task_id] for task_id in task_ids],
         )
         step = trainer.global_step
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_png(picture, str(self._folder / f"step_{step:07d}.png"))
+        save_picture(picture, self._folder / f"step_{step:07d}.png")
         log_picture(trainer.loggers, "train/predictions", picture, step)
 
 

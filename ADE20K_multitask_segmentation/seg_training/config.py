@@ -237,6 +237,8 @@ def run_shell(main: Callable[[], None], config_dir: Path) -> None:
         config_dir: where names for suggestions are looked up.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise rather than print
+    # PyTorch's idle CPU threads would spin on the cores that the loaders' processes need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         main()
     except UserError as error:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -113,10 +114,20 @@ class BinaryIoU(Metric):
             )
         )
 
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Gather the counts of all processes.
+
+        A process without images takes part with an empty table: what torchmetrics would send in its
+        place has another type and shape, on which the gathering fails.
+        """
+        if len(self.counts) == 0:
+            self.counts = [torch.zeros(0, 5, dtype=torch.int64, device=self.device)]
+        super().sync(*args, **kwargs)
+
     def compute(self) -> BinaryIoUResult:
         """Average the IoU over all masks and over those of each task."""
-        counts = dim_zero_cat(self.counts) if len(self.counts) else torch.zeros(0, 5, dtype=torch.int64)
-        rows = [row for row in counts.cpu().tolist() if row[3] > 0]
+        counts = dim_zero_cat(self.counts).cpu().tolist() if len(self.counts) else []
+        rows = [row for row in counts if row[3] > 0]
         ious: list[float] = []
         by_task: dict[int, list[float]] = {}
         for task_id, intersection, predicted, truth, _valid in rows:

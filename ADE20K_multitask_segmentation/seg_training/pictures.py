@@ -1,6 +1,7 @@
 """Pictures of predictions: where a person would rather look than read."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torchvision.utils import draw_segmentation_masks
 
 from seg_training.tasks import IGNORE
 
-__all__ = ["caption", "prompts_picture", "samples_picture"]
+__all__ = ["prompts_picture", "samples_picture", "save_picture"]
 
 PREDICTED = (255, 140, 0)
 TRUE = (0, 170, 255)
@@ -62,6 +63,17 @@ def _table(rows: Sequence[Sequence[Tensor]]) -> Tensor:
         return torch.cat(parts[:-1], dim=dim)
 
     return joined([joined([*row, *[white] * (columns - len(row))], 2) for row in rows], 1)
+
+
+def save_picture(picture: Tensor, path: Path) -> None:
+    """Write a picture as PNG, and its folder where it is not there.
+
+    Args:
+        picture: (3, h, w) uint8 RGB.
+        path: the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path)
 
 
 def samples_picture(

@@ -1,5 +1,6 @@
 """LitSeg: what a step of training and of validation does."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from seg_training.settings import call_with_settings
 
 __all__ = ["LitSeg", "NonFiniteLossError"]
 
+_log = logging.getLogger(__name__)
+
 
 class NonFiniteLossError(UserError):
     """The loss became infinite or not a number."""
@@ -29,8 +32,8 @@ class LitSeg(pl.LightningModule):
     Attributes:
         network: ``(pixel_values, task_ids) -> logits``.
         task_names: task k's name.
-        biou: the metric of the last validation.
-        result: what it came to.
+        biou: counts the masks of a validation.
+        result: what the last validation came to.
     """
 
     def __init__(self, config: Mapping[str, Any], task_names: Sequence[str]) -> None:
@@ -77,7 +80,7 @@ class LitSeg(pl.LightningModule):
         if self.network.method == "segformer":
             channels = self.network.label_logits(batch.image)
             loss = multiclass_loss(channels, batch.label_map, self.network.config.other_channel)
-            logits = self.network.binary_logits(channels, batch.task_ids).detach()
+            logits = self.network.binary_logits(channels, batch.task_ids)
         else:
             logits = self(batch.image, batch.task_ids)
             loss = binary_loss(logits, batch.mask)
@@ -104,6 +107,13 @@ class LitSeg(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Average over the masks of all batches and processes, over all and per class."""
         self.result = self.biou.compute()
+        if self.trainer.is_global_zero and not self.trainer.sanity_checking:
+            _log.info(
+                "step %d: bIoU %.1f %% over %d masks",
+                self.global_step,
+                self.result.bIoU,
+                self.result.num_masks,
+            )
         # Every process has the same sums, so there is nothing to average between them.
         self.log("val/bIoU", self.result.bIoU, prog_bar=True, rank_zero_only=True)
         self.log_dict(

@@ -38,17 +38,22 @@ def write_json(content: dict[str, Any], path: Path) -> None:
     Raises:
         UserError: if it cannot be written there.
     """
-    clean = {
-        key: None if isinstance(value, float) and math.isnan(value) else value
-        for key, value in content.items()
-    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
-        part.write_text(json.dumps(clean, indent=2, ensure_ascii=False) + "\n")
+        part.write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n")
         part.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error}") from error
+
+
+def _without_nan(value: Any) -> Any:
+    """Replace nan, which JSON does not have, by None."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def show_result(

@@ -45,6 +45,11 @@ class LabelClasses:
             )
         if wrong := [value for value in values if not 0 <= value < _NUM_RAW_VALUES]:
             raise UserError(f"label value {wrong[0]} cannot stand in an 8 or 16 bit label map")
+        if shared := [name for name, times in Counter(self.names.values()).items() if times > 1]:
+            raise UserError(
+                f"two label values are called '{shared[0]}'; give each a name of its own "
+                "(tasks.classes can group them into one task)"
+            )
 
     @classmethod
     def from_mapping(cls, content: Mapping[str, Any], source: str) -> "LabelClasses":
@@ -237,7 +242,8 @@ def _groups_of(
     elif isinstance(tasks, Mapping):
         values = {
             str(task): [
-                classes.value_of(name) for name in ([names] if isinstance(names, str) else names)
+                classes.value_of(str(name))
+                for name in ([names] if isinstance(names, str) else names or ())
             ]
             for task, names in tasks.items()
         }
@@ -248,6 +254,8 @@ def _groups_of(
         values = {short[value]: [value] for value in found}
     if not values:
         raise UserError("no task is asked for: tasks.classes is empty")
+    if empty := [task for task, own in values.items() if not own]:
+        raise UserError(f"task '{empty[0]}' groups no class")
     return values
 
 

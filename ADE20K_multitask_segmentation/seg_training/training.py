@@ -16,7 +16,6 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
-from torchvision.io import write_png
 
 from seg_training.callbacks import LastCheckpoint, PredictionPictures, log_picture
 from seg_training.checkpoints import find_checkpoint, read_checkpoint
@@ -25,6 +24,7 @@ from seg_training.datasets.data_module import SegmentationDataModule
 from seg_training.errors import UserError
 from seg_training.evaluation import draw_predictions, load_module, run_validation
 from seg_training.metrics import BinaryIoUResult
+from seg_training.pictures import save_picture
 from seg_training.pl_module import LitSeg
 from seg_training.report import result_to_json, write_json
 from seg_training.settings import check_keys, choose
@@ -110,14 +110,14 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
             f"{error}\nKept: {', '.join(kept) if kept else 'no checkpoint yet'}. "
             f"The run's folder is {run_dir}"
         ) from error
-    if trainer.interrupted:
-        raise UserError(f"interrupted; go on with ckpt_path={last}")
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
+        raise UserError(f"interrupted; go on with ckpt_path={last}") from stop
 
     result = _measure_best(trainer, module, data, run_dir)
     if trainer.is_global_zero:
         _write_results(config, module, result, trainer, run_dir, time.monotonic() - started)
         picture = draw_predictions(module, data)
-        write_png(picture, str(run_dir / "predictions.png"))
+        save_picture(picture, run_dir / "predictions.png")
         log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
     return TrainingResult(run_dir, result, module.task_names)
 

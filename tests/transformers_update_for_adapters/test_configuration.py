@@ -1,11 +1,7 @@
-from collections.abc import Callable
-
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 
 from transformers_update_for_adapters import METHODS, TASFormerConfig
-
-MakeConfig = Callable[..., TASFormerConfig]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -33,7 +29,7 @@ def test_defaults_are_the_published_network() -> None:
     [
         (
             {"method": "adapter"},
-            "method is 'adapter'; known are segformer, emb, vsa_emb, adapter_hf",
+            "method is 'adapter'; known are segformer, emb, vsa_emb, adap",
         ),
         ({"num_tasks": 0}, "num_tasks is 0; it must be 1 or more"),
         ({"num_vectors": -1}, "num_vectors is -1; it must be 1 or more"),

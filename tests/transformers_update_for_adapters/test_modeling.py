@@ -41,14 +41,11 @@ def count(model: nn.Module) -> int:
 def test_parameter_counts_are_the_published_ones(method: str) -> None:
     dead = DEAD if method in ("emb", "vsa_emb") else 0
     for num_tasks, expected in zip((2, 12, 150), PUBLISHED[method], strict=True):
-        model = TASFormerForSemanticSegmentation(
-            TASFormerConfig(method=method, num_tasks=num_tasks)
-        )
+        config = TASFormerConfig(method=method, num_tasks=num_tasks)
+        model = TASFormerForSemanticSegmentation(config)
         assert count(model) == expected - dead
         if method == "vsa_emb":
-            assert (
-                count(model) + sum(map(torch.numel, [model.task_maps.weight])) == 4_107_874 - dead
-            )
+            assert count(model) + model.task_maps.weight.numel() == 4_107_874 - dead
 
 
 @pytest.mark.parametrize(
@@ -95,7 +92,7 @@ def test_without_adapters_it_is_the_stock_segformer(
     with torch.no_grad():
         logits = model.double()(pixels, task_ids=ids).logits
         expected = stock.double()(pixels).logits
-    torch.testing.assert_close(logits, expected, atol=1e-12, rtol=1e-10)
+    torch.testing.assert_close(logits, expected, atol=1e-10, rtol=0)
 
 
 def test_attention_is_sdpa_by_default(make_config: MakeConfig) -> None:
@@ -288,8 +285,9 @@ def test_gradient_checkpointing_changes_nothing(method: str, make_config: MakeCo
 
 def test_stochastic_depth_drops_the_adapted_update(make_config: MakeConfig) -> None:
     model = TASFormerModel(make_config("adapter_hf", drop_path_rate=0.5)).train()
-    rates = [b.drop_path.drop_prob for s in model.stages for b in s.blocks if b.drop_path.training]
-    assert rates[-1] == 0.5
+    drops = [block.drop_path for stage in model.stages for block in stage.blocks]
+    rates = [getattr(drop, "drop_prob", 0.0) for drop in drops]
+    assert rates == pytest.approx([0.5 * block / 7 for block in range(8)])
     layer = model.stages[3].blocks[1]
     layer.drop_path.drop_prob = 1 - 1e-6  # drops every update
     adapter = model.hypernet(torch.tensor([1, 2]))[3][1]

@@ -97,17 +97,17 @@ def test_method_is_told_by_the_names(names: list[str], method: str | None) -> No
         (
             "emb",
             {f"task_embeddings.{i}": torch.zeros(1, 3, 16, 16) for i in range(7)},
-            "7 rows of task_maps.weight, the network 5; .* num_tasks=5",
+            "7 rows of task_maps.weight, but the network 5: .* num_tasks=5",
         ),
         (
             "vsa_emb",
             {"task_emb_1": torch.zeros(1, 3, 16, 16)},
-            "1 rows of task_maps.weight, the network 2; .* num_vectors=2",
+            "1 rows of task_maps.weight, but the network 2: .* num_vectors=2",
         ),
         (
             "adapter_hf",
             {f"tasformer.segformer.encoder.task_embeddings.{i}": torch.zeros(12) for i in range(4)},
-            "4 rows of segformer.hypernet.task_embeddings.weight, the network 5",
+            "4 rows of segformer.hypernet.task_embeddings.weight, but the network 5",
         ),
         (
             "emb",

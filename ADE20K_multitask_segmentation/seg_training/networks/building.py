@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import SegformerConfig
 from transformers.utils import logging as transformers_logging
 
@@ -77,9 +78,9 @@ def build_network(
 
 
 def _option_names() -> list[str]:
-    own = [*get_annotations(TASFormerConfig), *get_annotations(SegformerConfig)]
-    names = {name for name in own if name not in ("method", "num_tasks")}
-    return sorted(names | {"attn_implementation"})
+    names = {*get_annotations(TASFormerConfig), *get_annotations(SegformerConfig)}
+    given, unread = {"method", "num_tasks"}, {"layer_norm_eps", "reshape_last_stage"}
+    return sorted((names - given - unread) | {"attn_implementation"})
 
 
 def _make_config(**values: Any) -> TASFormerConfig:
@@ -99,23 +100,31 @@ def _load_backbone(pretrained: str, **options: Any) -> TASFormerForSemanticSegme
             "config.json and model.safetensors, a name on the Hugging Face hub such as "
             "nvidia/mit-b0, or model.pretrained=null to train from scratch"
         )
+    if is_local and not (path / "config.json").is_file():
+        raise UserError(f"'{pretrained}' is no complete Hugging Face model: it has no config.json")
     source = str(path) if is_local else pretrained
+    model: TASFormerForSemanticSegmentation
     try:
-        backbone = SegformerConfig.from_pretrained(source)
-        config = _make_config(
-            **{name: getattr(backbone, name) for name in _BACKBONE_FIELDS} | options
-        )
         with _quiet_transformers():
-            model: TASFormerForSemanticSegmentation
+            backbone = SegformerConfig.from_pretrained(source)
+            architecture = {name: getattr(backbone, name) for name in _BACKBONE_FIELDS}
+            config = _make_config(**(architecture | options))
+            # Sizes that do not match are named below; Transformers lists them in its report only.
             model, info = TASFormerForSemanticSegmentation.from_pretrained(
-                source, config=config, output_loading_info=True
+                source, config=config, output_loading_info=True, ignore_mismatched_sizes=True
             )
-    except OSError as error:
+    except UserError:
+        raise
+    except (OSError, SafetensorError) as error:
         raise UserError(_unreadable(pretrained, is_local, error)) from error
-    except (RuntimeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"the weights in '{pretrained}' do not fit: {error}") from error
+    except ValueError as error:
+        raise UserError(f"the pretrained weights do not fit: {error}") from error
+    if mismatched := sorted(info["mismatched_keys"]):
+        name, found, expected = mismatched[0]
+        raise UserError(
+            f"the weights in '{pretrained}' do not fit: {name} is {tuple(found)}, but the network "
+            f"has {tuple(expected)}"
+        )
     new, unexpected = info["missing_keys"], info["unexpected_keys"]
     log.info(
         "pretrained %s: %d tensors loaded, %d new, %d unexpected%s",
@@ -128,9 +137,9 @@ def _load_backbone(pretrained: str, **options: Any) -> TASFormerForSemanticSegme
     return model
 
 
-def _unreadable(pretrained: str, is_local: bool, error: OSError) -> str:
+def _unreadable(pretrained: str, is_local: bool, error: Exception) -> str:
     if is_local:
-        return f"the folder '{pretrained}' is no complete Hugging Face model: {error}"
+        return f"'{pretrained}' is no complete Hugging Face model: {error}"
     return (
         f"cannot get '{pretrained}' from the Hugging Face hub: {error}\n"
         "Without the hub, train from scratch (model.pretrained=null), or copy the model's folder "

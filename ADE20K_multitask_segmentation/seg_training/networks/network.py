@@ -55,10 +55,11 @@ class Network(nn.Module):
         Returns:
             (B, 1, H, W) float logits; positive means "this class".
         """
-        if task_ids.shape != pixel_values.shape[:1]:
+        # Sizes are compared one by one: comparing shapes would fix them in an export.
+        if task_ids.ndim != 1 or task_ids.shape[0] != pixel_values.shape[0]:
             raise ValueError(
                 f"task_ids has shape {tuple(task_ids.shape)}; expected one id per image, "
-                f"({len(pixel_values)},)"
+                f"({pixel_values.shape[0]},)"
             )
         task_ids = self._checked_ids(task_ids, pixel_values)
         if self.method == "segformer":

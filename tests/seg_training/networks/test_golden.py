@@ -14,10 +14,6 @@ from torch.nn import functional as F
 from seg_training.networks import Network, build_network, load_reference_state_dict
 from transformers_update_for_adapters.released_weights import place_of
 
-GOLDEN = Path(__file__).resolve().parents[3].parent / "shared" / "golden"
-
-pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"{GOLDEN} is not there")
-
 # file, method, options
 CASES = {
     "segformer_1": ("segformer", {"num_tasks": 1, "other_channel": False}),
@@ -31,6 +27,12 @@ CALLED_WITH = {  # what the released networks were called with -> our ids
     "emb": lambda called: (called - 1) % 150,
     "vsa_emb": lambda called: 0 if called == 1 else 1,
 }
+
+
+@pytest.fixture
+def golden(shared: Path) -> Path:
+    torch.set_num_threads(1)
+    return shared / "golden"
 
 
 def golden_weight(name: str, shape: list[int], dtype: str) -> Tensor:
@@ -51,9 +53,9 @@ def golden_weight(name: str, shape: list[int], dtype: str) -> Tensor:
     return torch.from_numpy(np.asarray(value, np.float32))
 
 
-def load_case(case: str, prefix: str = "") -> tuple[Network, dict[str, Tensor]]:
+def load_case(golden: Path, case: str, prefix: str = "") -> tuple[Network, dict[str, Tensor]]:
     method, options = CASES[case]
-    keys = json.loads((GOLDEN / f"{case}_keys.json").read_text())
+    keys = json.loads((golden / f"{case}_keys.json").read_text())
     state_dict = {prefix + name: golden_weight(name, shape, dtype) for name, shape, dtype in keys}
     network = build_network(method, **options).eval()
     load_reference_state_dict(network, state_dict)
@@ -77,56 +79,56 @@ def logits_of(network: Network, case: str, called: int) -> Tensor:
     return network(golden_input(), torch.tensor([task, task]))
 
 
-def close(ours: Any, golden: Any, atol: float, rtol: float = 0.0) -> None:
-    np.testing.assert_allclose(np.asarray(ours), golden, atol=atol, rtol=rtol)
+def close(ours: Any, theirs: Any, atol: float, rtol: float = 0.0) -> None:
+    np.testing.assert_allclose(np.asarray(ours), theirs, atol=atol, rtol=rtol)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_logits_loss_and_gradients_are_those_of_the_released_code(case: str) -> None:
-    golden = np.load(GOLDEN / f"{case}.npz")
-    stride = int(golden["stride"])
-    network, _ = load_case(case)
-    *others, last = (int(called) for called in golden["tasks"])
+def test_logits_loss_and_gradients_are_those_of_the_released_code(case: str, golden: Path) -> None:
+    released = np.load(golden / f"{case}.npz")
+    stride = int(released["stride"])
+    network, _ = load_case(golden, case)
+    *others, last = (int(called) for called in released["tasks"])
 
     with torch.no_grad():
         for called in others:
             logits = logits_of(network, case, called)
-            close(logits[:, :, ::stride, ::stride], golden[f"logits_{called}"], atol=1e-8)
+            close(logits[:, :, ::stride, ::stride], released[f"logits_{called}"], atol=1e-8)
 
-    with torch.set_grad_enabled("loss" in golden):
+    with torch.set_grad_enabled("loss" in released):
         logits = logits_of(network, case, last)
-    close(logits.detach()[:, :, ::stride, ::stride], golden[f"logits_{last}"], atol=1e-8)
-    if "loss" not in golden:
+    close(logits.detach()[:, :, ::stride, ::stride], released[f"logits_{last}"], atol=1e-8)
+    if "loss" not in released:
         return
     loss = F.binary_cross_entropy_with_logits(logits[:, 0], golden_target())
     loss.backward()
-    close(loss.item(), golden["loss"], atol=1e-8)
+    close(loss.item(), released["loss"], atol=1e-8)
 
     parameters = dict(network.model.named_parameters())
     norms, seen = [], set()
-    for name in golden["grad_keys"]:
+    for name in released["grad_keys"]:
         place = place_of(str(name), network.config)
         assert place is not None
         grad = parameters[place.name].grad
         assert grad is not None
         norms.append((grad if place.row is None else grad[place.row]).norm().item())
         seen.add(place.name)
-    close(norms, golden["grad_norms"], atol=1e-12, rtol=1e-6)
+    close(norms, released["grad_norms"], atol=1e-12, rtol=1e-6)
     assert seen == set(parameters)  # every parameter has been compared
 
 
-def test_mixed_batch_has_the_released_logits() -> None:
-    golden = np.load(GOLDEN / "adapter_hf.npz")
-    stride = int(golden["stride"])
-    network, _ = load_case("adapter_hf", prefix="mask_net.")
+def test_mixed_batch_has_the_released_logits(golden: Path) -> None:
+    released = np.load(golden / "adapter_hf.npz")
+    stride = int(released["stride"])
+    network, _ = load_case(golden, "adapter_hf", prefix="mask_net.")
     with torch.no_grad():
         logits = network(golden_input(), torch.tensor([7, 149]))[:, :, ::stride, ::stride]
-    close(logits[0], golden["logits_7"][0], atol=1e-8)
-    close(logits[1], golden["logits_149"][1], atol=1e-8)
+    close(logits[0], released["logits_7"][0], atol=1e-8)
+    close(logits[1], released["logits_149"][1], atol=1e-8)
 
 
-def test_the_later_of_two_names_for_one_tensor_wins() -> None:
-    network, state_dict = load_case("emb")
+def test_the_later_of_two_names_for_one_tensor_wins(golden: Path) -> None:
+    network, state_dict = load_case(golden, "emb")
     loaded = network.model.decode_head.linear_projections[0].proj.weight
     torch.testing.assert_close(loaded, state_dict["linear_c.0.proj.weight"].double())
     assert not torch.equal(loaded, state_dict["segformer_decoder.linear_c.0.proj.weight"].double())

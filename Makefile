@@ -1,0 +1,33 @@
+# Everything from nothing: Python 3.11 or newer and make are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test test-all lint clean
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(INSTALLED): requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -r requirements.txt -e .
+	@touch $@
+
+demo: $(INSTALLED) ## draw synthetic scenes, train on them on the CPU, evaluate, draw predictions
+	$(BIN)/python train.py --config demo.yaml
+
+test: $(INSTALLED) ## run the fast tests
+	$(BIN)/python -m pytest
+
+test-all: $(INSTALLED) ## run every test that this machine can run
+	$(BIN)/python -m pytest -m "not gpu"
+
+lint: $(INSTALLED) ## check style, types and spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+clean: ## remove the virtual environment and caches, not outputs/
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,288 @@
+import json
+import math
+import multiprocessing
+import warnings
+from datetime import timedelta
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, distributed
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from seg_training.datasets.data_module import SegmentationDataModule
+from seg_training.metrics import BinaryIoU, BinaryIoUResult, nearest_indices, resize_nearest
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+Image = tuple[Tensor, Tensor, Tensor]
+"""Logits (T, h, w), label map (H, W) and task ids (T,)."""
+
+
+def measure(*images: Image) -> BinaryIoUResult:
+    metric = BinaryIoU()
+    for image in images:
+        metric.update(*image)
+    return metric.compute()
+
+
+def logits_of(*masks: list[list[int]]) -> Tensor:
+    """Logits of -1 and 1 for masks of 0 and 1."""
+    return torch.tensor(masks, dtype=torch.float32) * 2 - 1
+
+
+def labels_of(rows: list[list[int]]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.uint8)
+
+
+def random_images(count: int, num_tasks: int = 4, seed: int = 0) -> list[Image]:
+    random = np.random.default_rng(seed)
+    images = []
+    for _ in range(count):
+        height, width = random.integers(3, 12, 2)
+        label_map = random.choice([*range(num_tasks + 1), 255], (height, width))
+        task_ids = random.permutation(num_tasks)[: random.integers(1, num_tasks + 1)]
+        logits = random.standard_normal((len(task_ids), 6, 5))
+        images.append(
+            (
+                torch.from_numpy(logits),
+                torch.from_numpy(label_map.astype(np.uint8)),
+                torch.from_numpy(task_ids),
+            )
+        )
+    return images
+
+
+def test_iou_by_hand() -> None:
+    label_map = labels_of([[1, 1, 2, 0], [1, 1, 2, 0]])
+    logits = logits_of(
+        [[1, 1, 1, 0], [1, 0, 0, 0]],  # task 0: 3 of 4 found, 1 too many: 3 / 5
+        [[0, 0, 1, 1], [0, 0, 1, 1]],  # task 1: both found, 2 too many: 2 / 4
+    )
+    result = measure((logits, label_map, torch.tensor([0, 1])))
+    assert result.num_masks == 2
+    assert result.bIoU == pytest.approx(55.0, abs=1e-12)
+    assert result.per_class == {0: (pytest.approx(60.0), 1), 1: (pytest.approx(50.0), 1)}
+    assert result.paint_everything == pytest.approx(100 * (4 / 8 + 2 / 8) / 2)
+
+
+def test_the_mean_is_over_masks_not_over_classes() -> None:
+    found, missed = logits_of([[1, 1]]), logits_of([[0, 0]])
+    task = torch.tensor([0])
+    result = measure(
+        (found, labels_of([[1, 1]]), task),
+        (found, labels_of([[1, 1]]), task),
+        (missed, labels_of([[2, 2]]), torch.tensor([1])),
+    )
+    assert result.per_class == {0: (100.0, 2), 1: (0.0, 1)}
+    assert result.bIoU == pytest.approx(200 / 3)
+
+
+def test_a_logit_of_zero_is_not_the_class() -> None:
+    logits = torch.tensor([[[0.0, 1e-30, -1e-30]]])
+    assert measure((logits, labels_of([[0, 1, 0]]), torch.tensor([0]))).bIoU == 100.0
+
+
+def test_ignored_pixels_count_nowhere() -> None:
+    label_map = labels_of([[1, 1, 255, 255, 0]])
+    result = measure((logits_of([[1, 0, 1, 0, 0]]), label_map, torch.tensor([0])))
+    assert result.bIoU == 50.0
+    assert result.paint_everything == pytest.approx(100 * 2 / 3)
+
+
+def test_a_mask_without_ground_truth_is_not_averaged() -> None:
+    logits = logits_of([[1, 1]], [[1, 1]], [[0, 0]])
+    result = measure((logits, labels_of([[1, 0]]), torch.tensor([0, 1, 2])))
+    assert result.num_masks == 1
+    assert result.per_class == {0: (50.0, 1)}
+    assert result.bIoU == 50.0
+
+
+def test_no_mask_at_all_is_nan() -> None:
+    metric = BinaryIoU()
+    metric.update(logits_of([[1, 1]]), labels_of([[255, 0]]), torch.tensor([0]))
+    result = metric.compute()
+    assert math.isnan(result.bIoU)
+    assert math.isnan(result.paint_everything)
+    assert (result.num_masks, result.per_class) == (0, {})
+
+
+def test_the_prediction_is_resized_not_the_ground_truth() -> None:
+    # OpenCV's nearest from 2 columns to 3 takes columns 0, 0, 1.
+    result = measure((logits_of([[1, 0]]), labels_of([[1, 1, 1]]), torch.tensor([0])))
+    assert result.bIoU == pytest.approx(100 * 2 / 3)
+
+
+def test_the_last_of_254_tasks_is_not_taken_for_ignore() -> None:
+    result = measure((logits_of([[1, 0]]), labels_of([[254, 255]]), torch.tensor([253])))
+    assert result.per_class == {253: (100.0, 1)}
+
+
+def test_reset_forgets_all_masks() -> None:
+    metric = BinaryIoU()
+    metric.update(logits_of([[0, 0]]), labels_of([[1, 1]]), torch.tensor([0]))
+    metric.reset()
+    metric.update(logits_of([[1, 1]]), labels_of([[1, 1]]), torch.tensor([0]))
+    assert (metric.compute().bIoU, metric.compute().num_masks) == (100.0, 1)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_it_equals_a_plain_loop(seed: int, count: int) -> None:
+    images = random_images(count, seed=seed)
+    ious = []
+    for logits, label_map, task_ids in images:
+        height, width = label_map.shape
+        for channel, task_id in enumerate(task_ids.tolist()):
+            mask = (logits[channel] > 0).numpy().astype(np.uint8)
+            mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+            both = either = truth = 0
+            for row in range(height):
+                for column in range(width):
+                    label = int(label_map[row, column])
+                    if label != 255:
+                        both += bool(mask[row, column]) and label == task_id + 1
+                        either += bool(mask[row, column]) or label == task_id + 1
+                        truth += label == task_id + 1
+            if truth:
+                ious.append(both / either)
+    result = measure(*images)
+    assert result.num_masks == len(ious)
+    if ious:
+        assert result.bIoU == pytest.approx(100 * np.mean(ious), rel=1e-12)
+
+
+def test_order_and_grouping_change_nothing() -> None:
+    images = random_images(12)
+    one_by_one = [
+        (logits[i : i + 1], label_map, task_ids[i : i + 1])
+        for logits, label_map, task_ids in images
+        for i in range(len(task_ids))
+    ]
+    # Equal to the last bit: counts are integers and the mean is an exact sum.
+    assert measure(*images) == measure(*reversed(images)) == measure(*one_by_one)
+
+
+@given(source=st.integers(1, 1500), target=st.integers(1, 1500))
+@settings(max_examples=300, deadline=None)
+def test_nearest_is_opencvs(source: int, target: int) -> None:
+    line = np.arange(source, dtype=np.float32)[None]
+    expected = cv2.resize(line, (target, 1), interpolation=cv2.INTER_NEAREST)[0]
+    assert nearest_indices(source, target).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("source", [320, 640, 896, 512, 683])
+def test_nearest_is_opencvs_at_the_sizes_in_use(source: int) -> None:
+    for target in (320, 512, 640, 683, 896, 1024):
+        line = np.arange(source, dtype=np.float32)[:, None]
+        expected = cv2.resize(line, (1, target), interpolation=cv2.INTER_NEAREST)[:, 0]
+        assert nearest_indices(source, target).tolist() == expected.tolist()
+
+
+def test_resizing_keeps_rows_and_columns_apart() -> None:
+    maps = torch.arange(2 * 7 * 5, dtype=torch.int16).view(2, 7, 5)
+    resized = resize_nearest(maps, (4, 11))
+    for before, after in zip(maps, resized, strict=True):
+        expected = cv2.resize(before.numpy(), (11, 4), interpolation=cv2.INTER_NEAREST)
+        assert np.array_equal(after.numpy(), expected)
+    assert resize_nearest(maps, (7, 5)) is maps
+
+
+@pytest.mark.parametrize("num_tasks", [2, 12, 150])
+def test_golden_bIoU(shared: Path, num_tasks: int) -> None:
+    golden = json.loads((shared / "golden" / "metrics.json").read_text())
+    result = measure(*golden_images(shared, f"ade20k_{num_tasks}"))
+    assert result.num_masks == golden[f"masks_{num_tasks}"]
+    assert result.bIoU / 100 == pytest.approx(golden[f"bIoU_{num_tasks}"], abs=1e-9)
+
+
+def golden_images(shared: Path, tasks: str) -> list[Image]:
+    """The made-up predictions of golden/README.md, beside what the validation loader gives."""
+    data = SegmentationDataModule.from_config(
+        {"dataset": "ade20k", "root": str(shared / "data" / "ade20k_sample"), "num_workers": 0},
+        yaml.safe_load((CONFIGS / "tasks" / f"{tasks}.yaml").read_text()),
+        seed=0,
+    )
+    # Predictions are rolled by the id among all 150 classes.
+    classes = data.dataset.classes
+    ids_of_150 = [classes.value_of(name) - 1 for name in data.tasks.names]
+    data.prepare_data = lambda: None  # type: ignore[method-assign]  # one split alone is there
+    data.setup("validate")
+    images = []
+    for batch in data.val_dataloader():
+        for label_map, task_ids in zip(batch.label_maps, batch.task_ids, strict=True):
+            small = cv2.resize(label_map.numpy(), (320, 320), interpolation=cv2.INTER_NEAREST)
+            masks = [
+                np.roll(small == task_id + 1, ids_of_150[task_id] % 7 + 1, axis=1)
+                for task_id in task_ids.tolist()
+            ]
+            images.append((torch.from_numpy(np.stack(masks)).float(), label_map, task_ids))
+    return images
+
+
+def test_golden_iou_of_every_mask(shared: Path) -> None:
+    golden = json.loads((shared / "golden" / "metrics.json").read_text())
+    ious = [
+        measure((logits[i : i + 1], label_map, task_ids[i : i + 1])).bIoU / 100
+        for logits, label_map, task_ids in golden_images(shared, "ade20k_150")
+        for i in range(len(task_ids))
+    ]
+    assert sorted(ious) == pytest.approx(golden["iou_per_mask_sorted"], abs=1e-9)
+
+
+def test_updating_keeps_everything_on_the_device_of_the_logits() -> None:
+    with FakeTensorMode(), torch.device("cuda"):
+        metric = BinaryIoU().to("cuda")
+        for size in ((320, 320), (683, 512)):
+            metric.update(
+                torch.randn(3, 320, 320),
+                torch.zeros(size, dtype=torch.uint8),
+                torch.tensor([0, 5, 7]),
+            )
+        assert [counts.device.type for counts in metric.counts] == ["cuda", "cuda"]
+        assert [tuple(counts.shape) for counts in metric.counts] == [(3, 5), (3, 5)]
+
+
+def measure_in_a_process(
+    rank: int, shares: list[list[list[Image]]], store: Path, answers: "SimpleQueue[Any]"
+) -> None:
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "The ``compute`` method .* was called before")
+    distributed.init_process_group(
+        "gloo",
+        init_method=f"file://{store}",
+        rank=rank,
+        world_size=2,
+        timeout=timedelta(seconds=30),
+    )
+    answers.put([measure(*share[rank]) for share in shares])
+    distributed.destroy_process_group()
+
+
+def test_two_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = random_images(7)
+    shares = [[images[:5], images[5:]], [[], images]]  # the second: one process without any
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    context = multiprocessing.get_context("fork")  # a fresh interpreter takes seconds to import
+    answers = context.SimpleQueue()
+    processes = [
+        context.Process(
+            target=measure_in_a_process, args=(rank, shares, tmp_path / "store", answers)
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        process.kill()
+    assert [process.exitcode for process in processes] == [0, 0]
+    alone = measure(*images)
+    assert [answers.get(), answers.get()] == [[alone, alone], [alone, alone]]

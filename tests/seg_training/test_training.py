@@ -1,0 +1,285 @@
+"""Whole trainings on a small fake dataset: what they leave, how they go on, how they fail."""
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from torch import Tensor
+
+from seg_training import pl_module, training
+from seg_training.config import compose_config
+from seg_training.datasets.batch import Batch
+from seg_training.errors import UserError
+from seg_training.evaluation import evaluate
+from seg_training.training import train
+
+pytestmark = [
+    # Short runs are fine here; the rest is Lightning's own business with PyTorch.
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*exists and is not empty"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
+]
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+Settings = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def settings(
+    fake_folder: Callable[[], Path], fake_classes: Mapping[str, Any], tmp_path: Path
+) -> Settings:
+    """Compose a small experiment: ``settings("experiment", "key=value", ...)``."""
+    root = fake_folder()
+
+    def compose(experiment: str = "folder_adapter", *overrides: str) -> dict[str, Any]:
+        common = [
+            f"data.root={root}",
+            "data.crop_size=[32,64]",
+            "data.batch_size=2",
+            "data.num_workers=0",
+            "model.pretrained=null",
+            "optimizer.warmup_steps=0",
+            "trainer.accelerator=cpu",
+            "trainer.max_steps=2",
+            "trainer.check_val_every_n_epoch=null",
+            "trainer.val_check_interval=2",
+            "trainer.num_sanity_val_steps=0",
+            "trainer.log_every_n_steps=1",
+            "log_plot_freq=2",
+            "logger=csv",
+        ]
+        config = compose_config(experiment, [*common, *overrides], CONFIGS)
+        config["data"]["classes"] = dict(fake_classes)
+        config["run_dir"] = config["run_dir"] or str(tmp_path / "run")
+        return config
+
+    return compose
+
+
+def weights(checkpoint: Path) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = torch.load(checkpoint, weights_only=True)["state_dict"]
+    return state
+
+
+def test_a_run_leaves_everything_in_its_folder(settings: Settings) -> None:
+    trained = train(settings("folder_adapter", "logger=tensorboard"))
+
+    run_dir = trained.run_dir
+    results = json.loads((run_dir / "results.json").read_text())
+    assert results["bIoU"] == trained.result.bIoU
+    assert results["num_masks"] == trained.result.num_masks > 0
+    assert results["steps"] == 2
+    assert results["parameters"] == 7_199_521 + 512 * (5 - 2)  # the paper's count at K = 2
+    with (run_dir / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["val/bIoU"]) == pytest.approx(trained.result.bIoU, abs=1e-4)
+    assert sum(bool(row["train/loss"]) for row in rows) == 2
+    assert Image.open(run_dir / "predictions.png").size[0] > 64
+    assert Image.open(run_dir / "pictures" / "step_0000002.png").size[0] > 3 * 64
+    assert list(run_dir.glob("events.out.tfevents.*"))
+    assert (run_dir / "config.yaml").is_file()
+
+
+def test_eval_gives_what_training_measured_whatever_the_batch_size(settings: Settings) -> None:
+    trained = train(settings())
+
+    for batch_size in (1, 3):
+        result, module = evaluate(trained.run_dir, [f"data.eval_batch_size={batch_size}"], CONFIGS)
+        assert result == trained.result
+        assert module.task_names == trained.task_names
+
+
+def test_eval_of_fewer_tasks_keeps_the_networks_ids(settings: Settings) -> None:
+    trained = train(settings())
+    some = trained.task_names[1:3]
+
+    result, _ = evaluate(trained.run_dir, [f"tasks.classes=[{','.join(some)}]"], CONFIGS)
+
+    assert result.per_class == {task_id: trained.result.per_class[task_id] for task_id in (1, 2)}
+
+
+def test_eval_refuses_another_network_and_unknown_keys(settings: Settings) -> None:
+    run_dir = train(settings()).run_dir
+    with pytest.raises(UserError, match="cannot be changed"):
+        evaluate(run_dir, ["model.method=emb"], CONFIGS)
+    with pytest.raises(UserError, match=r"unknown setting 'data.rot'; did you mean 'root'"):
+        evaluate(run_dir, ["data.rot=x"], CONFIGS)
+    with pytest.raises(UserError, match="no tasks=ade20k_13; did you mean 'ade20k_12'"):
+        evaluate(run_dir, ["tasks=ade20k_13"], CONFIGS)
+    with pytest.raises(UserError, match="unknown class 'building'"):
+        evaluate(run_dir, ["tasks=ade20k_2"], CONFIGS)
+
+
+@pytest.mark.parametrize("sampler", ["mixed", "homogeneous"])
+@pytest.mark.parametrize("interrupted_at", [3, 4, 6])
+def test_a_resumed_run_ends_with_the_same_weights(
+    settings: Settings, tmp_path: Path, sampler: str, interrupted_at: int
+) -> None:
+    # Four batches an epoch: interrupted in the middle, at its end, and in the second epoch.
+    common = [
+        f"data.sampler={sampler}",
+        "trainer.limit_train_batches=4",
+        "data.augmentation=ade20k",
+    ]
+    whole = train(
+        settings("folder_adapter", *common, "trainer.max_steps=8", "trainer.val_check_interval=4")
+    )
+    expected = weights(whole.run_dir / "checkpoints" / "last.ckpt")
+
+    class Interruption(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+            if trainer.global_step == interrupted_at:
+                raise KeyboardInterrupt
+
+    first = settings(
+        "folder_adapter",
+        *common,
+        "trainer.max_steps=8",
+        "trainer.val_check_interval=4",
+        f"run_dir={tmp_path / 'first'}",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "LearningRateMonitor", lambda _interval: Interruption())
+        with pytest.raises(UserError, match="interrupted; go on with ckpt_path="):
+            train(first)
+    last = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == interrupted_at
+
+    resumed = train(
+        settings(
+            "folder_adapter",
+            *common,
+            "trainer.max_steps=8",
+            "trainer.val_check_interval=4",
+            f"run_dir={tmp_path / 'second'}",
+            f"ckpt_path={last}",
+        )
+    )
+
+    actual = weights(resumed.run_dir / "checkpoints" / "last.ckpt")
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(actual[name], value), name
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter(range(1, 100))
+    real = pl_module.binary_loss
+
+    def spoilt(logits: Tensor, mask: Tensor) -> Tensor:
+        loss = real(logits, mask)
+        return loss * float("nan") if next(losses) == 4 else loss
+
+    monkeypatch.setattr(pl_module, "binary_loss", spoilt)
+    config = settings("folder_adapter", "trainer.max_steps=8", "trainer.checkpoint_every_n_steps=1")
+
+    with pytest.raises(
+        UserError, match=r"(?s)loss became nan at step 4.*optimizer.lr.*Kept: .*last"
+    ):
+        train(config)
+
+    last = torch.load(Path(config["run_dir"]) / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 3
+    assert all(value.isfinite().all() for value in last["state_dict"].values())
+
+
+@pytest.mark.parametrize("experiment", ["segformer", "emb", "vsa_emb", "adapter", "adapter_pp"])
+def test_every_method_trains_and_evaluates(
+    settings: Settings, experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(
+        "folder_adapter", f"model={'adapter_hf' if experiment == 'adapter' else experiment}"
+    )
+    if "emb" in experiment:
+        config["model"]["resize_embedding"] = True
+    if experiment == "segformer":
+        config["data"]["sampler"] = "images"
+
+    trained = train(config)
+
+    assert 0 <= trained.result.bIoU <= 100
+    assert trained.result.num_masks == sum(n for _, n in trained.result.per_class.values())
+
+
+def test_two_epochs_differ_in_order_and_augmentation(settings: Settings) -> None:
+    seen: list[Batch] = []
+
+    class Recorder(pl.Callback):
+        def on_train_batch_start(self, _t: Any, _m: Any, batch: Batch, _i: int) -> None:
+            seen.append(batch)
+
+    config = settings(
+        "folder_adapter",
+        "trainer.max_steps=6",
+        "trainer.limit_train_batches=3",
+        "trainer.limit_val_batches=1",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "LearningRateMonitor", lambda _interval: Recorder())
+        train(config)
+
+    first, second = seen[:3], seen[3:]
+    assert [batch.name for batch in first] != [batch.name for batch in second]
+    pictures = {
+        (name, image.numpy().tobytes())
+        for batch in seen
+        for name, image in zip(batch.name, batch.image, strict=True)
+    }
+    assert len(pictures) > len({name for name, _ in pictures})
+
+
+def test_training_learns_one_batch_by_heart(settings: Settings) -> None:
+    config = settings(
+        "folder_adapter",
+        "trainer.max_steps=40",
+        "trainer.val_check_interval=40",
+        "trainer.limit_train_batches=1",
+        "trainer.limit_val_batches=1",
+        "data.augmentation=none",
+        "optimizer=adamw",
+        "log_plot_freq=0",
+    )
+    run_dir = train(config).run_dir
+    with (run_dir / "metrics.csv").open() as file:
+        losses = [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.lr=0", "optimizer.lr=0: expected a number above 0"),
+        ("optimizer.schedule=cosin", "unknown optimizer.schedule 'cosin'; did you mean 'cosine'"),
+        ("data.sampler=mix", "unknown data.sampler 'mix'; did you mean 'mixed'"),
+        ("data.crop_size=[8,8]", "expected .height, width., each at least 32"),
+        ("model.method=adaptor_hf", "unknown method 'adaptor_hf'; did you mean 'adapter_hf'"),
+        ("trainer.accelerator=gpuu", "trainer: "),
+        ("+trainer.max_stepz=3", "unknown setting 'trainer.max_stepz'; did you mean 'max_steps'"),
+        ("+data.batchsize=3", "unknown setting 'data.batchsize'; did you mean 'batch_size'"),
+        ("ckpt_path=/nowhere/x.ckpt", "checkpoint /nowhere/x.ckpt does not exist"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_anything_is_written(
+    settings: Settings, override: str, message: str
+) -> None:
+    config = settings("folder_adapter", override)
+    with pytest.raises(UserError, match=message):
+        train(config)
+    assert not list(Path(config["run_dir"]).rglob("*.ckpt"))
+
+
+def test_a_run_folder_is_not_overwritten(settings: Settings) -> None:
+    config = settings()
+    train(config)
+    with pytest.raises(UserError, match="holds a run already"):
+        train(config)
