@@ -1,8 +1,10 @@
-"""What happens beside the steps: the last checkpoint, and pictures of predictions."""
+"""What happens beside the steps: checkpoints, and pictures of predictions."""
 
+import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -10,44 +12,69 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from seg_training.datasets.batch import Batch
 from seg_training.pictures import samples_picture, save_picture
-from seg_training.pl_module import NonFiniteLossError
+from seg_training.pl_module import LitSeg, NonFiniteLossError
 
-__all__ = ["LastCheckpoint", "PredictionPictures"]
+__all__ = ["BestAndLast", "PredictionPictures"]
 
 
-class LastCheckpoint(pl.Callback):
-    """Keeps one checkpoint of where the training is, also when it is interrupted."""
+class BestAndLast(pl.Callback):
+    """Keeps two checkpoints: the one with the best bIoU, and where the training is.
 
-    def __init__(self, path: Path, every_n_steps: int) -> None:
+    A resumed run knows what its predecessor reached, whichever folder that wrote to.
+    """
+
+    def __init__(self, folder: Path, every_n_steps: int) -> None:
         """Say where to save.
 
         Args:
-            path: the file; each save replaces it in one go.
-            every_n_steps: how often, besides the end and an interruption.
+            folder: for ``best.ckpt`` and ``last.ckpt``; each save replaces a file in one go.
+            every_n_steps: how often to save the last, besides validation, the end and an
+                interruption.
         """
-        self._path = path
+        self.best = folder / "best.ckpt"
+        self.last = folder / "last.ckpt"
         self._every_n_steps = every_n_steps
         self._saved_step = 0
+        self._best_score = -math.inf
+        self._earlier_best: Path | None = None
 
-    def _save(self, trainer: pl.Trainer) -> None:
-        if trainer.global_step != self._saved_step:
-            trainer.save_checkpoint(self._path)
-            self._saved_step = trainer.global_step
+    def state_dict(self) -> dict[str, Any]:
+        """Remember the best in every checkpoint."""
+        return {"score": self._best_score, "path": str(self.best)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what the run that goes on had reached."""
+        self._best_score = state_dict["score"]
+        self._earlier_best = Path(state_dict["path"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take what a resumed run starts from as saved."""
+        """Bring an earlier run's best along, and take what it ends with as saved."""
         self._saved_step = trainer.global_step
+        earlier = self._earlier_best
+        if trainer.is_global_zero and earlier and earlier != self.best and earlier.is_file():
+            self.best.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(earlier, self.best)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        """Save every so many steps."""
+        """Save the last every so many steps."""
         if trainer.global_step % self._every_n_steps == 0:
-            self._save(trainer)
+            self._save_last(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the best, where it is one, and the last."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        result = cast(LitSeg, pl_module).result  # the same on every process
+        if result is not None and result.bIoU > self._best_score:
+            self._best_score = result.bIoU
+            trainer.save_checkpoint(self.best)
+        self._save_last(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save what was reached."""
-        self._save(trainer)
+        self._save_last(trainer)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -58,7 +85,12 @@ class LastCheckpoint(pl.Callback):
         """
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         if fitting and trainer.world_size == 1 and not isinstance(exception, NonFiniteLossError):
-            self._save(trainer)
+            self._save_last(trainer)
+
+    def _save_last(self, trainer: pl.Trainer) -> None:
+        if trainer.global_step != self._saved_step:
+            trainer.save_checkpoint(self.last)
+            self._saved_step = trainer.global_step
 
 
 class PredictionPictures(pl.Callback):

@@ -71,7 +71,7 @@ def evaluate(
         config["data"], config["tasks"], config["seed"], vocabulary=module.task_names
     )
     _log.info("evaluating %s", find_checkpoint(path))
-    trainer = build_trainer(config["trainer"], logger=False, enable_model_summary=False)
+    trainer = build_trainer(config["trainer"], logger=False)
     return run_validation(trainer, module, data), module
 
 

@@ -38,6 +38,8 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
 }
 
+_EMBEDDINGS = {"task_embeddings", "block_embeddings", "task_maps"}
+
 
 @dataclass(frozen=True)
 class OptimizerSettings:
@@ -63,7 +65,8 @@ class OptimizerSettings:
         choose(self.schedule, SCHEDULES, "optimizer.schedule")
         for key, positive in (("lr", True), ("weight_decay", False), ("warmup_steps", False)):
             value = getattr(self, key)
-            if not isinstance(value, int | float) or value < 0 or (positive and value == 0):
+            valid = isinstance(value, int | float) and 0 <= value < math.inf
+            if not valid or (positive and value == 0):
                 bound = "above 0" if positive else "of at least 0"
                 raise UserError(f"optimizer.{key}={value!r}: expected a number {bound}")
 
@@ -87,7 +90,7 @@ def build_optimizer(
     plain: list[nn.Parameter] = []
     for name, parameter in parameters:
         if parameter.requires_grad:
-            is_embedding = not {"task_embeddings", "block_embeddings"}.isdisjoint(name.split("."))
+            is_embedding = not _EMBEDDINGS.isdisjoint(name.split("."))
             (plain if is_embedding or parameter.ndim < 2 else decayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": settings.weight_decay},

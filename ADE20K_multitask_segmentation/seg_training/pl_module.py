@@ -1,9 +1,11 @@
 """LitSeg: what a step of training and of validation does."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -53,6 +55,7 @@ class LitSeg(pl.LightningModule):
         model = dict(config["model"])
         self.network = build_network(num_tasks=len(self.task_names), **model)
         self._optimizer = call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
+        self._seed: int = config["seed"]
         self.biou = BinaryIoU()
         self.result: BinaryIoUResult | None = None
         self._unchecked_loss: Tensor | None = None
@@ -87,6 +90,14 @@ class LitSeg(pl.LightningModule):
         self._unchecked_loss = loss.detach()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.image))
         return {"loss": loss, "logits": logits.detach()}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Let dropout depend on seed, process and step alone, as augmentation does.
+
+        Then a resumed run goes on exactly as if it had not been interrupted.
+        """
+        draw = [self._seed, self.global_rank, self.trainer.fit_loop.total_batch_idx]
+        torch.manual_seed(int(np.random.SeedSequence(draw).generate_state(1)[0]))
 
     def on_validation_epoch_start(self) -> None:
         """Forget the masks of the validation before."""
@@ -127,14 +138,26 @@ class LitSeg(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimiser and its schedule from the config."""
         optimizer, schedule = build_optimizer(
-            self._optimizer,
-            self.network.named_parameters(),
-            self.trainer.estimated_stepping_batches,
+            self._optimizer, self.network.named_parameters(), self._total_steps()
         )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def _total_steps(self) -> float:
+        """Count the steps of the whole training; infinite where nothing bounds them.
+
+        Lightning's own estimate makes the loader before a resumed run's position is restored, and
+        the position is then lost.
+        """
+        trainer = self.trainer
+        batches = len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        limit = trainer.limit_train_batches
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
+        most = math.inf if trainer.max_steps == -1 else trainer.max_steps
+        return min(math.ceil(batches / trainer.accumulate_grad_batches) * epochs, most)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write no weights that a bad loss has spoilt."""

@@ -24,7 +24,7 @@ def choose(name: str, choices: Mapping[str, Result], what: str) -> Result:
     Raises:
         UserError: if there is no such choice; close ones are suggested.
     """
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         raise UserError(
             f"unknown {what} '{name}'{suggest(str(name), choices)} (known: {', '.join(choices)})"
         )

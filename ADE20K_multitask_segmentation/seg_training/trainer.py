@@ -32,6 +32,13 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
     callbacks = [RichProgressBar(), *fixed.pop("callbacks", ())]
     try:
         # The samplers share the batches between the processes themselves.
-        return pl.Trainer(**arguments, **fixed, callbacks=callbacks, use_distributed_sampler=False)
+        return pl.Trainer(
+            **arguments,
+            **fixed,
+            callbacks=callbacks,
+            use_distributed_sampler=False,
+            enable_checkpointing=False,  # a callback of ours does it
+            enable_model_summary=False,
+        )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {error}") from error

@@ -14,10 +14,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from seg_training.callbacks import LastCheckpoint, PredictionPictures, log_picture
+from seg_training.callbacks import BestAndLast, PredictionPictures, log_picture
 from seg_training.checkpoints import find_checkpoint, read_checkpoint
 from seg_training.config import plain_config
 from seg_training.datasets.data_module import SegmentationDataModule
@@ -76,25 +76,18 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     run_dir = _make_run_dir(config)
     _log.info("run folder: %s", run_dir)
     OmegaConf.save(OmegaConf.create(config), run_dir / "config.yaml")
-    best = ModelCheckpoint(
-        dirpath=run_dir / "checkpoints",
-        filename="best",
-        monitor="val/bIoU",
-        mode="max",
-        enable_version_counter=False,
+    checkpoints = BestAndLast(
+        run_dir / "checkpoints", config["trainer"].get("checkpoint_every_n_steps", 1000)
     )
-    last = run_dir / "checkpoints" / "last.ckpt"
     trainer = build_trainer(
         config["trainer"],
         default_root_dir=run_dir,
         logger=_build_loggers(config["logger"], run_dir, config["config_name"]),
         callbacks=[
-            best,
-            LastCheckpoint(last, config["trainer"].get("checkpoint_every_n_steps", 1000)),
+            checkpoints,
             LearningRateMonitor("step"),
             PredictionPictures(run_dir / "pictures", config["log_plot_freq"], module.task_names),
         ],
-        enable_model_summary=False,
     )
     _log_summary(config, module, data, trainer)
     try:
@@ -105,15 +98,17 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
             weights_only=True,
         )
     except UserError as error:
-        kept = [str(file) for file in (last, last.with_name("best.ckpt")) if file.is_file()]
+        kept = [str(file) for file in (checkpoints.last, checkpoints.best) if file.is_file()]
         raise UserError(
             f"{error}\nKept: {', '.join(kept) if kept else 'no checkpoint yet'}. "
             f"The run's folder is {run_dir}"
         ) from error
     except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
-        raise UserError(f"interrupted; go on with ckpt_path={last}") from stop
+        raise UserError(f"interrupted; go on with ckpt_path={checkpoints.last}") from stop
 
-    result = _measure_best(trainer, module, data, run_dir)
+    if checkpoints.best.is_file():
+        module.load_state_dict(load_module(read_checkpoint(checkpoints.best)).state_dict())
+    result = run_validation(trainer, module, data)
     if trainer.is_global_zero:
         _write_results(config, module, result, trainer, run_dir, time.monotonic() - started)
         picture = draw_predictions(module, data)
@@ -203,16 +198,6 @@ def _log_summary(
         trainer.world_size * data.batch_size * trainer.accumulate_grad_batches,
         config["optimizer"]["lr"],
     )
-
-
-def _measure_best(
-    trainer: pl.Trainer, module: LitSeg, data: SegmentationDataModule, run_dir: Path
-) -> BinaryIoUResult:
-    """Evaluate the best checkpoint; without one, what was reached."""
-    best = run_dir / "checkpoints" / "best.ckpt"
-    if best.is_file():
-        module.load_state_dict(load_module(read_checkpoint(best)).state_dict())
-    return run_validation(trainer, module, data)
 
 
 def _write_results(

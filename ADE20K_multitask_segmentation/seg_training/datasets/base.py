@@ -44,7 +44,13 @@ class SegmentationDataset(ABC):
             root: the dataset's folder.
             images: folder of the images below the root; ``{split}`` is the split's name.
             labels: folder of the label maps, likewise.
+
+        Raises:
+            UserError: if one of the two is no folder below the root.
         """
+        for key, folder in (("images", images), ("labels", labels)):
+            if Path(folder).is_absolute():
+                raise UserError(f"data.{key}={folder} is absolute; give a folder below data.root")
         self.root = Path(root).expanduser().absolute()
         self._images = images
         self._labels = labels
@@ -70,10 +76,12 @@ class SegmentationDataset(ABC):
         Raises:
             UserError: if a folder is missing or empty, or if an image has no label map.
         """
-        images = self._by_stem(self._images.format(split=split), IMAGE_SUFFIXES)
-        labels = self._by_stem(self._labels.format(split=split), (".png", ".tif", ".tiff", ".bmp"))
+        images = self._by_stem(self._images.replace("{split}", split), IMAGE_SUFFIXES)
+        labels = self._by_stem(
+            self._labels.replace("{split}", split), (".png", ".tif", ".tiff", ".bmp")
+        )
         if missing := sorted(images.keys() - labels.keys()):
-            folder = self.root / self._labels.format(split=split)
+            folder = self.root / self._labels.replace("{split}", split)
             raise UserError(
                 f"{len(missing)} of {len(images)} images have no label map; the first is "
                 f"{self.root / images[missing[0]]}: expected {folder / missing[0]}.png. "

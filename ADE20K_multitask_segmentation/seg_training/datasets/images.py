@@ -67,6 +67,11 @@ def read_label_map(path: Path) -> NDArray[Any]:
     if mode == "1":
         return values.astype(np.uint8)
     if mode.startswith("I"):  # Pillow widens 16-bit grey in some versions
+        if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+            raise UserError(
+                f"label map {path} has the value {values.max()}; labels are whole numbers of at "
+                "most 16 bit"
+            )
         return values.astype(np.uint16)
     raise UserError(
         f"label map {path} is a picture of mode {mode}; expected one channel whose values are "

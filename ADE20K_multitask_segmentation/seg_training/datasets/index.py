@@ -205,7 +205,8 @@ def _load(cache: Path) -> PresenceIndex | None:
     """Read a cached index; a missing or damaged one is built anew."""
     load: Callable[..., Any] = np.load
     try:
-        with load(cache, allow_pickle=False) as arrays:
+        # Opened here: np.load itself leaves a damaged archive open.
+        with cache.open("rb") as file, load(file, allow_pickle=False) as arrays:
             content = {field.name: arrays[field.name] for field in fields(PresenceIndex)}
     except FileNotFoundError:
         return None

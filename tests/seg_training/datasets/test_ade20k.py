@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import numpy as np
+
+from seg_training.datasets.ade20k import ADE20K
+from seg_training.datasets.base import ImageFiles
+from seg_training.datasets.index import presence_index
+from seg_training.tasks import TaskTable
+
+
+def test_label_0_is_other_and_1_to_150_are_the_classes(tmp_path: Path) -> None:
+    classes = ADE20K(tmp_path).classes
+    assert sorted(classes.names) == list(range(1, 151))
+    assert (classes.other, classes.ignore) == ({0}, set())
+    assert classes.names[1] == "wall"
+    assert classes.names[150] == "flag"
+
+
+def test_settings_hold_the_absolute_root() -> None:
+    assert ADE20K("somewhere").settings() == {"root": str(Path("somewhere").absolute())}
+
+
+def test_files_of_the_sample(shared: Path) -> None:
+    files = ADE20K(shared / "data" / "ade20k_sample").files("validation")
+    assert files == [
+        ImageFiles(f"images/validation/{stem}.jpg", f"annotations/validation/{stem}.png")
+        for stem in ("ADE_val_00000001", "ADE_val_00000002", "ADE_val_00000003")
+    ]
+
+
+def test_pairs_of_the_sample_are_the_golden_ones(shared: Path) -> None:
+    dataset = ADE20K(shared / "data" / "ade20k_sample")
+    index = presence_index(dataset, "validation", progress=False)
+    present = index.task_pixels(TaskTable(dataset.classes)) > 0
+    golden = np.load(shared / "golden" / "ade_items_320.npz")["pairs"]
+    assert sorted(map(tuple, np.argwhere(present))) == sorted(map(tuple, golden))

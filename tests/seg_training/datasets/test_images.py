@@ -1,0 +1,116 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from seg_training.datasets.images import image_size, read_image, read_label_map
+from seg_training.errors import UserError
+
+# 2 rows, 3 columns; each pixel has a colour of its own.
+PIXELS = np.arange(18, dtype=np.uint8).reshape(2, 3, 3) * 10
+ORIENTED = {  # EXIF orientation: what a viewer shows
+    1: PIXELS,
+    2: PIXELS[:, ::-1],
+    3: PIXELS[::-1, ::-1],
+    4: PIXELS[::-1],
+    5: PIXELS.transpose(1, 0, 2),
+    6: np.rot90(PIXELS, -1),
+    7: np.rot90(PIXELS, 2).transpose(1, 0, 2),
+    8: np.rot90(PIXELS, 1),
+}
+
+
+def test_rgb_is_read_as_it_is(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png"), PIXELS)
+    assert image_size(tmp_path / "a.png") == (2, 3)
+
+
+@pytest.mark.parametrize("orientation", ORIENTED)
+def test_exif_orientation_turns_the_picture_upright(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "a.png"), ORIENTED[orientation])
+    assert image_size(tmp_path / "a.png") == ORIENTED[orientation].shape[:2]
+
+
+def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS[..., 0]).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png"), PIXELS[..., :1].repeat(3, axis=2))
+
+
+def test_alpha_is_dropped(tmp_path: Path) -> None:
+    alpha = np.full((2, 3, 1), 128, np.uint8)
+    Image.fromarray(np.concatenate([PIXELS, alpha], axis=2)).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png"), PIXELS)
+
+
+def test_a_palette_gives_its_colours_as_image_and_its_indices_as_labels(tmp_path: Path) -> None:
+    indices = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+    colours = np.array([[10, 20, 30], [40, 50, 60], [70, 80, 90]], np.uint8)
+    picture = Image.fromarray(indices)
+    picture.putpalette(colours.tobytes())
+    picture.save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png"), colours[indices])
+    assert np.array_equal(read_label_map(tmp_path / "a.png"), indices)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([[0, 7, 255], [3, 3, 1]], np.uint8),
+        np.array([[0, 7, 65535], [300, 3, 1]], np.uint16),
+        np.array([[True, False, True], [False, False, True]]),
+    ],
+    ids=["8 bit", "16 bit", "1 bit"],
+)
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_label_values_are_read_as_they_are(
+    tmp_path: Path, labels: NDArray[np.generic], suffix: str
+) -> None:
+    Image.fromarray(labels).save(tmp_path / f"a.{suffix}")
+    read = read_label_map(tmp_path / f"a.{suffix}")
+    assert read.dtype in (np.uint8, np.uint16)
+    assert np.array_equal(read, labels)
+
+
+def test_colours_are_no_labels(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png is a picture of mode RGB; expected one channel"):
+        read_label_map(tmp_path / "a.png")
+
+
+def test_a_value_beyond_16_bit_is_no_label(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 65536]], np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(UserError, match=r"a\.tif has the value 65536"):
+        read_label_map(tmp_path / "a.tif")
+
+
+def test_a_truncated_jpeg_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(file)
+    file.write_bytes(file.read_bytes()[:2000])
+    with pytest.raises(UserError, match=r"cannot read image .*a\.jpg: .*truncated.*Replace the"):
+        read_image(file)
+    assert image_size(file) == (64, 64)  # the header is there
+
+
+@pytest.mark.parametrize(
+    ("read", "kind"),
+    [(read_image, "image"), (image_size, "image"), (read_label_map, "label map")],
+    ids=["image", "size", "labels"],
+)
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
+def test_what_is_no_picture_is_named(
+    tmp_path: Path, read: Callable[[Path], object], kind: str, content: bytes
+) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UserError, match=rf"cannot read {kind} {tmp_path}/a\.png: .*the file"):
+        read(tmp_path / "a.png")
+    with pytest.raises(UserError, match=rf"{kind} {tmp_path}/b\.png does not exist"):
+        read(tmp_path / "b.png")

@@ -1,0 +1,184 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from seg_training.datasets.ade20k import ADE20K
+from seg_training.datasets.batch import Batch
+from seg_training.datasets.folder import Folder
+from seg_training.datasets.index import presence_index
+from seg_training.datasets.loader import ResumableLoader
+from seg_training.datasets.samplers import Draw, MixedSampler
+from seg_training.datasets.samples import EvaluationSamples, TrainingSamples, task_mask
+from seg_training.datasets.transforms import Augmentation
+from seg_training.errors import UserError
+from seg_training.tasks import TaskTable
+
+TASKS = ["tree", "sky", "car"]
+
+
+@pytest.fixture
+def folder(fake_folder: Callable[..., Path], fake_classes: dict[str, Any]) -> Folder:
+    return Folder(fake_folder(), fake_classes)
+
+
+def training_samples(
+    folder: Folder, augmentation: str = "none", seed: int = 0, size: tuple[int, int] = (32, 40)
+) -> TrainingSamples:
+    return TrainingSamples(
+        folder,
+        presence_index(folder, "train", progress=False),
+        TaskTable(folder.classes, TASKS),
+        size,
+        Augmentation(augmentation),
+        seed,
+    )
+
+
+def evaluation_samples(folder: Folder) -> tuple[EvaluationSamples, NDArray[np.int64]]:
+    index = presence_index(folder, "val", progress=False)
+    tasks = TaskTable(folder.classes, TASKS)
+    pixels = index.task_pixels(tasks)
+    return EvaluationSamples(folder, index, tasks, (32, 40), pixels), pixels
+
+
+def read_files(folder: Folder, split: str, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Image and label map, in our labels: 0 other, 1 tree, 2 sky, 3 car, 255 ignored."""
+    image = np.asarray(Image.open(folder.root / "images" / split / f"{name}.jpg"))
+    raw = np.asarray(Image.open(folder.root / "annotations" / split / f"{name}.png"))
+    labels = np.zeros_like(raw)
+    for value, label in ((3, 1), (0, 2), (2, 3), (11, 255)):
+        labels[raw == value] = label
+    return image, labels
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return one.name == other.name and all(
+        torch.equal(a, b) for a, b in zip(one[:4], other[:4], strict=True)
+    )
+
+
+def test_a_mask_is_the_task_the_rest_and_what_is_ignored() -> None:
+    label_map = np.array([[0, 1, 2, 255, 2]], np.uint8)
+    assert task_mask(label_map, 1).tolist() == [[0, 0, 1, 255, 1]]
+    assert task_mask(label_map, 0).tolist() == [[0, 1, 0, 255, 0]]
+    assert task_mask(np.array([[254, 255]], np.uint8), 253).tolist() == [[1, 255]]
+
+
+@pytest.mark.parametrize("task_id", [0, 1, 2])
+def test_a_training_sample_is_the_resized_image_and_the_mask_of_its_task(
+    folder: Folder, task_id: int
+) -> None:
+    sample = training_samples(folder)[Draw(4, task_id, 0)]
+    image, labels = read_files(folder, "train", "04")
+    expected = cv2.resize(image, (40, 32), interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(labels, (40, 32), interpolation=cv2.INTER_NEAREST)
+    assert np.array_equal(sample.image.numpy(), expected.transpose(2, 0, 1))
+    assert np.array_equal(sample.label_map.numpy(), small)
+    mask = np.where(small == 255, 255, small == task_id + 1)
+    assert np.array_equal(sample.mask.numpy(), mask)
+    assert {0, 1, 255} == set(np.unique(mask))
+    assert (int(sample.task_ids), sample.name) == (task_id, "04")
+    dtypes = (torch.uint8, torch.int64, torch.uint8, torch.uint8)
+    assert tuple(tensor.dtype for tensor in sample[:4]) == dtypes
+
+
+def test_an_evaluation_sample_keeps_the_label_map_at_its_own_size(folder: Folder) -> None:
+    samples, _ = evaluation_samples(folder)
+    assert len(samples) == 5
+    for number in range(5):
+        image, task_ids, label_map, name = samples[number]
+        pixels, labels = read_files(folder, "val", f"{number:02d}")
+        assert np.array_equal(label_map.numpy(), labels)
+        assert image.shape == (3, 32, 40)
+        expected = cv2.resize(pixels, (40, 32), interpolation=cv2.INTER_LINEAR)
+        assert np.array_equal(image.numpy(), expected.transpose(2, 0, 1))
+        assert task_ids.tolist() == [task for task in range(3) if (labels == task + 1).any()]
+        assert name == f"{number:02d}"
+
+
+def test_augmented_image_and_mask_belong_together(folder: Folder) -> None:
+    samples = training_samples(folder, "multitask")
+    augmentation = Augmentation("multitask")
+    image, labels = read_files(folder, "train", "02")
+    image = cv2.resize(image, (40, 32), interpolation=cv2.INTER_LINEAR)
+    labels = cv2.resize(labels, (40, 32), interpolation=cv2.INTER_NEAREST)
+    for number in range(8):
+        sample = samples[Draw(2, 0, number)]
+        seed = int(np.random.SeedSequence([0, number]).generate_state(1)[0])
+        changed_image, changed_labels = augmentation(image, labels, seed)
+        assert np.array_equal(sample.image.numpy(), changed_image.transpose(2, 0, 1))
+        assert np.array_equal(sample.label_map.numpy(), changed_labels)
+        assert np.array_equal(sample.mask.numpy(), task_mask(changed_labels, 0))
+
+
+def test_seed_and_draw_number_alone_decide_the_augmentation(folder: Folder) -> None:
+    draws = [Draw(1, 0, number) for number in range(12)]
+    samples = training_samples(folder, "ade20k", seed=1)
+    first = [samples[draw] for draw in draws]
+    again = [samples[draw] for draw in reversed(draws)][::-1]
+    assert all(same(one, other) for one, other in zip(first, again, strict=True))
+    assert len({sample.image.numpy().tobytes() for sample in first}) > 4
+    reseeded = training_samples(folder, "ade20k", seed=2)
+    assert not all(same(reseeded[d], one) for d, one in zip(draws, first, strict=True))
+    # The task that is asked for changes the mask, not the augmentation.
+    for draw, one in zip(draws, first, strict=True):
+        assert torch.equal(samples[draw._replace(task_id=1)].image, one.image)
+
+
+def test_workers_change_nothing(folder: Folder) -> None:
+    def batches(num_workers: int) -> list[Batch]:
+        samples = training_samples(folder, "ade20k")
+        pixels = presence_index(folder, "train", progress=False).task_pixels(
+            TaskTable(folder.classes, TASKS)
+        )
+        loader = ResumableLoader(
+            samples,
+            batch_sampler=MixedSampler(pixels, TASKS, 2, 0),
+            collate_fn=Batch.collate,
+            num_workers=num_workers,
+        )
+        return list(loader)
+
+    alone, shared_out = batches(0), batches(2)
+    assert len(alone) == len(shared_out) > 4
+    assert all(same(one, other) for one, other in zip(alone, shared_out, strict=True))
+
+
+def test_a_file_that_changed_its_size_since_it_was_indexed_is_named(folder: Folder) -> None:
+    samples = training_samples(folder)
+    Image.new("L", (8, 8)).save(folder.root / "annotations" / "train" / "00.png")
+    with pytest.raises(UserError, match=r"train/00\.jpg is \(48, 64\), its label map \(8, 8\)"):
+        samples[Draw(0, 0, 0)]
+
+
+def test_golden_items_bit_for_bit(shared: Path) -> None:
+    golden = np.load(shared / "golden" / "ade_items_320.npz")
+    dataset = ADE20K(shared / "data" / "ade20k_sample")
+    index = presence_index(dataset, "validation", progress=False)
+    tasks = TaskTable(dataset.classes)
+    samples = TrainingSamples(dataset, index, tasks, (320, 320), Augmentation("none"), 0)
+    evaluation = EvaluationSamples(dataset, index, tasks, (320, 320), index.task_pixels(tasks))
+    assert len(golden["pairs"]) == 25
+    for image, task_id in golden["pairs"].tolist():
+        sample = samples[Draw(image, task_id, 0)]
+        mask = np.unpackbits(golden[f"{sample.name}_c{task_id}_mask"]).reshape(320, 320)
+        assert np.array_equal(sample.image.numpy(), golden[f"{sample.name}_image"])
+        assert np.array_equal(sample.mask.numpy(), mask)
+        assert np.array_equal(evaluation[image][0].numpy(), golden[f"{sample.name}_image"])
+
+
+def test_golden_evaluation_pairs(shared: Path) -> None:
+    golden = np.load(shared / "golden" / "ade_items_320.npz")["pairs"]
+    dataset = ADE20K(shared / "data" / "ade20k_sample")
+    index = presence_index(dataset, "validation", progress=False)
+    tasks = TaskTable(dataset.classes)
+    samples = EvaluationSamples(dataset, index, tasks, (320, 320), index.task_pixels(tasks))
+    pairs = [(image, task) for image in range(3) for task in samples[image][1].tolist()]
+    assert sorted(pairs) == sorted(map(tuple, golden.tolist()))

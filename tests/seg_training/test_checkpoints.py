@@ -1,0 +1,115 @@
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seg_training.checkpoints import find_checkpoint, read_checkpoint
+from seg_training.errors import UserError
+
+CONTENT = {
+    "state_dict": {"weight": torch.arange(3.0)},
+    "hyper_parameters": {"config": {"seed": 1}, "task_names": ["sky"]},
+}
+
+
+class Malicious:
+    """Unpickling it writes a file."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (self._target, "was run")
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    torch.save(CONTENT, tmp_path / "a.ckpt")
+    content = read_checkpoint(tmp_path / "a.ckpt")
+    assert content["hyper_parameters"] == CONTENT["hyper_parameters"]
+    assert content["state_dict"]["weight"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["checkpoints/best.ckpt", "checkpoints/last.ckpt"], "checkpoints/best.ckpt"),
+        (["checkpoints/last.ckpt"], "checkpoints/last.ckpt"),
+        (["best.ckpt", "last.ckpt"], "best.ckpt"),
+        (["last.ckpt"], "last.ckpt"),
+    ],
+)
+def test_a_folder_means_its_best_checkpoint_or_else_its_last(
+    tmp_path: Path, files: list[str], expected: str
+) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    assert find_checkpoint(tmp_path) == tmp_path / expected
+    assert find_checkpoint(tmp_path / expected) == tmp_path / expected
+
+
+def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "best.ckpt").touch()
+    assert find_checkpoint("~/best.ckpt") == tmp_path / "best.ckpt"
+
+
+def test_a_missing_checkpoint_suggests_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "best.ckpt").touch()
+    with pytest.raises(UserError, match=r"bst\.ckpt does not exist; did you mean '.*best\.ckpt'"):
+        read_checkpoint(tmp_path / "bst.ckpt")
+    with pytest.raises(UserError, match=r"such\.ckpt does not exist$"):
+        read_checkpoint(tmp_path / "no" / "such.ckpt")
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        read_checkpoint(tmp_path.parent)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"seed: 0\nmodel: {}\n", b"X", b"\x80\x02", b"PK\x03\x04abc"]
+)
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"config\.yaml is no checkpoint that can be read safely"):
+        read_checkpoint(file)
+
+
+def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.ckpt"
+    torch.save(CONTENT, file)
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(UserError, match=r"a\.ckpt is no checkpoint that .* or is damaged: \S"):
+        read_checkpoint(file)
+
+
+@pytest.mark.parametrize("with_torch", [True, False])
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, with_torch: bool) -> None:
+    written, file = tmp_path / "written", tmp_path / "a.ckpt"
+    content = {**CONTENT, "extra": Malicious(written)}
+    if with_torch:
+        torch.save(content, file)
+    else:
+        file.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(UserError, match="no checkpoint that can be read safely"):
+        read_checkpoint(file)
+    assert not written.exists()
+
+    pickle.loads(pickle.dumps(Malicious(written)))
+    assert written.exists()  # it would have been
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        torch.zeros(3),
+        {"weight": torch.zeros(3)},
+        {"state_dict": {}, "hyper_parameters": {"config": {}}},
+        {"state_dict": {}, "hyper_parameters": [1]},
+    ],
+)
+def test_weights_without_a_config_are_refused(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match=r"not written by train\.py: it holds no config"):
+        read_checkpoint(tmp_path / "a.ckpt")

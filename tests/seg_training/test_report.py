@@ -1,0 +1,65 @@
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from seg_training.errors import UserError
+from seg_training.metrics import BinaryIoUResult
+from seg_training.report import result_to_json, show_result, write_json
+
+NAMES = ["sky", "road", "lamp"]
+RESULT = BinaryIoUResult(
+    bIoU=61.25, num_masks=3, per_class={0: (50.0, 1), 2: (66.875, 2)}, paint_everything=12.5
+)
+
+
+def test_result_as_plain_values() -> None:
+    assert result_to_json(RESULT, NAMES) == {
+        "bIoU": 61.25,
+        "num_masks": 3,
+        "paint_everything_bIoU": 12.5,
+        "per_class": {
+            "sky": {"bIoU": 50.0, "num_masks": 1},
+            "lamp": {"bIoU": 66.875, "num_masks": 2},
+        },
+    }
+
+
+def test_json_has_null_for_nan_everywhere(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "folder" / "results.json"
+    content = {"bIoU": math.nan, "per_class": {"sky": {"bIoU": math.nan}}, "list": [1.5, math.nan]}
+    write_json({**content, "name": "tür"}, file)
+    assert json.loads(file.read_text()) == {
+        "bIoU": None,
+        "per_class": {"sky": {"bIoU": None}},
+        "list": [1.5, None],
+        "name": "tür",
+    }
+    assert [path.name for path in file.parent.iterdir()] == ["results.json"]
+
+
+def test_writing_again_replaces_the_file(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_json({"a": number}, tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text()) == {"a": 2}
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write .*/file/r\.json"):
+        write_json({}, tmp_path / "file" / "r.json")
+
+
+def test_the_table_has_every_class_with_masks_and_the_mean() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    show_result(RESULT, NAMES, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    rows = [line.replace("│", " ").split() for line in text.splitlines()]
+    assert ["sky", "1", "50.0"] in rows
+    assert ["lamp", "2", "66.9"] in rows
+    assert ["all", "masks", "3", "61.2"] in rows
+    assert ["painting", "everything", "3", "12.5"] in rows
+    assert "road" not in text
