@@ -160,7 +160,7 @@ def override_config(
             OmegaConf.set_struct(changed, True)
             continue
         known = _dotted_keys(config)
-        if key not in known and not any(key.startswith(f"{leaf}.") for leaf in known):
+        if key not in known:
             raise UserError(f"unknown key '{key}'{_suggest_key(key, known)}")
         try:
             OmegaConf.update(changed, key, value, force_add=True)

@@ -23,7 +23,7 @@ from seg_training.errors import UserError
 __all__ = ["GENERATOR_VERSION", "SCENE_CLASSES", "draw_scene", "generate_scenes"]
 
 #: To be raised whenever the pictures change, so that scenes of an older program are not reused.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
 #: The classes; a class's pixel value is its position + 1, and 0 is other.
 SCENE_CLASSES: tuple[str, ...] = (
@@ -48,7 +48,7 @@ def _colour(
     saturation: tuple[float, float] = (0.1, 0.6),
 ) -> _Floats:
     """Draw a colour (3, 1, 1): the hue (degrees) is only a tendency, or any if None."""
-    hue = rng.uniform(0, 360) if hue is None else rng.normal(hue, 35)
+    hue = rng.uniform(0, 360) if hue is None else rng.normal(hue, 25)
     rgb = colorsys.hsv_to_rgb(hue / 360 % 1, rng.uniform(*saturation), rng.uniform(*light))
     return np.array(rgb, np.float32).reshape(3, 1, 1)
 
@@ -179,7 +179,7 @@ def _car(u: _Floats, v: _Floats, rng: _Rng) -> _Drawn:
     cabin = (np.abs(u) < 1.4 + 0.6 * v) & (v > -1) & (v < 0)
     glass = (np.abs(u) < 1.2 + 0.6 * v) & (v > -0.82) & (v < -0.2) & (np.abs(u) > 0.08)
     lamp = (u - 1.9) ** 2 + (v - 0.15) ** 2 < 0.03
-    paint = _colour(rng, None, (0.4, 1.0), (0.4, 0.9))
+    paint = _colour(rng, 0, (0.4, 1.0), (0.4, 0.9))
     picture = _mix(paint, paint * 0.4, np.abs(v - 0.25) < 0.07)
     picture = _mix(picture, _colour(rng, 200, (0.7, 1.0)), glass)
     picture = _mix(picture, _grey(1), lamp)
@@ -192,7 +192,7 @@ def _car(u: _Floats, v: _Floats, rng: _Rng) -> _Drawn:
 
 
 def _ball(u: _Floats, v: _Floats, rng: _Rng) -> _Drawn:
-    one, two = _colour(rng, None, (0.8, 1.0), (0.0, 0.1)), _colour(rng, None, (0.5, 0.9), (0.6, 1))
+    one, two = _colour(rng, None, (0.8, 1.0), (0.0, 0.1)), _colour(rng, 60, (0.5, 0.9), (0.6, 1))
     angle = np.arctan2(v + 0.2, u - 0.2) / (2 * np.pi)
     picture = _mix(one, two, _fraction(angle * 4) < 0.5)
     shade = 1.15 - 0.3 * ((u + 0.35) ** 2 + (v + 0.35) ** 2)
@@ -205,7 +205,7 @@ def _flag(u: _Floats, v: _Floats, rng: _Rng) -> _Drawn:
     height = v + 0.09 * np.sin(phase)
     cloth = (np.abs(u) < 0.9) & (height > -0.9) & (height < 0.25)
     stripe = np.floor((height + 0.9) / 1.15 * int(rng.choice([3, 5])))
-    one, two = _colour(rng, None, (0.8, 1.0), (0.0, 0.6)), _colour(rng, None, (0.3, 0.7), (0.6, 1))
+    one, two = _colour(rng, 280, (0.8, 1.0), (0.0, 0.6)), _colour(rng, 280, (0.3, 0.7), (0.6, 1))
     picture = _mix(one, two, stripe % 2 == rng.integers(2))
     folds = 0.9 + 0.2 * np.sin(phase + 1)
     return pole | cloth, _mix(picture * folds, _colour(rng, 40, (0.3, 0.9)), pole)
@@ -213,7 +213,7 @@ def _flag(u: _Floats, v: _Floats, rng: _Rng) -> _Drawn:
 
 def _rug(u: _Floats, v: _Floats, rng: _Rng) -> _Drawn:
     edge = np.maximum(np.abs(u) / 1.4, np.abs(v))
-    one, two = _colour(rng, None, (0.2, 0.4)), _colour(rng, None, (0.75, 1.0))
+    one, two = _colour(rng, 330, (0.2, 0.4)), _colour(rng, 330, (0.75, 1.0))
     checks = (np.floor(u * 2.5) + np.floor(v * 2.5)) % 2 == 0
     return edge < 1, _mix(_mix(one, two, checks), one, edge > 0.88)
 
@@ -235,8 +235,8 @@ class _Thing(NamedTuple):
 _THINGS = {
     "tree": _Thing(_tree, 0.38, 8, shadow=0.6),
     "house": _Thing(_house, 0.31, 6, shadow=1.0),
-    "car": _Thing(_car, 0.18, 12, shadow=2.0),
-    "ball": _Thing(_ball, 0.19, 180, shadow=0.8),
+    "car": _Thing(_car, 0.22, 12, shadow=2.0),
+    "ball": _Thing(_ball, 0.23, 180, shadow=0.8),
     "flag": _Thing(_flag, 0.34, 15),
     "rug": _Thing(_rug, 0.33, 180, flatness=0.5),
     _OTHER: _Thing(_rock, 0.13, 20, shadow=0.9),

@@ -105,8 +105,8 @@ class Augmentation:
             label_map: (H, W) uint8; resampled with nearest.
             seed: decides everything random, in [0, 2**32).
         """
-        # Not set_random_seed: it gives each transform a generator of its own from the same seed, and
-        # the rarer changes would only ever come together with the more frequent ones.
+        # Not set_random_seed: it gives every transform a generator of its own from the same seed,
+        # and the rarer changes would only ever come together with the more frequent ones.
         self._transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
         changed = self._transform(image=image, mask=label_map)
         return changed["image"], changed["mask"]

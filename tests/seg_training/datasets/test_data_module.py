@@ -1,0 +1,312 @@
+"""What every data module promises, whatever the dataset is."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from seg_training.datasets import data_module
+from seg_training.datasets.batch import Batch, EvaluationBatch
+from seg_training.datasets.data_module import DATASETS, SegmentationDataModule
+from seg_training.datasets.samplers import SAMPLERS
+from seg_training.errors import UserError
+
+MakeModule = Callable[..., SegmentationDataModule]
+
+
+@pytest.fixture
+def settings(
+    fake_folder: Callable[..., Path], fake_classes: dict[str, Any], tmp_path: Path
+) -> dict[str, Any]:
+    return {
+        "dataset": "folder",
+        "root": str(fake_folder()),
+        "classes": fake_classes,
+        "train_split": "train",
+        "val_split": "val",
+        "crop_size": [32, 40],
+        "batch_size": 2,
+        "eval_batch_size": 2,
+        "num_workers": 0,
+        "cache_dir": str(tmp_path / "cache"),
+    }
+
+
+@pytest.fixture
+def make_module(settings: dict[str, Any]) -> MakeModule:
+    def make(classes: Any = "all", seed: int = 0, **changes: Any) -> SegmentationDataModule:
+        return SegmentationDataModule.from_config(
+            {**settings, **changes}, {"classes": classes}, seed
+        )
+
+    return make
+
+
+@pytest.fixture(params=["folder", "ade20k", "synthetic"])
+def any_module(
+    request: pytest.FixtureRequest,
+    fake_folder: Callable[..., Path],
+    make_module: MakeModule,
+    tmp_path: Path,
+) -> SegmentationDataModule:
+    """A prepared data module of every dataset there is, on made-up files."""
+    settings: dict[str, Any] = {
+        "dataset": request.param,
+        "crop_size": [32, 40],
+        "batch_size": 2,
+        "eval_batch_size": 2,
+        "num_workers": 0,
+        "sampler": "mixed",
+    }
+    if request.param == "folder":
+        module = make_module(sampler="mixed")
+    elif request.param == "ade20k":
+        root = fake_folder()
+        for folder in ("images", "annotations"):
+            (root / folder / "train").rename(root / folder / "training")
+            (root / folder / "val").rename(root / folder / "validation")
+        module = SegmentationDataModule.from_config(
+            {**settings, "root": str(root)}, {"classes": "all"}, 0
+        )
+    else:
+        module = SegmentationDataModule.from_config(
+            {**settings, "root": str(tmp_path / "s"), "num_training": 6, "num_validation": 3},
+            {"classes": "all"},
+            0,
+        )
+    module.prepare_data()
+    module.setup("fit")
+    return module
+
+
+def contents(batches: list[Batch]) -> list[tuple[Any, ...]]:
+    return [(b.name, b.task_ids.tolist(), b.image.tolist(), b.mask.tolist()) for b in batches]
+
+
+def test_every_dataset_is_under_the_contract() -> None:
+    # Other packages add theirs, and test them.
+    assert {"folder", "ade20k", "synthetic"} <= DATASETS.keys()
+
+
+def test_training_batches_keep_the_contract(any_module: SegmentationDataModule) -> None:
+    num_tasks = any_module.tasks.num_tasks
+    batches = list(any_module.train_dataloader())
+    assert batches
+    for batch in batches:
+        assert isinstance(batch, Batch)
+        assert (batch.image.shape, batch.image.dtype) == ((2, 3, 32, 40), torch.uint8)
+        assert (batch.task_ids.shape, batch.task_ids.dtype) == ((2,), torch.int64)
+        assert (batch.mask.shape, batch.mask.dtype) == ((2, 32, 40), torch.uint8)
+        assert (batch.label_map.shape, batch.label_map.dtype) == ((2, 32, 40), torch.uint8)
+        assert all(0 <= task_id < num_tasks for task_id in batch.task_ids.tolist())
+        assert len(batch.name) == 2
+        assert batch.label_map[batch.label_map != 255].max() <= num_tasks
+        for mask, label_map, task_id in zip(
+            batch.mask, batch.label_map, batch.task_ids, strict=True
+        ):
+            assert torch.equal(mask == 1, label_map == task_id + 1)
+            assert torch.equal(mask == 255, label_map == 255)
+            assert set(mask.unique().tolist()) <= {0, 1, 255}
+
+
+def test_evaluation_batches_keep_the_contract(any_module: SegmentationDataModule) -> None:
+    pairs = Counter[tuple[str, int]]()
+    expected = set()
+    for batch in any_module.val_dataloader():
+        assert isinstance(batch, EvaluationBatch)
+        assert batch.images.shape[1:] == (3, 32, 40)
+        assert batch.images.dtype == torch.uint8
+        for task_ids, label_map, name in zip(
+            batch.task_ids, batch.label_maps, batch.names, strict=True
+        ):
+            assert (task_ids.dtype, label_map.dtype) == (torch.int64, torch.uint8)
+            labels = set(label_map.unique().tolist()) - {0, 255}
+            assert [task_id + 1 for task_id in task_ids.tolist()] == sorted(labels)
+            pairs.update((name, task_id) for task_id in task_ids.tolist())
+            expected |= {(name, label - 1) for label in labels}
+    assert set(pairs.values()) == {1}
+    counts = any_module.task_pixels(
+        "val" if "folder" in str(type(any_module.dataset)) else "validation"
+    )
+    assert len(pairs) == len(expected) == np.count_nonzero(counts)
+
+
+def test_evaluation_keeps_label_maps_at_their_own_size(make_module: MakeModule) -> None:
+    module = make_module()
+    (root,) = {module.dataset.root}
+    sizes = {}
+    for batch in module.val_dataloader():
+        for label_map, name in zip(batch.label_maps, batch.names, strict=True):
+            sizes[name] = tuple(label_map.shape)
+    expected = {
+        file.stem: Image.open(file).size[::-1] for file in (root / "annotations/val").iterdir()
+    }
+    assert sizes == expected
+    assert len(set(sizes.values())) > 2
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_seed_decides_all_batches_and_epochs_differ(
+    make_module: MakeModule, sampler: str
+) -> None:
+    def epoch(number: int, seed: int = 0) -> list[tuple[Any, ...]]:
+        loader = make_module(sampler=sampler, seed=seed).train_dataloader()
+        loader.batch_sampler.set_epoch(number)
+        return contents(list(loader))
+
+    assert epoch(0) == epoch(0)
+    assert epoch(1) == epoch(1)
+    assert epoch(0) != epoch(1)
+    assert epoch(0) != epoch(0, seed=1)
+
+
+def test_a_batch_of_the_homogeneous_sampler_asks_for_one_task(make_module: MakeModule) -> None:
+    batches = list(make_module(["car", "tree", "lamp"]).train_dataloader())
+    assert [batch.task_ids.unique().tolist() for batch in batches[:3]] == [[0], [1], [2]]
+
+
+def test_tasks_of_a_trained_network_keep_its_ids(settings: dict[str, Any]) -> None:
+    module = SegmentationDataModule.from_config(
+        settings, {"classes": ["tree"]}, 0, vocabulary=["sky", "road", "car", "tree"]
+    )
+    for batch in module.val_dataloader():
+        for task_ids, label_map in zip(batch.task_ids, batch.label_maps, strict=True):
+            assert task_ids.tolist() == [3]
+            assert set(label_map.unique().tolist()) <= {0, 4, 255}
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_share_the_work(make_module: MakeModule, rank: int) -> None:
+    class TwoProcesses:
+        global_rank = rank
+        world_size = 2
+
+    alone, module = make_module(sampler="mixed"), make_module(sampler="mixed")
+    module.trainer = TwoProcesses()  # type: ignore[assignment]
+    expected = contents(list(alone.train_dataloader()))
+    shared_out = contents(list(module.train_dataloader()))
+    assert shared_out == expected[rank::2][: len(shared_out)]
+    assert len(shared_out) == len(expected) // 2
+    names = [name for batch in module.val_dataloader() for name in batch.names]
+    assert names == [f"{number:02d}" for number in range(rank, 5, 2)]
+
+
+def test_preparing_indexes_both_splits_in_the_cache_folder(
+    make_module: MakeModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = make_module()
+    module.prepare_data()
+    caches = sorted(file.name[:12] for file in (tmp_path / "cache").rglob("*.npz"))
+    assert caches == ["folder-train", "folder-val-" + caches[1][-1]]
+
+    def read(*_arguments: object) -> None:
+        pytest.fail("label maps are read again")
+
+    monkeypatch.setattr(type(module.dataset), "read_label_map", read)
+    make_module(["car"]).setup("fit")
+
+
+def test_evaluation_needs_no_training_split(make_module: MakeModule) -> None:
+    module = make_module(train_split="nowhere")
+    module.setup("validate")
+    assert len(list(module.val_dataloader())) == 3
+    with pytest.raises(UserError, match="images/nowhere does not exist"):
+        module.setup("fit")
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate"])
+def test_setup_finds_values_without_a_name(
+    make_module: MakeModule, fake_classes: dict[str, Any], stage: str
+) -> None:
+    module = make_module(classes="all", **{})
+    module.setup(stage)
+    wrong = SegmentationDataModule.from_config(
+        {
+            "dataset": "folder",
+            "root": str(module.dataset.root),
+            "classes": {**fake_classes, "other": []},
+            "train_split": "train",
+            "val_split": "val",
+        },
+        {"classes": "all"},
+        0,
+    )
+    with pytest.raises(UserError, match=r"label values without a name: 9 \(in annotations/"):
+        wrong.setup(stage)
+
+
+def test_nothing_to_evaluate_is_an_error(
+    make_module: MakeModule, fake_classes: dict[str, Any]
+) -> None:
+    with_bus = {**fake_classes, "classes": {**fake_classes["classes"], 50: "bus"}}
+    settings = {"root": str(make_module().dataset.root), "classes": with_bus}
+    module = SegmentationDataModule.from_config(
+        {"dataset": "folder", "val_split": "val", **settings}, {"classes": ["bus"]}, 0
+    )
+    with pytest.raises(UserError, match="split 'val' has no pixel of any task"):
+        module.val_dataloader()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "foldr"}, r"unknown data\.dataset 'foldr'; did you mean 'folder'"),
+        ({"batchsize": 2}, r"unknown setting 'data\.batchsize'; did you mean 'batch_size'"),
+        ({"num_training": 2}, r"unknown setting 'data\.num_training'"),
+        ({"seed": 2}, r"unknown setting 'data\.seed'"),
+        ({"sampler": "mixd"}, r"unknown data\.sampler 'mixd'; did you mean 'mixed'"),
+        ({"augmentation": "ade"}, r"unknown augmentation 'ade'; did you mean 'ade20k'"),
+        ({"root": "???"}, r"data\.root is not set: where is the dataset"),
+        ({"root": None}, r"data\.root is not set: where is the dataset"),
+        ({"classes": "???"}, r"data\.classes is not set"),
+        ({"batch_size": 0}, r"data\.batch_size=0: expected a whole number of at least 1"),
+        ({"eval_batch_size": 1.5}, r"data\.eval_batch_size=1\.5: expected a whole number"),
+        ({"num_workers": -1}, r"data\.num_workers=-1: expected a whole number of at least 0"),
+        ({"num_workers": "two"}, r"data\.num_workers='two': expected a whole number"),
+        ({"crop_size": 320}, r"data\.crop_size=320: expected \[height, width\]"),
+        ({"crop_size": [320]}, r"data\.crop_size=\[320\]: expected \[height, width\]"),
+        ({"crop_size": "320"}, r"data\.crop_size='320': expected \[height, width\]"),
+        ({"crop_size": [16, 320]}, r"each at least 32 pixels"),
+    ],
+)
+def test_wrong_settings_are_refused(
+    make_module: MakeModule, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        make_module(**changes)
+
+
+def test_a_missing_dataset_is_an_error(settings: dict[str, Any]) -> None:
+    del settings["dataset"]
+    with pytest.raises(UserError, match=r"unknown data\.dataset"):
+        SegmentationDataModule.from_config(settings, {"classes": "all"}, 0)
+
+
+def test_wrong_tasks_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"unknown setting 'tasks\.class'; did you mean 'classes'"):
+        SegmentationDataModule.from_config(settings, {"class": "all"}, 0)
+    with pytest.raises(UserError, match="unknown class 'tre'; did you mean 'tree'"):
+        SegmentationDataModule.from_config(settings, {"classes": ["tre"]}, 0)
+
+
+def test_an_unreadable_image_in_a_worker_is_named(make_module: MakeModule) -> None:
+    module = make_module(["car"], num_workers=1)
+    module.prepare_data()
+    file = module.dataset.root / "images" / "train" / "02.jpg"
+    file.write_bytes(file.read_bytes()[:400])
+    # The index is built anew, for the file changed: its header can still be read.
+    with pytest.raises(UserError, match=r"cannot read image .*02\.jpg"):
+        list(module.train_dataloader())
+
+
+def test_as_many_workers_as_cores_up_to_8(
+    make_module: MakeModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cores, workers in ((3, 3), (64, 8), (None, 1)):
+        monkeypatch.setattr(data_module.os, "cpu_count", lambda cores=cores: cores)
+        assert make_module(num_workers=None).train_dataloader().num_workers == workers

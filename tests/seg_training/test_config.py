@@ -1,0 +1,159 @@
+"""Configs: every experiment composes, and every wrong name is answered with a near one."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seg_training.config import (
+    SECTIONS,
+    compose_config,
+    override_config,
+    plain_config,
+    translate_config_argument,
+)
+from seg_training.errors import UserError
+from seg_training.networks import build_network
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+EXPERIMENTS = sorted(file.name for file in CONFIGS.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_to_plain_values(name: str) -> None:
+    config = compose_config(name, config_dir=CONFIGS)
+
+    assert config["config_name"] == name.removesuffix(".yaml")
+    assert set(SECTIONS) <= config.keys()
+    assert yaml.safe_load(yaml.safe_dump(config)) == config  # nothing but plain values
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "sampler"),
+    [
+        ("ade20k_segformer", "segformer", "images"),
+        ("ade20k_emb", "emb", "homogeneous"),
+        ("ade20k_vsa_emb", "vsa_emb", "homogeneous"),
+        ("ade20k_adapter", "adapter_hf", "homogeneous"),
+        ("ade20k_adapter_pp", "adapter_hf++", "homogeneous"),
+    ],
+)
+def test_the_papers_experiments_have_the_published_settings(
+    name: str, method: str, sampler: str
+) -> None:
+    config = compose_config(name, config_dir=CONFIGS)
+
+    assert config["model"]["method"] == method
+    assert config["model"]["pretrained"] == "nvidia/mit-b0"
+    assert config["optimizer"] == {
+        "name": "adam",
+        "lr": 5e-5,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup_steps": 0,
+    }
+    data = config["data"]
+    assert (data["batch_size"], data["crop_size"]) == (10, [320, 320])
+    assert (data["sampler"], data["augmentation"]) == (sampler, "ade20k")
+    assert (config["trainer"]["max_epochs"], config["trainer"]["precision"]) == (1, "32-true")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_model_section_builds(name: str) -> None:
+    model = {**compose_config(name, config_dir=CONFIGS)["model"], "pretrained": None}
+    assert build_network(num_tasks=3, **model).num_tasks == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["trainer.max_step=2"],
+            "unknown key 'trainer.max_step'; did you mean 'trainer.max_steps'",
+        ),
+        (["root=/x"], "unknown key 'root'; did you mean 'data.root'"),
+        (["task=ade20k_2"], "unknown key 'task'; did you mean 'tasks'"),
+        (["tasks=ade20k_13"], "no tasks=ade20k_13; did you mean 'ade20k_12'"),
+        (["logger=wandbb"], "no logger=wandbb; did you mean 'wandb'"),
+        (["trainer.max_steps"], "cannot read 'trainer.max_steps': write key=value"),
+        (["+extra=1"], r"unknown setting 'extra' \(known: .*trainer"),
+    ],
+)
+def test_wrong_overrides_are_answered_with_near_names(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        compose_config("ade20k_adapter", overrides, CONFIGS)
+
+
+def test_an_unknown_experiment_is_answered_with_near_names() -> None:
+    with pytest.raises(UserError, match=r"ade20k_adaptr\.yaml does not exist; did you mean"):
+        compose_config("ade20k_adaptr", config_dir=CONFIGS)
+
+
+def test_plain_config_needs_every_section() -> None:
+    config = compose_config("demo", config_dir=CONFIGS)
+    del config["tasks"]
+    with pytest.raises(UserError, match="no section 'tasks'"):
+        plain_config(config)
+
+
+@pytest.mark.parametrize("form", [["--config", "demo.yaml"], ["--config=demo"]])
+def test_config_becomes_hydras_option(form: list[str]) -> None:
+    arguments = [*form, "seed=1", "--cfg", "job"]
+    expected = ["--config-name", "demo", "seed=1", "--cfg", "job"]
+    assert translate_config_argument(arguments, CONFIGS) == expected
+
+
+def test_a_config_of_another_folder_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("seed: 1\n")
+    assert translate_config_argument(["--config", str(file)], CONFIGS) == [
+        "--config-dir",
+        str(tmp_path),
+        "--config-name",
+        "mine",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], r"which experiment\? Add --config FILE \(known: .*demo.yaml"),
+        (["--config"], "--config needs a file"),
+        (["--config", "dmo.yaml"], "config dmo.yaml does not exist; did you mean 'demo.yaml'"),
+    ],
+)
+def test_a_missing_or_wrong_config_lists_what_there_is(arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        translate_config_argument(arguments, CONFIGS)
+
+
+@given(st.lists(st.sampled_from(["seed=1", "-m", "--cfg", "job", "data.root=/a b"])))
+def test_everything_else_is_left_to_hydra(rest: list[str]) -> None:
+    translated = translate_config_argument([*rest, "--config", "demo.yaml"], CONFIGS)
+    assert translated == [*rest, "--config-name", "demo"]
+
+
+def test_override_of_a_checkpoints_config() -> None:
+    config = compose_config("ade20k_adapter", ["data.root=/data"], CONFIGS)
+
+    changed = override_config(config, ["tasks=ade20k_2", "data.crop_size=[64,96]"], CONFIGS)
+
+    assert changed["tasks"] == {"classes": ["building", "floor"]}
+    assert changed["data"] == {**config["data"], "crop_size": [64, 96]}
+    assert config["tasks"] == {"classes": "all"}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.rooot=/x", "unknown key 'data.rooot'; did you mean 'data.root'"),
+        ("tasks=nothing", r"no tasks=nothing \(known: .*ade20k_2"),
+        ("data.root", "cannot read 'data.root': write key=value"),
+    ],
+)
+def test_wrong_overrides_of_a_checkpoints_config(override: str, message: str) -> None:
+    config = compose_config("ade20k_adapter", config_dir=CONFIGS)
+    with pytest.raises(UserError, match=message):
+        override_config(config, [override], CONFIGS)

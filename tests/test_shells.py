@@ -1,0 +1,162 @@
+"""The commands as a user types them: what they print and how they end."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
+
+SMALL = [
+    "model.pretrained=null",
+    "data.crop_size=[32,64]",
+    "data.batch_size=2",
+    "data.num_workers=0",
+    "trainer.accelerator=cpu",
+    "trainer.max_steps=2",
+]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
+        )
+
+    return run
+
+
+@pytest.fixture
+def own_data(
+    fake_folder: Callable[[], Path], fake_classes: Mapping[str, Any], tmp_path: Path
+) -> list[str]:
+    """Overrides that point ``folder_adapter`` to a small fake dataset."""
+    classes = tmp_path / "classes.yaml"
+    classes.write_text(yaml.safe_dump(dict(fake_classes)))
+    return [f"data.root={fake_folder()}", f"data.classes={classes}"]
+
+
+def test_train_then_eval(shell: Shell, own_data: list[str], tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    trained = shell(
+        "train.py", "--config", "folder_adapter.yaml", *own_data, *SMALL, f"run_dir={run_dir}"
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert f"run folder: {run_dir}" in trained.stdout
+
+    measured = shell("eval.py", "--ckpt", str(run_dir), "--json", str(tmp_path / "out.json"))
+    assert measured.returncode == 0, measured.stderr
+    assert "all masks" in measured.stdout
+    expected = json.loads((run_dir / "results.json").read_text())
+    actual = json.loads((tmp_path / "out.json").read_text())
+    assert actual == {key: expected[key] for key in actual}
+
+    refused = shell("eval.py", "--ckpt", str(run_dir / "config.yaml"))
+    assert_user_error(refused, "is no checkpoint that can be read safely")
+
+
+def assert_user_error(answer: "subprocess.CompletedProcess[str]", *words: str) -> None:
+    assert answer.returncode == 1
+    for word in words:
+        assert word in answer.stderr
+    assert "Traceback" not in answer.stderr + answer.stdout
+    assert answer.stderr.count("error: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train.py"], ["which experiment? Add --config FILE", "demo.yaml"]),
+        (["train.py", "--config", "demos.yaml"], ["demos.yaml does not exist", "'demo.yaml'"]),
+        (["train.py", "--config", "demo.yaml", "trainer.max_step=2"], ["'trainer.max_steps'"]),
+        (["train.py", "--config", "demo.yaml", "tasks=al"], ["no tasks=al", "'all'"]),
+        (["train.py", "--config", "ade20k_adapter.yaml"], ["data.root is not set"]),
+        (
+            ["train.py", "--config", "ade20k_adapter.yaml", "data.root=/nowhere", *SMALL],
+            ["/nowhere does not exist", "DATASET_PREPARATION.md"],
+        ),
+        (["eval.py", "--ckpt", "/nowhere/best.ckpt"], ["/nowhere/best.ckpt does not exist"]),
+        (["eval.py", "--ckpt", "configs"], ["holds no checkpoint"]),
+    ],
+)
+def test_a_users_error_is_one_message(shell: Shell, arguments: list[str], words: list[str]) -> None:
+    assert_user_error(shell(*arguments), *words)
+
+
+def test_damaged_data_is_named(shell: Shell, own_data: list[str]) -> None:
+    root = Path(own_data[0].removeprefix("data.root="))
+    image = sorted((root / "images" / "train").iterdir())[0]
+    image.write_bytes(image.read_bytes()[:400])
+    command = ["train.py", "--config", "folder_adapter.yaml", *own_data, *SMALL]
+    # Two workers: their errors come from another process.
+    answer = shell(*command, "data.num_workers=2", "trainer.max_steps=20")
+    assert_user_error(answer, f"cannot read image {image}")
+
+
+def test_an_image_without_label_map_is_named(shell: Shell, own_data: list[str]) -> None:
+    root = Path(own_data[0].removeprefix("data.root="))
+    label_map = sorted((root / "annotations" / "train").iterdir())[0]
+    label_map.unlink()
+    answer = shell("train.py", "--config", "folder_adapter.yaml", *own_data, *SMALL)
+    assert_user_error(answer, "have no label map", label_map.stem)
+
+
+@pytest.mark.parametrize("script", ["train.py", "eval.py"])
+def test_help(shell: Shell, script: str) -> None:
+    answer = shell(script, "--help")
+    assert answer.returncode == 0
+    assert "--ckpt" in answer.stdout or "== Configuration groups ==" in answer.stdout
+
+
+def test_hydras_own_options_work(shell: Shell) -> None:
+    answer = shell("train.py", "--config", "demo.yaml", "--cfg", "job", "--package", "optimizer")
+    assert answer.returncode == 0
+    assert "adamw" in answer.stdout
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(
+    shell: Shell, own_data: list[str], tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    trained = shell(
+        "train.py",
+        "--config",
+        "folder_adapter.yaml",
+        *own_data,
+        *SMALL,
+        "trainer.devices=2",
+        "+trainer.strategy=ddp",
+        f"run_dir={run_dir}",
+    )
+    assert trained.returncode == 0, trained.stderr
+    two = json.loads((run_dir / "results.json").read_text())
+
+    measured = shell(
+        "eval.py", "--ckpt", str(run_dir), "--json", str(tmp_path / "one.json"), "trainer.devices=1"
+    )
+    assert measured.returncode == 0, measured.stderr
+    one = json.loads((tmp_path / "one.json").read_text())
+    assert one == {key: two[key] for key in one}
+
+
+@pytest.mark.slow
+def test_wandb_works_offline(shell: Shell, own_data: list[str], tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    command = ["train.py", "--config", "folder_adapter.yaml", *own_data, *SMALL]
+    answer = shell(*command, "logger=wandb", f"run_dir={run_dir}")
+    assert answer.returncode == 0, answer.stderr
+    assert list(run_dir.glob("wandb/offline-run-*"))
