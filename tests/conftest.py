@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_dataset import fake_classes, fake_folder
+
+__all__ = ["fake_classes", "fake_folder"]  # fixtures for every test
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"

@@ -118,9 +118,9 @@ class PredictionPictures(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Draw the batch that was just trained on."""
-        if not self._every_n_batches or (batch_idx + 1) % self._every_n_batches:
-            return
-        if not trainer.is_global_zero:
+        seen = trainer.fit_loop.total_batch_idx + 1  # over all epochs
+        due = self._every_n_batches and seen % self._every_n_batches == 0
+        if not due or not trainer.is_global_zero:
             return
         most = self._most_samples
         task_ids = batch.task_ids[:most].tolist()

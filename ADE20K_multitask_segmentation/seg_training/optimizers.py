@@ -40,6 +40,8 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 
 _EMBEDDINGS = {"task_embeddings", "block_embeddings", "task_maps"}
 
+_EMBEDDINGS = {"task_embeddings", "block_embeddings", "task_maps"}
+
 
 @dataclass(frozen=True)
 class OptimizerSettings:

@@ -52,8 +52,9 @@ class LitSeg(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters({"config": dict(config), "task_names": list(task_names)})
         self.task_names = tuple(task_names)
-        model = dict(config["model"])
-        self.network = build_network(num_tasks=len(self.task_names), **model)
+        self.network = build_network(
+            num_tasks=len(task_names), task_names=list(task_names), **config["model"]
+        )
         self._optimizer = call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
         self._seed: int = config["seed"]
         self.biou = BinaryIoU()

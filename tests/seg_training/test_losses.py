@@ -33,9 +33,8 @@ def test_multiclass_loss_by_hand(other_channel: bool) -> None:
     channels = [other, first, second] if other_channel else [first, second]
     logits = torch.tensor(channels).view(1, -1, 1, 1).expand(1, len(channels), 1, 4)
     log_sum = math.log(sum(math.exp(value) for value in channels))
-    # With a channel for other its pixels count; without, they are left out.
-    wanted = channels
-    expected = sum(log_sum - value for value in wanted) / len(wanted)
+    # With a channel for other its pixel counts; without, it is left out.
+    expected = sum(log_sum - value for value in channels) / len(channels)
     assert multiclass_loss(logits, label_map, other_channel).item() == pytest.approx(expected)
 
 

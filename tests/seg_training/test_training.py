@@ -283,3 +283,16 @@ def test_a_run_folder_is_not_overwritten(settings: Settings) -> None:
     train(config)
     with pytest.raises(UserError, match="holds a run already"):
         train(config)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_training_on_a_gpu_measures_what_the_cpu_does(settings: Settings, precision: str) -> None:
+    trained = train(
+        settings("folder_adapter", "trainer.accelerator=cuda", f"trainer.precision={precision}")
+    )
+    on_cpu, _ = evaluate(
+        trained.run_dir, ["trainer.accelerator=cpu", "trainer.precision=32-true"], CONFIGS
+    )
+    assert on_cpu.num_masks == trained.result.num_masks
+    assert on_cpu.bIoU == pytest.approx(trained.result.bIoU, abs=0.5)

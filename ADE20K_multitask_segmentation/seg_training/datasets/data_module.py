@@ -91,12 +91,16 @@ class SegmentationDataModule(pl.LightningDataModule):
         for name, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if not isinstance(size, int) or size < 1:
                 raise UserError(f"data.{name}={size!r}: expected a whole number of at least 1")
+        if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 0):
+            raise UserError(
+                f"data.num_workers={num_workers!r}: expected a whole number of at least 0"
+            )
         self.batch_size = batch_size
         self._eval_batch_size = eval_batch_size
         self._sampler = choose(sampler, SAMPLERS, "data.sampler")
         self._augmentation = Augmentation(augmentation)
         self._num_workers = (
-            min(os.cpu_count() or 1, _MOST_WORKERS) if num_workers is None else num_workers
+            min(_usable_cores(), _MOST_WORKERS) if num_workers is None else num_workers
         )
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         self._indexes: dict[str, PresenceIndex] = {}
@@ -219,6 +223,13 @@ class SegmentationDataModule(pl.LightningDataModule):
             "worker_init_fn": _one_thread,
             "pin_memory": torch.cuda.is_available(),
         }
+
+
+def _usable_cores() -> int:
+    """Count the cores that this process may use: fewer than there are, on many a cluster."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _one_thread(_worker: int) -> None:

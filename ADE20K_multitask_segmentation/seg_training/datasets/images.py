@@ -28,7 +28,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):  # Pillow would cut 16 bit grey off at 255
+                upright = Image.fromarray((np.asarray(upright) // 256).astype(np.uint8))
+            return np.asarray(upright.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         raise _unreadable("image", path, error) from error
 

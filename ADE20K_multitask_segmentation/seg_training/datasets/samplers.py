@@ -7,6 +7,7 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +85,7 @@ class TrainingSampler(Sampler[list[Draw]], ABC):
         self._world_size = world_size
         self.epoch = 0
         self.start = 0
+        self._warn_of_tasks_that_never_appear()
         if len(self) == 0:
             raise UserError(
                 f"not one batch of {batch_size} for each of {world_size} processes can be made "
@@ -95,6 +97,14 @@ class TrainingSampler(Sampler[list[Draw]], ABC):
     @abstractmethod
     def num_batches(self) -> int:
         """Batches per epoch, of all processes together."""
+
+    def _warn_of_tasks_that_never_appear(self) -> None:
+        absent: NDArray[np.bool_] = self._present.sum(axis=0) == 0
+        if absent.any():
+            _log.warning("no training image has a pixel of: %s", self._names_of(absent))
+
+    def _names_of(self, tasks: NDArray[np.bool_]) -> str:
+        return ", ".join(self._task_names[task] for task in np.flatnonzero(tasks).tolist())
 
     @abstractmethod
     def plan(self, random: np.random.Generator) -> Plan:
@@ -135,49 +145,45 @@ class HomogeneousSampler(TrainingSampler):
     batch never appears (reference: the paper's released training code).
     """
 
-    def __init__(
-        self,
-        task_pixels: NDArray[np.int64],
-        task_names: Sequence[str],
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        """Prepare to plan, and warn of the tasks that never appear."""
-        counts = (task_pixels > 0).sum(axis=0)
-        self._tasks = np.flatnonzero(counts >= batch_size)
-        self._rounds = math.ceil(int(counts.max(initial=0)) / batch_size)
-        super().__init__(task_pixels, task_names, batch_size, seed, rank, world_size)
-        if never := [task_names[task] for task in np.flatnonzero(counts < batch_size).tolist()]:
+    def _warn_of_tasks_that_never_appear(self) -> None:
+        never = self._present.sum(axis=0) < self._batch_size
+        if never.any():
             _log.warning(
                 "%d of %d tasks have fewer images than a batch of %d and are never trained: %s. "
                 "data.sampler=mixed or a smaller data.batch_size trains them",
+                never.sum(),
                 len(never),
-                len(task_names),
-                batch_size,
-                ", ".join(never),
+                self._batch_size,
+                self._names_of(never),
             )
 
     @property
     def num_batches(self) -> int:
         """Rounds times the tasks that have a full batch."""
-        return self._rounds * len(self._tasks)
+        return self._num_rounds * len(self._tasks_with_a_batch)
+
+    @cached_property
+    def _num_rounds(self) -> int:
+        return math.ceil(int(self._present.sum(axis=0).max(initial=0)) / self._batch_size)
+
+    @cached_property
+    def _tasks_with_a_batch(self) -> NDArray[np.int64]:
+        return np.flatnonzero(self._present.sum(axis=0) >= self._batch_size)
 
     def plan(self, random: np.random.Generator) -> Plan:
         """Cut each task's shuffled images into full batches; tasks take turns."""
-        size = self._batch_size
-        images = np.empty((self._rounds, len(self._tasks), size), np.int64)
-        for column, task in enumerate(self._tasks):
+        size, rounds, tasks = self._batch_size, self._num_rounds, self._tasks_with_a_batch
+        images = np.empty((rounds, len(tasks), size), np.int64)
+        for column, task in enumerate(tasks):
             own = np.flatnonzero(self._present[:, task])
             per_shuffle = len(own) // size
-            shuffles = math.ceil(self._rounds / per_shuffle)
+            shuffles = math.ceil(rounds / per_shuffle)
             batches = [
                 random.permutation(own)[: per_shuffle * size].reshape(per_shuffle, size)
                 for _ in range(shuffles)
             ]
-            images[:, column] = np.concatenate(batches)[: self._rounds]
-        task_ids = np.tile(np.repeat(self._tasks, size), self._rounds)
+            images[:, column] = np.concatenate(batches)[:rounds]
+        task_ids = np.tile(np.repeat(tasks, size), rounds)
         return images.reshape(-1), task_ids
 
 
@@ -188,7 +194,7 @@ class MixedSampler(TrainingSampler):
     once before any comes again; a task's images likewise.
     """
 
-    @property
+    @cached_property
     def num_batches(self) -> int:
         """Full batches in the number of pairs."""
         return int(self._present.sum()) // self._batch_size

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_training.errors import UserError, suggest
+from seg_training.settings import choose
 
 __all__ = ["AUGMENTATIONS", "Augmentation", "resize_image", "resize_label_map"]
 
@@ -85,12 +85,7 @@ class Augmentation:
         Raises:
             UserError: if there is no such set.
         """
-        if name not in AUGMENTATIONS:
-            raise UserError(
-                f"unknown augmentation '{name}'{suggest(name, AUGMENTATIONS)} "
-                f"(known: {', '.join(AUGMENTATIONS)})"
-            )
-        self._transform = A.Compose(AUGMENTATIONS[name]())
+        self._transform = A.Compose(choose(name, AUGMENTATIONS, "data.augmentation")())
 
     def __call__(
         self, image: NDArray[np.uint8], label_map: NDArray[np.uint8], seed: int

@@ -114,3 +114,9 @@ def test_what_is_no_picture_is_named(
         read(tmp_path / "a.png")
     with pytest.raises(UserError, match=rf"{kind} {tmp_path}/b\.png does not exist"):
         read(tmp_path / "b.png")
+
+
+def test_16_bit_grey_images_keep_their_brightness(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.array([[0, 256, 65535]], np.uint16)).save(path)
+    np.testing.assert_array_equal(read_image(path), [[[0] * 3, [1] * 3, [255] * 3]])

@@ -50,6 +50,7 @@ def test_it_counts_the_batches_handed_out(new_loader: NewLoader) -> None:
     assert loader.state_dict() == {"epoch": 0, "start": 0}
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a single core
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_an_interrupted_epoch_goes_on_exactly(
     new_loader: Callable[..., ResumableLoader], num_workers: int

@@ -138,10 +138,21 @@ def test_mixed_gives_every_task_alike_and_every_image_of_it() -> None:
         assert max(times.values()) - min(times.get(image, 0) for image in images) <= 1
 
 
-def test_mixed_leaves_out_tasks_without_images() -> None:
+def test_mixed_leaves_out_tasks_without_images_and_names_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     pixels = pixels_of([0, 1, 2], [], [3, 4])
-    draws = [draw for batch in batches_of(MixedSampler(pixels, NAMES, 2, 0)) for draw in batch]
+    with caplog.at_level(logging.WARNING):
+        sampler = MixedSampler(pixels, NAMES, 2, 0)
+    assert "no training image has a pixel of: sky" in caplog.text
+    draws = [draw for batch in batches_of(sampler) for draw in batch]
     assert Counter(draw.task_id for draw in draws) == {0: 2, 2: 2}
+
+
+def test_no_warning_where_every_task_is_trained(caplog: pytest.LogCaptureFixture) -> None:
+    HomogeneousSampler(PIXELS, NAMES, batch_size=2, seed=0)
+    MixedSampler(PIXELS, NAMES, batch_size=10, seed=0)
+    assert not caplog.records
 
 
 def test_images_come_once_with_one_of_their_tasks() -> None:

@@ -132,6 +132,7 @@ def test_seed_and_draw_number_alone_decide_the_augmentation(folder: Folder) -> N
         assert torch.equal(samples[draw._replace(task_id=1)].image, one.image)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a single core
 def test_workers_change_nothing(folder: Folder) -> None:
     def batches(num_workers: int) -> list[Batch]:
         samples = training_samples(folder, "ade20k")
