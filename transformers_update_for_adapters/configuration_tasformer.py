@@ -38,6 +38,8 @@ class TASFormerConfig(SegformerConfig):
         vector_seed: ``vsa_emb`` only: the seed that the vectors are made from.
         resize_embedding: ``emb`` and ``vsa_emb``: resize the task map to the decoder's map where
             the sizes differ, instead of refusing the image.
+        fan_out_convolutions: draw the encoder's convolutions as MiT's authors do, N(0, 2 / fan
+            out), instead of Transformers' N(0, 0.02^2): random weights then learn faster.
         **kwargs: fields of ``SegformerConfig``.
     """
 
@@ -55,6 +57,7 @@ class TASFormerConfig(SegformerConfig):
     num_vectors: int = 2
     vector_seed: int = 0
     resize_embedding: bool = False
+    fan_out_convolutions: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Check the fields and derive the number of output channels."""

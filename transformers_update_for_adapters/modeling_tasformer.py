@@ -7,6 +7,7 @@ size. Axes: B batch, T tasks, N positions, D channels, H and W the image, h and 
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
@@ -237,6 +238,15 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
             module.reset_parameters()
         else:
             super()._init_weights(module)
+            # The head's convolutions are the 1x1 ones.
+            if (
+                self.config.fan_out_convolutions
+                and isinstance(module, nn.Conv2d)
+                and module.kernel_size != (1, 1)
+            ):
+                outputs = module.out_channels // module.groups
+                fan_out = math.prod(module.kernel_size) * outputs
+                init.normal_(module.weight, std=math.sqrt(2 / fan_out))
 
     @classmethod
     def from_pretrained(

@@ -70,6 +70,11 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = SegmentationDataModule.from_config(config["data"], config["tasks"], config["seed"])
     config["data"] = {**config["data"], **data.dataset.settings()}
+    if (
+        os.environ.get("LOCAL_RANK", "0") == "0"
+    ):  # what is wrong with the data is said before a folder is made
+        data.prepare_data()
+        data.setup("fit")
     resumed = config["ckpt_path"] and read_checkpoint(config["ckpt_path"])
     module = _module(config, data, resumed)
 
@@ -99,10 +104,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         )
     except UserError as error:
         kept = [str(file) for file in (checkpoints.last, checkpoints.best) if file.is_file()]
-        raise UserError(
-            f"{error}\nKept: {', '.join(kept) if kept else 'no checkpoint yet'}. "
-            f"The run's folder is {run_dir}"
-        ) from error
+        raise UserError(f"{error}\nKept: {', '.join(kept) or 'no checkpoint yet'}") from error
     except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
         raise UserError(f"interrupted; go on with ckpt_path={checkpoints.last}") from stop
 
