@@ -109,6 +109,20 @@ def test_hypernetwork_is_drawn_as_transformers_does(method: str) -> None:
     assert not any(linear.bias.any() for linear in linears)
 
 
+def test_convolutions_of_the_encoder_as_mits_authors_drew_them() -> None:
+    model = TASFormerForSemanticSegmentation(TASFormerConfig(fan_out_convolutions=True))
+    stage = model.segformer.stages[3]  # 160 -> 256 channels
+    expected = {
+        stage.patch_embeddings.proj: (2 / (3 * 3 * 256)) ** 0.5,
+        stage.blocks[0].mlp.dwconv.dwconv: (2 / 9) ** 0.5,  # one output per group
+        stage.blocks[0].mlp.fc1: 0.02,
+        model.decode_head.linear_fuse: 0.02,
+    }
+    for layer, std in expected.items():
+        assert layer.weight.std().item() == pytest.approx(std, rel=0.03)
+        assert not (layer.bias is not None and layer.bias.any())
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("loaded", [False, True], ids=["fresh", "from_pretrained"])
 def test_initial_values(
