@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor
 
@@ -22,6 +23,8 @@ from seg_training.trainer import build_trainer
 __all__ = ["draw_predictions", "evaluate", "load_module"]
 
 _log = logging.getLogger(__name__)
+
+_PICTURE_WIDTH = 192
 
 
 def load_module(checkpoint: Mapping[str, Any]) -> LitSeg:
@@ -108,12 +111,18 @@ def draw_predictions(
         image, _task_ids, label_map, _name = samples[position]
         largest = (-task_pixels[position]).argsort(kind="stable")[:num_prompts]
         asked = [int(task) for task in largest if task_pixels[position, task] > 0]
-        own_logits = module.network.task_logits(
-            image[None].to(module.device), torch.tensor(asked, device=module.device)
-        )
-        images.append(image)
-        logits.append(own_logits[0].float().cpu())
-        resized = resize_nearest(label_map, (image.shape[1], image.shape[2]))
-        truths.append(resized == torch.tensor(asked)[:, None, None] + 1)
+        task_ids = torch.tensor(asked, device=module.device)
+        own_logits = module.network.task_logits(image[None].to(module.device), task_ids)
+        # Small crops are shown larger, so that a person sees something.
+        zoom = max(1, round(_PICTURE_WIDTH / image.shape[2]))
+        size = (zoom * image.shape[1], zoom * image.shape[2])
+        images.append(_enlarged(image[None].float(), size)[0].round().to(torch.uint8))
+        logits.append(_enlarged(own_logits.float().cpu(), size)[0])
+        truth = resize_nearest(label_map, size)
+        truths.append(truth == torch.tensor(asked)[:, None, None] + 1)
         prompts.append([module.task_names[task] for task in asked])
     return prompts_picture(images, logits, truths, prompts)
+
+
+def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
