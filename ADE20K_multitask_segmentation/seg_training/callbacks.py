@@ -1,5 +1,6 @@
 """What happens beside the steps: checkpoints, and pictures of predictions."""
 
+import logging
 import math
 import shutil
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ from seg_training.datasets.batch import Batch
 from seg_training.pictures import samples_picture, save_picture
 from seg_training.pl_module import LitSeg, NonFiniteLossError
 
-__all__ = ["BestAndLast", "PredictionPictures"]
+__all__ = ["BestAndLast", "PredictionPictures", "log_picture"]
+
+_log = logging.getLogger(__name__)
 
 
 class BestAndLast(pl.Callback):
@@ -50,10 +53,14 @@ class BestAndLast(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Bring an earlier run's best along, and take what it ends with as saved."""
         self._saved_step = trainer.global_step
-        earlier = self._earlier_best
-        if trainer.is_global_zero and earlier and earlier != self.best and earlier.is_file():
+        if self._earlier_best is None:
+            return
+        if not self._earlier_best.is_file():
+            _log.warning("%s is gone: the best starts anew", self._earlier_best)
+            self._best_score = -math.inf
+        elif trainer.is_global_zero and self._earlier_best != self.best:
             self.best.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(earlier, self.best)
+            shutil.copyfile(self._earlier_best, self.best)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
@@ -85,6 +92,10 @@ class BestAndLast(pl.Callback):
         """
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         if fitting and trainer.world_size == 1 and not isinstance(exception, NonFiniteLossError):
+            progress = trainer.fit_loop.epoch_loop.batch_progress.current
+            if progress.processed < progress.ready and trainer.train_dataloader is not None:
+                # The batch that was interrupted is to be drawn again.
+                trainer.train_dataloader.batch_sampler.start -= 1
             self._save_last(trainer)
 
     def _save_last(self, trainer: pl.Trainer) -> None:
@@ -123,12 +134,16 @@ class PredictionPictures(pl.Callback):
         if not due or not trainer.is_global_zero:
             return
         most = self._most_samples
-        task_ids = batch.task_ids[:most].tolist()
+        task_ids = batch.task_ids[:most]
+        logits = outputs["logits"][:most].float()
+        network = cast(LitSeg, pl_module).network
+        if network.method == "segformer":
+            logits = network.binary_logits(logits, task_ids)
         picture = samples_picture(
             batch.image[:most],
-            outputs["logits"][:most].float(),
+            logits,
             batch.mask[:most],
-            [self._task_names[task_id] for task_id in task_ids],
+            [self._task_names[task_id] for task_id in task_ids.tolist()],
         )
         step = trainer.global_step
         save_picture(picture, self._folder / f"step_{step:07d}.png")
@@ -147,5 +162,6 @@ def log_picture(loggers: Sequence[Any], name: str, picture: torch.Tensor, step: 
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(name, picture, step)
+            logger.experiment.flush()  # after the training nobody else does
         elif isinstance(logger, WandbLogger):
             logger.log_image(name, [picture.permute(1, 2, 0).numpy()], step)

@@ -1,5 +1,6 @@
 """Reading checkpoints: weights, task names and the config they were trained with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from seg_training.errors import UserError, suggest
 __all__ = ["find_checkpoint", "read_checkpoint"]
 
 
-def find_checkpoint(path: str | Path) -> Path:
+def find_checkpoint(path: str | Path, names: Sequence[str] = ("best.ckpt", "last.ckpt")) -> Path:
     """Find the checkpoint that a path means.
 
     Args:
-        path: a file, or a run's folder: its best checkpoint, else its last.
+        path: a file, or a run's folder.
+        names: which checkpoint of a folder to take, the first that is there.
 
     Raises:
         UserError: if there is none.
@@ -24,10 +26,10 @@ def find_checkpoint(path: str | Path) -> Path:
         return path
     if path.is_dir():
         for folder in (path / "checkpoints", path):
-            for name in ("best.ckpt", "last.ckpt"):
+            for name in names:
                 if (folder / name).is_file():
                     return folder / name
-        raise UserError(f"folder {path} holds no checkpoint (looked for checkpoints/best.ckpt)")
+        raise UserError(f"folder {path} holds no checkpoint (looked for checkpoints/{names[0]})")
     near = [str(file) for file in path.parent.glob("*")] if path.parent.is_dir() else []
     raise UserError(f"checkpoint {path} does not exist{suggest(str(path), near)}")
 

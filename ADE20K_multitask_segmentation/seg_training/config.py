@@ -9,6 +9,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -34,7 +35,14 @@ __all__ = [
 SECTIONS = ("model", "tasks", "data", "optimizer", "trainer", "logger")
 """The groups of a config; each is a mapping."""
 
-_TOP_LEVEL = (*SECTIONS, "config_name", "seed", "ckpt_path", "run_dir", "log_plot_freq")
+_DEFAULTS = {
+    "config_name": "experiment",
+    "seed": 0,
+    "ckpt_path": None,
+    "run_dir": None,
+    "log_plot_freq": 1000,
+}
+_TOP_LEVEL = (*SECTIONS, *_DEFAULTS)
 
 
 def experiment_names(config_dir: Path) -> list[str]:
@@ -70,6 +78,9 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
             file.parent == Path() or file.parent.absolute() == config_dir
         ):
             folder: list[str] = []
+        elif file.is_file() and (config_dir / file.name).is_file():
+            # Hydra would take the project's file of that name.
+            raise UserError(f"{file} has the name of a config of the project; rename it")
         elif file.is_file():
             folder = ["--config-dir", str(file.parent.absolute())]
         else:
@@ -130,7 +141,10 @@ def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
             raise UserError(
                 f"the config has no section '{section}' (it needs {', '.join(SECTIONS)})"
             )
-    return {str(key): value for key, value in plain.items()}
+    seed = plain.get("seed", 0)
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise UserError(f"seed={seed!r}: expected a whole number from 0 to {2**32 - 1}")
+    return {**_DEFAULTS, **{str(key): value for key, value in plain.items()}}
 
 
 def override_config(
@@ -153,6 +167,8 @@ def override_config(
             override = OverridesParser.create().parse_override(text)
         except HydraException as error:
             raise UserError(f"cannot read '{text}': write key=value") from error
+        if override.type is not OverrideType.CHANGE:
+            raise UserError(f"cannot use '{text}' here: write key=value")
         key, value = override.key_or_group, override.value()
         if key in SECTIONS:
             OmegaConf.set_struct(changed, False)
@@ -163,7 +179,7 @@ def override_config(
         if key not in known:
             raise UserError(f"unknown key '{key}'{_suggest_key(key, known)}")
         try:
-            OmegaConf.update(changed, key, value, force_add=True)
+            OmegaConf.update(changed, key, value, merge=False, force_add=True)
         except OmegaConfBaseException as error:
             raise UserError(f"cannot set {text}: {error}") from error
     return plain_config(changed)

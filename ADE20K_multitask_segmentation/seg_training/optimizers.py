@@ -40,8 +40,6 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 
 _EMBEDDINGS = {"task_embeddings", "block_embeddings", "task_maps"}
 
-_EMBEDDINGS = {"task_embeddings", "block_embeddings", "task_maps"}
-
 
 @dataclass(frozen=True)
 class OptimizerSettings:
@@ -50,7 +48,7 @@ class OptimizerSettings:
     Attributes:
         name: ``adam`` or ``adamw``.
         lr: learning rate.
-        weight_decay: on matrices only: not on biases, norms or embeddings of tasks and blocks.
+        weight_decay: not on biases, norms or embeddings of tasks and blocks.
         schedule: one of :data:`SCHEDULES`.
         warmup_steps: steps over which the learning rate rises from 0.
     """

@@ -23,6 +23,11 @@ __all__ = ["LitSeg", "NonFiniteLossError"]
 
 _log = logging.getLogger(__name__)
 
+_CURE = (
+    "Lower optimizer.lr, warm up longer (optimizer.warmup_steps), or train in full precision "
+    "(trainer.precision=32-true)"
+)
+
 
 class NonFiniteLossError(UserError):
     """The loss became infinite or not a number."""
@@ -78,13 +83,13 @@ class LitSeg(pl.LightningModule):
         """Compute the loss: binary for the task networks, multi-class for the baseline.
 
         Returns:
-            The loss, and the logits for the pictures of predictions.
+            The loss, and the logits for the pictures: (B, 1, H, W), or all channels of the
+            baseline.
         """
         self._check_last_loss()
         if self.network.method == "segformer":
-            channels = self.network.label_logits(batch.image)
-            loss = multiclass_loss(channels, batch.label_map, self.network.config.other_channel)
-            logits = self.network.binary_logits(channels, batch.task_ids)
+            logits = self.network.label_logits(batch.image)
+            loss = multiclass_loss(logits, batch.label_map, self.network.config.other_channel)
         else:
             logits = self(batch.image, batch.task_ids)
             loss = binary_loss(logits, batch.mask)
@@ -113,8 +118,9 @@ class LitSeg(pl.LightningModule):
         for image, task_ids, label_map in zip(
             batch.images, batch.task_ids, batch.label_maps, strict=True
         ):
-            logits = self.network.task_logits(image[None], task_ids)[0]
-            self.biou.update(logits, label_map, task_ids)
+            if len(task_ids):  # none where another process had more images
+                logits = self.network.task_logits(image[None], task_ids)[0]
+                self.biou.update(logits, label_map, task_ids)
 
     def on_validation_epoch_end(self) -> None:
         """Average over the masks of all batches and processes, over all and per class."""
@@ -161,8 +167,13 @@ class LitSeg(pl.LightningModule):
         return min(math.ceil(batches / trainer.accumulate_grad_batches) * epochs, most)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write no weights that a bad loss has spoilt."""
+        """Write no weights that a bad loss has spoilt, on this process or on another."""
         self._check_last_loss()
+        if not all(parameter.isfinite().all() for parameter in self.parameters()):
+            raise NonFiniteLossError(
+                f"the weights are no longer finite at step {self.global_step} and are not saved. "
+                f"{_CURE}"
+            )
 
     def on_train_epoch_end(self) -> None:
         """Check the epoch's last loss."""
@@ -178,6 +189,5 @@ class LitSeg(pl.LightningModule):
         if loss is not None and not torch.isfinite(loss):
             raise NonFiniteLossError(
                 f"the loss became {loss.item()} at step {self.global_step}; the weights of that "
-                "step are not saved. Lower optimizer.lr, warm up longer (optimizer.warmup_steps), "
-                "or train in full precision (trainer.precision=32-true)"
+                f"step are not saved. {_CURE}"
             )

@@ -41,7 +41,9 @@ def write_json(content: dict[str, Any], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
-        part.write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n")
+        part.write_text(
+            json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         part.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error}") from error

@@ -94,8 +94,8 @@ class LabelClasses:
                 "GETTING_STARTED.md shows what it holds"
             )
         try:
-            content = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is not valid YAML: {error}") from error
         if not isinstance(content, dict):
             raise UserError(f"{path} is no classes file: it holds no 'classes: {{value: name}}'")

@@ -29,7 +29,9 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
     known = [name for name in parameters_of(pl.Trainer.__init__) if name not in (*fixed, "self")]
     check_keys(settings, [*known, *OWN_SETTINGS], "trainer")
     arguments = {key: value for key, value in settings.items() if key not in OWN_SETTINGS}
-    callbacks = [RichProgressBar(), *fixed.pop("callbacks", ())]
+    callbacks = list(fixed.pop("callbacks", ()))
+    if settings.get("enable_progress_bar", True):
+        callbacks.append(RichProgressBar())
     try:
         # The samplers share the batches between the processes themselves.
         return pl.Trainer(

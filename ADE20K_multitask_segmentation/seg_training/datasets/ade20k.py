@@ -17,4 +17,6 @@ class ADE20K(SegmentationDataset):
     def classes(self) -> LabelClasses:
         """Values 1 to 150 with their synonyms; 0 is other (paper, section 4)."""
         table = resources.files("seg_training.datasets") / "ade20k_classes.yaml"
-        return LabelClasses.from_mapping(yaml.safe_load(table.read_text()), str(table))
+        return LabelClasses.from_mapping(
+            yaml.safe_load(table.read_text(encoding="utf-8")), str(table)
+        )

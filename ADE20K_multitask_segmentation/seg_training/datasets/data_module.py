@@ -145,8 +145,9 @@ class SegmentationDataModule(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Make files and indexes, in one process, before the others read them."""
         self.dataset.prepare()
-        for split in dict.fromkeys(self._splits.values()):
-            presence_index(self.dataset, split, self._cache_dir)
+        only_evaluates = self.trainer is not None and self.trainer.state.fn == "validate"
+        for stage in ("validate",) if only_evaluates else ("fit", "validate"):
+            presence_index(self.dataset, self._splits[stage], self._cache_dir)
 
     def setup(self, stage: str) -> None:
         """Read the indexes, and check that every label value has a name."""

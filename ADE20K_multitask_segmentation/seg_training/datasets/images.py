@@ -11,6 +11,7 @@ from seg_training.errors import UserError
 
 __all__ = ["image_size", "read_image", "read_label_map"]
 
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _ORIENTATION = 0x0112  # EXIF tag
 _SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
 
@@ -32,7 +33,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
             if upright.mode.startswith("I"):  # Pillow would cut 16 bit grey off at 255
                 upright = Image.fromarray((np.asarray(upright) // 256).astype(np.uint8))
             return np.asarray(upright.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except _UNREADABLE as error:
         raise _unreadable("image", path, error) from error
 
 
@@ -46,7 +47,7 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
             sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
-    except (OSError, SyntaxError, ValueError) as error:
+    except _UNREADABLE as error:
         raise _unreadable("image", path, error) from error
     return (width, height) if sideways else (height, width)
 
@@ -63,7 +64,7 @@ def read_label_map(path: Path) -> NDArray[Any]:
     try:
         with Image.open(path) as image:
             mode, values = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
+    except _UNREADABLE as error:
         raise _unreadable("label map", path, error) from error
     if mode in ("L", "P"):
         return values

@@ -17,6 +17,7 @@ from torch.utils.data import Sampler
 from seg_training.errors import UserError
 
 __all__ = [
+    "NO_IMAGE",
     "SAMPLERS",
     "Draw",
     "EvaluationSampler",
@@ -245,8 +246,16 @@ SAMPLERS: dict[str, type[TrainingSampler]] = {
 }
 
 
+NO_IMAGE = -1
+"""What a process draws that has nothing left to evaluate."""
+
+
 class EvaluationSampler(Sampler[int]):
-    """Every image that has a pair, exactly once over all processes: nothing padded or dropped."""
+    """Every image that has a pair, exactly once over all processes.
+
+    All processes get the same number of draws, because they must take the same number of steps
+    together; the last ones may be :data:`NO_IMAGE`, which nothing counts.
+    """
 
     def __init__(self, task_pixels: NDArray[np.int64], rank: int = 0, world_size: int = 1) -> None:
         """Choose this process's images.
@@ -256,12 +265,14 @@ class EvaluationSampler(Sampler[int]):
             rank: which process this is.
             world_size: how many processes share the images.
         """
-        self._images = np.flatnonzero(task_pixels.any(axis=1))[rank::world_size]
+        images = np.flatnonzero(task_pixels.any(axis=1))
+        missing = -len(images) % world_size
+        self._images = np.pad(images, (0, missing), constant_values=NO_IMAGE)[rank::world_size]
 
     def __len__(self) -> int:
-        """Images of this process."""
+        """Draws of this process, the same number for all."""
         return len(self._images)
 
     def __iter__(self) -> Iterator[int]:
-        """Yield positions in the presence index."""
+        """Yield positions in the presence index, or :data:`NO_IMAGE`."""
         return iter(self._images.tolist())

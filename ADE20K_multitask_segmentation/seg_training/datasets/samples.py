@@ -10,7 +10,7 @@ from seg_training.datasets.base import SegmentationDataset
 from seg_training.datasets.batch import Batch
 from seg_training.datasets.images import read_image
 from seg_training.datasets.index import PresenceIndex
-from seg_training.datasets.samplers import Draw
+from seg_training.datasets.samplers import NO_IMAGE, Draw
 from seg_training.datasets.transforms import Augmentation, resize_image, resize_label_map
 from seg_training.errors import UserError
 from seg_training.tasks import IGNORE, TaskTable
@@ -136,13 +136,16 @@ class EvaluationSamples(_Samples, Dataset[tuple[Tensor, Tensor, Tensor, str]]):
     def __getitem__(self, image: int) -> tuple[Tensor, Tensor, Tensor, str]:
         """Read one image: uint8 (3, H, W), task ids (T,) int64, label map uint8 (h, w), name.
 
+        For :data:`NO_IMAGE` it is some image that is asked for nothing.
+
         Raises:
             UserError: if a file cannot be read; names it.
         """
-        pixels, label_map = self._read(image)
+        pixels, label_map = self._read(max(image, 0))
+        present = self._present[image] & (image != NO_IMAGE)
         return (
             _channels_first(resize_image(pixels, self._crop_size)),
-            torch.from_numpy(np.flatnonzero(self._present[image])),
+            torch.from_numpy(np.flatnonzero(present)),
             torch.from_numpy(label_map),
             self._index.name(image),
         )
