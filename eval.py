@@ -21,9 +21,12 @@ def main() -> None:
     from seg_training.evaluation import evaluate
     from seg_training.logs import log_to_terminal
     from seg_training.report import result_to_json, show_result, write_json
+    from seg_training.trainer import process_rank
 
     log_to_terminal()
     result, module = evaluate(arguments.ckpt, arguments.overrides, CONFIG_DIR)
+    if process_rank() != 0:
+        return
     show_result(result, module.task_names)
     if arguments.json:
         write_json(result_to_json(result, module.task_names), arguments.json)

@@ -20,11 +20,14 @@ def main(config: DictConfig) -> None:
     import multitask_segmentation  # noqa: F401 - registers its datasets
     from seg_training.logs import log_to_terminal
     from seg_training.report import show_result
+    from seg_training.trainer import process_rank
     from seg_training.training import train
 
     log_to_terminal()
     name = HydraConfig.get().job.config_name
     trained = train({**plain_config(config), "config_name": name})
+    if process_rank() != 0:
+        return
     show_result(trained.result, trained.task_names)
     sys.stdout.write(f"run folder: {trained.run_dir}\n")
 

@@ -140,6 +140,9 @@ def test_two_processes_measure_what_one_does(
         *SMALL,
         "trainer.devices=2",
         "+trainer.strategy=ddp",
+        # Five images one by one: three steps of one process, two of the other.
+        "data.eval_batch_size=1",
+        "trainer.val_check_interval=1",
         f"run_dir={run_dir}",
     )
     assert trained.returncode == 0, trained.stderr

@@ -93,7 +93,8 @@ class BestAndLast(pl.Callback):
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         if fitting and trainer.world_size == 1 and not isinstance(exception, NonFiniteLossError):
             progress = trainer.fit_loop.epoch_loop.batch_progress.current
-            if progress.processed < progress.ready and trainer.train_dataloader is not None:
+            processed: int = progress.processed  # type: ignore[attr-defined]  # it has
+            if processed < progress.ready and trainer.train_dataloader is not None:
                 # The batch that was interrupted is to be drawn again.
                 trainer.train_dataloader.batch_sampler.start -= 1
             self._save_last(trainer)

@@ -64,10 +64,14 @@ def evaluate(
     """
     checkpoint = read_checkpoint(path)
     settings = checkpoint["hyper_parameters"]
+    trained = settings["config"]
+    # The machine may be another one than that of the training.
+    here = {**trained["trainer"], "accelerator": "auto", "devices": 1}
+    here.pop("strategy", None)
     config = override_config(
-        settings["config"], overrides, (config_dir or Path("configs")).absolute()
+        {**trained, "trainer": here}, overrides, (config_dir or Path("configs")).absolute()
     )
-    if config["model"] != settings["config"]["model"]:
+    if config["model"] != trained["model"]:
         raise UserError("the network of a checkpoint cannot be changed: leave model.* out")
     module = load_module(checkpoint)
     data = SegmentationDataModule.from_config(

@@ -5,6 +5,8 @@ import warnings
 
 from rich.logging import RichHandler
 
+from seg_training.trainer import process_rank
+
 __all__ = ["log_to_terminal"]
 
 _USELESS_WARNINGS = (
@@ -23,8 +25,9 @@ def log_to_terminal() -> None:
         handlers=[RichHandler(show_path=False, log_time_format="[%X]")],
         force=True,
     )
+    level = logging.INFO if process_rank() == 0 else logging.WARNING
     for package in ("seg_training", "multitask_segmentation", "transformers_update_for_adapters"):
-        logging.getLogger(package).setLevel(logging.INFO)
+        logging.getLogger(package).setLevel(level)
     for library in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(library).setLevel(logging.WARNING)
     for message in _USELESS_WARNINGS:

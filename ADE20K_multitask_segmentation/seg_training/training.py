@@ -1,6 +1,7 @@
 """Training: from a config to a run's folder."""
 
 import logging
+import netrc
 import os
 import platform
 import subprocess
@@ -15,20 +16,20 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from seg_training.callbacks import BestAndLast, PredictionPictures, log_picture
 from seg_training.checkpoints import find_checkpoint, read_checkpoint
 from seg_training.config import plain_config
 from seg_training.datasets.data_module import SegmentationDataModule
 from seg_training.errors import UserError
-from seg_training.evaluation import draw_predictions, load_module, run_validation
+from seg_training.evaluation import draw_predictions, run_validation
 from seg_training.metrics import BinaryIoUResult
 from seg_training.pictures import save_picture
 from seg_training.pl_module import LitSeg
 from seg_training.report import result_to_json, write_json
 from seg_training.settings import check_keys, choose
-from seg_training.trainer import build_trainer
+from seg_training.trainer import build_trainer, process_rank
 
 __all__ = ["TrainingResult", "train"]
 
@@ -70,17 +71,19 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = SegmentationDataModule.from_config(config["data"], config["tasks"], config["seed"])
     config["data"] = {**config["data"], **data.dataset.settings()}
-    if (
-        os.environ.get("LOCAL_RANK", "0") == "0"
-    ):  # what is wrong with the data is said before a folder is made
+    if process_rank() == 0:
+        # What is wrong with the data is said before a folder is made.
         data.prepare_data()
         data.setup("fit")
-    resumed = config["ckpt_path"] and read_checkpoint(config["ckpt_path"])
-    module = _module(config, data, resumed)
+    resume_from = config["ckpt_path"] and find_checkpoint(
+        config["ckpt_path"], ("last.ckpt", "best.ckpt")
+    )
+    module = _module(config, data, resume_from)
 
     run_dir = _make_run_dir(config)
     _log.info("run folder: %s", run_dir)
-    OmegaConf.save(OmegaConf.create(config), run_dir / "config.yaml")
+    if process_rank() == 0:
+        OmegaConf.save(OmegaConf.create(config), run_dir / "config.yaml")
     checkpoints = BestAndLast(
         run_dir / "checkpoints", config["trainer"].get("checkpoint_every_n_steps", 1000)
     )
@@ -99,45 +102,70 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         trainer.fit(
             module,
             datamodule=data,
-            ckpt_path=str(find_checkpoint(config["ckpt_path"])) if resumed else None,
+            ckpt_path=resume_from,
             weights_only=True,
         )
     except UserError as error:
         kept = [str(file) for file in (checkpoints.last, checkpoints.best) if file.is_file()]
         raise UserError(f"{error}\nKept: {', '.join(kept) or 'no checkpoint yet'}") from error
     except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
-        raise UserError(f"interrupted; go on with ckpt_path={checkpoints.last}") from stop
+        saved = f"; go on with ckpt_path={checkpoints.last}" if checkpoints.last.is_file() else ""
+        raise UserError(f"interrupted{saved}") from stop
 
     if checkpoints.best.is_file():
-        module.load_state_dict(load_module(read_checkpoint(checkpoints.best)).state_dict())
+        module.load_state_dict(read_checkpoint(checkpoints.best)["state_dict"])
     result = run_validation(trainer, module, data)
     if trainer.is_global_zero:
         _write_results(config, module, result, trainer, run_dir, time.monotonic() - started)
         picture = draw_predictions(module, data)
         save_picture(picture, run_dir / "predictions.png")
         log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()  # or the next training of this process goes on with it
     return TrainingResult(run_dir, result, module.task_names)
 
 
 def _module(
-    config: dict[str, Any], data: SegmentationDataModule, resumed: Mapping[str, Any] | None
+    config: dict[str, Any], data: SegmentationDataModule, resume_from: Path | None
 ) -> LitSeg:
-    if not resumed:
-        return LitSeg(config, data.tasks.names)
-    names = tuple(resumed["hyper_parameters"]["task_names"])
-    if names != data.tasks.names:
+    """Build the module; one that goes on takes nothing from the hub, but must be the same."""
+    method, sampler = config["model"].get("method"), config["data"].get("sampler", "homogeneous")
+    if (method == "segformer") != (sampler == "images"):
         raise UserError(
-            f"ckpt_path has {len(names)} tasks ({', '.join(names[:5])}...), this config "
-            f"{data.tasks.num_tasks} ({', '.join(data.tasks.names[:5])}...); resume with the same"
+            f"model.method={method} with data.sampler={sampler}: the baseline segformer, and only "
+            "it, trains on whole label maps, with data.sampler=images"
         )
-    # Its weights come from the checkpoint: nothing to fetch.
+    names = data.tasks.names
+    if not resume_from:
+        return LitSeg(config, names)
+    earlier = read_checkpoint(resume_from)["hyper_parameters"]
+    if tuple(earlier["task_names"]) != names:
+        raise UserError(
+            f"{resume_from} has {len(earlier['task_names'])} tasks, this config {len(names)}, or "
+            "others; a training goes on with the same tasks"
+        )
+    before = earlier["config"]
+    if {**before["model"], "pretrained": None} != {**config["model"], "pretrained": None}:
+        raise UserError(
+            f"{resume_from} has another network ({before['model']}); a training goes on with the "
+            "same: repeat its overrides"
+        )
+    for key in ("batch_size", "sampler", "crop_size", "augmentation"):
+        if before["data"].get(key) != config["data"].get(key):
+            _log.warning("going on with another data.%s: the order of the draws changes", key)
+    if before["seed"] != config["seed"]:
+        _log.warning("going on with another seed: the order of the draws changes")
     return LitSeg({**config, "model": {**config["model"], "pretrained": None}}, names)
 
 
 def _make_run_dir(config: Mapping[str, Any]) -> Path:
     """Make ``outputs/<config>/<date>_<time>``: one folder for all processes of a run."""
-    if os.environ.get("LOCAL_RANK", "0") != "0" and _RUN_DIR_VARIABLE in os.environ:
-        return Path(os.environ[_RUN_DIR_VARIABLE])
+    if process_rank() != 0:
+        given = os.environ.get(_RUN_DIR_VARIABLE) or config["run_dir"]
+        if not given:
+            raise UserError("several processes, started from outside, need one run_dir: set it")
+        return Path(given).expanduser().absolute()
     if config["run_dir"]:
         run_dir = Path(config["run_dir"]).expanduser().absolute()
         if (run_dir / "config.yaml").exists():
@@ -156,6 +184,9 @@ def _make_run_dir(config: Mapping[str, Any]) -> Path:
 
 def _build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> list[Logger]:
     check_keys(settings, ("names", "project"), "logger")
+    names = settings.get("names")
+    if not isinstance(names, list):
+        raise UserError(f"logger.names={names!r}: expected a list, [csv,tensorboard] say")
 
     def wandb() -> Logger:
         return _wandb_logger(run_dir, name, settings.get("project", "tasformer"))
@@ -165,18 +196,24 @@ def _build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> lis
         "tensorboard": lambda: TensorBoardLogger(str(run_dir), name="", version=""),
         "wandb": wandb,
     }
-    return [choose(logger, makers, "logger.names")() for logger in settings["names"]]
+    return [choose(logger, makers, "logger.names")() for logger in names]
 
 
 def _wandb_logger(run_dir: Path, name: str, project: str) -> Logger:
     """Log online where somebody is logged in, offline otherwise: never ask for a login."""
-    import wandb
-    from pytorch_lightning.loggers import WandbLogger
-
-    offline = os.environ.get("WANDB_MODE") == "offline" or wandb.api.api_key is None
+    offline = os.environ.get("WANDB_MODE") == "offline" or not (
+        os.environ.get("WANDB_API_KEY") or _has_netrc_login("api.wandb.ai")
+    )
     if offline:
         _log.info("wandb is offline; upload later with: wandb sync %s/wandb/offline-*", run_dir)
     return WandbLogger(name=name, save_dir=str(run_dir), project=project, offline=offline)
+
+
+def _has_netrc_login(host: str) -> bool:
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 def _log_summary(

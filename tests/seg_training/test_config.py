@@ -135,6 +135,19 @@ def test_everything_else_is_left_to_hydra(rest: list[str]) -> None:
     assert translated == [*rest, "--config-name", "demo"]
 
 
+def test_a_config_with_the_name_of_one_of_the_projects_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "demo.yaml"
+    file.write_text("seed: 1\n")
+    with pytest.raises(UserError, match="has the name of a config of the project; rename it"):
+        translate_config_argument(["--config", str(file)], CONFIGS)
+
+
+def test_a_mapping_of_a_checkpoints_config_is_replaced_not_merged() -> None:
+    config = compose_config("demo", ["tasks.classes={plant: [tree, grass]}"], CONFIGS)
+    changed = override_config(config, ["tasks.classes={house: [house]}"], CONFIGS)
+    assert changed["tasks"] == {"classes": {"house": ["house"]}}
+
+
 def test_override_of_a_checkpoints_config() -> None:
     config = compose_config("ade20k_adapter", ["data.root=/data"], CONFIGS)
 
@@ -151,6 +164,7 @@ def test_override_of_a_checkpoints_config() -> None:
         ("data.rooot=/x", "unknown key 'data.rooot'; did you mean 'data.root'"),
         ("tasks=nothing", r"no tasks=nothing \(known: .*ade20k_2"),
         ("data.root", "cannot read 'data.root': write key=value"),
+        ("~seed", "cannot use '~seed' here"),
     ],
 )
 def test_wrong_overrides_of_a_checkpoints_config(override: str, message: str) -> None:

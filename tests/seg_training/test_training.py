@@ -110,7 +110,7 @@ def test_eval_refuses_another_network_and_unknown_keys(settings: Settings) -> No
     run_dir = train(settings()).run_dir
     with pytest.raises(UserError, match="cannot be changed"):
         evaluate(run_dir, ["model.method=emb"], CONFIGS)
-    with pytest.raises(UserError, match=r"unknown setting 'data.rot'; did you mean 'root'"):
+    with pytest.raises(UserError, match=r"unknown key 'data.rot'; did you mean 'data.root'"):
         evaluate(run_dir, ["data.rot=x"], CONFIGS)
     with pytest.raises(UserError, match="no tasks=ade20k_13; did you mean 'ade20k_12'"):
         evaluate(run_dir, ["tasks=ade20k_13"], CONFIGS)
@@ -119,48 +119,49 @@ def test_eval_refuses_another_network_and_unknown_keys(settings: Settings) -> No
 
 
 @pytest.mark.parametrize("sampler", ["mixed", "homogeneous"])
-@pytest.mark.parametrize("interrupted_at", [3, 4, 6])
+@pytest.mark.parametrize(
+    ("hook", "interrupted_at"),
+    # Four batches an epoch: in the middle of one, at its end, and in the second epoch.
+    [
+        ("on_train_batch_end", 3),
+        ("on_train_batch_end", 4),
+        ("on_train_batch_end", 6),
+        ("on_before_backward", 2),  # in the middle of a batch
+    ],
+)
 def test_a_resumed_run_ends_with_the_same_weights(
-    settings: Settings, tmp_path: Path, sampler: str, interrupted_at: int
+    settings: Settings, tmp_path: Path, sampler: str, hook: str, interrupted_at: int
 ) -> None:
-    # Four batches an epoch: interrupted in the middle, at its end, and in the second epoch.
     common = [
         f"data.sampler={sampler}",
         "trainer.limit_train_batches=4",
-        "data.augmentation=ade20k",
-    ]
-    whole = train(
-        settings("folder_adapter", *common, "trainer.max_steps=8", "trainer.val_check_interval=4")
-    )
-    expected = weights(whole.run_dir / "checkpoints" / "last.ckpt")
-
-    class Interruption(pl.Callback):
-        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
-            if trainer.global_step == interrupted_at:
-                raise KeyboardInterrupt
-
-    first = settings(
-        "folder_adapter",
-        *common,
         "trainer.max_steps=8",
         "trainer.val_check_interval=4",
-        f"run_dir={tmp_path / 'first'}",
-    )
+    ]
+    whole = train(settings("folder_adapter", *common))
+    expected = weights(whole.run_dir / "checkpoints" / "last.ckpt")
+
+    def interrupt(trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        if trainer.global_step == interrupted_at:
+            raise KeyboardInterrupt
+
+    interruption = pl.Callback()
+    setattr(interruption, hook, interrupt)
+    first = settings("folder_adapter", *common, f"run_dir={tmp_path / 'first'}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "LearningRateMonitor", lambda _interval: Interruption())
+        patch.setattr(training, "LearningRateMonitor", lambda _interval: interruption)
         with pytest.raises(UserError, match="interrupted; go on with ckpt_path="):
             train(first)
     last = tmp_path / "first" / "checkpoints" / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == interrupted_at
 
+    # A run's folder means its last checkpoint here.
     resumed = train(
         settings(
             "folder_adapter",
             *common,
-            "trainer.max_steps=8",
-            "trainer.val_check_interval=4",
             f"run_dir={tmp_path / 'second'}",
-            f"ckpt_path={last}",
+            f"ckpt_path={tmp_path / 'first'}",
         )
     )
 
@@ -168,6 +169,34 @@ def test_a_resumed_run_ends_with_the_same_weights(
     assert actual.keys() == expected.keys()
     for name, value in expected.items():
         assert torch.equal(actual[name], value), name
+
+
+def test_going_on_with_another_network_is_refused(settings: Settings, tmp_path: Path) -> None:
+    run_dir = train(settings()).run_dir
+    other = settings(
+        "folder_adapter", "model=adapter_pp", "model.pretrained=null", f"ckpt_path={run_dir}"
+    )
+    other["run_dir"] = str(tmp_path / "other")
+    with pytest.raises(UserError, match="another network .*repeat its overrides"):
+        train(other)
+
+
+def test_weights_that_are_not_finite_are_not_saved(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A finite loss whose gradient is not: as from another process, or from half precision.
+    real = pl_module.binary_loss
+
+    def spoilt(logits: Tensor, mask: Tensor) -> Tensor:
+        loss = real(logits, mask)
+        loss.register_hook(lambda gradient: gradient * float("nan"))
+        return loss
+
+    monkeypatch.setattr(pl_module, "binary_loss", spoilt)
+    config = settings()
+    with pytest.raises(UserError, match="no longer finite at step 2 and are not saved"):
+        train(config)
+    assert not list(Path(config["run_dir"]).rglob("*.ckpt"))
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
@@ -266,6 +295,11 @@ def test_training_learns_one_batch_by_heart(settings: Settings) -> None:
         ("trainer.accelerator=gpuu", "trainer: "),
         ("+trainer.max_stepz=3", "unknown setting 'trainer.max_stepz'; did you mean 'max_steps'"),
         ("+data.batchsize=3", "unknown setting 'data.batchsize'; did you mean 'batch_size'"),
+        ("data.sampler=images", "model.method=adapter_hf with data.sampler=images"),
+        ("model=segformer", "the baseline segformer, and only it"),
+        ("seed=-1", "seed=-1: expected a whole number"),
+        ("logger.names=csv", "logger.names='csv': expected a list"),
+        ("trainer.checkpoint_every_n_steps=0", "checkpoint_every_n_steps=0: expected at least 1"),
         ("ckpt_path=/nowhere/x.ckpt", "checkpoint /nowhere/x.ckpt does not exist"),
     ],
 )

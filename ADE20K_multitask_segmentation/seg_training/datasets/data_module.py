@@ -1,6 +1,5 @@
 """From a config's data section to batches."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.base import SegmentationDataset
 from seg_training.datasets.batch import Batch, EvaluationBatch
 from seg_training.datasets.folder import Folder
-from seg_training.datasets.index import PresenceIndex, presence_index
+from seg_training.datasets.index import PresenceIndex, presence_index, usable_cores
 from seg_training.datasets.loader import ResumableLoader
 from seg_training.datasets.samplers import SAMPLERS, EvaluationSampler
 from seg_training.datasets.samples import EvaluationSamples, TrainingSamples
@@ -100,7 +99,7 @@ class SegmentationDataModule(pl.LightningDataModule):
         self._sampler = choose(sampler, SAMPLERS, "data.sampler")
         self._augmentation = Augmentation(augmentation)
         self._num_workers = (
-            min(_usable_cores(), _MOST_WORKERS) if num_workers is None else num_workers
+            min(usable_cores(), _MOST_WORKERS) if num_workers is None else num_workers
         )
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         self._indexes: dict[str, PresenceIndex] = {}
@@ -224,13 +223,6 @@ class SegmentationDataModule(pl.LightningDataModule):
             "worker_init_fn": _one_thread,
             "pin_memory": torch.cuda.is_available(),
         }
-
-
-def _usable_cores() -> int:
-    """Count the cores that this process may use: fewer than there are, on many a cluster."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _one_thread(_worker: int) -> None:

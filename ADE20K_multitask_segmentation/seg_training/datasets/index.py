@@ -23,7 +23,7 @@ from seg_training.datasets.images import image_size
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 
-__all__ = ["PresenceIndex", "default_cache_dir", "presence_index"]
+__all__ = ["PresenceIndex", "default_cache_dir", "presence_index", "usable_cores"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +34,13 @@ _MOST_NAMED = 5  # files that one error message names
 def default_cache_dir() -> Path:
     """The user's cache folder: caches never lie in the data's own folder."""
     return Path(platformdirs.user_cache_dir("tasformer", appauthor=False))
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use: fewer than there are, on many a cluster."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,7 @@ def _build(
         except UserError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as threads:
         results = threads.map(count, files)
         bar = track(results, description or "", len(files), transient=True, disable=not description)
         counted = list(bar)

@@ -306,5 +306,5 @@ def test_as_many_workers_as_cores_up_to_8(
     make_module: MakeModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for cores, workers in ((3, 3), (64, 8), (None, 1)):
-        monkeypatch.setattr(data_module, "_usable_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(data_module, "usable_cores", lambda cores=cores: cores)
         assert make_module(num_workers=None).train_dataloader().num_workers == workers
