@@ -102,7 +102,8 @@ class LitSeg(pl.LightningModule):
 
         Then a resumed run goes on exactly as if it had not been interrupted.
         """
-        draw = [self._seed, self.global_rank, self.trainer.fit_loop.total_batch_idx]
+        batches_done = self.trainer.fit_loop.epoch_loop.batch_progress.total.completed
+        draw = [self._seed, self.global_rank, batches_done]
         torch.manual_seed(int(np.random.SeedSequence(draw).generate_state(1)[0]))
 
     def on_validation_epoch_start(self) -> None:

@@ -78,6 +78,7 @@ def test_every_model_section_builds(name: str) -> None:
         (["tasks=ade20k_13"], "no tasks=ade20k_13; did you mean 'ade20k_12'"),
         (["logger=wandbb"], "no logger=wandbb; did you mean 'wandb'"),
         (["trainer.max_steps"], "cannot read 'trainer.max_steps': write key=value"),
+        (["seed=-1"], "seed=-1: expected a whole number"),
         (["+extra=1"], r"unknown setting 'extra' \(known: .*trainer"),
     ],
 )

@@ -126,7 +126,7 @@ def test_eval_refuses_another_network_and_unknown_keys(settings: Settings) -> No
         ("on_train_batch_end", 3),
         ("on_train_batch_end", 4),
         ("on_train_batch_end", 6),
-        ("on_before_backward", 2),  # in the middle of a batch
+        ("on_train_batch_start", 2),  # with a batch drawn that was not trained on
     ],
 )
 def test_a_resumed_run_ends_with_the_same_weights(
@@ -177,7 +177,7 @@ def test_going_on_with_another_network_is_refused(settings: Settings, tmp_path: 
         "folder_adapter", "model=adapter_pp", "model.pretrained=null", f"ckpt_path={run_dir}"
     )
     other["run_dir"] = str(tmp_path / "other")
-    with pytest.raises(UserError, match="another network .*repeat its overrides"):
+    with pytest.raises(UserError, match=r"another network .*repeat its overrides"):
         train(other)
 
 
@@ -193,8 +193,8 @@ def test_weights_that_are_not_finite_are_not_saved(
         return loss
 
     monkeypatch.setattr(pl_module, "binary_loss", spoilt)
-    config = settings()
-    with pytest.raises(UserError, match="no longer finite at step 2 and are not saved"):
+    config = settings("folder_adapter", "trainer.checkpoint_every_n_steps=1")
+    with pytest.raises(UserError, match="no longer finite at step 1 and are not saved"):
         train(config)
     assert not list(Path(config["run_dir"]).rglob("*.ckpt"))
 
@@ -297,7 +297,6 @@ def test_training_learns_one_batch_by_heart(settings: Settings) -> None:
         ("+data.batchsize=3", "unknown setting 'data.batchsize'; did you mean 'batch_size'"),
         ("data.sampler=images", "model.method=adapter_hf with data.sampler=images"),
         ("model=segformer", "the baseline segformer, and only it"),
-        ("seed=-1", "seed=-1: expected a whole number"),
         ("logger.names=csv", "logger.names='csv': expected a list"),
         ("trainer.checkpoint_every_n_steps=0", "checkpoint_every_n_steps=0: expected at least 1"),
         ("ckpt_path=/nowhere/x.ckpt", "checkpoint /nowhere/x.ckpt does not exist"),
