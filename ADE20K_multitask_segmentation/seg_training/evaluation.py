@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
@@ -110,7 +111,12 @@ def draw_predictions(
     module.eval()
     images, logits, truths, prompts = [], [], [], []
     samples, task_pixels = data.validation_samples()
-    chosen = (-(task_pixels > 0).sum(axis=1)).argsort(kind="stable")[:num_images]
+    # Spread over the images that show most tasks: neighbours may be frames of one video.
+    counts = (task_pixels > 0).sum(axis=1)
+    ranked = (-counts).argsort(kind="stable")
+    candidates = np.sort(ranked[: max(num_images, (counts == counts.max()).sum())])
+    places = np.linspace(0, len(candidates) - 1, min(num_images, len(candidates)))
+    chosen = candidates[places.astype(int)]
     for position in track(chosen.tolist(), "Drawing", transient=True):
         image, _task_ids, label_map, _name = samples[position]
         largest = (-task_pixels[position]).argsort(kind="stable")[:num_prompts]
