@@ -141,13 +141,14 @@ class EvaluationSamples(_Samples, Dataset[tuple[Tensor, Tensor, Tensor, str]]):
         Raises:
             UserError: if a file cannot be read; names it.
         """
-        pixels, label_map = self._read(max(image, 0))
-        present = self._present[image] & (image != NO_IMAGE)
+        position = max(image, 0)
+        pixels, label_map = self._read(position)
+        present = self._present[position] & (image != NO_IMAGE)
         return (
             _channels_first(resize_image(pixels, self._crop_size)),
             torch.from_numpy(np.flatnonzero(present)),
             torch.from_numpy(label_map),
-            self._index.name(image),
+            self._index.name(position),
         )
 
 
