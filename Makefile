@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-all lint clean
+.PHONY: help demo test test-slow test-all lint clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,8 +22,10 @@ demo: $(INSTALLED) ## draw synthetic scenes, train on them on the CPU, evaluate,
 test: $(INSTALLED) ## run the fast tests
 	$(BIN)/python -m pytest
 
-test-all: $(INSTALLED) ## run every test that this machine can run
-	$(BIN)/python -m pytest -m "not gpu"
+test-slow: $(INSTALLED) ## run the slow tests: every training command of the documents, two processes
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+test-all: test test-slow ## run every test that needs no GPU
 
 lint: $(INSTALLED) ## check style, types and spelling
 	$(BIN)/ruff check .

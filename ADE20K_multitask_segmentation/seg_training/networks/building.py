@@ -74,7 +74,8 @@ def build_network(
     if pretrained is None:
         config = _make_config(method=method, num_tasks=num_tasks, **options)
         return Network(TASFormerForSemanticSegmentation(config))
-    return Network(_load_backbone(str(pretrained), method=method, num_tasks=num_tasks, **options))
+    model = _load_backbone(str(pretrained), method=method, num_tasks=num_tasks, **options)
+    return Network(model).train()  # Transformers loads in evaluation mode
 
 
 def _option_names() -> list[str]:

@@ -53,6 +53,12 @@ def test_backbone_from_a_folder(
     assert transformers_logging.get_verbosity() == verbosity
 
 
+@pytest.mark.parametrize("from_folder", [False, True])
+def test_a_new_network_is_in_training_mode(from_folder: bool, backbone: Path) -> None:
+    network = build_network("adapter_hf", 3, pretrained=backbone if from_folder else None)
+    assert all(module.training for module in network.modules())
+
+
 def test_a_saved_model_can_be_wrapped(tmp_path: Path) -> None:
     network = build_network("adapter_hf", 3, **BACKBONE, **TINY).eval()
     network.model.save_pretrained(tmp_path)
