@@ -13,6 +13,11 @@ CONFIG_DIR = Path(__file__).resolve().parent / "configs"
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=None)
 def main(config: DictConfig) -> None:
+    """Train one experiment; a user's error ends here, before Hydra adds words of its own."""
+    run_shell(lambda: train_and_show(config), CONFIG_DIR)
+
+
+def train_and_show(config: DictConfig) -> None:
     """Train one experiment and show its result."""
     # Imported here, so that --help does not wait for PyTorch.
     from hydra.core.hydra_config import HydraConfig

@@ -74,6 +74,7 @@ def assert_user_error(answer: "subprocess.CompletedProcess[str]", *words: str) -
         assert word in answer.stderr
     assert "Traceback" not in answer.stderr + answer.stdout
     assert answer.stderr.count("error: ") == 1
+    assert "Error executing job" not in answer.stderr
 
 
 @pytest.mark.parametrize(

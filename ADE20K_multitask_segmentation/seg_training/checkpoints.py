@@ -29,7 +29,10 @@ def find_checkpoint(path: str | Path, names: Sequence[str] = ("best.ckpt", "last
             for name in names:
                 if (folder / name).is_file():
                     return folder / name
-        raise UserError(f"folder {path} holds no checkpoint (looked for checkpoints/{names[0]})")
+        raise UserError(
+            f"folder {path} holds no checkpoint (looked for checkpoints/{names[0]}); give a run's "
+            "folder, as train.py names it in its last line"
+        )
     near = [str(file) for file in path.parent.glob("*")] if path.parent.is_dir() else []
     raise UserError(f"checkpoint {path} does not exist{suggest(str(path), near)}")
 
@@ -50,9 +53,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a text file or a damaged one raises nearly anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).partition("\n")[0].partition(". ")[0]
         raise UserError(
-            f"{file} is no checkpoint that can be read safely, or is damaged: {reason}"
+            f"{file} is no checkpoint that can be read safely, or is damaged "
+            f"({type(error).__name__}: {reason}). Give a run's folder or its checkpoints/best.ckpt"
         ) from error
     settings = content.get("hyper_parameters") if isinstance(content, dict) else None
     if not (isinstance(settings, dict) and {"config", "task_names"} <= settings.keys()):

@@ -126,6 +126,8 @@ class LitSeg(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Average over the masks of all batches and processes, over all and per class."""
         self.result = self.biou.compute()
+        if self.trainer.state.fn == "validate":
+            return  # of a finished training: no point of its curve
         if self.trainer.is_global_zero and not self.trainer.sanity_checking:
             _log.info(
                 "step %d: bIoU %.1f %% over %d masks",

@@ -91,7 +91,7 @@ class LabelClasses:
             )
             raise UserError(
                 f"classes file {path} does not exist{suggest(str(path), near)}; "
-                "GETTING_STARTED.md shows what it holds"
+                "DATASET_PREPARATION.md shows what it holds"
             )
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -142,7 +142,8 @@ class LabelClasses:
                 full_names = " or ".join(f"'{self.names[value]}'" for value in values)
                 raise UserError(f"class '{name}' is ambiguous: ask for {full_names}")
         known = [word for full in self.names.values() for word in full.split(";")]
-        raise UserError(f"unknown class '{name}'{suggest(name, known)}")
+        names = _abbreviated(list(self.short_names().values()))
+        raise UserError(f"unknown class '{name}'{suggest(name, known)} (known: {names})")
 
 
 class TaskTable:

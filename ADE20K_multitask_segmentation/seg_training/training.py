@@ -112,11 +112,16 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         saved = f"; go on with ckpt_path={checkpoints.last}" if checkpoints.last.is_file() else ""
         raise UserError(f"interrupted{saved}") from stop
 
+    step = trainer.global_step
     if checkpoints.best.is_file():
-        module.load_state_dict(read_checkpoint(checkpoints.best)["state_dict"])
+        best = read_checkpoint(checkpoints.best)
+        step = best["global_step"]
+        module.load_state_dict(best["state_dict"])
     result = run_validation(trainer, module, data)
     if trainer.is_global_zero:
-        _write_results(config, module, result, trainer, run_dir, time.monotonic() - started)
+        _log.info("best checkpoint, of step %d: bIoU %.1f %%", step, result.bIoU)
+        seconds = time.monotonic() - started
+        _write_results(config, module, result, step, trainer, run_dir, seconds)
         picture = draw_predictions(module, data)
         save_picture(picture, run_dir / "predictions.png")
         log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
@@ -139,7 +144,8 @@ def _module(
     names = data.tasks.names
     if not resume_from:
         return LitSeg(config, names)
-    earlier = read_checkpoint(resume_from)["hyper_parameters"]
+    checkpoint = read_checkpoint(resume_from)
+    earlier, step = checkpoint["hyper_parameters"], checkpoint.get("global_step", 0)
     if tuple(earlier["task_names"]) != names:
         raise UserError(
             f"{resume_from} has {len(earlier['task_names'])} tasks, this config {len(names)}, or "
@@ -150,6 +156,12 @@ def _module(
         raise UserError(
             f"{resume_from} has another network ({before['model']}); a training goes on with the "
             "same: repeat its overrides"
+        )
+    most = config["trainer"].get("max_steps", -1)
+    if isinstance(most, int) and 0 <= most <= step:
+        raise UserError(
+            f"{resume_from} is at step {step} already: nothing is left to train with "
+            f"trainer.max_steps={most}; raise it"
         )
     for key in ("batch_size", "sampler", "crop_size", "augmentation"):
         if before["data"].get(key) != config["data"].get(key):
@@ -177,7 +189,10 @@ def _make_run_dir(config: Mapping[str, Any]) -> Path:
         while run_dir.exists():  # two runs started in one second
             attempt += 1
             run_dir = folder / f"{now}_{attempt}"
-    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the run's folder {run_dir}: {error}; set run_dir") from error
     os.environ[_RUN_DIR_VARIABLE] = str(run_dir)
     return run_dir
 
@@ -243,6 +258,7 @@ def _write_results(
     config: Mapping[str, Any],
     module: LitSeg,
     result: BinaryIoUResult,
+    step: int,
     trainer: pl.Trainer,
     run_dir: Path,
     seconds: float,
@@ -256,6 +272,7 @@ def _write_results(
             "crop_size": list(config["data"].get("crop_size", ())),
             "parameters": sum(p.numel() for p in module.network.parameters()),
             "steps": trainer.global_step,
+            "evaluated_step": step,
             "seed": config["seed"],
             "seconds": round(seconds, 1),
             "hardware": _hardware(trainer),

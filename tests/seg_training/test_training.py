@@ -76,7 +76,7 @@ def test_a_run_leaves_everything_in_its_folder(settings: Settings) -> None:
     results = json.loads((run_dir / "results.json").read_text())
     assert results["bIoU"] == trained.result.bIoU
     assert results["num_masks"] == trained.result.num_masks > 0
-    assert results["steps"] == 2
+    assert results["steps"] == results["evaluated_step"] == 2
     assert results["parameters"] == 7_199_521 + 512 * (5 - 2)  # the paper's count at K = 2
     with (run_dir / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -311,6 +311,36 @@ def test_a_wrong_setting_is_named_before_anything_is_written(
     with pytest.raises(UserError, match=message):
         train(config)
     assert not list(Path(config["run_dir"]).rglob("*.ckpt"))
+
+
+def test_nothing_left_to_train_is_said(settings: Settings, tmp_path: Path) -> None:
+    run_dir = train(settings()).run_dir
+    again = settings("folder_adapter", f"ckpt_path={run_dir}", f"run_dir={tmp_path / 'again'}")
+    with pytest.raises(UserError, match=r"is at step 2 already: .*max_steps=2; raise it"):
+        train(again)
+
+
+def test_evaluation_draws_no_scenes_where_there_are_none(tmp_path: Path) -> None:
+    small = [
+        "data.num_training=20",
+        "data.num_validation=4",
+        "data.num_workers=0",
+        "trainer.max_steps=1",
+        f"data.root={tmp_path / 'scenes'}",
+        f"run_dir={tmp_path / 'run'}",
+    ]
+    config = compose_config("demo", small, CONFIGS)
+    run_dir = train(config).run_dir
+    with pytest.raises(UserError, match=r"nowhere does not exist; set data\.root"):
+        evaluate(run_dir, [f"data.root={tmp_path / 'nowhere'}"], CONFIGS)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_run_folder_that_cannot_be_made_is_named(settings: Settings, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.touch()
+    with pytest.raises(UserError, match=f"cannot make the run's folder {in_the_way / 'run'}"):
+        train(settings("folder_adapter", f"run_dir={in_the_way / 'run'}"))
 
 
 def test_a_run_folder_is_not_overwritten(settings: Settings) -> None:

@@ -129,7 +129,7 @@ class SegmentationDataModule(pl.LightningDataModule):
         own = parameters_of(dataset_class)
         ours = parameters_of(cls).keys() - {"dataset", "tasks", "seed"}
         check_keys(settings, {*own, *ours}, "data")
-        if own.get("root") and settings.get("root") in (None, "???"):
+        if own.get("root") and settings.get("root") in (None, "", "???"):
             raise UserError(
                 "data.root is not set: where is the dataset? Add data.root=/path/to/it "
                 "(DATASET_PREPARATION.md shows the expected tree)"
@@ -143,8 +143,9 @@ class SegmentationDataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Make files and indexes, in one process, before the others read them."""
-        self.dataset.prepare()
         only_evaluates = self.trainer is not None and self.trainer.state.fn == "validate"
+        if not only_evaluates:  # a wrong data.root must not be filled
+            self.dataset.prepare()
         for stage in ("validate",) if only_evaluates else ("fit", "validate"):
             presence_index(self.dataset, self._splits[stage], self._cache_dir)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from seg_training.datasets.base import SegmentationDataset
 from seg_training.datasets.scenes import SCENE_CLASSES, generate_scenes
+from seg_training.errors import UserError
 from seg_training.tasks import LabelClasses
 
 __all__ = ["Synthetic"]
@@ -39,4 +40,9 @@ class Synthetic(SegmentationDataset):
 
     def prepare(self) -> None:
         """Draw the scenes, unless the same ones are there."""
-        generate_scenes(self.root, self._num_training, self._num_validation, self._scene_seed)
+        try:
+            generate_scenes(self.root, self._num_training, self._num_validation, self._scene_seed)
+        except OSError as error:
+            raise UserError(
+                f"cannot draw scenes into {self.root}: {error}; set data.root"
+            ) from error
