@@ -17,7 +17,7 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
 
     # Imported here, so that --help does not wait for PyTorch.
-    import multitask_segmentation  # noqa: F401 - registers its datasets
+    import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.evaluation import evaluate
     from seg_training.logs import log_to_terminal
     from seg_training.report import result_to_json, show_result, write_json

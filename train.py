@@ -22,7 +22,7 @@ def train_and_show(config: DictConfig) -> None:
     # Imported here, so that --help does not wait for PyTorch.
     from hydra.core.hydra_config import HydraConfig
 
-    import multitask_segmentation  # noqa: F401 - registers its datasets
+    import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.logs import log_to_terminal
     from seg_training.report import show_result
     from seg_training.trainer import process_rank

@@ -1,4 +1,5 @@
-"""The paper's other datasets, one file each, and training on several at once.
+"""The paper's other datasets, one file each, and training on several at once: none here yet.
 
-Datasets register themselves in :data:`seg_training.datasets.data_module.DATASETS`.
+A dataset of this package adds itself to :data:`seg_training.datasets.data_module.DATASETS`; the
+commands import the package for that.
 """
