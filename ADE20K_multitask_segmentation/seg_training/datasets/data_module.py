@@ -147,7 +147,7 @@ class SegmentationDataModule(pl.LightningDataModule):
         if not only_evaluates:  # a wrong data.root must not be filled
             self.dataset.prepare()
         for stage in ("validate",) if only_evaluates else ("fit", "validate"):
-            presence_index(self.dataset, self._splits[stage], self._cache_dir)
+            self._index(self._splits[stage])
 
     def setup(self, stage: str) -> None:
         """Read the indexes, and check that every label value has a name."""
