@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,17 @@ class LabelClasses:
         if not isinstance(content, dict):
             raise UserError(f"{path} is no classes file: it holds no 'classes: {{value: name}}'")
         return cls.from_mapping(content, str(path))
+
+    @classmethod
+    def from_package(cls, package: str, file: str) -> "LabelClasses":
+        """Read a classes file that a package ships.
+
+        Args:
+            package: ``seg_training.datasets``, say.
+            file: its name in the package.
+        """
+        with resources.as_file(resources.files(package) / file) as path:
+            return cls.from_file(path)
 
     def to_mapping(self) -> dict[str, Any]:
         """Give the plain entries that :meth:`from_mapping` reads."""

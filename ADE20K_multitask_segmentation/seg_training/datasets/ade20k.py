@@ -1,9 +1,5 @@
 """ADE20K (SceneParse150): 150 classes, label 0 is other."""
 
-from importlib import resources
-
-import yaml
-
 from seg_training.datasets.base import SegmentationDataset
 from seg_training.tasks import LabelClasses
 
@@ -16,7 +12,4 @@ class ADE20K(SegmentationDataset):
     @property
     def classes(self) -> LabelClasses:
         """Values 1 to 150 with their synonyms; 0 is other (paper, section 4)."""
-        table = resources.files("seg_training.datasets") / "ade20k_classes.yaml"
-        return LabelClasses.from_mapping(
-            yaml.safe_load(table.read_text(encoding="utf-8")), str(table)
-        )
+        return LabelClasses.from_package("seg_training.datasets", "ade20k_classes.yaml")

@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -11,9 +11,10 @@ from seg_training.datasets.images import read_label_map
 from seg_training.errors import UserError, suggest
 from seg_training.tasks import LabelClasses
 
-__all__ = ["ImageFiles", "SegmentationDataset"]
+__all__ = ["ImageFiles", "Pairing", "SegmentationDataset"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+LABEL_MAP_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 
 _log = logging.getLogger(__name__)
 
@@ -25,12 +26,31 @@ class ImageFiles(NamedTuple):
     label_map: str
 
 
+class Pairing(NamedTuple):
+    """Which images of a split have a label map; all paths are relative to the dataset's root.
+
+    Attributes:
+        files: the pairs, in the order that seeds count on.
+        without_label_map: images without one, with the label map that was looked for.
+        without_image: label maps without an image.
+    """
+
+    files: list[ImageFiles]
+    without_label_map: list[ImageFiles]
+    without_image: list[str]
+
+
 class SegmentationDataset(ABC):
     """Images with label maps. A new dataset overrides what differs, often ``classes`` alone.
 
     Attributes:
         root: the dataset's folder.
+        labelled: whether there are label maps; without them there is only prediction.
+        label_files: which files of the folder of label maps are some, as a pattern of their names.
     """
+
+    labelled: ClassVar[bool] = True
+    label_files: ClassVar[str] = "*"
 
     def __init__(
         self,
@@ -67,8 +87,39 @@ class SegmentationDataset(ABC):
         """Give settings that replace those given, so that a checkpoint stands alone."""
         return {"root": str(self.root)}
 
+    def label_stem(self, image_stem: str, split: str) -> str:
+        """Name the label map of an image; both names are without suffix, with folders below theirs.
+
+        Args:
+            image_stem: the image's name below the folder of images.
+            split: which part of the dataset.
+        """
+        return image_stem
+
+    def pair(self, split: str) -> Pairing:
+        """Find the label map of every image, by :meth:`label_stem`.
+
+        Args:
+            split: which part of the dataset.
+
+        Raises:
+            UserError: if a folder is missing or empty, or if two files have the same name.
+        """
+        labels_folder = self._labels.replace("{split}", split)
+        images = self._by_stem(self._images.replace("{split}", split), IMAGE_SUFFIXES)
+        labels = self._by_stem(labels_folder, LABEL_MAP_SUFFIXES, self.label_files)
+        files, without_label_map = [], []
+        for stem in sorted(images):
+            label_stem = self.label_stem(stem, split)
+            if label_stem in labels:
+                files.append(ImageFiles(images[stem], labels.pop(label_stem)))
+            else:
+                expected = f"{labels_folder}/{label_stem}.png"
+                without_label_map.append(ImageFiles(images[stem], expected))
+        return Pairing(files, without_label_map, sorted(labels.values()))
+
     def files(self, split: str) -> list[ImageFiles]:
-        """List images with their label maps, paired by file name without suffix.
+        """List images with their label maps.
 
         Args:
             split: which part of the dataset.
@@ -76,44 +127,53 @@ class SegmentationDataset(ABC):
         Raises:
             UserError: if a folder is missing or empty, or if an image has no label map.
         """
-        images = self._by_stem(self._images.replace("{split}", split), IMAGE_SUFFIXES)
-        labels = self._by_stem(
-            self._labels.replace("{split}", split), (".png", ".tif", ".tiff", ".bmp")
-        )
-        if missing := sorted(images.keys() - labels.keys()):
-            folder = self.root / self._labels.replace("{split}", split)
+        files, without_label_map, without_image = self.pair(split)
+        if without_label_map:
+            first = without_label_map[0]
             raise UserError(
-                f"{len(missing)} of {len(images)} images have no label map; the first is "
-                f"{self.root / images[missing[0]]}: expected {folder / missing[0]}.png. "
-                "Add the label map or remove the image"
+                f"{len(without_label_map)} of {len(files) + len(without_label_map)} images have no "
+                f"label map; the first is {self.root / first.image}: expected "
+                f"{self.root / first.label_map}. Add the label map or remove the image"
             )
-        if unused := labels.keys() - images.keys():
+        if without_image:
             _log.warning(
                 "%d label maps of split '%s' have no image and are left out, '%s' for one",
-                len(unused),
+                len(without_image),
                 split,
-                min(unused),
+                without_image[0],
             )
-        return [ImageFiles(images[stem], labels[stem]) for stem in sorted(images)]
+        return files
+
+    def label_sources(self, label_map: str) -> list[Path]:
+        """List the files that a label map is made from: itself, for most datasets.
+
+        When one of them changes, the presence index is built anew.
+
+        Args:
+            label_map: as :meth:`pair` gave it.
+        """
+        return [self.root / label_map]
 
     def read_label_map(self, label_map: str) -> NDArray[Any]:
         """Read one label map's raw values.
 
         Args:
-            label_map: path relative to the root, as :meth:`files` gave it.
+            label_map: path relative to the root, as :meth:`pair` gave it.
 
         Returns:
             (H, W) uint8 or uint16.
         """
         return read_label_map(self.root / label_map)
 
-    def _by_stem(self, folder: str, suffixes: tuple[str, ...]) -> dict[str, str]:
+    def _by_stem(
+        self, folder: str, suffixes: tuple[str, ...], pattern: str = "*"
+    ) -> dict[str, str]:
         """Map file names without suffix to paths relative to the root."""
         path = self.root / folder
         if not path.is_dir():
             raise UserError(self._missing_folder(path))
         found: dict[str, str] = {}
-        for file in sorted(path.rglob("*")):
+        for file in sorted(path.rglob(pattern)):
             if file.suffix.lower() not in suffixes or file.name.startswith("."):
                 continue
             stem = file.relative_to(path).with_suffix("").as_posix()
@@ -123,7 +183,8 @@ class SegmentationDataset(ABC):
                 )
             found[stem] = file.relative_to(self.root).as_posix()
         if not found:
-            raise UserError(f"folder {path} holds no file of {', '.join(suffixes)}")
+            named = f" named {pattern}" if pattern != "*" else ""
+            raise UserError(f"folder {path} holds no file of {', '.join(suffixes)}{named}")
         return found
 
     def _missing_folder(self, path: Path) -> str:

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from seg_training.errors import UserError
 
-__all__ = ["image_size", "read_image", "read_label_map"]
+__all__ = ["image_mode", "image_size", "read_binary_mask", "read_image", "read_label_map"]
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _ORIENTATION = 0x0112  # EXIF tag
@@ -81,6 +81,45 @@ def read_label_map(path: Path) -> NDArray[Any]:
         f"label map {path} is a picture of mode {mode}; expected one channel whose values are "
         "labels (grey of 8 or 16 bit, or a palette). Convert its colours to values first"
     )
+
+
+def read_binary_mask(path: Path) -> NDArray[np.uint8]:
+    """Read a mask of one class as grey, however it was saved: 1 or 8 bit, a palette, RGB or RGBA.
+
+    Returns:
+        (H, W) uint8: 255 is the class, 0 is not, where the mask is as it should be.
+
+    Raises:
+        UserError: if the file is missing, unreadable, or not grey.
+    """
+    try:
+        with Image.open(path) as image:
+            mode, stored, colours = image.mode, np.asarray(image), np.asarray(image.convert("RGB"))
+    except _UNREADABLE as error:
+        raise _unreadable("mask", path, error) from error
+    grey = colours[..., 0]
+    is_grey = not mode.startswith(("I", "F")) and (colours == grey[..., None]).all()
+    if is_grey:
+        return np.ascontiguousarray(grey)
+    if mode == "P":  # its colours are for looking at: the indices are the values
+        return stored
+    raise UserError(
+        f"mask {path} is a picture of mode {mode} that is not grey of 8 bit; expected 0 where the "
+        "class is not and 255 where it is"
+    )
+
+
+def image_mode(path: Path) -> str:
+    """Read how a picture's pixels are stored, as Pillow names it: ``RGB``, ``L``, ``P``.
+
+    Raises:
+        UserError: if the file is missing or no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.mode
+    except _UNREADABLE as error:
+        raise _unreadable("image", path, error) from error
 
 
 def _unreadable(kind: str, path: Path, error: Exception) -> UserError:

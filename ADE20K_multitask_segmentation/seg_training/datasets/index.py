@@ -27,7 +27,7 @@ __all__ = ["PresenceIndex", "default_cache_dir", "presence_index", "usable_cores
 
 _log = logging.getLogger(__name__)
 
-_VERSION = "1"  # part of the fingerprint: raise it when the content changes its meaning
+_VERSION = "2"  # part of the fingerprint: raise it when the content changes its meaning
 _MOST_NAMED = 5  # files that one error message names
 
 
@@ -138,12 +138,14 @@ def presence_index(
 
 def _fingerprint(dataset: SegmentationDataset, files: list[ImageFiles]) -> str:
     digest = hashlib.sha256(_VERSION.encode())
+    states: dict[Path, str] = {}  # one file may hold the label maps of many images
     for image, label_map in files:
-        for file in (image, label_map):
-            path = dataset.root / file
-            if path.exists():  # label maps may be made from several files
-                status = path.stat()
-                digest.update(f"{file}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        digest.update(f"{image}|{label_map}\n".encode())
+        for path in (dataset.root / image, *dataset.label_sources(label_map)):
+            if path not in states:
+                status = path.stat() if path.exists() else None  # building says what is missing
+                states[path] = f"{status.st_size}|{status.st_mtime_ns}" if status else ""
+            digest.update(f"{states[path]}\n".encode())
     return digest.hexdigest()
 
 

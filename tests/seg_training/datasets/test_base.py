@@ -70,7 +70,8 @@ def test_a_label_map_without_image_is_left_out_with_a_warning(
     (root / "images" / "train" / "01.jpg").unlink()
     with caplog.at_level(logging.WARNING):
         assert len(dataset.files("train")) == 2
-    assert "1 label maps of split 'train' have no image and are left out, '01' for" in caplog.text
+    assert "1 label maps of split 'train' have no image and are left out" in caplog.text
+    assert "'annotations/train/01.png' for one" in caplog.text
 
 
 def test_two_images_of_one_name_are_refused(dataset: Folder, root: Path) -> None:
