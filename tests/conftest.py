@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_dataset import fake_classes, fake_folder
+from fake_datasets.folder import fake_classes, fake_folder
 
 __all__ = ["fake_classes", "fake_folder"]  # fixtures for every test
 
