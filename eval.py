@@ -27,9 +27,9 @@ def main() -> None:
     result, module = evaluate(arguments.ckpt, arguments.overrides, CONFIG_DIR)
     if process_rank() != 0:
         return
-    show_result(result, module.task_names)
+    show_result(result, module.task_names, module.dataset_names)
     if arguments.json:
-        write_json(result_to_json(result, module.task_names), arguments.json)
+        write_json(result_to_json(result, module.task_names, module.dataset_names), arguments.json)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def train_and_show(config: DictConfig) -> None:
     trained = train({**plain_config(config), "config_name": name})
     if process_rank() != 0:
         return
-    show_result(trained.result, trained.task_names)
+    show_result(trained.result, trained.task_names, trained.dataset_names)
     sys.stdout.write(f"run folder: {trained.run_dir}\n")
 
 

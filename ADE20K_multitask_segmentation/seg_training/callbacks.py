@@ -3,7 +3,7 @@
 import logging
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -126,26 +126,27 @@ class PredictionPictures(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: Any,
-        batch: Batch,
+        batch: Batch | Mapping[str, Batch],
         batch_idx: int,
     ) -> None:
-        """Draw the batch that was just trained on."""
+        """Draw the batch that was just trained on, or some of each dataset's batch."""
         seen = trainer.fit_loop.total_batch_idx + 1  # over all epochs
         due = self._every_n_batches and seen % self._every_n_batches == 0
         if not due or not trainer.is_global_zero:
             return
-        most = self._most_samples
-        task_ids = batch.task_ids[:most]
-        logits = outputs["logits"][:most].float()
+        batches = batch if isinstance(batch, Mapping) else {"": batch}
+        most = max(1, self._most_samples // len(batches))
         network = cast(LitSeg, pl_module).network
-        if network.method == "segformer":
-            logits = network.binary_logits(logits, task_ids)
-        picture = samples_picture(
-            batch.image[:most],
-            logits,
-            batch.mask[:most],
-            [self._task_names[task_id] for task_id in task_ids.tolist()],
-        )
+        images, logits, masks, prompts = [], [], [], []
+        for name, own in batches.items():
+            own_logits = outputs["logits"][name][:most].float()
+            if network.method == "segformer":
+                own_logits = network.binary_logits(own_logits, own.task_ids[:most])
+            images.append(own.image[:most])
+            logits.append(own_logits)
+            masks.append(own.mask[:most])
+            prompts += [self._task_names[task_id] for task_id in own.task_ids[:most].tolist()]
+        picture = samples_picture(torch.cat(images), torch.cat(logits), torch.cat(masks), prompts)
         step = trainer.global_step
         save_picture(picture, self._folder / f"step_{step:07d}.png")
         log_picture(trainer.loggers, "train/predictions", picture, step)

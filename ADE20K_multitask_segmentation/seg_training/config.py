@@ -175,7 +175,7 @@ def override_config(
             changed[key] = _load_group(config_dir, key, str(value))
             OmegaConf.set_struct(changed, True)
             continue
-        known = _dotted_keys(config)
+        known = _dotted_keys(OmegaConf.to_container(changed))
         if key not in known:
             raise UserError(f"unknown key '{key}'{_suggest_key(key, known)}")
         try:
@@ -186,20 +186,24 @@ def override_config(
 
 
 def _load_group(config_dir: Path, group: str, name: str) -> DictConfig:
-    file = config_dir / group / f"{name}.yaml"
-    if not file.is_file():
-        there = sorted(path.stem for path in (config_dir / group).glob("*.yaml"))
+    there = sorted(path.stem for path in (config_dir / group).glob("*.yaml"))
+    if name not in there:
         raise UserError(
             f"there is no {group}={name}{suggest(name, there)} (known: {', '.join(there)})"
         )
-    loaded = OmegaConf.load(file)
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_dir), version_base="1.3"):
+            loaded = compose(overrides=[f"+{group}={name}"])[group]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, config_dir) from error
     if not isinstance(loaded, DictConfig):
-        raise UserError(f"{file} is no mapping")
+        raise UserError(f"{config_dir / group / name}.yaml is no mapping")
     return loaded
 
 
-def _dotted_keys(config: Mapping[Any, Any], prefix: str = "") -> list[str]:
-    keys = []
+def _dotted_keys(config: Any, prefix: str = "") -> list[str]:
+    keys: list[str] = []
     for key, value in config.items():
         keys.append(f"{prefix}{key}")
         if isinstance(value, Mapping):
@@ -221,9 +225,10 @@ def _keys_of_files(config_dir: Path) -> list[str]:
     keys = list(_TOP_LEVEL)
     for file in config_dir.rglob("*.yaml"):
         content = OmegaConf.to_container(OmegaConf.load(file))
-        group = file.parent.relative_to(config_dir)
+        group = file.relative_to(config_dir).parts[0]
         if isinstance(content, dict):
-            keys += _dotted_keys(content, f"{group}." if group.name in SECTIONS else "")
+            content.pop("defaults", None)
+            keys += _dotted_keys(content, f"{group}." if group in SECTIONS else "")
     return list(dict.fromkeys(keys))
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from seg_training.checkpoints import find_checkpoint, read_checkpoint
 from seg_training.config import override_config
-from seg_training.datasets.data_module import SegmentationDataModule
+from seg_training.datasets.data_module import build_data_module
+from seg_training.datasets.loading import DataModule
 from seg_training.errors import UserError
 from seg_training.metrics import BinaryIoUResult, resize_nearest
 from seg_training.pictures import prompts_picture
@@ -75,7 +76,7 @@ def evaluate(
     if config["model"] != trained["model"]:
         raise UserError("the network of a checkpoint cannot be changed: leave model.* out")
     module = load_module(checkpoint)
-    data = SegmentationDataModule.from_config(
+    data = build_data_module(
         config["data"], config["tasks"], config["seed"], vocabulary=module.task_names
     )
     _log.info("evaluating %s", find_checkpoint(path))
@@ -83,9 +84,7 @@ def evaluate(
     return run_validation(trainer, module, data), module
 
 
-def run_validation(
-    trainer: pl.Trainer, module: LitSeg, data: SegmentationDataModule
-) -> BinaryIoUResult:
+def run_validation(trainer: pl.Trainer, module: LitSeg, data: DataModule) -> BinaryIoUResult:
     """Run the validation that training runs as well, once."""
     trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
     if module.result is None:
@@ -95,7 +94,7 @@ def run_validation(
 
 @torch.inference_mode()
 def draw_predictions(
-    module: LitSeg, data: SegmentationDataModule, num_images: int = 4, num_prompts: int = 5
+    module: LitSeg, data: DataModule, num_images: int = 4, num_prompts: int = 5
 ) -> Tensor:
     """Draw what the network paints for several prompts on the same images, above the truth.
 
@@ -118,7 +117,7 @@ def draw_predictions(
     places = np.linspace(0, len(candidates) - 1, min(num_images, len(candidates)))
     chosen = candidates[places.astype(int)]
     for position in track(chosen.tolist(), "Drawing", transient=True):
-        image, _task_ids, label_map, _name = samples[position]
+        image, _, label_map, *_ = samples[position]
         largest = (-task_pixels[position]).argsort(kind="stable")[:num_prompts]
         asked = [int(task) for task in largest if task_pixels[position, task] > 0]
         task_ids = torch.tensor(asked, device=module.device)

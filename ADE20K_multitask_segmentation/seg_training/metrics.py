@@ -1,8 +1,8 @@
 """Metrics of binary masks, counted per mask in integers on the device of the logits."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,12 +60,14 @@ class BinaryIoUResult:
         per_class: task id to (bIoU of that task's masks in percent, number of masks).
         paint_everything: the bIoU, in percent, of masks that cover the whole image: what a network
             reaches that knows nothing.
+        per_source: the same of each dataset alone, where several were evaluated at once.
     """
 
     bIoU: float
     num_masks: int
     per_class: dict[int, tuple[float, int]]
     paint_everything: float
+    per_source: dict[int, "BinaryIoUResult"] = field(default_factory=dict)
 
 
 class BinaryIoU(Metric):
@@ -86,16 +88,17 @@ class BinaryIoU(Metric):
     def __init__(self) -> None:
         """Start without masks."""
         super().__init__()
-        # One row per mask: task id, intersection, predicted, ground-truth and valid pixels.
+        # A row per mask: dataset, task id, intersection, predicted, ground-truth and valid pixels.
         self.add_state("counts", default=[], dist_reduce_fx="cat")
 
-    def update(self, logits: Tensor, label_map: Tensor, task_ids: Tensor) -> None:
+    def update(self, logits: Tensor, label_map: Tensor, task_ids: Tensor, source: int = 0) -> None:
         """Count the masks of one image.
 
         Args:
             logits: (T, h, w) float, for T tasks of the image; positive means "this class".
             label_map: (H, W) uint8 at the image's own size: 0 other, k + 1 task k, 255 ignore.
             task_ids: (T,) int64. A task without a ground-truth pixel is counted but not averaged.
+            source: which of several datasets the image is from.
         """
         predicted = resize_nearest(logits > 0, (label_map.shape[-2], label_map.shape[-1]))
         valid = label_map != IGNORE
@@ -104,6 +107,7 @@ class BinaryIoU(Metric):
         self.counts.append(
             torch.stack(
                 [
+                    torch.full_like(task_ids, source),
                     task_ids,
                     (predicted & truth).sum(dim=(1, 2)),
                     predicted.sum(dim=(1, 2)),
@@ -121,25 +125,50 @@ class BinaryIoU(Metric):
         place has another type and shape, on which the gathering fails.
         """
         if len(self.counts) == 0:
-            self.counts = [torch.zeros(0, 5, dtype=torch.int64, device=self.device)]
+            self.counts = [torch.zeros(0, 6, dtype=torch.int64, device=self.device)]
         super().sync(*args, **kwargs)
 
     def compute(self) -> BinaryIoUResult:
-        """Average the IoU over all masks and over those of each task."""
+        """Average the IoU over all masks, over those of each task and of each dataset."""
         counts = dim_zero_cat(self.counts).cpu().tolist() if len(self.counts) else []
-        rows = [row for row in counts if row[3] > 0]
-        ious: list[float] = []
-        by_task: dict[int, list[float]] = {}
-        for task_id, intersection, predicted, truth, _valid in rows:
-            iou = intersection / (predicted + truth - intersection)
+        masks = [Mask(*row) for row in counts]
+        result = _average(masks)
+        sources = sorted({mask.source for mask in masks})
+        if len(sources) > 1:
+            result.per_source = {
+                source: _average([mask for mask in masks if mask.source == source])
+                for source in sources
+            }
+        return result
+
+
+class Mask(NamedTuple):
+    """What is counted of one mask, in pixels."""
+
+    source: int
+    task_id: int
+    intersection: int
+    predicted: int
+    truth: int
+    valid: int
+
+
+def _average(masks: list[Mask]) -> BinaryIoUResult:
+    ious: list[float] = []
+    by_task: dict[int, list[float]] = {}
+    painted_everything: list[float] = []
+    for mask in masks:
+        if mask.truth > 0:
+            iou = mask.intersection / (mask.predicted + mask.truth - mask.intersection)
             ious.append(iou)
-            by_task.setdefault(task_id, []).append(iou)
-        return BinaryIoUResult(
-            bIoU=_percent(ious),
-            num_masks=len(ious),
-            per_class={task: (_percent(own), len(own)) for task, own in sorted(by_task.items())},
-            paint_everything=_percent([truth / valid for *_, truth, valid in rows]),
-        )
+            by_task.setdefault(mask.task_id, []).append(iou)
+            painted_everything.append(mask.truth / mask.valid)
+    return BinaryIoUResult(
+        bIoU=_percent(ious),
+        num_masks=len(ious),
+        per_class={task: (_percent(own), len(own)) for task, own in sorted(by_task.items())},
+        paint_everything=_percent(painted_everything),
+    )
 
 
 def _percent(ious: list[float]) -> float:

@@ -11,10 +11,10 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from seg_training.datasets.batch import Batch, EvaluationBatch
+from seg_training.datasets.batch import Batch, EvaluationBatch, PredictionBatch
 from seg_training.errors import UserError
 from seg_training.losses import binary_loss, multiclass_loss
-from seg_training.metrics import BinaryIoU, BinaryIoUResult
+from seg_training.metrics import BinaryIoU, BinaryIoUResult, resize_nearest
 from seg_training.networks import build_network
 from seg_training.optimizers import OptimizerSettings, build_optimizer
 from seg_training.settings import call_with_settings
@@ -39,6 +39,7 @@ class LitSeg(pl.LightningModule):
     Attributes:
         network: ``(pixel_values, task_ids) -> logits``.
         task_names: task k's name.
+        dataset_names: what was evaluated last; one dataset alone has the name ``""``.
         biou: counts the masks of a validation.
         result: what the last validation came to.
     """
@@ -57,6 +58,7 @@ class LitSeg(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters({"config": dict(config), "task_names": list(task_names)})
         self.task_names = tuple(task_names)
+        self.dataset_names: tuple[str, ...] = ("",)
         self.network = build_network(
             num_tasks=len(task_names), task_names=list(task_names), **config["model"]
         )
@@ -79,25 +81,40 @@ class LitSeg(pl.LightningModule):
         logits: Tensor = self.network(pixel_values, task_ids)
         return logits
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Compute the loss: binary for the task networks, multi-class for the baseline.
+    def training_step(
+        self, batch: Batch | Mapping[str, Batch], batch_idx: int
+    ) -> dict[str, Tensor | dict[str, Tensor]]:
+        """Compute the loss; of several datasets' batches, the sum of their losses.
 
         Returns:
-            The loss, and the logits for the pictures: (B, 1, H, W), or all channels of the
-            baseline.
+            The loss, and the logits of each dataset's batch for the pictures: (B, 1, H, W), or all
+            channels of the baseline.
         """
         self._check_last_loss()
+        batches = batch if isinstance(batch, Mapping) else {"": batch}
+        losses, logits = {}, {}
+        for name, own in batches.items():
+            losses[name], logits[name] = self._loss(own)
+        loss = torch.stack(list(losses.values())).sum()
+        self._unchecked_loss = loss.detach()
+        num_samples = sum(len(own.image) for own in batches.values())
+        self.log("train/loss", loss, prog_bar=True, batch_size=num_samples)
+        if len(losses) > 1:
+            for name, own_loss in losses.items():
+                self.log(f"train_loss/{name}", own_loss, batch_size=len(batches[name].image))
+        return {"loss": loss, "logits": logits}
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Binary for the task networks, multi-class for the baseline; with detached logits."""
         if self.network.method == "segformer":
             logits = self.network.label_logits(batch.image)
             loss = multiclass_loss(logits, batch.label_map, self.network.config.other_channel)
         else:
             logits = self(batch.image, batch.task_ids)
             loss = binary_loss(logits, batch.mask)
-        self._unchecked_loss = loss.detach()
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.image))
-        return {"loss": loss, "logits": logits.detach()}
+        return loss, logits.detach()
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Let dropout depend on seed, process and step alone, as augmentation does.
 
         Then a resumed run goes on exactly as if it had not been interrupted.
@@ -109,6 +126,8 @@ class LitSeg(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the masks of the validation before."""
         self.biou.reset()
+        data = getattr(self.trainer, "datamodule", None)
+        self.dataset_names = tuple(data.sources()) if data is not None else ("",)
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         """Count every (image, task) pair's mask: bIoU averages over all binary masks.
@@ -116,12 +135,12 @@ class LitSeg(pl.LightningModule):
         The logits are thresholded, resized with nearest to the image's own size and compared with
         its label map (paper, section 4).
         """
-        for image, task_ids, label_map in zip(
-            batch.images, batch.task_ids, batch.label_maps, strict=True
+        for image, task_ids, label_map, source in zip(
+            batch.images, batch.task_ids, batch.label_maps, batch.sources, strict=True
         ):
             if len(task_ids):  # none where another process had more images
                 logits = self.network.task_logits(image[None], task_ids)[0]
-                self.biou.update(logits, label_map, task_ids)
+                self.biou.update(logits, label_map, task_ids, source)
 
     def on_validation_epoch_end(self) -> None:
         """Average over the masks of all batches and processes, over all and per class."""
@@ -129,21 +148,43 @@ class LitSeg(pl.LightningModule):
         if self.trainer.state.fn == "validate":
             return  # of a finished training: no point of its curve
         if self.trainer.is_global_zero and not self.trainer.sanity_checking:
+            each = ", ".join(
+                f"{self.dataset_names[source]} {own.bIoU:.1f}"
+                for source, own in self.result.per_source.items()
+            )
             _log.info(
-                "step %d: bIoU %.1f %% over %d masks",
+                "step %d: bIoU %.1f %% over %d masks%s",
                 self.global_step,
                 self.result.bIoU,
                 self.result.num_masks,
+                each and f" ({each})",
             )
         # Every process has the same sums, so there is nothing to average between them.
         self.log("val/bIoU", self.result.bIoU, prog_bar=True, rank_zero_only=True)
-        self.log_dict(
-            {
-                f"val_per_class/{self.task_names[task_id]}": biou
-                for task_id, (biou, _masks) in self.result.per_class.items()
-            },
-            rank_zero_only=True,
-        )
+        self.log_dict(self._per_class(self.result, "val_per_class/"), rank_zero_only=True)
+        for source, own in self.result.per_source.items():
+            name = self.dataset_names[source]
+            self.log(f"val_per_dataset/{name}", own.bIoU, rank_zero_only=True)
+            self.log_dict(self._per_class(own, f"val_per_class/{name}/"), rank_zero_only=True)
+
+    def _per_class(self, result: BinaryIoUResult, prefix: str) -> dict[str, float]:
+        return {
+            f"{prefix}{self.task_names[task_id]}": biou
+            for task_id, (biou, _masks) in result.per_class.items()
+        }
+
+    def predict_step(self, batch: PredictionBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Paint every task asked for on each image.
+
+        Returns:
+            By the image's name: (T, h, w) bool at the image's own size, in the order of
+            ``batch.task_ids``.
+        """
+        painted = {}
+        for image, size, name in zip(batch.images, batch.sizes, batch.names, strict=True):
+            logits = self.network.task_logits(image[None], batch.task_ids)[0]
+            painted[name] = resize_nearest(logits > 0, size)
+        return painted
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimiser and its schedule from the config."""

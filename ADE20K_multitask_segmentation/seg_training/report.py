@@ -15,9 +15,17 @@ from seg_training.metrics import BinaryIoUResult
 __all__ = ["result_to_json", "show_result", "write_json"]
 
 
-def result_to_json(result: BinaryIoUResult, task_names: Sequence[str]) -> dict[str, Any]:
-    """Give a result as plain values, in percent; classes without a mask are left out."""
-    return {
+def result_to_json(
+    result: BinaryIoUResult, task_names: Sequence[str], dataset_names: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Give a result as plain values, in percent; classes without a mask are left out.
+
+    Args:
+        result: of one dataset, or of several with each one's own.
+        task_names: task k's name.
+        dataset_names: the datasets' names, where there are several.
+    """
+    content: dict[str, Any] = {
         "bIoU": result.bIoU,
         "num_masks": result.num_masks,
         "paint_everything_bIoU": result.paint_everything,
@@ -26,6 +34,12 @@ def result_to_json(result: BinaryIoUResult, task_names: Sequence[str]) -> dict[s
             for task_id, (biou, masks) in result.per_class.items()
         },
     }
+    if result.per_source:
+        content["per_dataset"] = {
+            dataset_names[source]: result_to_json(own, task_names)
+            for source, own in result.per_source.items()
+        }
+    return content
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
@@ -59,16 +73,41 @@ def _without_nan(value: Any) -> Any:
 
 
 def show_result(
-    result: BinaryIoUResult, task_names: Sequence[str], console: Console | None = None
+    result: BinaryIoUResult,
+    task_names: Sequence[str],
+    dataset_names: Sequence[str] = (),
+    console: Console | None = None,
 ) -> None:
-    """Print the per-class table and the mean over all masks."""
+    """Print the per-class table, of each dataset too where there are several, and the mean.
+
+    Args:
+        result: of one dataset, or of several with each one's own.
+        task_names: task k's name.
+        dataset_names: the datasets' names, where there are several.
+        console: where to print.
+    """
     table = Table(title="bIoU: mean over masks, each at its image's own size")
+    if result.per_source:
+        table.add_column("dataset")
     table.add_column("class")
     table.add_column("masks", justify="right")
     table.add_column("bIoU %", justify="right")
-    for task_id, (biou, masks) in result.per_class.items():
-        table.add_row(task_names[task_id], str(masks), f"{biou:.1f}")
+    for source, own in result.per_source.items():
+        for row in _rows(own, task_names):
+            table.add_row(dataset_names[source], *row)
+        table.add_section()
+    before = ["all"] if result.per_source else []
+    for row in _rows(result, task_names):
+        table.add_row(*before, *row)
     table.add_section()
-    table.add_row("all masks", str(result.num_masks), f"{result.bIoU:.1f}", style="bold")
-    table.add_row("painting everything", str(result.num_masks), f"{result.paint_everything:.1f}")
+    masks = str(result.num_masks)
+    table.add_row(*before, "all masks", masks, f"{result.bIoU:.1f}", style="bold")
+    table.add_row(*before, "painting everything", masks, f"{result.paint_everything:.1f}")
     (console or Console()).print(table)
+
+
+def _rows(result: BinaryIoUResult, task_names: Sequence[str]) -> list[tuple[str, str, str]]:
+    return [
+        (task_names[task_id], str(masks), f"{biou:.1f}")
+        for task_id, (biou, masks) in result.per_class.items()
+    ]

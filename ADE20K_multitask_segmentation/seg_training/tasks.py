@@ -213,7 +213,7 @@ class TaskTable:
                     )
                 task_of_value[value] = name
                 self.lookup[value] = self.names.index(name) + 1
-        self._values = task_of_value
+        self._groups = groups
 
     @property
     def num_tasks(self) -> int:
@@ -223,7 +223,29 @@ class TaskTable:
     @property
     def task_ids(self) -> list[int]:
         """Ids of the tasks that this dataset asks for: all, unless a vocabulary was given."""
-        return sorted({self.names.index(name) for name in self._values.values()})
+        return sorted(self.names.index(name) for name in self._groups)
+
+    def among(self, asked: Sequence[str], vocabulary: Sequence[str]) -> "TaskTable":
+        """Keep the tasks that are asked for, with ids of a list that other datasets share.
+
+        Args:
+            asked: task names; those that this table does not have are others' business.
+            vocabulary: the shared list.
+
+        Raises:
+            UserError: if no task is left, or if one is not in the vocabulary.
+        """
+        groups = {
+            name: [self.classes.names[value] for value in values]
+            for name, values in self._groups.items()
+            if name in asked
+        }
+        if not groups:
+            raise UserError(
+                f"none of its tasks ({_abbreviated(list(self._groups))}) is asked for "
+                f"({_abbreviated(asked)}): leave the dataset out"
+            )
+        return TaskTable(self.classes, groups, vocabulary)
 
     def remap(self, raw: NDArray[Any]) -> NDArray[np.uint8]:
         """Turn raw labels into the label map that networks and metrics read.

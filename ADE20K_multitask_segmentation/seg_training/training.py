@@ -21,7 +21,8 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from seg_training.callbacks import BestAndLast, PredictionPictures, log_picture
 from seg_training.checkpoints import find_checkpoint, read_checkpoint
 from seg_training.config import plain_config
-from seg_training.datasets.data_module import SegmentationDataModule
+from seg_training.datasets.data_module import build_data_module
+from seg_training.datasets.loading import DataModule
 from seg_training.errors import UserError
 from seg_training.evaluation import draw_predictions, run_validation
 from seg_training.metrics import BinaryIoUResult
@@ -46,11 +47,13 @@ class TrainingResult:
         run_dir: the run's folder.
         result: bIoU of the best checkpoint.
         task_names: task k's name.
+        dataset_names: the datasets' names; one alone has the name ``""``.
     """
 
     run_dir: Path
     result: BinaryIoUResult
     task_names: tuple[str, ...]
+    dataset_names: tuple[str, ...]
 
 
 def train(config: Mapping[str, Any]) -> TrainingResult:
@@ -69,8 +72,8 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     started = time.monotonic()
     config = plain_config(config)
     pl.seed_everything(config["seed"], workers=True, verbose=False)
-    data = SegmentationDataModule.from_config(config["data"], config["tasks"], config["seed"])
-    config["data"] = {**config["data"], **data.dataset.settings()}
+    data = build_data_module(config["data"], config["tasks"], config["seed"])
+    config["data"] = {**config["data"], **data.settings()}
     if process_rank() == 0:
         # What is wrong with the data is said before a folder is made.
         data.prepare_data()
@@ -128,20 +131,18 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()  # or the next training of this process goes on with it
-    return TrainingResult(run_dir, result, module.task_names)
+    return TrainingResult(run_dir, result, module.task_names, module.dataset_names)
 
 
-def _module(
-    config: dict[str, Any], data: SegmentationDataModule, resume_from: Path | None
-) -> LitSeg:
+def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) -> LitSeg:
     """Build the module; one that goes on takes nothing from the hub, but must be the same."""
-    method, sampler = config["model"].get("method"), config["data"].get("sampler", "homogeneous")
-    if (method == "segformer") != (sampler == "images"):
+    samplers = {source.sampler for source in data.sources().values()}
+    if config["model"].get("method") == "segformer" and samplers != {"images"}:
         raise UserError(
-            f"model.method={method} with data.sampler={sampler}: the baseline segformer, and only "
-            "it, trains on whole label maps, with data.sampler=images"
+            f"model.method=segformer with data.sampler={', '.join(sorted(samplers))}: the baseline "
+            "trains on whole label maps; add data.sampler=images"
         )
-    names = data.tasks.names
+    names = data.task_names
     if not resume_from:
         return LitSeg(config, names)
     checkpoint = read_checkpoint(resume_from)
@@ -163,7 +164,7 @@ def _module(
             f"{resume_from} is at step {step} already: nothing is left to train with "
             f"trainer.max_steps={most}; raise it"
         )
-    for key in ("batch_size", "sampler", "crop_size", "augmentation"):
+    for key in ("batch_size", "sampler", "crop_size", "augmentation", "mode", "weights"):
         if before["data"].get(key) != config["data"].get(key):
             _log.warning("going on with another data.%s: the order of the draws changes", key)
     if before["seed"] != config["seed"]:
@@ -232,7 +233,7 @@ def _has_netrc_login(host: str) -> bool:
 
 
 def _log_summary(
-    config: Mapping[str, Any], module: LitSeg, data: SegmentationDataModule, trainer: pl.Trainer
+    config: Mapping[str, Any], module: LitSeg, data: DataModule, trainer: pl.Trainer
 ) -> None:
     parameters = [parameter.numel() for parameter in module.network.parameters()]
     trained = sum(p.numel() for p in module.network.parameters() if p.requires_grad)
@@ -241,15 +242,15 @@ def _log_summary(
         module.network.method,
         f"{sum(parameters):,}",
         f"{trained:,}",
-        data.tasks.num_tasks,
-        config["data"]["root"],
+        len(data.task_names),
+        ", ".join(str(source.dataset.root) for source in data.sources().values()),
     )
     _log.info(
         "%d processes x batch %s x accumulation %d = %d samples a step, learning rate %g",
         trainer.world_size,
-        data.batch_size,
+        data.samples_per_step,
         trainer.accumulate_grad_batches,
-        trainer.world_size * data.batch_size * trainer.accumulate_grad_batches,
+        trainer.world_size * data.samples_per_step * trainer.accumulate_grad_batches,
         config["optimizer"]["lr"],
     )
 
@@ -265,7 +266,7 @@ def _write_results(
 ) -> None:
     write_json(
         {
-            **result_to_json(result, module.task_names),
+            **result_to_json(result, module.task_names, module.dataset_names),
             "config_name": config["config_name"],
             "method": module.network.method,
             "num_tasks": module.network.num_tasks,

@@ -247,7 +247,7 @@ def test_updating_keeps_everything_on_the_device_of_the_logits() -> None:
                 torch.tensor([0, 5, 7]),
             )
         assert [counts.device.type for counts in metric.counts] == ["cuda", "cuda"]
-        assert [tuple(counts.shape) for counts in metric.counts] == [(3, 5), (3, 5)]
+        assert [tuple(counts.shape) for counts in metric.counts] == [(3, 6), (3, 6)]
 
 
 def measure_in_a_process(

@@ -55,7 +55,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_the_table_has_every_class_with_masks_and_the_mean() -> None:
     console = Console(file=io.StringIO(), width=80)
-    show_result(RESULT, NAMES, console)
+    show_result(RESULT, NAMES, console=console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     rows = [line.replace("│", " ").split() for line in text.splitlines()]
     assert ["sky", "1", "50.0"] in rows

@@ -1,7 +1,9 @@
 """What a dataset is: where its files are, what its labels mean, how a label map is read."""
 
 import logging
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,7 +13,7 @@ from seg_training.datasets.images import read_label_map
 from seg_training.errors import UserError, suggest
 from seg_training.tasks import LabelClasses
 
-__all__ = ["ImageFiles", "Pairing", "SegmentationDataset"]
+__all__ = ["ImageFiles", "OfficialCounts", "Pairing", "SegmentationDataset", "common_folder"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 LABEL_MAP_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
@@ -40,6 +42,29 @@ class Pairing(NamedTuple):
     without_image: list[str]
 
 
+class OfficialCounts(NamedTuple):
+    """What a published split holds, to compare a copy of it with.
+
+    Attributes:
+        images: how many images.
+        per_value: label value to the number of images that show it.
+    """
+
+    images: int
+    per_value: Mapping[int, int]
+
+
+def common_folder(images: Iterable[str]) -> str:
+    """Find the deepest folder that holds all images; below it their names are unique.
+
+    Args:
+        images: files relative to a dataset's root.
+    """
+    listed = list(images)
+    # What the first and the last have in common, all between them have.
+    return os.path.commonpath([os.path.dirname(min(listed)), os.path.dirname(max(listed))])  # noqa: PTH120
+
+
 class SegmentationDataset(ABC):
     """Images with label maps. A new dataset overrides what differs, often ``classes`` alone.
 
@@ -47,27 +72,29 @@ class SegmentationDataset(ABC):
         root: the dataset's folder.
         labelled: whether there are label maps; without them there is only prediction.
         label_files: which files of the folder of label maps are some, as a pattern of their names.
+        default_images: folder of the images below the root; ``{split}`` is the split's name.
+        default_labels: folder of the label maps, likewise.
     """
 
     labelled: ClassVar[bool] = True
     label_files: ClassVar[str] = "*"
+    default_images: ClassVar[str] = "images/{split}"
+    default_labels: ClassVar[str] = "annotations/{split}"
 
     def __init__(
-        self,
-        root: str | Path,
-        images: str = "images/{split}",
-        labels: str = "annotations/{split}",
+        self, root: str | Path, images: str | None = None, labels: str | None = None
     ) -> None:
         """Say where the dataset is.
 
         Args:
             root: the dataset's folder.
-            images: folder of the images below the root; ``{split}`` is the split's name.
-            labels: folder of the label maps, likewise.
+            images: another folder of the images than the default.
+            labels: another folder of the label maps.
 
         Raises:
             UserError: if one of the two is no folder below the root.
         """
+        images, labels = images or self.default_images, labels or self.default_labels
         for key, folder in (("images", images), ("labels", labels)):
             if Path(folder).is_absolute():
                 raise UserError(f"data.{key}={folder} is absolute; give a folder below data.root")
@@ -82,6 +109,14 @@ class SegmentationDataset(ABC):
 
     def prepare(self) -> None:  # noqa: B027 - most datasets have nothing to do
         """Make the files, where a dataset makes its own. Called once, by one process."""
+
+    def official_counts(self, split: str) -> OfficialCounts | None:
+        """Say what the published split holds, where that is known.
+
+        Args:
+            split: which part of the dataset.
+        """
+        return None
 
     def settings(self) -> dict[str, Any]:
         """Give settings that replace those given, so that a checkpoint stands alone."""
@@ -190,9 +225,11 @@ class SegmentationDataset(ABC):
     def _missing_folder(self, path: Path) -> str:
         """Say which part of the path is not there, and what is there instead."""
         if not self.root.is_dir():
+            below = path.relative_to(self.root)
+            content = f"{below}" if below.parts else "the images"
             return (
                 f"dataset folder {self.root} does not exist; set data.root to the folder that "
-                f"holds {path.relative_to(self.root)} (see DATASET_PREPARATION.md)"
+                f"holds {content} (see DATASET_PREPARATION.md)"
             )
         there = (
             sorted(folder.name for folder in path.parent.glob("*/")) if path.parent.is_dir() else []

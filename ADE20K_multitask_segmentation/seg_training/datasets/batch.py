@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "EvaluationBatch"]
+__all__ = ["Batch", "EvaluationBatch", "EvaluationSample", "PredictionBatch", "PredictionSample"]
 
 
 class Batch(NamedTuple):
@@ -42,8 +42,26 @@ class Batch(NamedTuple):
         )
 
 
+class EvaluationSample(NamedTuple):
+    """An image with all its (image, task) pairs.
+
+    Attributes:
+        image: (3, H, W) uint8 RGB, at crop size.
+        task_ids: (T,) int64, the tasks with a ground-truth pixel.
+        label_map: (h, w) uint8 at the image's own size: 0 other, k + 1 task k, 255 ignored.
+        name: the image's name.
+        source: which dataset it is from, where there are several.
+    """
+
+    image: Tensor
+    task_ids: Tensor
+    label_map: Tensor
+    name: str
+    source: int
+
+
 class EvaluationBatch(NamedTuple):
-    """Images with all their (image, task) pairs.
+    """Images with all their pairs; label maps keep their own sizes.
 
     Attributes:
         images: (B, 3, H, W) uint8 RGB, at crop size.
@@ -51,15 +69,53 @@ class EvaluationBatch(NamedTuple):
         label_maps: per image (h, w) uint8 at the image's own size: 0 other, k + 1 task k, 255
             ignored.
         names: the images' names.
+        sources: per image, which dataset it is from.
     """
 
     images: Tensor
-    task_ids: list[Tensor]
-    label_maps: list[Tensor]
-    names: list[str]
+    task_ids: Sequence[Tensor]
+    label_maps: Sequence[Tensor]
+    names: Sequence[str]
+    sources: Sequence[int]
 
     @classmethod
-    def collate(cls, samples: Sequence[tuple[Tensor, Tensor, Tensor, str]]) -> "EvaluationBatch":
-        """Stack the images; label maps keep their own sizes."""
-        images, task_ids, label_maps, names = zip(*samples, strict=True)
-        return cls(torch.stack(images), list(task_ids), list(label_maps), list(names))
+    def collate(cls, samples: Sequence[EvaluationSample]) -> "EvaluationBatch":
+        """Stack the images."""
+        images, *rest = zip(*samples, strict=True)
+        return cls(torch.stack(images), *rest)
+
+
+class PredictionSample(NamedTuple):
+    """An image to paint.
+
+    Attributes:
+        image: (3, H, W) uint8 RGB, at crop size.
+        size: height and width of the image itself.
+        name: the image's name.
+    """
+
+    image: Tensor
+    size: tuple[int, int]
+    name: str
+
+
+class PredictionBatch(NamedTuple):
+    """Images to paint, and what to paint on each.
+
+    Attributes:
+        images: (B, 3, H, W) uint8 RGB, at crop size.
+        sizes: per image its own height and width.
+        names: the images' names.
+        task_ids: (T,) int64, the tasks to ask of each image.
+    """
+
+    images: Tensor
+    sizes: Sequence[tuple[int, int]]
+    names: Sequence[str]
+    task_ids: Tensor
+
+    @classmethod
+    def collate(cls, samples: Sequence[PredictionSample], task_ids: Tensor) -> "PredictionBatch":
+        """Stack the images; all of them are asked for the same tasks."""
+        images, sizes, names = zip(*samples, strict=True)
+        return cls(torch.stack(images), sizes, names, task_ids)

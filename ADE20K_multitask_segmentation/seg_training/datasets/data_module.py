@@ -1,31 +1,27 @@
-"""From a config's data section to batches."""
+"""From a config's data section to a dataset's batches."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import pytorch_lightning as pl
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.base import SegmentationDataset
-from seg_training.datasets.batch import Batch, EvaluationBatch
+from seg_training.datasets.batch import Batch
 from seg_training.datasets.folder import Folder
-from seg_training.datasets.index import PresenceIndex, presence_index, usable_cores
-from seg_training.datasets.loader import ResumableLoader
-from seg_training.datasets.samplers import SAMPLERS, EvaluationSampler
-from seg_training.datasets.samples import EvaluationSamples, TrainingSamples
+from seg_training.datasets.index import PresenceIndex, presence_index
+from seg_training.datasets.loading import DataModule, checked_count
+from seg_training.datasets.samplers import SAMPLERS, TrainingSampler
+from seg_training.datasets.samples import EvaluationSamples, PredictionSamples, TrainingSamples
 from seg_training.datasets.synthetic import Synthetic
 from seg_training.datasets.transforms import Augmentation
 from seg_training.errors import UserError
 from seg_training.settings import call_with_settings, check_keys, choose, parameters_of
-from seg_training.tasks import TaskTable
+from seg_training.tasks import LabelClasses, TaskTable
 
-__all__ = ["DATASETS", "SegmentationDataModule"]
+__all__ = ["DATASETS", "DATA_MODULES", "SegmentationDataModule", "build_data_module"]
 
 DATASETS: dict[str, type[SegmentationDataset]] = {
     "ade20k": ADE20K,
@@ -34,16 +30,16 @@ DATASETS: dict[str, type[SegmentationDataset]] = {
 }
 """Datasets by their name in configs; other packages add theirs."""
 
-_MOST_WORKERS = 8
 
-
-class SegmentationDataModule(pl.LightningDataModule):
-    """Batches of (image, class prompt, mask) for training, images with all pairs for evaluation.
+class SegmentationDataModule(DataModule):
+    """One dataset's batches.
 
     Attributes:
         dataset: where the files are and what their labels mean.
         tasks: the tasks asked for.
+        splits: the split to train on (``fit``) and the one to evaluate on (``validate``).
         batch_size: training samples of one process's step.
+        sampler: the name of what chooses the training batches.
     """
 
     def __init__(
@@ -81,26 +77,15 @@ class SegmentationDataModule(pl.LightningDataModule):
         Raises:
             UserError: if a setting has no such value.
         """
-        super().__init__()
+        super().__init__(crop_size, eval_batch_size, num_workers)
         self.dataset = dataset
         self.tasks = tasks
+        self.splits = {"fit": train_split, "validate": val_split}
+        self.batch_size = checked_count(batch_size, "data.batch_size")
+        self.sampler = sampler
+        self._sampler_class = choose(sampler, SAMPLERS, "data.sampler")
         self._seed = seed
-        self._splits = {"fit": train_split, "validate": val_split}
-        self._crop_size = _checked_crop_size(crop_size)
-        for name, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if not isinstance(size, int) or size < 1:
-                raise UserError(f"data.{name}={size!r}: expected a whole number of at least 1")
-        if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 0):
-            raise UserError(
-                f"data.num_workers={num_workers!r}: expected a whole number of at least 0"
-            )
-        self.batch_size = batch_size
-        self._eval_batch_size = eval_batch_size
-        self._sampler = choose(sampler, SAMPLERS, "data.sampler")
         self._augmentation = Augmentation(augmentation)
-        self._num_workers = (
-            min(usable_cores(), _MOST_WORKERS) if num_workers is None else num_workers
-        )
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         self._indexes: dict[str, PresenceIndex] = {}
 
@@ -138,103 +123,157 @@ class SegmentationDataModule(pl.LightningDataModule):
             dataset_class, {key: settings.pop(key) for key in own if key in settings}, "data"
         )
         check_keys(tasks, ["classes"], "tasks")
-        table = TaskTable(dataset.classes, tasks.get("classes", "all"), vocabulary)
+        asked = tasks.get("classes", "all")
+        classes = dataset.classes if dataset.labelled else _classes_to_paint(asked, vocabulary)
+        table = TaskTable(classes, asked, vocabulary)
         return call_with_settings(cls, settings, "data", dataset=dataset, tasks=table, seed=seed)
 
-    def prepare_data(self) -> None:
-        """Make files and indexes, in one process, before the others read them."""
-        only_evaluates = self.trainer is not None and self.trainer.state.fn == "validate"
-        if not only_evaluates:  # a wrong data.root must not be filled
-            self.dataset.prepare()
-        for stage in ("validate",) if only_evaluates else ("fit", "validate"):
-            self._index(self._splits[stage])
+    def sources(self) -> Mapping[str, "SegmentationDataModule"]:
+        """Itself, without a name."""
+        return {"": self}
 
-    def setup(self, stage: str) -> None:
-        """Read the indexes, and check that every label value has a name."""
-        for stage_name in ("fit", "validate") if stage == "fit" else ("validate",):
-            self.task_pixels(self._splits[stage_name])
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Task k's name."""
+        return self.tasks.names
+
+    @property
+    def samples_per_step(self) -> int:
+        """The batch size."""
+        return self.batch_size
+
+    def settings(self) -> dict[str, Any]:
+        """Give what the dataset says of itself."""
+        return self.dataset.settings()
+
+    def splits_of(self, stage: str) -> list[str]:
+        """List the splits whose label maps a stage needs.
+
+        Args:
+            stage: Lightning's ``fit``, ``validate`` or ``predict``.
+        """
+        needed = {"fit": ("fit", "validate"), "predict": ()}.get(stage, ("validate",))
+        return [self.splits[key] for key in needed]
+
+    def prepare(self, stage: str) -> None:
+        """Make files and indexes, in one process, before the others read them.
+
+        Args:
+            stage: Lightning's ``fit``, ``validate`` or ``predict``.
+        """
+        if stage == "fit":  # otherwise a wrong data.root would be filled
+            self.dataset.prepare()
+        for split in self.splits_of(stage):
+            self._index(split)
 
     def task_pixels(self, split: str) -> NDArray[np.int64]:
         """Count the pixels of each task in each image of a split: (N, K) int64."""
         return self._index(split).task_pixels(self.tasks)
 
-    def train_dataloader(self) -> ResumableLoader:
-        """Load training batches: :class:`Batch`."""
-        split = self._splits["fit"]
-        rank, world_size = self._processes()
-        samples = TrainingSamples(
-            self.dataset,
-            self._index(split),
-            self.tasks,
-            self._crop_size,
-            self._augmentation,
-            self._seed,
-        )
-        sampler = self._sampler(
-            self.task_pixels(split),
+    def training_sampler(
+        self, rank: int = 0, world_size: int = 1, batch_size: int | None = None
+    ) -> TrainingSampler:
+        """Make the sampler of one process's training batches.
+
+        Args:
+            rank: which process this is.
+            world_size: how many processes share the batches.
+            batch_size: another one than the setting.
+        """
+        return self._sampler_class(
+            self.task_pixels(self.splits["fit"]),
             self.tasks.names,
-            self.batch_size,
+            batch_size or self.batch_size,
             self._seed,
             rank,
             world_size,
-        )
-        return ResumableLoader(samples, batch_sampler=sampler, **self._loading(Batch.collate))
-
-    def val_dataloader(self) -> DataLoader[EvaluationBatch]:
-        """Load evaluation batches: :class:`EvaluationBatch`, every pair exactly once."""
-        samples, task_pixels = self.validation_samples()
-        return DataLoader(
-            samples,  # type: ignore[arg-type]  # the collated batch is what the loader yields
-            sampler=EvaluationSampler(task_pixels, *self._processes()),
-            batch_size=self._eval_batch_size,
-            **self._loading(EvaluationBatch.collate),
+            self.tasks.task_ids,
         )
 
-    def validation_samples(self) -> tuple[EvaluationSamples, NDArray[np.int64]]:
+    def training_samples(self) -> TrainingSamples:
+        """Give the samples that draws of the training split become."""
+        return TrainingSamples(
+            self.dataset,
+            self._index(self.splits["fit"]),
+            self.tasks,
+            self.crop_size,
+            self._augmentation,
+            self._seed,
+        )
+
+    def training(
+        self, rank: int = 0, world_size: int = 1
+    ) -> tuple[TrainingSamples, TrainingSampler, Callable[[Sequence[Batch]], Batch]]:
+        """Give the training samples, the sampler of one process's batches, and how to collate."""
+        return self.training_samples(), self.training_sampler(rank, world_size), Batch.collate
+
+    def validation_samples(self, source: int = 0) -> tuple[EvaluationSamples, NDArray[np.int64]]:
         """Give the images of the validation split, and their (N, K) pixels per task.
+
+        Args:
+            source: which dataset this is, of several.
 
         Raises:
             UserError: if no task occurs in them.
         """
-        split = self._splits["validate"]
+        split = self.splits["validate"]
         task_pixels = self.task_pixels(split)
         if not task_pixels.any():
-            raise UserError(f"split '{split}' has no pixel of any task; nothing to evaluate")
+            raise UserError(
+                f"split '{split}' of {self.dataset.root} has no pixel of any task; nothing to "
+                "evaluate"
+            )
         samples = EvaluationSamples(
-            self.dataset, self._index(split), self.tasks, self._crop_size, task_pixels
+            self.dataset, self._index(split), self.tasks, self.crop_size, task_pixels, source
         )
         return samples, task_pixels
 
+    def prediction_samples(self) -> tuple[PredictionSamples, list[int]]:
+        """Give the images of the validation split, and the tasks to ask of each."""
+        files = self.dataset.pair(self.splits["validate"])
+        images = sorted(pair.image for pair in (*files.files, *files.without_label_map))
+        samples = PredictionSamples(self.dataset.root, images, self.crop_size)
+        return samples, self.tasks.task_ids
+
     def _index(self, split: str) -> PresenceIndex:
+        if not self.dataset.labelled:
+            raise UserError(
+                f"{self.dataset.root} has no label maps: it can be painted (Trainer.predict), but "
+                "neither trained on nor evaluated"
+            )
         if split not in self._indexes:
             self._indexes[split] = presence_index(self.dataset, split, self._cache_dir)
         return self._indexes[split]
 
-    def _processes(self) -> tuple[int, int]:
-        """Rank and number of processes; alone without a trainer."""
-        if self.trainer is None:
-            return 0, 1
-        return self.trainer.global_rank, self.trainer.world_size
 
-    def _loading(self, collate: Callable[..., Any]) -> dict[str, Any]:
-        return {
-            "collate_fn": collate,
-            "num_workers": self._num_workers,
-            "persistent_workers": self._num_workers > 0,
-            "worker_init_fn": _one_thread,
-            "pin_memory": torch.cuda.is_available(),
-        }
+def _classes_to_paint(asked: Any, vocabulary: Sequence[str] | None) -> LabelClasses:
+    """Name the classes of images without label maps: those asked for, of a trained network."""
+    names = (vocabulary or ()) if asked == "all" else asked
+    return LabelClasses({value: str(name) for value, name in enumerate(names)})
 
 
-def _one_thread(_worker: int) -> None:
-    """Workers are the parallelism; threads inside them only get in each other's way."""
-    cv2.setNumThreads(0)
+DATA_MODULES: dict[str, type[DataModule]] = {"one": SegmentationDataModule}
+"""Data modules by their name in configs; other packages add theirs."""
 
 
-def _checked_crop_size(crop_size: Sequence[int]) -> tuple[int, int]:
-    sizes = list(crop_size) if isinstance(crop_size, Sequence) else [crop_size]
-    if len(sizes) != 2 or not all(isinstance(size, int) and size >= 32 for size in sizes):
-        raise UserError(
-            f"data.crop_size={crop_size!r}: expected [height, width], each at least 32 pixels"
-        )
-    return sizes[0], sizes[1]
+def build_data_module(
+    data: Mapping[str, Any],
+    tasks: Mapping[str, Any],
+    seed: int,
+    vocabulary: Sequence[str] | None = None,
+) -> DataModule:
+    """Build the data module of a config.
+
+    Args:
+        data: the config's data section; ``module`` names one of :data:`DATA_MODULES`, that of one
+            dataset by default.
+        tasks: the config's tasks section.
+        seed: decides order and augmentation.
+        vocabulary: task names of a trained network, in its order.
+
+    Raises:
+        UserError: if a setting is unknown, missing or wrong.
+    """
+    settings = dict(data)
+    module = choose(settings.pop("module", "one"), DATA_MODULES, "data.module")
+    return module.from_config(settings, tasks, seed, vocabulary)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import platformdirs
 from numpy.typing import NDArray
 from rich.progress import track
 
-from seg_training.datasets.base import ImageFiles, SegmentationDataset
+from seg_training.datasets.base import ImageFiles, SegmentationDataset, common_folder
 from seg_training.datasets.images import image_size
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
@@ -68,8 +69,13 @@ class PresenceIndex:
         return len(self.images)
 
     def name(self, image: int) -> str:
-        """Name an image: its file name without suffix."""
-        return Path(str(self.images[image])).stem
+        """Name an image: its path without suffix below the folder that holds all of them."""
+        path = Path(str(self.images[image])).with_suffix("")
+        return path.relative_to(self._folder).as_posix()
+
+    @cached_property
+    def _folder(self) -> str:
+        return common_folder(self.images.tolist())
 
     def task_pixels(self, tasks: TaskTable) -> NDArray[np.int64]:
         """Count the pixels of each task in each image.
@@ -99,8 +105,9 @@ class PresenceIndex:
             parts.append(f"{value} (in {self.label_maps[image]}, {self.pixels[entry]} pixels)")
         more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
         return (
-            f"label values without a name: {', '.join(parts)}{more}. Name them in the classes "
-            "file: under 'classes', 'other' (background for every task) or 'ignore' (left out)"
+            f"label values without a name: {', '.join(parts)}{more}. Mend the files, or name the "
+            "values in the classes file of your own data: under 'classes', 'other' (background for "
+            "every task) or 'ignore' (left out)"
         )
 
 

@@ -6,19 +6,19 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from seg_training.datasets.batch import Batch
-from seg_training.datasets.samplers import TrainingSampler
+from seg_training.datasets.samplers import ResumableSampler
 
 __all__ = ["ResumableLoader"]
 
 
 class ResumableLoader(DataLoader[Batch]):
-    """A loader over a :class:`TrainingSampler` whose state goes into checkpoints.
+    """A loader over a :class:`ResumableSampler` whose state goes into checkpoints.
 
     Counts the batches that were handed out, not those that workers have already fetched. Lightning
     finds ``state_dict`` and ``load_state_dict`` by itself.
     """
 
-    batch_sampler: TrainingSampler
+    batch_sampler: ResumableSampler
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # a plain iterator is enough
         """Yield the epoch's batches from where the sampler starts.

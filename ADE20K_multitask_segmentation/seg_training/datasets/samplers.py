@@ -24,6 +24,7 @@ __all__ = [
     "HomogeneousSampler",
     "ImageSampler",
     "MixedSampler",
+    "ResumableSampler",
     "TrainingSampler",
 ]
 
@@ -41,20 +42,43 @@ class Draw(NamedTuple):
         task_id: the task to ask for.
         number: which draw of the whole run this is; with the run's seed it decides the
             augmentation, so that neither workers nor an interruption change it.
+        source: which dataset, where there are several.
     """
 
     image: int
     task_id: int
     number: int
+    source: int = 0
 
 
-class TrainingSampler(Sampler[list[Draw]], ABC):
-    """Batches of draws, planned epoch by epoch; can start in the middle of one.
+class ResumableSampler(Sampler[list[Draw]], ABC):
+    """Batches of draws, epoch by epoch; can start in the middle of one.
 
     Attributes:
-        epoch: the epoch that is planned next.
+        epoch: the epoch that comes next.
         start: how many of this process's batches of that epoch are already done.
     """
+
+    epoch = 0
+    start = 0
+
+    @property
+    def sampler(self) -> "ResumableSampler":
+        """Itself: Lightning calls ``set_epoch`` on a batch sampler's ``sampler`` only."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; a new one starts at its beginning."""
+        if epoch != self.epoch:
+            self.epoch, self.start = epoch, 0
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Batches per epoch of this process; all processes have the same number."""
+
+
+class TrainingSampler(ResumableSampler):
+    """Batches of one dataset's draws, planned epoch by epoch."""
 
     def __init__(
         self,
@@ -64,6 +88,7 @@ class TrainingSampler(Sampler[list[Draw]], ABC):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        task_ids: Sequence[int] | None = None,
     ) -> None:
         """Prepare to plan.
 
@@ -74,18 +99,20 @@ class TrainingSampler(Sampler[list[Draw]], ABC):
             seed: decides every plan.
             rank: which process this is.
             world_size: how many processes share the batches.
+            task_ids: the tasks that this dataset labels, of K that others label too; all of them
+                by default.
 
         Raises:
             UserError: if not one full batch can be made for every process.
         """
         self._present = task_pixels > 0
+        own = range(task_pixels.shape[1]) if task_ids is None else task_ids
+        self._is_own = np.isin(np.arange(task_pixels.shape[1]), own)
         self._task_names = task_names
         self._batch_size = batch_size
         self._seed = seed
         self._rank = rank
         self._world_size = world_size
-        self.epoch = 0
-        self.start = 0
         self._warn_of_tasks_that_never_appear()
         if len(self) == 0:
             raise UserError(
@@ -100,7 +127,7 @@ class TrainingSampler(Sampler[list[Draw]], ABC):
         """Batches per epoch, of all processes together."""
 
     def _warn_of_tasks_that_never_appear(self) -> None:
-        absent: NDArray[np.bool_] = self._present.sum(axis=0) == 0
+        absent = self._is_own & ~self._present.any(axis=0)
         if absent.any():
             _log.warning("no training image has a pixel of: %s", self._names_of(absent))
 
@@ -110,16 +137,6 @@ class TrainingSampler(Sampler[list[Draw]], ABC):
     @abstractmethod
     def plan(self, random: np.random.Generator) -> Plan:
         """Choose the draws of one epoch: ``num_batches`` times the batch size."""
-
-    @property
-    def sampler(self) -> "TrainingSampler":
-        """Itself: Lightning calls ``set_epoch`` on a batch sampler's ``sampler`` only."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch to plan; a new one starts at its beginning."""
-        if epoch != self.epoch:
-            self.epoch, self.start = epoch, 0
 
     def __len__(self) -> int:
         """Batches per epoch of this process; all processes have the same number."""
@@ -147,13 +164,13 @@ class HomogeneousSampler(TrainingSampler):
     """
 
     def _warn_of_tasks_that_never_appear(self) -> None:
-        never = self._present.sum(axis=0) < self._batch_size
+        never = self._is_own & (self._present.sum(axis=0) < self._batch_size)
         if never.any():
             _log.warning(
                 "%d of %d tasks have fewer images than a batch of %d and are never trained: %s. "
                 "data.sampler=mixed or a smaller data.batch_size trains them",
                 never.sum(),
-                len(never),
+                self._is_own.sum(),
                 self._batch_size,
                 self._names_of(never),
             )
@@ -213,9 +230,10 @@ class MixedSampler(TrainingSampler):
 
 
 class ImageSampler(TrainingSampler):
-    """Every image once per epoch, for the multi-class baseline, which trains on whole label maps.
+    """Every image once per epoch, asked for one task: as published for the paper's other datasets.
 
-    The task id of a draw is one of the image's tasks at random (0 for an image without any).
+    The task is one of the image's at random, or, where it shows none, one of the dataset's: then
+    the mask is empty. The multi-class baseline trains on whole label maps with this sampler too.
     """
 
     @property
@@ -226,10 +244,10 @@ class ImageSampler(TrainingSampler):
     def plan(self, random: np.random.Generator) -> Plan:
         """Shuffle the images."""
         images = random.permutation(len(self._present))[: self.num_batches * self._batch_size]
-        # The largest of random numbers that are zeroed where a task is absent.
-        task_ids = (
-            random.random((len(images), self._present.shape[1])) * self._present[images]
-        ).argmax(1)
+        to_ask: NDArray[np.bool_] = self._present[images]
+        to_ask[~to_ask.any(axis=1)] = self._is_own
+        # The largest of random numbers that are zeroed where a task is not to be asked.
+        task_ids = (random.random(to_ask.shape) * to_ask).argmax(axis=1)
         return images, task_ids
 
 

@@ -1,4 +1,7 @@
-"""Samples: an (image, task) pair for training, an image with all its pairs for evaluation."""
+"""Samples: a pair of image and task to train on, an image with all its pairs, a bare image."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -6,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from seg_training.datasets.base import SegmentationDataset
-from seg_training.datasets.batch import Batch
+from seg_training.datasets.base import SegmentationDataset, common_folder
+from seg_training.datasets.batch import Batch, EvaluationSample, PredictionSample
 from seg_training.datasets.images import read_image
 from seg_training.datasets.index import PresenceIndex
 from seg_training.datasets.samplers import NO_IMAGE, Draw
@@ -15,7 +18,7 @@ from seg_training.datasets.transforms import Augmentation, resize_image, resize_
 from seg_training.errors import UserError
 from seg_training.tasks import IGNORE, TaskTable
 
-__all__ = ["EvaluationSamples", "TrainingSamples", "task_mask"]
+__all__ = ["EvaluationSamples", "PredictionSamples", "TrainingSamples", "task_mask"]
 
 
 def task_mask(label_map: NDArray[np.uint8], task_id: int) -> NDArray[np.uint8]:
@@ -106,7 +109,7 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         )
 
 
-class EvaluationSamples(_Samples, Dataset[tuple[Tensor, Tensor, Tensor, str]]):
+class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
     """An image at crop size with its tasks and its label map at the image's own size."""
 
     def __init__(
@@ -116,6 +119,7 @@ class EvaluationSamples(_Samples, Dataset[tuple[Tensor, Tensor, Tensor, str]]):
         tasks: TaskTable,
         crop_size: tuple[int, int],
         task_pixels: NDArray[np.int64],
+        source: int = 0,
     ) -> None:
         """Prepare to read.
 
@@ -125,16 +129,18 @@ class EvaluationSamples(_Samples, Dataset[tuple[Tensor, Tensor, Tensor, str]]):
             tasks: from raw labels to tasks.
             crop_size: (H, W) that images are resized to.
             task_pixels: (N, K) int64, pixels of each task in each image.
+            source: which dataset this is, of several.
         """
         super().__init__(dataset, index, tasks, crop_size)
         self._present = task_pixels > 0
+        self._source = source
 
     def __len__(self) -> int:
         """Images of the split."""
         return len(self._index)
 
-    def __getitem__(self, image: int) -> tuple[Tensor, Tensor, Tensor, str]:
-        """Read one image: uint8 (3, H, W), task ids (T,) int64, label map uint8 (h, w), name.
+    def __getitem__(self, image: int) -> EvaluationSample:
+        """Read one image with its label map.
 
         For :data:`NO_IMAGE` it is some image that is asked for nothing.
 
@@ -144,12 +150,45 @@ class EvaluationSamples(_Samples, Dataset[tuple[Tensor, Tensor, Tensor, str]]):
         position = max(image, 0)
         pixels, label_map = self._read(position)
         present = self._present[position] & (image != NO_IMAGE)
-        return (
-            _channels_first(resize_image(pixels, self._crop_size)),
-            torch.from_numpy(np.flatnonzero(present)),
-            torch.from_numpy(label_map),
-            self._index.name(position),
+        return EvaluationSample(
+            image=_channels_first(resize_image(pixels, self._crop_size)),
+            task_ids=torch.from_numpy(np.flatnonzero(present)),
+            label_map=torch.from_numpy(label_map),
+            name=self._index.name(position),
+            source=self._source,
         )
+
+
+class PredictionSamples(Dataset[PredictionSample]):
+    """Images to paint, which need no label maps."""
+
+    def __init__(self, root: Path, images: Sequence[str], crop_size: tuple[int, int]) -> None:
+        """Prepare to read.
+
+        Args:
+            root: the dataset's folder.
+            images: the files, relative to it.
+            crop_size: (H, W) that images are resized to.
+        """
+        self._root = root
+        self._images = images
+        self._crop_size = crop_size
+        self._folder = common_folder(images)
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self._images)
+
+    def __getitem__(self, image: int) -> PredictionSample:
+        """Read one image.
+
+        Raises:
+            UserError: if the file cannot be read; names it.
+        """
+        pixels = read_image(self._root / self._images[image])
+        name = Path(self._images[image]).with_suffix("").relative_to(self._folder).as_posix()
+        resized = _channels_first(resize_image(pixels, self._crop_size))
+        return PredictionSample(resized, pixels.shape[:2], name)
 
 
 def _channels_first(pixels: NDArray[np.uint8]) -> Tensor:

@@ -6,7 +6,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seg_training.datasets.images import image_size, read_image, read_label_map
+from seg_training.datasets.images import (
+    image_mode,
+    image_size,
+    read_binary_mask,
+    read_image,
+    read_label_map,
+)
 from seg_training.errors import UserError
 
 # 2 rows, 3 columns; each pixel has a colour of its own.
@@ -102,8 +108,14 @@ def test_a_truncated_jpeg_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("read", "kind"),
-    [(read_image, "image"), (image_size, "image"), (read_label_map, "label map")],
-    ids=["image", "size", "labels"],
+    [
+        (read_image, "image"),
+        (image_size, "image"),
+        (image_mode, "image"),
+        (read_label_map, "label map"),
+        (read_binary_mask, "mask"),
+    ],
+    ids=["image", "size", "mode", "labels", "mask"],
 )
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
 def test_what_is_no_picture_is_named(
@@ -120,3 +132,71 @@ def test_16_bit_grey_images_keep_their_brightness(tmp_path: Path) -> None:
     path = tmp_path / "deep.png"
     Image.fromarray(np.array([[0, 256, 65535]], np.uint16)).save(path)
     np.testing.assert_array_equal(read_image(path), [[[0] * 3, [1] * 3, [255] * 3]])
+
+
+MASK = np.array([[0, 255, 255], [255, 0, 0]], np.uint8)
+
+
+def palette(indices: NDArray[np.uint8], colours: list[int]) -> Image.Image:
+    picture = Image.fromarray(indices)
+    picture.putpalette(colours)
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("picture", "mode"),
+    [
+        (Image.fromarray(MASK), "L"),
+        (Image.fromarray(MASK).convert("1"), "1"),
+        (Image.fromarray(MASK).convert("LA"), "LA"),
+        (Image.fromarray(MASK).convert("RGB"), "RGB"),
+        (Image.fromarray(MASK).convert("RGBA"), "RGBA"),
+        (palette(MASK // 255, [0, 0, 0, 255, 255, 255]), "P"),
+        (palette(MASK, [0, 0, 90, *[0] * 762, 200, 0, 0]), "P"),
+    ],
+    ids=["grey", "1 bit", "grey alpha", "RGB", "RGBA", "grey palette", "colour palette"],
+)
+def test_a_mask_of_one_class_is_0_and_255_however_it_was_saved(
+    tmp_path: Path, picture: Image.Image, mode: str
+) -> None:
+    path = tmp_path / "a.png"
+    picture.save(path)
+    assert image_mode(path) == mode
+    mask = read_binary_mask(path)
+    assert mask.dtype == np.uint8
+    assert mask.flags.c_contiguous
+    np.testing.assert_array_equal(mask, MASK)
+
+
+def test_other_greys_of_a_mask_are_kept_for_the_index_to_find(tmp_path: Path) -> None:
+    grey = np.array([[0, 1, 128, 254, 255]], np.uint8)
+    for mode in ("L", "RGB"):
+        Image.fromarray(grey).convert(mode).save(tmp_path / "a.png")
+        np.testing.assert_array_equal(read_binary_mask(tmp_path / "a.png"), grey)
+
+
+def test_one_coloured_pixel_is_enough_for_no_mask(tmp_path: Path) -> None:
+    colours = MASK[..., None].repeat(3, axis=2)
+    colours[1, 2] = (0, 0, 1)
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"mask .*a\.png is a picture of mode RGB that is not grey"):
+        read_binary_mask(tmp_path / "a.png")
+
+
+def test_16_bit_grey_is_no_mask(tmp_path: Path) -> None:
+    Image.fromarray(MASK.astype(np.uint16)).save(tmp_path / "a.png")
+    assert image_mode(tmp_path / "a.png").startswith("I")
+    with pytest.raises(
+        UserError, match=r"not grey of 8 bit; expected 0 where the class is not and 255 where it is"
+    ):
+        read_binary_mask(tmp_path / "a.png")
+
+
+def test_a_truncated_mask_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    noise = np.random.default_rng(0).integers(0, 2, (64, 64), np.uint8) * 255
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:200])
+    assert image_mode(path) == "L"  # the header is there
+    with pytest.raises(UserError, match=r"cannot read mask .*a\.png: .*Replace the file"):
+        read_binary_mask(path)

@@ -167,9 +167,24 @@ def test_images_come_once_with_one_of_their_tasks() -> None:
     assert set(seen) == {(int(image), int(task)) for image, task in np.argwhere(PIXELS)}
 
 
-def test_an_image_without_task_is_asked_for_the_first() -> None:
-    batches = batches_of(ImageSampler(pixels_of([0], [0], num_images=3), NAMES, 3, 0))
-    assert {draw.task_id for draw in batches[0] if draw.image > 0} == {0}
+def test_an_image_without_task_is_asked_for_one_of_its_datasets() -> None:
+    pixels = pixels_of([0], [0], [], [], num_images=40)
+    sampler = ImageSampler(pixels, NAMES, 40, 0, task_ids=[1, 3])
+    [batch] = batches_of(sampler)
+    assert [draw.task_id for draw in batch if draw.image == 0] != []
+    asked = Counter(draw.task_id for draw in batch if draw.image > 0)
+    assert asked.keys() == {1, 3}
+    assert all(10 < times < 29 for times in asked.values())
+
+
+def test_tasks_of_other_datasets_are_not_missed(caplog: pytest.LogCaptureFixture) -> None:
+    pixels = pixels_of([0, 1, 2], [], [], [], num_images=3)
+    with caplog.at_level(logging.WARNING):
+        for sampler in SAMPLERS.values():
+            sampler(pixels, NAMES, 2, 0, task_ids=[0])
+        assert caplog.text == ""
+        MixedSampler(pixels, NAMES, 2, 0, task_ids=[0, 2])
+    assert f"no training image has a pixel of: {NAMES[2]}" in caplog.text
 
 
 @pytest.fixture(params=SAMPLERS)

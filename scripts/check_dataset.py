@@ -1,0 +1,73 @@
+"""Audit a dataset before training: python scripts/check_dataset.py --config C [key=value ...]."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from seg_training.config import compose_config, run_shell, translate_config_argument
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+
+
+def main() -> None:
+    """Audit the datasets of one experiment: both splits, file by file."""
+    parser = argparse.ArgumentParser(description="Find what would go wrong in training.")
+    parser.add_argument("--config", default="", metavar="FILE", help="an experiment's file")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all that was found there")
+    parser.add_argument("--sheet", type=Path, metavar="OUT.png", help="where the picture goes")
+    parser.add_argument("overrides", nargs="*", help="changes to the config: key=value, group=name")
+    arguments = parser.parse_intermixed_args()
+
+    *elsewhere, _, name = translate_config_argument(["--config", arguments.config], CONFIG_DIR)
+    folder, groups = CONFIG_DIR, []
+    if elsewhere:  # a file of the user's own: --config-dir and its folder
+        folder, groups = Path(elsewhere[1]), [f"hydra.searchpath=['file://{CONFIG_DIR}']"]
+    config = compose_config(name, [*groups, *arguments.overrides], folder)
+
+    # Imported here, so that --help does not wait for PyTorch.
+    from rich.console import Console
+
+    import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.datasets.audit import audit_dataset
+    from seg_training.datasets.audit_report import (
+        audits_to_json,
+        contact_sheet,
+        count_problems,
+        show_counts,
+        show_problems,
+    )
+    from seg_training.datasets.data_module import build_data_module
+    from seg_training.pictures import save_picture
+    from seg_training.report import write_json
+
+    data_module = build_data_module(config["data"], config["tasks"], config["seed"])
+    one_stream = config["data"].get("mode") == "mixed"  # which takes pairs one by one
+    audits = [
+        audit_dataset(
+            source.dataset,
+            source.tasks,
+            source.splits,
+            batch_size=1 if one_stream else source.batch_size,
+            sampler=source.sampler,
+            name=source_name,
+        )
+        for source_name, source in data_module.sources().items()
+    ]
+    console = Console()
+    show_counts(audits, console)
+    sheet = arguments.sheet or Path("outputs") / "check_dataset" / f"{name}.png"
+    picture = contact_sheet(audits)
+    if picture is None:
+        console.print("no image with a label map can be drawn: there is no contact sheet")
+    else:
+        save_picture(picture, sheet)
+        console.print(f"contact sheet: {sheet}", soft_wrap=True, markup=False, highlight=False)
+    if arguments.json:
+        write_json({"config": name, **audits_to_json(audits)}, arguments.json)
+    show_problems(audits, console)
+    if count_problems(audits, "error"):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)

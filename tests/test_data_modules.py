@@ -1,0 +1,181 @@
+"""What every data module promises, whatever its datasets are."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_datasets.configs import MAKERS, config_on_fake_data
+
+from seg_training.datasets.batch import Batch, EvaluationBatch
+from seg_training.datasets.data_module import DATASETS, build_data_module
+from seg_training.datasets.loading import DataModule
+from seg_training.errors import UserError
+
+UNLABELLED = [name for name, dataset in DATASETS.items() if not dataset.labelled]
+FOUR = "multitask_scenenet_sun_gdd_trans10k"
+WAYS: dict[str, tuple[str, list[str]]] = {
+    **{
+        name: ("ade20k_adapter", [f"data={name}", "tasks=all", "data.sampler=mixed"])
+        for name in DATASETS
+        if name not in UNLABELLED
+    },
+    "four, a batch of each": (FOUR, []),
+    "four in one stream": (FOUR, ["data.mode=mixed"]),
+}
+"""Experiments and overrides: every dataset alone, and several at once in both modes."""
+
+MakeModule = Callable[..., DataModule]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the made-up datasets; each is drawn once."""
+    return tmp_path_factory.mktemp("datasets")
+
+
+@pytest.fixture(params=WAYS)
+def make_module(request: pytest.FixtureRequest, drawn: Path) -> MakeModule:
+    experiment, overrides = WAYS[request.param]
+
+    def make(*more: str, seed: int = 0) -> DataModule:
+        config = config_on_fake_data(experiment, drawn, [*overrides, *more])
+        module = build_data_module(config["data"], config["tasks"], seed)
+        module.prepare_data()
+        module.setup("fit")
+        return module
+
+    return make
+
+
+def flat(batches: Any) -> Iterator[Batch]:
+    """Take the batches of several datasets one by one."""
+    for batch in batches:
+        if isinstance(batch, Batch):
+            yield batch
+        else:
+            yield from batch.values()
+
+
+def contents(module: DataModule, epoch: int = 0) -> list[tuple[Any, ...]]:
+    loader = module.train_dataloader()
+    loader.batch_sampler.set_epoch(epoch)
+    return [(b.name, b.task_ids.tolist(), b.image.tolist(), b.mask.tolist()) for b in flat(loader)]
+
+
+def test_every_dataset_is_under_the_contract() -> None:
+    assert MAKERS.keys() == DATASETS.keys()
+
+
+def test_training_batches(make_module: MakeModule) -> None:
+    module = make_module()
+    num_tasks = len(module.task_names)
+    batches = list(flat(module.train_dataloader()))
+    assert batches
+    for batch in batches:
+        assert isinstance(batch, Batch)
+        assert (batch.image.shape, batch.image.dtype) == ((2, 3, 32, 40), torch.uint8)
+        assert (batch.task_ids.shape, batch.task_ids.dtype) == ((2,), torch.int64)
+        assert (batch.mask.shape, batch.mask.dtype) == ((2, 32, 40), torch.uint8)
+        assert (batch.label_map.shape, batch.label_map.dtype) == ((2, 32, 40), torch.uint8)
+        assert all(0 <= task_id < num_tasks for task_id in batch.task_ids.tolist())
+        assert len(batch.name) == 2
+        assert set(batch.label_map.unique().tolist()) <= {*range(num_tasks + 1), 255}
+        for mask, label_map, task_id in zip(
+            batch.mask, batch.label_map, batch.task_ids, strict=True
+        ):
+            assert torch.equal(mask == 1, label_map == task_id + 1)
+            assert torch.equal(mask == 255, label_map == 255)
+            assert set(mask.unique().tolist()) <= {0, 1, 255}
+    assert any((batch.mask == 1).any() for batch in batches)
+    asked = {task_id for batch in batches for task_id in batch.task_ids.tolist()}
+    trained = {
+        task_id
+        for source in module.sources().values()
+        for task_id in np.flatnonzero(source.task_pixels(source.splits["fit"]).any(axis=0))
+    }
+    assert asked == trained == set(range(num_tasks))
+
+
+def test_evaluation_asks_for_every_pair_once(make_module: MakeModule) -> None:
+    module = make_module()
+    pairs = Counter[tuple[int, str, int]]()
+    expected = set()
+    for batch in module.val_dataloader():
+        assert isinstance(batch, EvaluationBatch)
+        assert batch.images.shape[1:] == (3, 32, 40)
+        assert batch.images.dtype == torch.uint8
+        for task_ids, label_map, name, source in zip(
+            batch.task_ids, batch.label_maps, batch.names, batch.sources, strict=True
+        ):
+            assert (task_ids.dtype, label_map.dtype) == (torch.int64, torch.uint8)
+            labels = set(label_map.unique().tolist()) - {0, 255}
+            assert [task_id + 1 for task_id in task_ids.tolist()] == sorted(labels)
+            pairs.update((source, name, task_id) for task_id in task_ids.tolist())
+            expected |= {(source, name, label - 1) for label in labels}
+    assert set(pairs.values()) == {1}
+    assert pairs.keys() == expected
+    per_source = [
+        np.count_nonzero(source.task_pixels(source.splits["validate"]))
+        for source in module.sources().values()
+    ]
+    assert list(Counter(source for source, *_ in pairs).values()) == per_source
+
+
+def test_the_same_seed_gives_the_same_batches_whoever_loads_them(make_module: MakeModule) -> None:
+    first = contents(make_module())
+    assert contents(make_module("data.num_workers=2")) == first
+    assert contents(make_module(seed=1)) != first
+    assert contents(make_module(), epoch=1) != first
+
+
+def test_the_same_sample_is_augmented_anew_each_time(make_module: MakeModule) -> None:
+    seen: dict[tuple[str, int], set[bytes]] = {}
+    module = make_module()
+    for epoch in range(4):
+        loader = module.train_dataloader()
+        loader.batch_sampler.set_epoch(epoch)
+        for batch in flat(loader):
+            for image, name, task_id in zip(batch.image, batch.name, batch.task_ids, strict=True):
+                seen.setdefault((name, int(task_id)), set()).add(image.numpy().tobytes())
+    assert any(len(versions) > 1 for versions in seen.values())
+
+
+def test_a_training_goes_on_in_the_middle_of_an_epoch(make_module: MakeModule) -> None:
+    whole = make_module()
+    loader = whole.train_dataloader()
+    loader.batch_sampler.set_epoch(1)
+    names = [[b.name for b in flat([batch])] for batch in loader]
+    resumed = make_module().train_dataloader()
+    resumed.load_state_dict({"epoch": 1, "start": 1})
+    assert [[b.name for b in flat([batch])] for batch in resumed] == names[1:]
+    assert len(names) > 1
+
+
+def test_processes_share_the_draws(make_module: MakeModule) -> None:
+    module = make_module()
+    draws = []
+    for rank in range(2):
+        _, sampler, _ = module.training(rank, 2)
+        draws.append([draw for batch in sampler for draw in batch])
+    assert len(draws[0]) == len(draws[1]) > 0
+    both = Counter(draws[0] + draws[1])
+    assert set(both.values()) == {1}
+
+
+@pytest.mark.parametrize("name", UNLABELLED)
+def test_images_without_labels_are_only_painted(name: str, drawn: Path) -> None:
+    config = config_on_fake_data("ade20k_adapter", drawn, [f"data={name}", "tasks.classes=[floor]"])
+    module = build_data_module(config["data"], config["tasks"], 0, vocabulary=["wall", "floor"])
+    [first, *rest] = module.predict_dataloader()
+    assert first.images.shape == (2, 3, 32, 40)
+    assert first.task_ids.tolist() == [1]
+    assert first.sizes == ((48, 64), (60, 52))
+    names = [name for batch in (first, *rest) for name in batch.names]
+    assert names == ["0000", "0001", "0002", "0003"]
+    for stage in ("fit", "validate"):
+        with pytest.raises(UserError, match="has no label maps: it can be painted"):
+            module.setup(stage)
