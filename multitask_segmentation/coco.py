@@ -151,8 +151,8 @@ def _read_annotations(path: Path, categories: Mapping[int, str]) -> _Annotations
     except FileNotFoundError as error:
         near = suggest(path.name, sorted(file.name for file in path.parent.glob("*.json")))
         raise UserError(
-            f"annotations file {path} does not exist{near}. DATASET_PREPARATION.md shows the "
-            "expected tree"
+            f"annotations file {path} does not exist (DATASET_PREPARATION.md shows the expected "
+            f"tree){near}"
         ) from error
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(
@@ -172,7 +172,7 @@ def _pack(content: dict[str, Any]) -> Any:
     Returns:
         Image id, category and pickled object; None for a crowd; other parts of the file unchanged.
     """
-    if "image_id" not in content:
+    if content.keys().isdisjoint(("image_id", "category_id", "segmentation")):
         return content
     if content.get("iscrowd"):
         return None

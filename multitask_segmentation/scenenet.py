@@ -62,7 +62,7 @@ class SceneNet(SegmentationDataset):
             )
         if isinstance(first_view_only, str) or not isinstance(first_view_only, Sequence):
             raise UserError(
-                f"data.first_view_only={first_view_only!r}: expected a list of splits, such as [val]"
+                f"data.first_view_only={first_view_only!r}: expected a list of splits, say [val]"
             )
         self._protobufs = trajectories
         self._wordnet = wordnet
@@ -189,8 +189,8 @@ class SceneNet(SegmentationDataset):
         there = sorted(file.name for file in self.root.glob("*.pb"))
         hint = suggest(pattern, there) or (f" (there: {', '.join(there[:8])})" if there else "")
         return (
-            f"no file {pattern} in {self.root}{hint}. Is data.root the right folder? "
-            "DATASET_PREPARATION.md shows the expected tree"
+            f"no file {pattern} in {self.root}, which should hold the protobufs (see "
+            f"DATASET_PREPARATION.md){hint}"
         )
 
 
@@ -215,6 +215,7 @@ def _stream(path: Path) -> Iterator[Trajectory]:
             while tag := file.read(1):
                 if tag != _TRAJECTORY_TAG:
                     raise ValueError("something that is no trajectory stands in it")
+                # Typed as BytesIO, but any buffered file will do.
                 trajectory = parse_length_prefixed(Trajectory, file)  # type: ignore[arg-type]
                 if trajectory is None:
                     raise ValueError("it ends in the middle of a trajectory")
@@ -238,7 +239,7 @@ def _compact(
             wordnet_id = instance.semantic_wordnet_id.zfill(8)
             values[instance.instance_id] = value_of_wordnet_id.get(wordnet_id, 0)
     frames = np.array([view.frame_num for view in trajectory.views], np.int32)
-    return _Trajectory(protobuf, frames, np.trim_zeros(values, "b"))
+    return _Trajectory(protobuf, frames, np.trim_zeros(values, "b").copy())
 
 
 def _read_wordnet(path: Path, classes: LabelClasses) -> dict[str, int]:
@@ -281,8 +282,8 @@ def _read_lines(path: Path) -> list[str]:
     except FileNotFoundError as error:
         near = suggest(path.name, sorted(file.name for file in path.parent.glob("*.txt")))
         raise UserError(
-            f"{path} does not exist{near}. It is the table from WordNet ids to the 13 classes "
-            "(see DATASET_PREPARATION.md)"
+            f"{path}, the table from WordNet ids to the 13 classes, does not exist (see "
+            f"DATASET_PREPARATION.md){near}"
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path} as a table: {error}. Download it again") from error

@@ -18,7 +18,7 @@ from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
 from seg_training.errors import UserError
 from seg_training.metrics import BinaryIoUResult, resize_nearest
-from seg_training.pictures import prompts_picture
+from seg_training.pictures import prompts_picture, samples_picture
 from seg_training.pl_module import LitSeg
 from seg_training.trainer import build_trainer
 
@@ -130,6 +130,11 @@ def draw_predictions(
         truth = resize_nearest(label_map, size)
         truths.append(truth == torch.tensor(asked)[:, None, None] + 1)
         prompts.append([module.task_names[task] for task in asked])
+    if all(len(asked) == 1 for asked in prompts):
+        truth_masks = torch.cat(truths).to(torch.uint8)
+        return samples_picture(
+            torch.stack(images), torch.stack(logits), truth_masks, [asked[0] for asked in prompts]
+        )
     return prompts_picture(images, logits, truths, prompts)
 
 

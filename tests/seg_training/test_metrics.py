@@ -286,3 +286,25 @@ def test_two_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.M
     assert [process.exitcode for process in processes] == [0, 0]
     alone = measure(*images)
     assert [answers.get(), answers.get()] == [[alone, alone], [alone, alone]]
+
+
+def test_several_datasets_are_averaged_each_and_together() -> None:
+    metric = BinaryIoU()
+    metric.update(logits_of([[1, 1]]), labels_of([[1, 0]]), torch.tensor([0]), 0)  # 1/2
+    metric.update(logits_of([[1, 0]]), labels_of([[1, 0]]), torch.tensor([0]), 2)  # 1
+    metric.update(logits_of([[0, 1]]), labels_of([[2, 2]]), torch.tensor([1]), 2)  # 1/2
+    metric.update(logits_of([[0, 0]]), labels_of([[1, 1]]), torch.tensor([0]), 2)  # 0
+    result = metric.compute()
+    assert (result.bIoU, result.num_masks) == (50.0, 4)
+    assert result.per_class == {0: (50.0, 3), 1: (50.0, 1)}
+    assert list(result.per_source) == [0, 2]
+    first, second = result.per_source.values()
+    assert (first.bIoU, first.num_masks, first.per_class) == (50.0, 1, {0: (50.0, 1)})
+    assert (second.bIoU, second.num_masks) == (50.0, 3)
+    assert second.per_class == {0: (50.0, 2), 1: (50.0, 1)}
+    assert (first.paint_everything, second.paint_everything) == (50.0, pytest.approx(250 / 3))
+    assert result.paint_everything == 75.0
+
+
+def test_one_dataset_has_no_table_per_dataset() -> None:
+    assert measure((logits_of([[1]]), labels_of([[1]]), torch.tensor([0]))).per_source == {}

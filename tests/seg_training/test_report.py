@@ -63,3 +63,49 @@ def test_the_table_has_every_class_with_masks_and_the_mean() -> None:
     assert ["all", "masks", "3", "61.2"] in rows
     assert ["painting", "everything", "3", "12.5"] in rows
     assert "road" not in text
+
+
+SEVERAL = BinaryIoUResult(
+    bIoU=61.25,
+    num_masks=3,
+    per_class={0: (50.0, 1), 2: (66.875, 2)},
+    paint_everything=12.5,
+    per_source={
+        0: BinaryIoUResult(50.0, 1, {0: (50.0, 1)}, 10.0),
+        1: BinaryIoUResult(66.875, 2, {2: (66.875, 2)}, 15.0),
+    },
+)
+
+
+def test_several_datasets_have_their_own_results_in_json() -> None:
+    content = result_to_json(SEVERAL, NAMES, ["sun", "gdd"])
+    assert content["bIoU"] == 61.25
+    assert content["per_dataset"] == {
+        "sun": {
+            "bIoU": 50.0,
+            "num_masks": 1,
+            "paint_everything_bIoU": 10.0,
+            "per_class": {"sky": {"bIoU": 50.0, "num_masks": 1}},
+        },
+        "gdd": {
+            "bIoU": 66.875,
+            "num_masks": 2,
+            "paint_everything_bIoU": 15.0,
+            "per_class": {"lamp": {"bIoU": 66.875, "num_masks": 2}},
+        },
+    }
+
+
+def test_several_datasets_have_their_own_rows() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    show_result(SEVERAL, NAMES, ["sun", "gdd"], console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    rows = [line.replace("│", " ").split() for line in text.splitlines()]
+    for row in (
+        ["sun", "sky", "1", "50.0"],
+        ["gdd", "lamp", "2", "66.9"],
+        ["all", "sky", "1", "50.0"],
+        ["all", "all", "masks", "3", "61.2"],
+        ["all", "painting", "everything", "3", "12.5"],
+    ):
+        assert row in rows

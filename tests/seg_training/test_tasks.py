@@ -174,6 +174,18 @@ def test_a_subset_asked_of_a_trained_network_keeps_the_networks_ids() -> None:
     assert tasks.remap(RAW).tolist() == [[0, 2, 0], [4, 0, 0], [IGNORE, IGNORE, 0]]
 
 
+def test_some_tasks_among_those_that_others_have_too() -> None:
+    classes = LabelClasses({1: "wall", 2: "floor;flooring", 3: "bag"}, other=frozenset({0}))
+    own = TaskTable(classes, {"room": ["wall", "flooring"], "bag": ["bag"]})
+    shared = ["glass", "room", "wall"]
+    among = own.among(["glass", "room"], shared)
+    assert among.names == ("glass", "room", "wall")
+    assert among.task_ids == [1]
+    assert among.lookup[[0, 1, 2, 3]].tolist() == [0, 2, 2, 0]
+    with pytest.raises(UserError, match=r"none of its tasks \(room, bag\) is asked for \(g"):
+        own.among(["glass"], shared)
+
+
 def test_a_task_that_the_network_does_not_have_is_refused() -> None:
     with pytest.raises(UserError, match="not trained for task 'tree'; did you mean 'trees'"):
         TaskTable(CLASSES, ["sky", "tree"], vocabulary=["sky", "trees"])

@@ -130,7 +130,7 @@ class SplitAudit:
         tasks: the tasks that the dataset is asked for.
         problems: what is wrong with it.
         readable: the pairs that can be drawn: both can be read, and their sizes agree.
-        digests: hash of an image file's bytes, and the file.
+        digests: each image that could be read, with a hash of its file's bytes.
     """
 
     split: str
@@ -229,7 +229,7 @@ def audit_split(
     except UserError as error:
         if not dataset.root.is_dir():  # then no split is there, and one message is enough
             raise
-        return SplitAudit(split, problems=[Problem("no_files", "error", str(error))])
+        return SplitAudit(split, problems=[Problem("split_not_listed", "error", str(error))])
 
     looked = _look_at_files(dataset, pairing, f"Reading {split}" if progress else None)
     images = [image for image, _ in looked]
@@ -257,7 +257,7 @@ def audit_split(
         tasks=_task_counts(tasks, label_maps) if dataset.labelled else [],
         problems=problems,
         readable=[pair for pair in pairing.files if damaged.isdisjoint(pair)],
-        digests={image.digest: image.file for image in images if image.size},
+        digests={image.file: image.digest for image in images if image.size},
     )
 
 
@@ -359,29 +359,26 @@ def _label_counts(
         images.update(label_map.pixels.keys())
         pixels.update(label_map.pixels)
     classes = tasks.classes
-    total = pixels.total() or 1
     names = classes.short_names()
-    counts = []
-    for value in sorted({*names, *classes.other, *classes.ignore, *pixels}):
-        if value in names:
-            role = "class"
-        elif value in classes.other:
-            role = "other"
-        else:
-            role = "ignore" if value in classes.ignore else "unknown"
-        counts.append(
-            LabelCount(
-                value,
-                names.get(value, ""),
-                role,
-                _task_of(tasks, value),
-                images[value],
-                pixels[value],
-                pixels[value] / total,
-                official.per_value.get(value) if official else None,
-            )
+    roles = {
+        **dict.fromkeys(names, "class"),
+        **dict.fromkeys(classes.other, "other"),
+        **dict.fromkeys(classes.ignore, "ignore"),
+    }
+    total = pixels.total() or 1
+    return [
+        LabelCount(
+            value=value,
+            name=names.get(value, ""),
+            role=roles.get(value, "unknown"),
+            task=_task_of(tasks, value),
+            images=images[value],
+            pixels=pixels[value],
+            share=pixels[value] / total,
+            official_images=official.per_value.get(value) if official else None,
         )
-    return counts
+        for value in sorted({*roles, *pixels})
+    ]
 
 
 def _task_of(tasks: TaskTable, value: int) -> str | None:
@@ -506,8 +503,8 @@ def _differences_to_official(
         ]
     )
     message = (
-        f"{len(different)} classes do not occur in as many images as published: {classes}. The "
-        "label maps are not the published ones; get them anew (DATASET_PREPARATION.md)"
+        f"classes that do not occur in as many images as published: {classes}. The label maps are "
+        "not the published ones; get them anew (DATASET_PREPARATION.md)"
     )
     return [Problem("official_counts", "error", message)]
 
@@ -516,6 +513,8 @@ def _training_problems(fit: SplitAudit, batch_size: int, sampler: str) -> list[P
     if not _has_labels(fit):
         return []
     images = [task.images for task in fit.tasks]
+    if not any(images):
+        return [_no_pixel_of_any_task(fit, "train")]
     draws = {"homogeneous": max(images), "mixed": sum(images), "images": fit.label_maps}[sampler]
     if draws < batch_size:
         message = (
@@ -531,16 +530,13 @@ def _training_problems(fit: SplitAudit, batch_size: int, sampler: str) -> list[P
             f"{_listed(absent)}"
         )
         problems.append(Problem("task_without_image", "warning", message))
-    rare = [
-        f"{task.name} ({counted(task.images, 'image')})"
-        for task in fit.tasks
-        if 0 < task.images < batch_size
-    ]
+    rare = [task for task in fit.tasks if 0 < task.images < batch_size]
     if rare and sampler == "homogeneous":
+        names = _listed([f"{task.name} ({counted(task.images, 'image')})" for task in rare])
         message = (
             "tasks with fewer training images than a batch, which data.sampler=homogeneous never "
-            f"trains: {_listed(rare)}. data.sampler=mixed or a data.batch_size below {batch_size} "
-            "trains them"
+            f"trains: {names}. data.sampler=mixed or "
+            f"data.batch_size={min(task.images for task in rare)} trains them"
         )
         problems.append(Problem("task_below_batch", "warning", message))
     return problems
@@ -549,8 +545,12 @@ def _training_problems(fit: SplitAudit, batch_size: int, sampler: str) -> list[P
 def _evaluation_problems(validate: SplitAudit) -> list[Problem]:
     if not _has_labels(validate) or any(task.images for task in validate.tasks):
         return []
-    message = f"split '{validate.split}' has no pixel of any task: there is nothing to evaluate"
-    return [Problem("nothing_to_evaluate", "error", message)]
+    return [_no_pixel_of_any_task(validate, "evaluate")]
+
+
+def _no_pixel_of_any_task(split: SplitAudit, purpose: str) -> Problem:
+    message = f"split '{split.split}' has no pixel of any task: there is nothing to {purpose}"
+    return Problem(f"nothing_to_{purpose}", "error", message)
 
 
 def _has_labels(split: SplitAudit) -> bool:
@@ -559,10 +559,11 @@ def _has_labels(split: SplitAudit) -> bool:
 
 
 def _shared_images(fit: SplitAudit, validate: SplitAudit) -> list[Problem]:
+    trained_on = {digest: file for file, digest in fit.digests.items()}
     files = {
-        file: f"{file} is the same as {fit.digests[digest]}"
-        for digest, file in validate.digests.items()
-        if digest in fit.digests
+        file: f"{file} is the same as {trained_on[digest]}"
+        for file, digest in validate.digests.items()
+        if digest in trained_on
     }
     return _if_any(
         Problem(

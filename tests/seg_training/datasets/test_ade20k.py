@@ -1,6 +1,8 @@
+import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.base import ImageFiles
@@ -18,6 +20,33 @@ def test_label_0_is_other_and_1_to_150_are_the_classes(tmp_path: Path) -> None:
 
 def test_settings_hold_the_absolute_root() -> None:
     assert ADE20K("somewhere").settings() == {"root": str(Path("somewhere").absolute())}
+
+
+@pytest.mark.parametrize(
+    ("split", "images", "pairs"), [("training", 20_210, 170_924), ("validation", 2_000, 17_651)]
+)
+def test_official_counts(tmp_path: Path, split: str, images: int, pairs: int) -> None:
+    dataset = ADE20K(tmp_path)
+    official = dataset.official_counts(split)
+    assert official is not None
+    assert official.images == images
+    assert sum(official.per_value.values()) == pairs
+    assert official.per_value.keys() == dataset.classes.names.keys()
+    assert max(official.per_value.values()) <= images
+
+
+def test_other_splits_have_no_official_counts(tmp_path: Path) -> None:
+    assert ADE20K(tmp_path).official_counts("test") is None
+
+
+def test_official_counts_are_those_of_the_benchmarks_table(shared: Path, tmp_path: Path) -> None:
+    with (shared / "data" / "ade20k_sample" / "objectInfo150.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    dataset = ADE20K(tmp_path)
+    for split, column in (("training", "Train"), ("validation", "Val")):
+        official = dataset.official_counts(split)
+        assert official is not None
+        assert official.per_value == {int(row["Idx"]): int(row[column]) for row in rows}
 
 
 def test_files_of_the_sample(shared: Path) -> None:

@@ -369,7 +369,7 @@ def test_a_missing_folder_is_one_error_and_the_other_split_is_checked(
     truncate(root / "images" / "val" / "01.jpg")
     found = audit(dataset)
     (missing,) = found.splits["fit"].problems
-    assert (missing.kind, missing.severity) == ("no_files", "error")
+    assert (missing.kind, missing.severity) == ("split_not_listed", "error")
     assert "images/train does not exist; did you mean 'training'?" in missing.message
     assert found.splits["fit"].images == 0
     assert [problem.kind for problem in found.splits["validate"].problems] == ["unreadable_image"]
@@ -404,8 +404,11 @@ def test_a_task_that_training_never_shows(dataset: Folder, root: Path) -> None:
 def test_tasks_below_a_homogeneous_batch(dataset: Folder, root: Path) -> None:
     problem = only_problem(audit(dataset, sampler="homogeneous", batch_size=5))
     assert (problem.kind, problem.severity) == ("task_below_batch", "warning")
-    assert "car (4 images), lamp (2 images). data.sampler=mixed" in problem.message
-    assert "data.batch_size below 5" in problem.message
+    assert problem.message == (
+        "tasks with fewer training images than a batch, which data.sampler=homogeneous never "
+        "trains: car (4 images), lamp (2 images). data.sampler=mixed or data.batch_size=2 trains "
+        "them"
+    )
     assert problems_of(audit(dataset, sampler="homogeneous", batch_size=2)) == []
     assert problems_of(audit(dataset, sampler="mixed", batch_size=5)) == []
     erase(root, "train", 4)
@@ -432,12 +435,18 @@ def test_a_split_that_fills_no_batch(dataset: Folder, sampler: str, enough: int)
     )
 
 
-def test_nothing_to_evaluate(dataset: Folder, root: Path) -> None:
-    erase(root, "val", 4)
-    problem = only_problem(audit(dataset, ["lamp"]))
-    assert (problem.kind, problem.severity) == ("nothing_to_evaluate", "error")
-    assert problem.message.startswith("split 'val' has no pixel of any task")
-    assert problems_of(audit(dataset, ["lamp", "sky"])) == []
+@pytest.mark.parametrize(("split", "purpose"), [("train", "train"), ("val", "evaluate")])
+@pytest.mark.parametrize("sampler", ["homogeneous", "mixed", "images"])
+def test_a_split_without_any_task(
+    dataset: Folder, root: Path, split: str, purpose: str, sampler: str
+) -> None:
+    erase(root, split, 4)
+    problem = only_problem(audit(dataset, ["lamp"], sampler=sampler))
+    assert (problem.kind, problem.severity) == (f"nothing_to_{purpose}", "error")
+    assert problem.message == (
+        f"split '{split}' has no pixel of any task: there is nothing to {purpose}"
+    )
+    assert count_problems([audit(dataset, ["lamp", "sky"], sampler=sampler)], "error") == 0
 
 
 def test_where_no_label_map_can_be_read_that_is_said_once(dataset: Folder, root: Path) -> None:
@@ -449,13 +458,15 @@ def test_where_no_label_map_can_be_read_that_is_said_once(dataset: Folder, root:
 
 
 def test_the_same_picture_in_both_splits(dataset: Folder, root: Path) -> None:
-    source = root / "images" / "train" / "00.jpg"
-    (root / "images" / "val" / "04.jpg").write_bytes(source.read_bytes())
+    source = root / "images" / "train" / "00.jpg"  # as large as these two
+    for name in ("00.jpg", "04.jpg"):
+        (root / "images" / "val" / name).write_bytes(source.read_bytes())
     problem = only_problem(audit(dataset))
     assert (problem.kind, problem.severity) == ("image_in_both_splits", "warning")
-    assert problem.message.startswith("pictures that stand in both splits: 1. ")
+    assert problem.message.startswith("pictures that stand in both splits: 2. ")
     assert problem.files == {
-        "images/val/04.jpg": "images/val/04.jpg is the same as images/train/00.jpg"
+        f"images/val/{name}.jpg": f"images/val/{name}.jpg is the same as images/train/00.jpg"
+        for name in ("00", "04")
     }
 
 
@@ -493,7 +504,7 @@ def test_as_many_images_with_other_labels_are_wrong(published: Published) -> Non
     problem = only_problem(audit(published))
     assert (problem.kind, problem.severity) == ("official_counts", "error")
     assert problem.message == (
-        "2 classes do not occur in as many images as published: tree in 5 (published: 1,006), "
+        "classes that do not occur in as many images as published: tree in 5 (published: 1,006), "
         "lamp in 2 (published: 1). The label maps are not the published ones; get them anew "
         "(DATASET_PREPARATION.md)"
     )
