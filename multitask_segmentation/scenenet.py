@@ -239,7 +239,7 @@ def _compact(
             wordnet_id = instance.semantic_wordnet_id.zfill(8)
             values[instance.instance_id] = value_of_wordnet_id.get(wordnet_id, 0)
     frames = np.array([view.frame_num for view in trajectory.views], np.int32)
-    return _Trajectory(protobuf, frames, np.trim_zeros(values, "b").copy())
+    return _Trajectory(protobuf, frames, np.trim_zeros(values, "b"))
 
 
 def _read_wordnet(path: Path, classes: LabelClasses) -> dict[str, int]:

@@ -1,21 +1,24 @@
 """Every command and snippet in the documents, run as written on small data."""
 
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from fake_datasets import folder
+from fake_datasets.configs import MAKERS
 from transformers import SegformerConfig, SegformerForImageClassification
 
 from seg_training.config import compose_config, translate_config_argument
-from seg_training.datasets.data_module import SegmentationDataModule
+from seg_training.datasets import data_module
+from seg_training.datasets.data_module import DATASETS, build_data_module
 from seg_training.evaluation import evaluate
 from seg_training.training import TrainingResult, train
 
@@ -56,7 +59,11 @@ def commands(program: str) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-KNOWN = ("python train.py", "python eval.py", "make ", "pip install", "python3 -m venv", "source ")
+CHECK = "python scripts/check_dataset.py"
+KNOWN = (
+    *("python train.py", "python eval.py", CHECK),
+    *("make ", "pip install", "python3 -m venv", "source "),
+)
 
 
 def test_every_command_is_of_a_kind_that_is_tested() -> None:
@@ -88,45 +95,40 @@ def mit_b0(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def ade20k(tmp_path: Path) -> Path:
-    """A few images in ADE20K's layout, with all 150 classes in ten images each."""
-    root = tmp_path / "ADEChallengeData2016"
-    random = np.random.default_rng(0)
-    for split, short in (("training", "train"), ("validation", "val")):
-        images, annotations = root / "images" / split, root / "annotations" / split
-        images.mkdir(parents=True)
-        annotations.mkdir(parents=True)
-        for number in range(10 if split == "training" else 1):
-            labels = np.arange(151, dtype=np.uint8).repeat(8 * 10)[: 120 * 100].reshape(100, 120)
-            pixels = random.integers(0, 256, (100, 120, 3), np.uint8)
-            Image.fromarray(pixels).save(images / f"ADE_{short}_{number:08d}.jpg")
-            Image.fromarray(labels).save(annotations / f"ADE_{short}_{number:08d}.png")
-    return root
+PLACES = {
+    "ADEChallengeData2016": "ade20k",
+    "GDD": "gdd",
+    "MSD": "msd",
+    "SUNRGBD": "sun_rgbd",
+    "SceneNetRGBD": "scenenet",
+    "Trans10K": "trans10k",
+    **{name: name for name in ("camvid", "cityscapes", "coco", "floor", "glass", "gta5")},
+    "my_data": "camvid",
+}
+"""What the documents call a dataset's folder, and which made-up dataset takes its place."""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the made-up datasets; each is drawn when it is first asked for."""
+    return tmp_path_factory.mktemp("datasets")
 
 
 @pytest.fixture
-def substitutes(
-    ade20k: Path, fake_folder: Callable[..., Path], fake_classes: Mapping[str, Any], tmp_path: Path
-) -> Callable[[str], str]:
+def substitutes(drawn: Path, tmp_path: Path) -> Callable[[str], str]:
     """Put what is on this machine where the documents say ``/path/to``."""
     classes = tmp_path / "my_classes.yaml"
-    classes.write_text(yaml.safe_dump(dict(fake_classes)))
-    camvid = fake_folder("camvid")
-    for label_map in camvid.glob("annotations/*/*.png"):
-        with Image.open(label_map) as opened:
-            values = np.array(opened)
-        Image.fromarray(values).save(label_map)
+    classes.write_text(yaml.safe_dump(folder.CLASSES))
+
+    def place(match: re.Match[str]) -> str:
+        dataset = PLACES[match[1]]
+        if not (drawn / dataset).is_dir():
+            {**MAKERS, "camvid": folder.make}[dataset](drawn / dataset)
+        return str(drawn / dataset)
 
     def substitute(text: str) -> str:
-        for placeholder, real in (
-            ("/path/to/ADEChallengeData2016", ade20k),
-            ("/path/to/my_data", camvid),
-            ("/path/to/camvid", camvid),
-            ("=my_classes.yaml", f"={classes}"),
-        ):
-            text = text.replace(placeholder, str(real))
-        return text
+        text = re.sub(r"/path/to/(\w+)", place, text)
+        return text.replace("=my_classes.yaml", f"={classes}")
 
     return substitute
 
@@ -166,6 +168,8 @@ def test_training_commands(
     more = []
     if "demo.yaml" in command:  # on fewer scenes
         more = [*FEW_SCENES, f"data.root={a_run.parent / 'scenes'}"]
+    if "multitask_" in command and "data.batch_size" not in command:
+        more.append("data.batch_size=2")  # there are few made-up images
     if "ckpt_path" in command:
         more.append("trainer.max_steps=3")
     trained = train_as_written(written, mit_b0, tmp_path / "run", *more)
@@ -177,7 +181,25 @@ def test_training_commands(
 def test_training_commands_compose(command: str, substitutes: Callable[[str], str]) -> None:
     arguments = translate_config_argument(shlex.split(substitutes(command))[2:], CONFIGS)
     config = compose_config(arguments[1], arguments[2:], CONFIGS)
-    SegmentationDataModule.from_config(config["data"], config["tasks"], config["seed"])
+    build_data_module(config["data"], config["tasks"], config["seed"])
+
+
+@pytest.mark.parametrize("command", commands(CHECK))
+def test_check_commands(
+    command: str,
+    substitutes: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # The made-up datasets have fewer images than a batch, and ADE20K's are not the official ones.
+    words = [*shlex.split(substitutes(command))[1:], "data.batch_size=1"]
+    monkeypatch.setattr(sys, "argv", words)
+    runpy.run_path(str(REPOSITORY / words[0]), run_name="__main__")
+    assert list((tmp_path / "outputs" / "check_dataset").glob("*.png"))
+    assert (tmp_path / "report.json").is_file() == ("--json report.json" in command)
+    assert "contact sheet: " in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
@@ -205,8 +227,9 @@ SNIPPETS = [block for block in blocks() if block.language == "python"]
 
 
 @pytest.mark.parametrize("block", SNIPPETS, ids=lambda block: block.document)
-def test_python_snippets(block: Block, a_run: Path) -> None:
+def test_python_snippets(block: Block, a_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = A_RUN.sub(str(a_run), block.text)
+    monkeypatch.setattr(data_module, "DATASETS", dict(DATASETS))  # some snippet may add one
     exec(compile(text, block.document, "exec"), {})
 
 
@@ -214,6 +237,23 @@ def test_the_documents_classes_file_is_the_configs() -> None:
     [block] = [b for b in blocks() if b.language == "yaml" and "bicyclist" in b.text]
     config = yaml.safe_load((CONFIGS / "classes" / "camvid.yaml").read_text())
     assert yaml.safe_load(block.text) == config
+
+
+def test_the_documents_combination_of_ones_own(drawn: Path, tmp_path: Path) -> None:
+    """The section that GETTING_STARTED adds to a copy of an experiment."""
+    [block] = [b for b in blocks() if b.language == "yaml" and "kitchen" in b.text]
+    classes = tmp_path / "kitchen_classes.yaml"
+    names = {0: "tiles", 1: "planks", 2: "window", 3: "table"}
+    classes.write_text(yaml.safe_dump({"classes": names}))
+    config = compose_config("multitask_sun_gdd", [], CONFIGS)
+    sections = config["data"]["datasets"]
+    sections |= yaml.safe_load(block.text)["data"]["datasets"]
+    sections["kitchen"]["classes"] = str(classes)
+    for name in ("sun", "gdd"):
+        sections[name]["root"] = str(drawn)
+    module = build_data_module(config["data"], config["tasks"], 0)
+    kitchen = module.sources()["kitchen"]
+    assert kitchen.tasks.lookup[:4].tolist() == [1, 1, 2, 0]
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

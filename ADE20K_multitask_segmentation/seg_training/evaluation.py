@@ -113,7 +113,8 @@ def draw_predictions(
     # Spread over the images that show most tasks: neighbours may be frames of one video.
     counts = (task_pixels > 0).sum(axis=1)
     ranked = (-counts).argsort(kind="stable")
-    candidates = np.sort(ranked[: max(num_images, (counts == counts.max()).sum())])
+    most = max(num_images, np.count_nonzero(counts == counts.max()))
+    candidates = np.sort(ranked[: min(most, np.count_nonzero(counts))])
     places = np.linspace(0, len(candidates) - 1, min(num_images, len(candidates)))
     chosen = candidates[places.astype(int)]
     for position in track(chosen.tolist(), "Drawing", transient=True):

@@ -78,6 +78,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         # What is wrong with the data is said before a folder is made.
         data.prepare_data()
         data.setup("fit")
+        data.training()
     resume_from = config["ckpt_path"] and find_checkpoint(
         config["ckpt_path"], ("last.ckpt", "best.ckpt")
     )

@@ -43,17 +43,20 @@ def paths_of(split: str) -> list[str]:
     return [path for paths in PROTOBUFS[split].values() for path in paths]
 
 
+def number_of(path: str) -> int:
+    return int(path.split("/")[1])
+
+
 def value_of_object(path: str) -> dict[int, int]:
     """Give the label value of a trajectory's objects by their instance ids."""
-    turn = int(path.split("/")[1])
-    values = np.roll(list(CLASSES), turn)
+    values = np.roll(list(CLASSES), number_of(path))
     return dict(zip(OBJECT_IDS, values.tolist(), strict=True))
 
 
 def instances_of(path: str, frame: int) -> NDArray[np.uint16]:
     """Give the instance ids of a view, (H, W)."""
     ids = (*BACKGROUND_IDS, *OBJECT_IDS, UNKNOWN_ID, UNLISTED_ID, MISSING_ID)
-    return grid_labels(ids, int(path.split("/")[1]) + FRAMES.index(frame))
+    return grid_labels(ids, number_of(path) + FRAMES.index(frame))
 
 
 def labels_of(path: str, frame: int) -> NDArray[np.uint8]:
@@ -77,7 +80,7 @@ def trajectory_of(path: str) -> Trajectory:
         (UNKNOWN_ID, UNKNOWN, Instance.RANDOM_OBJECT),
         (UNLISTED_ID, UNLISTED, Instance.RANDOM_OBJECT),
     ]
-    lost = int(path.split("/")[1]) % 2 == 0
+    lost = number_of(path) % 2 == 0
     trajectory = Trajectory(
         render_path=path,
         views=[View(frame_num=frame) for frame in FRAMES],

@@ -1,5 +1,6 @@
 """From a config's data section to a dataset's batches."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from seg_training.settings import call_with_settings, check_keys, choose, parame
 from seg_training.tasks import LabelClasses, TaskTable
 
 __all__ = ["DATASETS", "DATA_MODULES", "SegmentationDataModule", "build_data_module"]
+
+_log = logging.getLogger(__name__)
 
 DATASETS: dict[str, type[SegmentationDataset]] = {
     "ade20k": ADE20K,
@@ -88,6 +91,7 @@ class SegmentationDataModule(DataModule):
         self._augmentation = Augmentation(augmentation)
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         self._indexes: dict[str, PresenceIndex] = {}
+        self._warnings: set[str] = set()
 
     @classmethod
     def from_config(
@@ -180,7 +184,7 @@ class SegmentationDataModule(DataModule):
             world_size: how many processes share the batches.
             batch_size: another one than the setting.
         """
-        return self._sampler_class(
+        sampler = self._sampler_class(
             self.task_pixels(self.splits["fit"]),
             self.tasks.names,
             batch_size or self.batch_size,
@@ -189,6 +193,11 @@ class SegmentationDataModule(DataModule):
             world_size,
             self.tasks.task_ids,
         )
+        warning = sampler.never_trained()
+        if warning and warning not in self._warnings:  # samplers are made several times
+            self._warnings.add(warning)
+            _log.warning("%s", warning)
+        return sampler
 
     def training_samples(self) -> TrainingSamples:
         """Give the samples that draws of the training split become."""

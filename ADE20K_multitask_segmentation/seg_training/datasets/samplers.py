@@ -3,7 +3,6 @@
 Every process makes the same plan from the seed and the epoch, and takes its share of the batches.
 """
 
-import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -27,8 +26,6 @@ __all__ = [
     "ResumableSampler",
     "TrainingSampler",
 ]
-
-_log = logging.getLogger(__name__)
 
 Plan = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Images and task ids of an epoch's draws, in order: (N,) each."""
@@ -94,7 +91,7 @@ class TrainingSampler(ResumableSampler):
 
         Args:
             task_pixels: (N, K) int64, pixels of each task in each image.
-            task_names: K names, for warnings.
+            task_names: K names, for messages.
             batch_size: draws per batch.
             seed: decides every plan.
             rank: which process this is.
@@ -113,7 +110,6 @@ class TrainingSampler(ResumableSampler):
         self._seed = seed
         self._rank = rank
         self._world_size = world_size
-        self._warn_of_tasks_that_never_appear()
         if len(self) == 0:
             raise UserError(
                 f"not one batch of {batch_size} for each of {world_size} processes can be made "
@@ -126,10 +122,10 @@ class TrainingSampler(ResumableSampler):
     def num_batches(self) -> int:
         """Batches per epoch, of all processes together."""
 
-    def _warn_of_tasks_that_never_appear(self) -> None:
+    def never_trained(self) -> str:
+        """Say which tasks no batch ever asks for, and why; empty where all are asked for."""
         absent = self._is_own & ~self._present.any(axis=0)
-        if absent.any():
-            _log.warning("no training image has a pixel of: %s", self._names_of(absent))
+        return f"no training image has a pixel of: {self._names_of(absent)}" if absent.any() else ""
 
     def _names_of(self, tasks: NDArray[np.bool_]) -> str:
         return ", ".join(self._task_names[task] for task in np.flatnonzero(tasks).tolist())
@@ -163,17 +159,16 @@ class HomogeneousSampler(TrainingSampler):
     batch never appears (reference: the paper's released training code).
     """
 
-    def _warn_of_tasks_that_never_appear(self) -> None:
+    def never_trained(self) -> str:
+        """Name the tasks with fewer images than a batch."""
         never = self._is_own & (self._present.sum(axis=0) < self._batch_size)
-        if never.any():
-            _log.warning(
-                "%d of %d tasks have fewer images than a batch of %d and are never trained: %s. "
-                "data.sampler=mixed or a smaller data.batch_size trains them",
-                never.sum(),
-                self._is_own.sum(),
-                self._batch_size,
-                self._names_of(never),
-            )
+        if not never.any():
+            return ""
+        return (
+            f"{never.sum()} of {self._is_own.sum()} tasks have fewer images than a batch of "
+            f"{self._batch_size} and are never trained: {self._names_of(never)}. "
+            "data.sampler=mixed or a smaller data.batch_size trains them"
+        )
 
     @property
     def num_batches(self) -> int:

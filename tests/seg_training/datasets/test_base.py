@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg_training.datasets.base import ImageFiles
+from seg_training.datasets.base import ImageFiles, common_folder
 from seg_training.datasets.folder import Folder
 from seg_training.errors import UserError
 
@@ -118,3 +118,17 @@ def test_a_wrong_pattern_shows_in_the_missing_folder(
 def test_absolute_folders_are_refused(root: Path, fake_classes: dict[str, Any], key: str) -> None:
     with pytest.raises(UserError, match=rf"data\.{key}=/pictures is absolute; give a folder below"):
         Folder(root, fake_classes, **{key: "/pictures"})
+
+
+@pytest.mark.parametrize(
+    ("images", "folder"),
+    [
+        (["images/train/a.jpg", "images/train/b.jpg"], "images/train"),
+        (["images/train/x/1.jpg", "images/train/y/1.jpg"], "images/train"),
+        (["val/0/12/photo/0.jpg", "val/0/123/photo/0.jpg"], "val/0"),
+        (["a.jpg", "b/c.jpg"], ""),
+        (["images/a.jpg"], "images"),
+    ],
+)
+def test_the_folder_below_which_names_are_unique(images: list[str], folder: str) -> None:
+    assert common_folder(images) == common_folder(reversed(images)) == folder

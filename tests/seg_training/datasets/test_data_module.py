@@ -1,5 +1,6 @@
 """Data modules of one dataset; what all of them promise is in tests/test_data_modules.py."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,18 @@ def test_tasks_of_a_trained_network_keep_its_ids(settings: dict[str, Any]) -> No
         for task_ids, label_map in zip(batch.task_ids, batch.label_maps, strict=True):
             assert task_ids.tolist() == [3]
             assert set(label_map.unique().tolist()) <= {0, 4, 255}
+
+
+def test_tasks_that_are_never_trained_are_named_once(
+    make_module: MakeModule, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = make_module(batch_size=3)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            module.train_dataloader()
+    [record] = caplog.records
+    message = "1 of 5 tasks have fewer images than a batch of 3 and are never trained: lamp"
+    assert message in record.message
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -70,6 +70,22 @@ def test_it_counts_the_pixels_of_every_value(dataset: CountingFolder) -> None:
     assert index.values.dtype == np.uint16
 
 
+def test_images_of_the_same_name_in_two_folders_have_names_of_their_own(
+    fake_folder: Callable[..., Path], fake_classes: dict[str, Any]
+) -> None:
+    root = fake_folder()
+    for kind, suffix in (("images", "jpg"), ("annotations", "png")):
+        for folder in ("a", "b"):
+            (root / kind / "train" / folder).mkdir()
+            for name in ("00", "01"):
+                source = root / kind / "train" / f"{name}.{suffix}"
+                (root / kind / "train" / folder / source.name).write_bytes(source.read_bytes())
+    dataset = Folder(root, fake_classes)
+    index = presence_index(dataset, "train", progress=False)
+    names = [index.name(image) for image in range(len(index))]
+    assert names == [*(f"{n:02d}" for n in range(8)), "a/00", "a/01", "b/00", "b/01"]
+
+
 def test_pixels_per_task(dataset: CountingFolder) -> None:
     tasks = TaskTable(dataset.classes, {"thing": ["car", "lamp"], "sky": ["sky"]})
     counts = index_of(dataset).task_pixels(tasks)
