@@ -1,17 +1,18 @@
 """SceneNet RGB-D: rendered rooms, whose labels are made from instances."""
 
-import csv
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import numpy as np
-from google.protobuf.message import DecodeError
-from google.protobuf.proto import parse_length_prefixed
 from numpy.typing import NDArray
 
-from multitask_segmentation.scenenet_pb2 import Instance, Trajectory
+from multitask_segmentation.scenenet_trajectories import (
+    INSTANCE_IDS,
+    TrajectoryLabels,
+    read_trajectories,
+    read_wordnet_classes,
+)
 from seg_training.datasets.base import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError, suggest
 from seg_training.tasks import LabelClasses
@@ -19,10 +20,6 @@ from seg_training.tasks import LabelClasses
 __all__ = ["SceneNet"]
 
 _log = logging.getLogger(__name__)
-
-_TRAJECTORY_TAG = b"\x0a"  # field 1 of Trajectories, length-delimited
-_CLASS_COLUMN = "13_classes"
-_INSTANCE_IDS = range(2**16)  # what a picture of 16 bit can show
 
 
 class SceneNet(SegmentationDataset):
@@ -67,7 +64,7 @@ class SceneNet(SegmentationDataset):
         self._protobufs = trajectories
         self._wordnet = wordnet
         self._first_view_only = tuple(first_view_only)
-        self._trajectories: dict[str, dict[str, _Trajectory]] = {}
+        self._trajectories: dict[str, dict[str, TrajectoryLabels]] = {}
 
     @property
     def classes(self) -> LabelClasses:
@@ -145,40 +142,40 @@ class SceneNet(SegmentationDataset):
                 are.
         """
         picture, trajectory = self._of(label_map)
-        value_of_id = np.zeros(len(_INSTANCE_IDS), np.uint8)
+        value_of_id = np.zeros(len(INSTANCE_IDS), np.uint8)
         value_of_id[: len(trajectory.values)] = trajectory.values
         label_values: NDArray[np.uint8] = value_of_id[super().read_label_map(picture)]
         return label_values
 
-    def _of(self, label_map: str) -> tuple[str, "_Trajectory"]:
+    def _of(self, label_map: str) -> tuple[str, TrajectoryLabels]:
         """Split the name of a label map into its picture and the trajectory that this is of."""
         picture, _, split = label_map.rpartition("#")
         folder = PurePosixPath(picture).parents[1].as_posix()
         return picture, self._trajectories_of(split)[folder]
 
-    def _trajectories_of(self, split: str) -> dict[str, "_Trajectory"]:
+    def _trajectories_of(self, split: str) -> dict[str, TrajectoryLabels]:
         """Give the trajectories of a split by their folders below the root."""
         if split not in self._trajectories:
             self._trajectories[split] = self._read(split)
         return self._trajectories[split]
 
-    def _read(self, split: str) -> dict[str, "_Trajectory"]:
+    def _read(self, split: str) -> dict[str, TrajectoryLabels]:
         pattern = self._protobufs.replace("{split}", split)
         protobufs = sorted(self.root.glob(pattern))
         if not protobufs:
             raise UserError(self._missing_protobufs(pattern))
-        value_of_wordnet_id = _read_wordnet(self.root / self._wordnet, self.classes)
+        value_of_wordnet_id = read_wordnet_classes(self.root / self._wordnet, self.classes)
         images = PurePosixPath(self._images.replace("{split}", split))
-        found: dict[str, _Trajectory] = {}
+        found: dict[str, TrajectoryLabels] = {}
         for protobuf in protobufs:
-            for trajectory in _stream(protobuf):
-                folder = (images / trajectory.render_path).as_posix()
+            for render_path, trajectory in read_trajectories(protobuf, value_of_wordnet_id):
+                folder = (images / render_path).as_posix()
                 if folder in found:
                     raise UserError(
                         f"{found[folder].protobuf} and {protobuf} both have trajectory "
-                        f"{trajectory.render_path}; remove one or narrow data.trajectories"
+                        f"{render_path}; remove one or narrow data.trajectories"
                     )
-                found[folder] = _compact(protobuf, trajectory, value_of_wordnet_id)
+                found[folder] = trajectory
         if not found:
             raise UserError(f"{pattern} in {self.root}: no trajectory in it; download it again")
         return found
@@ -192,101 +189,3 @@ class SceneNet(SegmentationDataset):
             f"no file {pattern} in {self.root}, which should hold the protobufs (see "
             f"DATASET_PREPARATION.md){hint}"
         )
-
-
-class _Trajectory(NamedTuple):
-    """What is kept of a trajectory: small arrays, so that forked workers share them.
-
-    Attributes:
-        protobuf: the file that describes it.
-        frames: (V,) int32, the number of each view.
-        values: (I,) uint8, label value of each instance id; the ids from I on have none.
-    """
-
-    protobuf: Path
-    frames: NDArray[np.int32]
-    values: NDArray[np.uint8]
-
-
-def _stream(path: Path) -> Iterator[Trajectory]:
-    """Parse a protobuf of 300 MB one trajectory at a time."""
-    try:
-        with path.open("rb") as file:
-            while tag := file.read(1):
-                if tag != _TRAJECTORY_TAG:
-                    raise ValueError("something that is no trajectory stands in it")
-                # Typed as BytesIO, but any buffered file will do.
-                trajectory = parse_length_prefixed(Trajectory, file)  # type: ignore[arg-type]
-                if trajectory is None:
-                    raise ValueError("it ends in the middle of a trajectory")
-                if not trajectory.render_path:
-                    raise ValueError("a trajectory in it has no render_path")
-                yield trajectory
-    except (OSError, ValueError, DecodeError, OverflowError, MemoryError) as error:
-        raise UserError(
-            f"cannot read {path} as trajectories of SceneNet RGB-D: {error}. Download or unpack it "
-            "again"
-        ) from error
-
-
-def _compact(
-    protobuf: Path, trajectory: Trajectory, value_of_wordnet_id: Mapping[str, int]
-) -> _Trajectory:
-    values = np.zeros(len(_INSTANCE_IDS), np.uint8)
-    for instance in trajectory.instances:
-        labelled = instance.instance_type != Instance.BACKGROUND
-        if labelled and instance.instance_id in _INSTANCE_IDS:
-            wordnet_id = instance.semantic_wordnet_id.zfill(8)
-            values[instance.instance_id] = value_of_wordnet_id.get(wordnet_id, 0)
-    frames = np.array([view.frame_num for view in trajectory.views], np.int32)
-    return _Trajectory(protobuf, frames, np.trim_zeros(values, "b"))
-
-
-def _read_wordnet(path: Path, classes: LabelClasses) -> dict[str, int]:
-    """Read the label value of each WordNet id, padded to eight digits."""
-    lines = _read_lines(path)
-    separator = next((mark for mark in "\t,;" if mark in lines[0]), None)
-    rows = list(csv.reader(lines, delimiter=separator) if separator else map(str.split, lines))
-    header = [name.strip() for name in rows[0]]
-    if _CLASS_COLUMN not in header:
-        raise UserError(
-            f"{path} has no column '{_CLASS_COLUMN}' (its first line names: {', '.join(header)}). "
-            "Is it SceneNet RGB-D's own table?"
-        )
-    class_column = header.index(_CLASS_COLUMN)
-    id_column = next((i for i, name in enumerate(header) if "wn" in name.lower()), 0)
-    value_of_class = {name: value for value, name in classes.names.items()}
-    value_of_class |= {"unknown": 0, "": 0}
-    value_of_wordnet_id = {}
-    for number, row in enumerate(rows[1:], start=2):
-        if not row:
-            continue
-        if len(row) <= max(class_column, id_column):
-            raise UserError(
-                f"line {number} of {path} has {len(row)} columns, its first line {len(header)}; "
-                "complete or remove it"
-            )
-        name = row[class_column].strip().lower()
-        if name not in value_of_class:
-            raise UserError(
-                f"line {number} of {path} has class '{name}'{suggest(name, value_of_class)} "
-                f"(known: {', '.join(classes.names.values())}, unknown)"
-            )
-        value_of_wordnet_id[row[id_column].strip().zfill(8)] = value_of_class[name]
-    return value_of_wordnet_id
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        near = suggest(path.name, sorted(file.name for file in path.parent.glob("*.txt")))
-        raise UserError(
-            f"{path}, the table from WordNet ids to the 13 classes, does not exist (see "
-            f"DATASET_PREPARATION.md){near}"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} as a table: {error}. Download it again") from error
-    if not lines:
-        raise UserError(f"{path} is empty; expected the table from WordNet ids to the 13 classes")
-    return lines

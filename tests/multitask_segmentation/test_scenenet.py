@@ -13,8 +13,7 @@ from google.protobuf.descriptor import Descriptor
 from numpy.typing import NDArray
 from PIL import Image
 
-import multitask_segmentation.scenenet
-from multitask_segmentation import scenenet_pb2
+from multitask_segmentation import scenenet_pb2, scenenet_trajectories
 from multitask_segmentation.scenenet import SceneNet
 from multitask_segmentation.scenenet_pb2 import Instance, Trajectories, Trajectory, View
 from seg_training.datasets.base import ImageFiles
@@ -272,7 +271,7 @@ def test_memory_does_not_grow_with_the_protobuf(root: Path) -> None:
 def test_the_parser_gets_one_trajectory_at_a_time(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parse = multitask_segmentation.scenenet.parse_length_prefixed
+    parse = scenenet_trajectories.parse_length_prefixed
     parsed: list[tuple[str, int]] = []
 
     def noting(message: type[Trajectory], file: Any) -> Trajectory:
@@ -281,7 +280,7 @@ def test_the_parser_gets_one_trajectory_at_a_time(
         parsed.append((trajectory.render_path, file.tell() - start))
         return trajectory
 
-    monkeypatch.setattr(multitask_segmentation.scenenet, "parse_length_prefixed", noting)
+    monkeypatch.setattr(scenenet_trajectories, "parse_length_prefixed", noting)
     SceneNet(root).files("train")
     assert [path for path, _ in parsed] == ["0/11", "0/12", "1/1003"]
     for path, size in parsed:  # with two bytes of length
@@ -301,7 +300,7 @@ def test_what_is_kept_of_a_trajectory_is_small(root: Path) -> None:
     with pytest.raises(UserError, match="none of the 200 trajectories"):
         dataset.pair("many")
     # Of this file alone: the interpreter may enlarge a table of its own at the same time.
-    own = tracemalloc.Filter(True, multitask_segmentation.scenenet.__file__)
+    own = tracemalloc.Filter(True, scenenet_trajectories.__file__)
     kept = tracemalloc.take_snapshot().filter_traces([own]).statistics("filename")
     tracemalloc.stop()
     assert 200 * 300 * 4 < sum(entry.size for entry in kept) < 200 * 3_000
@@ -333,7 +332,7 @@ def test_the_generated_module_agrees_with_the_proto() -> None:
     kinds = {"BACKGROUND": 1, "LAYOUT_OBJECT": 2, "LIGHT_OBJECT": 3, "RANDOM_OBJECT": 4}
     assert dict(Instance.InstanceType.items()) == kinds
 
-    package = Path(multitask_segmentation.scenenet.__file__).parent
+    package = Path(scenenet_trajectories.__file__).parent
     proto = (package / "scenenet.proto").read_text(encoding="utf-8")
     stated = {name: int(number) for name, number in re.findall(r"(\w+) = (\d+);", proto)}
     generated = {n: i for message in messages.values() for n, i in fields_of(message).items()}

@@ -1,0 +1,1 @@
+"""The audit of a dataset before training: what would go wrong is listed."""
