@@ -12,13 +12,17 @@ CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 def main() -> None:
     """Audit the datasets of one experiment: both splits, file by file."""
     parser = argparse.ArgumentParser(description="Find what would go wrong in training.")
-    parser.add_argument("--config", default="", metavar="FILE", help="an experiment's file")
+    # Without the option or its value, the message is the same as train.py's.
+    parser.add_argument(
+        "--config", nargs="?", const="", metavar="FILE", help="an experiment's file"
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all that was found there")
     parser.add_argument("--sheet", type=Path, metavar="OUT.png", help="where the picture goes")
     parser.add_argument("overrides", nargs="*", help="changes to the config: key=value, group=name")
     arguments = parser.parse_intermixed_args()
 
-    *elsewhere, _, name = translate_config_argument(["--config", arguments.config], CONFIG_DIR)
+    given = [] if arguments.config is None else ["--config", arguments.config]
+    *elsewhere, _, name = translate_config_argument(given, CONFIG_DIR)
     folder, groups = CONFIG_DIR, []
     if elsewhere:  # a file of the user's own: --config-dir and its folder
         folder, groups = Path(elsewhere[1]), [f"hydra.searchpath=['file://{CONFIG_DIR}']"]
@@ -28,10 +32,10 @@ def main() -> None:
     from rich.console import Console
 
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.datasets.audit import audit_dataset
-    from seg_training.datasets.audit_report import (
+    from seg_training.audit.audit import audit_dataset
+    from seg_training.audit.contact_sheet import contact_sheet
+    from seg_training.audit.report import (
         audits_to_json,
-        contact_sheet,
         count_problems,
         show_counts,
         show_problems,

@@ -15,6 +15,9 @@ import pytest
 from fake_datasets import gdd, sun_rgbd
 from PIL import Image
 
+from seg_training.config import translate_config_argument
+from seg_training.errors import UserError
+
 REPOSITORY = Path(__file__).parents[1]
 SCRIPT = REPOSITORY / "scripts" / "check_dataset.py"
 NUM_PAIRS = 12  # of each split
@@ -44,9 +47,10 @@ def check(
     monkeypatch.setenv("COLUMNS", "200")
     findings, sheet = tmp_path / "findings.json", tmp_path / "sheet.png"
 
-    def run(config: str, *overrides: str) -> Answer:
+    def run(config: str | None, *overrides: str) -> Answer:
+        named = [] if config is None else ["--config", config]
         files = ["--json", str(findings), "--sheet", str(sheet)]
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--config", config, *files, *overrides])
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *named, *files, *overrides])
         code, message = 0, ""
         try:
             script.run_shell(script.main, script.CONFIG_DIR)
@@ -204,6 +208,23 @@ def test_every_dataset_of_several_is_checked(check: Check, tmp_path: Path) -> No
     assert answer.text.count("does not fill one batch of data.batch_size=100") == 2
 
 
+def test_a_dataset_of_several_that_is_not_there_does_not_hide_the_others(
+    check: Check, tmp_path: Path
+) -> None:
+    gdd.make(tmp_path / "gdd")
+    roots = [f"data.datasets.{name}.root={tmp_path / name}" for name in ("gdd", "sun")]
+    answer = check("multitask_sun_gdd", *roots, "data.batch_size=2")
+    assert answer.code == 1
+    assert (
+        f"error  sun: dataset folder {tmp_path / 'sun'} does not exist; set data.datasets.sun.root"
+    ) in answer.text.replace("\n       ", " ")
+    assert answer.text.endswith("1 error, 0 warnings: cure the errors before training\n")
+    sun, others = answer.findings["datasets"]
+    assert (sun["name"], sun["splits"]) == ("sun", {})
+    assert others["splits"]["training"]["images"] == 6
+    assert answer.sheet.is_file()
+
+
 def test_without_a_readable_image_there_is_no_sheet(
     check: Check, fake_folder: Callable[[], Path]
 ) -> None:
@@ -234,6 +255,13 @@ def test_a_config_of_the_users_own_folder(
         (["folder_adapter", "data.rot=a"], ["unknown key 'data.rot'", "'data.root'"]),
         (["folder_adapter"], ["data.root is not set"]),
         (["folder_adapter", "data.root=/nowhere"], ["/nowhere does not exist; set data.root"]),
+        (
+            ["multitask_sun_gdd", "data.datasets.sun.root=/nowhere"],
+            [
+                "dataset 'gdd': data.datasets.gdd.root is not set",
+                "Add data.datasets.gdd.root=/path",
+            ],
+        ),
     ],
 )
 def test_a_users_error_is_one_message(check: Check, arguments: list[str], words: list[str]) -> None:
@@ -243,6 +271,16 @@ def test_a_users_error_is_one_message(check: Check, arguments: list[str], words:
     assert answer.text.count("error: ") == 1
     for word in words:
         assert word in answer.text
+
+
+@pytest.mark.parametrize("options", [[], ["--config"], ["--config="], ["--config=folder_adaptr"]])
+def test_a_config_that_is_not_there_has_the_message_of_training(
+    check: Check, options: list[str]
+) -> None:
+    with pytest.raises(UserError) as of_training:
+        translate_config_argument(options, REPOSITORY / "configs")
+    answer = check(None, *options)
+    assert (answer.code, answer.text) == (1, f"error: {of_training.value}")
 
 
 def test_the_script_by_itself(fake_folder: Callable[[], Path], tmp_path: Path) -> None:

@@ -1,13 +1,10 @@
-"""Pictures of predictions and labels: where a person would rather look than read."""
+"""Pictures of predictions: where a person would rather look than read."""
 
-import colorsys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import draw_segmentation_masks
@@ -16,28 +13,19 @@ from seg_training.errors import UserError
 from seg_training.tasks import IGNORE
 
 __all__ = [
-    "Colour",
-    "LabelledImage",
-    "distinct_colours",
-    "labels_picture",
+    "caption",
+    "paint",
     "prompts_picture",
+    "rows_picture",
     "samples_picture",
     "save_picture",
 ]
-
-Colour = tuple[int, int, int]
-"""RGB, 0 to 255."""
 
 PREDICTED = (255, 140, 0)
 TRUE = (0, 170, 255)
 _LEFT_OUT = (128, 128, 128)
 _GAP = 4
 _CAPTION_HEIGHT = 16
-_CLEAREST: tuple[Colour, ...] = (
-    *((31, 119, 220), (255, 140, 20), (50, 170, 60), (230, 40, 50), (150, 90, 210)),
-    *((0, 190, 200), (250, 220, 40), (160, 100, 60), (240, 130, 190), (150, 210, 90)),
-    *((20, 60, 140), (130, 20, 40), (0, 110, 100), (190, 170, 240), (120, 120, 0)),
-)
 
 
 def paint(image: Tensor, mask: Tensor, color: tuple[int, int, int]) -> Tensor:
@@ -70,8 +58,15 @@ def caption(image: Tensor, text: str) -> Tensor:
     return torch.cat([torch.from_numpy(np.array(strip)).permute(2, 0, 1), image], dim=1)
 
 
-def _table(rows: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Put pictures of one size into rows, with white gaps; shorter rows are filled with white."""
+def rows_picture(rows: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Put pictures into rows, with white gaps; shorter rows are filled with white.
+
+    Args:
+        rows: (3, H, W) uint8 RGB each, all of one size.
+
+    Returns:
+        (3, h, w) uint8 RGB.
+    """
     white = torch.full_like(rows[0][0], 255)
     columns = max(len(row) for row in rows)
 
@@ -128,7 +123,7 @@ def samples_picture(
                 caption(truth, f"true: {prompt}"),
             ]
         )
-    return _table(rows)
+    return rows_picture(rows)
 
 
 def prompts_picture(
@@ -156,107 +151,4 @@ def prompts_picture(
             predicted.append(caption(paint(image, logit > 0, PREDICTED), f"predicted: {name}"))
             true.append(caption(paint(image, truth, TRUE), f"true: {name}"))
         rows += [predicted, true]
-    return _table(rows)
-
-
-class LabelledImage(NamedTuple):
-    """An image with its label map, both of one size.
-
-    Attributes:
-        text: what to write above it.
-        image: (H, W, 3) uint8 RGB.
-        labels: (H, W) integers; 0 stays untinted.
-    """
-
-    text: str
-    image: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-
-def distinct_colours(number: int) -> list[Colour]:
-    """Choose colours that are easy to tell apart, the first ones most of all.
-
-    Args:
-        number: how many.
-    """
-    golden = 0.618034  # of the circle of hues: wherever one stops, they are spread evenly
-    shades = ((0.75, 0.95), (0.85, 0.65), (0.40, 1.00))  # saturation and value
-    further = [
-        colorsys.hsv_to_rgb(place * golden % 1, *shades[place % len(shades)])
-        for place in range(number - len(_CLEAREST))
-    ]
-    return [*_CLEAREST, *(_colour(rgb) for rgb in further)][:number]
-
-
-def _colour(rgb: tuple[float, float, float]) -> Colour:
-    red, green, blue = (round(255 * part) for part in rgb)
-    return red, green, blue
-
-
-def labels_picture(
-    tiles: Sequence[LabelledImage],
-    legend: Mapping[int, tuple[str, Colour]],
-    columns: int = 4,
-    width: int = 320,
-) -> Tensor:
-    """Lay images out in a grid, tinted by their labels, above a legend.
-
-    Args:
-        tiles: at least one.
-        legend: name and colour of each label but 0.
-        columns: images in a row.
-        width: of one image, in pixels.
-
-    Returns:
-        (3, h, w) uint8 RGB.
-    """
-    shape = np.median([tile.labels.shape for tile in tiles], axis=0)
-    height = round(width * float(np.clip(shape[0] / shape[1], 0.5, 1.25)))
-    pictures = [caption(_tinted(tile, legend, height, width), tile.text) for tile in tiles]
-    rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
-    grid = _table(rows)
-    return torch.cat([grid, _legend(list(legend.values()), grid.shape[2])], dim=1)
-
-
-def _tinted(
-    tile: LabelledImage, legend: Mapping[int, tuple[str, Colour]], height: int, width: int
-) -> Tensor:
-    """Tint an image and draw the borders of its labels, in the middle of a white field."""
-    scale = min(height / tile.labels.shape[0], width / tile.labels.shape[1])
-    rows, columns = (max(1, round(scale * side)) for side in tile.labels.shape)
-    small = Image.fromarray(tile.image).resize((columns, rows), Image.Resampling.LANCZOS)
-    labels = np.asarray(
-        Image.fromarray(tile.labels.astype(np.int32)).resize(
-            (columns, rows), Image.Resampling.NEAREST
-        )
-    )
-    image = np.asarray(small).astype(np.float32)
-    for label, (_, colour) in legend.items():
-        here = labels == label
-        image[here] = 0.5 * image[here] + 0.5 * np.array(colour)
-    border = np.zeros(labels.shape, np.bool_)
-    border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    border[1:] |= labels[1:] != labels[:-1]
-    image[border] = 0.4 * image[border] + 0.6 * 255
-    field = np.full((height, width, 3), 255, np.uint8)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    field[top : top + rows, left : left + columns] = image.round()
-    return torch.from_numpy(field).permute(2, 0, 1)
-
-
-def _legend(entries: Sequence[tuple[str, Colour]], width: int) -> Tensor:
-    """Draw names beside their colours, in columns from top to bottom."""
-    font = ImageFont.load_default(13)
-    line, swatch, margin = 20, 14, 6
-    longest = max((font.getlength(name) for name, _ in entries), default=0)
-    column = min(int(longest) + swatch + 4 * margin, width)
-    columns = min(max(1, width // column), len(entries) or 1)
-    rows = -(-len(entries) // columns)
-    picture = Image.new("RGB", (width, rows * line + 2 * margin), "white")
-    draw = ImageDraw.Draw(picture)
-    for place, (name, colour) in enumerate(entries):
-        left = margin + place // rows * column
-        top = margin + place % rows * line
-        draw.rectangle((left, top + 2, left + swatch, top + 2 + swatch), fill=colour)
-        draw.text((left + swatch + margin, top + 1), name, fill="black", font=font)
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    return rows_picture(rows)

@@ -139,13 +139,24 @@ class DatasetAudit:
         name: what the config calls the dataset; empty where there is only one.
         dataset: the dataset.
         tasks: the tasks it is asked for.
-        stages: what was found in the split of each stage: ``fit`` is for training, ``validate`` for
-            validation; empty where nothing could be looked at.
-        own_problems: what is wrong with the dataset as a whole, besides those of each split.
+        splits: what was found, by stage: ``fit`` is the training split, ``validate`` the other;
+            empty where the dataset is not there.
+        problems: what is wrong with the dataset, besides the problems of each split.
     """
 
     name: str
     dataset: SegmentationDataset
     tasks: TaskTable
-    stages: Mapping[str, SplitAudit]
-    own_problems: Sequence[Problem]
+    splits: Mapping[str, SplitAudit]
+    problems: Sequence[Problem]
+
+    @property
+    def different_splits(self) -> list[SplitAudit]:
+        """Every split once: a dataset without splits has the same one at both stages."""
+        return list({split.split: split for split in self.splits.values()}.values())
+
+    @property
+    def all_problems(self) -> list[Problem]:
+        """What is wrong with each split, then with the dataset."""
+        of_splits = [problem for split in self.different_splits for problem in split.problems]
+        return [*of_splits, *self.problems]

@@ -51,6 +51,7 @@ class EvaluationSample(NamedTuple):
         label_map: (h, w) uint8 at the image's own size: 0 other, k + 1 task k, 255 ignored.
         name: the image's name.
         source: which dataset it is from, where there are several.
+        position: of the image, among all that are evaluated.
     """
 
     image: Tensor
@@ -58,6 +59,7 @@ class EvaluationSample(NamedTuple):
     label_map: Tensor
     name: str
     source: int
+    position: int
 
 
 class EvaluationBatch(NamedTuple):
@@ -70,6 +72,7 @@ class EvaluationBatch(NamedTuple):
             ignored.
         names: the images' names.
         sources: per image, which dataset it is from.
+        positions: of the images, among all that are evaluated.
     """
 
     images: Tensor
@@ -77,6 +80,7 @@ class EvaluationBatch(NamedTuple):
     label_maps: Sequence[Tensor]
     names: Sequence[str]
     sources: Sequence[int]
+    positions: Sequence[int]
 
     @classmethod
     def collate(cls, samples: Sequence[EvaluationSample]) -> "EvaluationBatch":

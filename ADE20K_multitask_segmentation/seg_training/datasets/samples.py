@@ -156,6 +156,7 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
             label_map=torch.from_numpy(label_map),
             name=self._index.name(position),
             source=self._source,
+            position=position,
         )
 
 

@@ -93,14 +93,14 @@ def test_an_evaluation_sample_keeps_the_label_map_at_its_own_size(folder: Folder
     samples, _ = evaluation_samples(folder)
     assert len(samples) == 5
     for number in range(5):
-        image, task_ids, label_map, name, source = samples[number]
+        image, task_ids, label_map, name, source, position = samples[number]
         pixels, labels = read_files(folder, "val", f"{number:02d}")
         assert np.array_equal(label_map.numpy(), labels)
         assert image.shape == (3, 32, 40)
         expected = cv2.resize(pixels, (40, 32), interpolation=cv2.INTER_LINEAR)
         assert np.array_equal(image.numpy(), expected.transpose(2, 0, 1))
         assert task_ids.tolist() == [task for task in range(3) if (labels == task + 1).any()]
-        assert (name, source) == (f"{number:02d}", 0)
+        assert (name, source, position) == (f"{number:02d}", 0, number)
 
 
 def test_augmented_image_and_mask_belong_together(folder: Folder) -> None:

@@ -1,52 +1,40 @@
-"""What an audit found: tables for people, plain values for programs, a picture of the labels."""
+"""What an audit found: tables for people, plain values for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
 
-from seg_training.datasets.audit import (
+from seg_training.audit.findings import (
     DatasetAudit,
     Problem,
+    Severity,
     Sizes,
     SplitAudit,
     TaskCount,
-    counted,
 )
-from seg_training.datasets.images import read_image
-from seg_training.pictures import Colour, LabelledImage, distinct_colours, labels_picture
-from seg_training.tasks import TaskTable
+from seg_training.audit.words import counted
 
-__all__ = ["audits_to_json", "contact_sheet", "count_problems", "show_counts", "show_problems"]
+__all__ = ["audits_to_json", "count_problems", "show_counts", "show_problems"]
 
 _STAGES = {"fit": "training", "validate": "validation"}
+_NOTHING = "nothing to read: see below"
 _MOST_FILES = 5  # that the terminal names of one problem; JSON has them all
-_MOST_IMAGES = 12  # on the contact sheet
-_STYLES = {"error": "bold red", "warning": "yellow"}
-
-_IGNORED, _UNKNOWN = -1, -2  # on the contact sheet, beside 0 for other and k + 1 for name k
-_MARKS: dict[int, tuple[str, Colour]] = {
-    _IGNORED: ("(ignored)", (90, 90, 90)),
-    _UNKNOWN: ("(value without a name)", (255, 0, 255)),
-}
+_STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow"}
 
 
-def count_problems(audits: Sequence[DatasetAudit], severity: str) -> int:
+def count_problems(audits: Sequence[DatasetAudit], severity: Severity) -> int:
     """Count the errors or the warnings.
 
     Args:
         audits: one per dataset.
-        severity: ``error`` or ``warning``.
+        severity: which of the two.
     """
-    return sum(problem.severity == severity for _, problem in _all_problems(audits))
+    return sum(problem.severity == severity for audit in audits for problem in audit.all_problems)
 
 
 def audits_to_json(audits: Sequence[DatasetAudit]) -> dict[str, Any]:
@@ -88,9 +76,13 @@ def show_counts(audits: Sequence[DatasetAudit], console: Console) -> None:
     """
     for audit in audits:
         console.print(Text(f"{_title(audit)} in {audit.dataset.root}", "bold"))
-        for stage, split in audit.splits.items():
-            console.rule(Text(f"{_STAGES[stage]}: split '{split.split}'"), align="left")
-            console.print(_summary(split) if split.images else "nothing to read: see below")
+        if not audit.splits:
+            console.print(_NOTHING)
+        for split in audit.different_splits:
+            stages = [_STAGES[stage] for stage, own in audit.splits.items() if own is split]
+            title = f"{' and '.join(stages)}: split '{split.split}'"
+            console.rule(Text(title), align="left")
+            console.print(_summary(split) if split.images else _NOTHING)
             if split.labels:
                 console.print(_label_table(split))
             if _has_groups(split):
@@ -105,10 +97,10 @@ def show_problems(audits: Sequence[DatasetAudit], console: Console) -> None:
         console: where to.
     """
     table = Table.grid(padding=(0, 2))
-    for severity in ("warning", "error"):
-        for where, problem in _all_problems(audits):
-            if problem.severity == severity:
-                table.add_row(Text(severity, _STYLES[severity]), _problem_text(where, problem))
+    problems = [found for audit in audits for found in _problems_with_place(audit)]
+    for where, problem in sorted(problems, key=lambda found: found[1].severity == "error"):
+        severity = Text(problem.severity, _STYLES[problem.severity])
+        table.add_row(severity, _problem_text(where, problem))
     if table.rows:
         console.print(table)
     errors, warnings = count_problems(audits, "error"), count_problems(audits, "warning")
@@ -121,46 +113,12 @@ def show_problems(audits: Sequence[DatasetAudit], console: Console) -> None:
         console.print(Text("no problem found", "bold green"))
 
 
-def contact_sheet(audits: Sequence[DatasetAudit]) -> Tensor | None:
-    """Draw up to twelve images of all splits, tinted by their tasks, with a legend.
-
-    Args:
-        audits: one per dataset.
-
-    Returns:
-        (3, h, w) uint8 RGB; None where no image can be drawn.
-    """
-    names = list(
-        dict.fromkeys(
-            audit.tasks.names[task_id] for audit in audits for task_id in audit.tasks.task_ids
-        )
-    )
-    splits = [(audit, split) for audit in audits for split in audit.splits.values()]
-    splits = [(audit, split) for audit, split in splits if split.readable]
-    if not splits:
-        return None
-    share = max(1, _MOST_IMAGES // len(splits))
-    tiles = [tile for audit, split in splits for tile in _tiles(audit, split, names, share)]
-    shown = sorted({int(label) for tile in tiles for label in np.unique(tile.labels)} - {0})
-    tasks = [label for label in shown if label > 0]
-    colours = distinct_colours(len(tasks))
-    legend = {
-        label: (names[label - 1], colour) for label, colour in zip(tasks, colours, strict=True)
-    }
-    marks = {label: _MARKS[label] for label in shown if label < 0}
-    return labels_picture(tiles[:_MOST_IMAGES], {**legend, **marks})
-
-
-def _all_problems(audits: Sequence[DatasetAudit]) -> list[tuple[str, Problem]]:
-    """List all problems, with the place where each was found."""
-    found = []
-    for audit in audits:
-        name = f"{audit.name}: " if audit.name else ""
-        for split in audit.splits.values():
-            where = f"{name}split '{split.split}': "
-            found += [(where, problem) for problem in split.problems]
-        found += [(name, problem) for problem in audit.problems]
-    return found
+def _problems_with_place(audit: DatasetAudit) -> Iterator[tuple[str, Problem]]:
+    """Say of each problem where it was found."""
+    name = f"{audit.name}: " if audit.name else ""
+    for split in audit.different_splits:
+        yield from ((f"{name}split '{split.split}': ", problem) for problem in split.problems)
+    yield from ((name, problem) for problem in audit.problems)
 
 
 def _problem_text(where: str, problem: Problem) -> Text:
@@ -226,7 +184,10 @@ def _label_table(split: SplitAudit) -> Table:
         columns["task"] = [label.task or "" for label in split.labels]
     columns["images"] = [f"{label.images:,}" for label in split.labels]
     if split.official_images:
-        columns["published"] = [_number(label.official_images) for label in split.labels]
+        columns["published"] = [
+            "" if label.official_images is None else f"{label.official_images:,}"
+            for label in split.labels
+        ]
     columns["pixels"] = [f"{label.pixels:,}" for label in split.labels]
     columns["%"] = [f"{100 * label.share:.2f}" for label in split.labels]
 
@@ -238,10 +199,6 @@ def _label_table(split: SplitAudit) -> Table:
         style = "red" if label.role == "unknown" else "" if label.images else "dim"
         table.add_row(*(Text(cell, style) for cell in cells))
     return table
-
-
-def _number(number: int | None) -> str:
-    return "" if number is None else f"{number:,}"
 
 
 def _has_groups(split: SplitAudit) -> bool:
@@ -257,30 +214,3 @@ def _task_table(split: SplitAudit) -> Table:
     for task in split.tasks:
         table.add_row(Text(task.name), f"{task.images:,}", f"{task.pixels:,}")
     return table
-
-
-def _tiles(
-    audit: DatasetAudit, split: SplitAudit, names: Sequence[str], most: int
-) -> list[LabelledImage]:
-    """Read images from all over the split, and what each pixel is called."""
-    keys = _legend_keys(audit.tasks, names)
-    places = np.linspace(0, len(split.readable) - 1, min(most, len(split.readable)))
-    tiles = []
-    for pair in (split.readable[int(place)] for place in places):
-        image = read_image(audit.dataset.root / pair.image)
-        labels = np.zeros(image.shape[:2], np.int64)
-        if audit.dataset.labelled:
-            labels = keys[audit.dataset.read_label_map(pair.label_map)]
-        text = f"{audit.name} {split.split} {Path(pair.image).stem}".strip()
-        tiles.append(LabelledImage(text, image, labels))
-    return tiles
-
-
-def _legend_keys(tasks: TaskTable, names: Sequence[str]) -> NDArray[np.int64]:
-    """Make the table (65536,) from raw label values to what the sheet's legend calls them."""
-    keys = np.full(tasks.lookup.shape, _UNKNOWN, np.int64)
-    keys[[*tasks.classes.names, *tasks.classes.other]] = 0
-    keys[sorted(tasks.classes.ignore)] = _IGNORED
-    for task_id in tasks.task_ids:
-        keys[tasks.lookup == task_id + 1] = names.index(tasks.names[task_id]) + 1
-    return keys

@@ -1,0 +1,134 @@
+"""Decoding the files of a split, in threads, and what an audit keeps of each."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from seg_training.audit.findings import Size
+from seg_training.datasets.base import (
+    LABEL_MAP_SUFFIXES,
+    ImageFiles,
+    Pairing,
+    SegmentationDataset,
+)
+from seg_training.datasets.images import image_mode, read_image
+from seg_training.datasets.index import usable_cores
+from seg_training.errors import UserError
+
+__all__ = ["ReadImage", "ReadLabelMap", "ReadPair", "read_pairs"]
+
+
+@dataclass(frozen=True)
+class ReadImage:
+    """What reading an image gave.
+
+    Attributes:
+        file: its path, relative to the dataset's root.
+        size: upright; None where it could not be read.
+        mode: how it stores its pixels, as Pillow names it.
+        digest: hash of the file's bytes.
+        fault: why it could not be read; empty where it could.
+    """
+
+    file: str
+    size: Size | None = None
+    mode: str = ""
+    digest: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class ReadLabelMap:
+    """What reading a label map gave.
+
+    Attributes:
+        file: what the dataset calls it.
+        size: None where it could not be read.
+        modes: how the pictures that it is made from store their pixels.
+        pixels: label value to its number of pixels; only values that occur.
+        fault: why it cannot be used; empty where it can.
+    """
+
+    file: str
+    size: Size | None = None
+    modes: Sequence[str] = ()
+    pixels: Mapping[int, int] = field(default_factory=dict)
+    fault: str = ""
+
+
+class ReadPair(NamedTuple):
+    """An image and its label map; None where it has none."""
+
+    image: ReadImage
+    label_map: ReadLabelMap | None
+
+
+def read_pairs(dataset: SegmentationDataset, pairing: Pairing, title: str) -> list[ReadPair]:
+    """Decode every image and label map of a split, behind a progress bar on a terminal.
+
+    Args:
+        dataset: where the files are.
+        pairing: the split's files.
+        title: what to write beside the bar.
+
+    Returns:
+        The pairs, then the images that lack their label map.
+    """
+
+    def read(pair: ImageFiles) -> ReadPair:
+        label_map = _read_label_map(dataset, pair.label_map) if pair in labelled else None
+        return ReadPair(_read_image(dataset, pair.image), label_map)
+
+    labelled = set(pairing.files) if dataset.labelled else set()
+    files = [*pairing.files, *pairing.without_label_map]
+    console = Console(stderr=True)
+    with ThreadPoolExecutor(usable_cores()) as threads:  # decoding releases the interpreter
+        results = threads.map(read, files)
+        hidden = not console.is_terminal
+        bar = track(results, title, len(files), console=console, transient=True, disable=hidden)
+        return list(bar)
+
+
+def _read_image(dataset: SegmentationDataset, file: str) -> ReadImage:
+    path = dataset.root / file
+    try:
+        mode = image_mode(path)
+        height, width, _ = read_image(path).shape
+    except UserError as error:
+        return ReadImage(file, fault=_below_root(error, dataset.root))
+    digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    return ReadImage(file, Size(height, width), mode, digest)
+
+
+def _read_label_map(dataset: SegmentationDataset, file: str) -> ReadLabelMap:
+    modes = _modes(dataset.label_sources(file))
+    try:
+        label_map = dataset.read_label_map(file)
+    except UserError as error:
+        return ReadLabelMap(file, modes=modes, fault=_below_root(error, dataset.root))
+    counts = np.bincount(label_map.ravel())
+    pixels = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+    return ReadLabelMap(file, Size(*label_map.shape), modes, pixels)
+
+
+def _modes(sources: Sequence[Path]) -> list[str]:
+    """Read the modes of those files that are pictures."""
+    modes = []
+    for path in sources:
+        if path.suffix.lower() in LABEL_MAP_SUFFIXES:
+            with suppress(UserError):  # reading the label map says what is wrong
+                modes.append(image_mode(path))
+    return modes
+
+
+def _below_root(error: UserError, root: Path) -> str:
+    """Write the paths in a message as all other files of an audit."""
+    return str(error).replace(f"{root}/", "")

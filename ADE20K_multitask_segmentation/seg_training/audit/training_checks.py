@@ -1,0 +1,96 @@
+"""What can be wrong with the splits of a dataset for training and evaluation."""
+
+from collections.abc import Iterator
+
+from seg_training.audit.findings import Problem, SplitAudit
+from seg_training.audit.words import counted, listed
+
+__all__ = ["check_evaluation", "check_overlap", "check_training"]
+
+
+def check_training(fit: SplitAudit, batch_size: int, sampler: str) -> Iterator[Problem]:
+    """Find out whether batches can be made, and which tasks never come in one.
+
+    Args:
+        fit: the training split.
+        batch_size: training samples of one step.
+        sampler: ``homogeneous``, ``mixed`` or ``images``: how batches are chosen.
+    """
+    if not _has_labels(fit):
+        return
+    images = [task.images for task in fit.tasks]
+    if not any(images):
+        yield _no_pixel_of_any_task(fit, "train")
+        return
+    draws = {"homogeneous": max(images), "mixed": sum(images), "images": fit.label_maps}[sampler]
+    if draws < batch_size:
+        message = (
+            f"split '{fit.split}' does not fill one batch of data.batch_size={batch_size} with "
+            f"data.sampler={sampler}: {fit.label_maps} images, {sum(images)} pairs of image and "
+            f"task, at most {max(images)} of one task. Lower data.batch_size"
+        )
+        yield Problem("no_batch", "error", message)
+        return
+    if absent := [task.name for task in fit.tasks if task.images == 0]:
+        message = (
+            f"tasks that no image of split '{fit.split}' shows, so that they are never trained: "
+            f"{listed(absent)}"
+        )
+        yield Problem("task_without_image", "warning", message)
+    rare = [task for task in fit.tasks if 0 < task.images < batch_size]
+    if rare and sampler == "homogeneous":
+        names = listed([f"{task.name} ({counted(task.images, 'image')})" for task in rare])
+        message = (
+            "tasks with fewer training images than a batch, which data.sampler=homogeneous never "
+            f"trains: {names}. data.sampler=mixed or "
+            f"data.batch_size={min(task.images for task in rare)} trains them"
+        )
+        yield Problem("task_below_batch", "warning", message)
+
+
+def check_evaluation(validate: SplitAudit) -> Iterator[Problem]:
+    """Find out whether there is anything to evaluate.
+
+    Args:
+        validate: the validation split.
+    """
+    if _has_labels(validate) and not any(task.images for task in validate.tasks):
+        yield _no_pixel_of_any_task(validate, "evaluate")
+
+
+def check_overlap(fit: SplitAudit, validate: SplitAudit) -> Iterator[Problem]:
+    """Find images that are trained on and evaluated on; files of equal bytes are one image.
+
+    Args:
+        fit: the training split.
+        validate: the validation split.
+    """
+    why = "What is trained on is no measure of what was learnt"
+    trained_on = {digest: file for file, digest in fit.digests.items()}
+    files = {
+        file: f"{file} is the same as {trained_on[digest]}"
+        for file, digest in validate.digests.items()
+        if digest in trained_on
+    }
+    if files and fit.digests == validate.digests:
+        message = (
+            f"both splits are the same {counted(len(files), 'image')}. {why}: set another "
+            "val_split or, where there are no splits, evaluate on a folder of other images"
+        )
+        yield Problem("same_splits", "warning", message)
+    elif files:
+        message = (
+            f"pictures that stand in both splits: {len(files)}. {why}: remove them from one of the "
+            "two"
+        )
+        yield Problem("image_in_both_splits", "warning", message, files)
+
+
+def _has_labels(split: SplitAudit) -> bool:
+    """Say whether tasks could be counted at all; if not, the split's own problems say enough."""
+    return any(label.images for label in split.labels)
+
+
+def _no_pixel_of_any_task(split: SplitAudit, purpose: str) -> Problem:
+    message = f"split '{split.split}' has no pixel of any task: there is nothing to {purpose}"
+    return Problem(f"nothing_to_{purpose}", "error", message)
