@@ -201,7 +201,7 @@ class _EvaluationSamples(Dataset[EvaluationSample]):
             return self._samples[0][image]
         source = int(np.searchsorted(self._ends, image, side="right"))
         first = self._ends[source] - len(self._samples[source])
-        return self._samples[source][int(image - first)]
+        return self._samples[source][int(image - first)]._replace(position=image)
 
 
 def _collate_each(batch_sizes: Mapping[str, int], samples: Sequence[Batch]) -> dict[str, Batch]:

@@ -41,6 +41,8 @@ _DEFAULTS = {
     "ckpt_path": None,
     "run_dir": None,
     "log_plot_freq": 1000,
+    "metrics": "biou",
+    "unsure_is_miss": False,
 }
 _TOP_LEVEL = (*SECTIONS, *_DEFAULTS)
 

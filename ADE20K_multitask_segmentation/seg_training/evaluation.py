@@ -13,11 +13,12 @@ from rich.progress import track
 from torch import Tensor
 
 from seg_training.checkpoints import find_checkpoint, read_checkpoint
-from seg_training.config import override_config
+from seg_training.config import override_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
 from seg_training.errors import UserError
-from seg_training.metrics import BinaryIoUResult, resize_nearest
+from seg_training.metrics import BinaryIoUResult
+from seg_training.nearest import resize_nearest
 from seg_training.pictures import prompts_picture, samples_picture
 from seg_training.pl_module import LitSeg
 from seg_training.trainer import build_trainer
@@ -29,17 +30,19 @@ _log = logging.getLogger(__name__)
 _PICTURE_WIDTH = 192
 
 
-def load_module(checkpoint: Mapping[str, Any]) -> LitSeg:
+def load_module(checkpoint: Mapping[str, Any], changed: Mapping[str, Any] | None = None) -> LitSeg:
     """Rebuild the trained module from a checkpoint alone.
 
     Args:
         checkpoint: what :func:`read_checkpoint` gave.
+        changed: another config than the checkpoint's, with the same network.
 
     Raises:
         UserError: if the weights do not fit the config in it.
     """
     settings = checkpoint["hyper_parameters"]
-    config = {**settings["config"], "model": {**settings["config"]["model"], "pretrained": None}}
+    config = changed or settings["config"]
+    config = {**config, "model": {**config["model"], "pretrained": None}}
     module = LitSeg(config, settings["task_names"])
     try:
         module.load_state_dict(checkpoint["state_dict"], strict=True)
@@ -66,7 +69,7 @@ def evaluate(
     """
     checkpoint = read_checkpoint(path)
     settings = checkpoint["hyper_parameters"]
-    trained = settings["config"]
+    trained = plain_config(settings["config"])
     # The machine may be another one than that of the training.
     here = {**trained["trainer"], "accelerator": "auto", "devices": 1}
     here.pop("strategy", None)
@@ -75,7 +78,7 @@ def evaluate(
     )
     if config["model"] != trained["model"]:
         raise UserError("the network of a checkpoint cannot be changed: leave model.* out")
-    module = load_module(checkpoint)
+    module = load_module(checkpoint, config)
     data = build_data_module(
         config["data"], config["tasks"], config["seed"], vocabulary=module.task_names
     )

@@ -1,53 +1,29 @@
 """Metrics of binary masks, counted per mask in integers on the device of the logits."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from seg_training.bootstrap import bootstrap_interval
+from seg_training.label_map_metrics import LabelMapResult
+from seg_training.nearest import resize_nearest
 from seg_training.tasks import IGNORE
 
-__all__ = ["BinaryIoU", "BinaryIoUResult", "nearest_indices", "resize_nearest"]
+__all__ = ["SIZES", "BinaryIoU", "BinaryIoUResult", "Mask", "pooled_iou"]
 
 
-def nearest_indices(source: int, target: int) -> Tensor:
-    """Choose the source row (or column) of each target row as OpenCV's nearest does.
+SIZES = {"small": (0.0, 0.01), "medium": (0.01, 0.1), "large": (0.1, math.inf)}
+"""Sizes of masks by their share of the image's valid pixels: from the first up to the second."""
 
-    The rule is ``min(floor(i * (1 / (target / source))), source - 1)`` in float64; PyTorch's own
-    nearest rounds otherwise at some sizes (896 to 640, for one).
-
-    Args:
-        source: number of rows to take from.
-        target: number of rows wanted.
-
-    Returns:
-        (target,) int64 on the CPU, each in [0, source).
-    """
-    scale = 1.0 / (target / source)
-    rows = (torch.arange(target, dtype=torch.float64, device="cpu") * scale).floor().long()
-    return rows.clamp_(max=source - 1)
-
-
-def resize_nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize maps with OpenCV's nearest rule, on their own device.
-
-    Args:
-        maps: (..., h, w), any dtype.
-        size: (H, W) wanted.
-
-    Returns:
-        (..., H, W), same dtype.
-    """
-    height, width = maps.shape[-2:]
-    if (height, width) == tuple(size):
-        return maps
-    rows = nearest_indices(height, size[0]).to(maps.device)
-    columns = nearest_indices(width, size[1]).to(maps.device)
-    return maps.index_select(-2, rows).index_select(-1, columns)
+_RELEASED_BATCH = 10
 
 
 @dataclass
@@ -60,6 +36,11 @@ class BinaryIoUResult:
         per_class: task id to (bIoU of that task's masks in percent, number of masks).
         paint_everything: the bIoU, in percent, of masks that cover the whole image: what a network
             reaches that knows nothing.
+        by_size: the same as ``per_class`` by the mask's size, one of :data:`SIZES`.
+        interval: 95 % interval of the bIoU over images, in percent.
+        iou_batch: the released training code's validation IoU, in percent: another number, see
+            :func:`pooled_iou`.
+        label_map: metrics of one label map per image, where they were asked for.
         per_source: the same of each dataset alone, where several were evaluated at once.
     """
 
@@ -67,6 +48,10 @@ class BinaryIoUResult:
     num_masks: int
     per_class: dict[int, tuple[float, int]]
     paint_everything: float
+    by_size: dict[str, tuple[float, int]] = field(default_factory=dict)
+    interval: tuple[float, float] = (math.nan, math.nan)
+    iou_batch: float = math.nan
+    label_map: LabelMapResult | None = None
     per_source: dict[int, "BinaryIoUResult"] = field(default_factory=dict)
 
 
@@ -88,10 +73,11 @@ class BinaryIoU(Metric):
     def __init__(self) -> None:
         """Start without masks."""
         super().__init__()
-        # A row per mask: dataset, task id, intersection, predicted, ground-truth and valid pixels.
-        self.add_state("counts", default=[], dist_reduce_fx="cat")
+        self.add_state("counts", default=[], dist_reduce_fx="cat")  # a Mask per row
 
-    def update(self, logits: Tensor, label_map: Tensor, task_ids: Tensor, source: int = 0) -> None:
+    def update(
+        self, logits: Tensor, label_map: Tensor, task_ids: Tensor, source: int = 0, image: int = 0
+    ) -> None:
         """Count the masks of one image.
 
         Args:
@@ -99,20 +85,21 @@ class BinaryIoU(Metric):
             label_map: (H, W) uint8 at the image's own size: 0 other, k + 1 task k, 255 ignore.
             task_ids: (T,) int64. A task without a ground-truth pixel is counted but not averaged.
             source: which of several datasets the image is from.
+            image: which image; the order of counting does not matter.
         """
-        predicted = resize_nearest(logits > 0, (label_map.shape[-2], label_map.shape[-1]))
-        valid = label_map != IGNORE
-        truth = label_map == (task_ids + 1)[:, None, None]
-        predicted = predicted & valid
+        at_crop_size = logits > 0
+        own_size = resize_nearest(at_crop_size, (label_map.shape[-2], label_map.shape[-1]))
+        small_map = resize_nearest(label_map, (logits.shape[-2], logits.shape[-1]))
+        true_at_crop_size = small_map == (task_ids + 1)[:, None, None]
         self.counts.append(
             torch.stack(
                 [
                     torch.full_like(task_ids, source),
+                    torch.full_like(task_ids, image),
                     task_ids,
-                    (predicted & truth).sum(dim=(1, 2)),
-                    predicted.sum(dim=(1, 2)),
-                    truth.sum(dim=(1, 2)),
-                    valid.sum().expand(len(task_ids)),
+                    *_pixels(own_size, label_map, task_ids),
+                    (at_crop_size & true_at_crop_size).sum(dim=(1, 2)),
+                    true_at_crop_size.sum(dim=(1, 2)),
                 ],
                 dim=1,
             )
@@ -125,13 +112,14 @@ class BinaryIoU(Metric):
         place has another type and shape, on which the gathering fails.
         """
         if len(self.counts) == 0:
-            self.counts = [torch.zeros(0, 6, dtype=torch.int64, device=self.device)]
+            row = len(Mask._fields)
+            self.counts = [torch.zeros(0, row, dtype=torch.int64, device=self.device)]
         super().sync(*args, **kwargs)
 
     def compute(self) -> BinaryIoUResult:
-        """Average the IoU over all masks, over those of each task and of each dataset."""
+        """Average the IoU over all masks, over those of each task, size and dataset."""
         counts = dim_zero_cat(self.counts).cpu().tolist() if len(self.counts) else []
-        masks = [Mask(*row) for row in counts]
+        masks = sorted(Mask(*row) for row in counts)  # whichever process counted them
         result = _average(masks)
         sources = sorted({mask.source for mask in masks})
         if len(sources) > 1:
@@ -143,32 +131,95 @@ class BinaryIoU(Metric):
 
 
 class Mask(NamedTuple):
-    """What is counted of one mask, in pixels."""
+    """What is counted of one mask, in pixels: at the image's own size and at crop size."""
 
     source: int
+    image: int
     task_id: int
     intersection: int
     predicted: int
     truth: int
     valid: int
+    crop_intersection: int
+    crop_truth: int
+
+    @property
+    def iou(self) -> float:
+        """At the image's own size."""
+        return self.intersection / (self.predicted + self.truth - self.intersection)
+
+    @property
+    def size(self) -> str:
+        """One of :data:`SIZES`."""
+        share = self.truth / self.valid
+        return next(name for name, (least, below) in SIZES.items() if least <= share < below)
+
+
+def _pixels(predicted: Tensor, label_map: Tensor, task_ids: Tensor) -> list[Tensor]:
+    """Count pixels per task, (T,) each: both, predicted, true, and all that are not ignored."""
+    valid = label_map != IGNORE
+    truth = label_map == (task_ids + 1)[:, None, None]
+    predicted = predicted & valid
+    return [
+        (predicted & truth).sum(dim=(1, 2)),
+        predicted.sum(dim=(1, 2)),
+        truth.sum(dim=(1, 2)),
+        valid.sum().expand(len(task_ids)),
+    ]
 
 
 def _average(masks: list[Mask]) -> BinaryIoUResult:
-    ious: list[float] = []
+    """Average over masks, in the order of datasets, images and tasks."""
+    true_masks = [mask for mask in masks if mask.truth > 0]
     by_task: dict[int, list[float]] = {}
-    painted_everything: list[float] = []
-    for mask in masks:
-        if mask.truth > 0:
-            iou = mask.intersection / (mask.predicted + mask.truth - mask.intersection)
-            ious.append(iou)
-            by_task.setdefault(mask.task_id, []).append(iou)
-            painted_everything.append(mask.truth / mask.valid)
+    by_size: dict[str, list[float]] = {size: [] for size in SIZES}
+    by_image: dict[tuple[int, int], list[float]] = {}
+    for mask in true_masks:
+        by_task.setdefault(mask.task_id, []).append(mask.iou)
+        by_size[mask.size].append(mask.iou)
+        by_image.setdefault((mask.source, mask.image), []).append(mask.iou)
+    sums = np.array([[sum(own), len(own)] for own in by_image.values()]).reshape(-1, 2)
+
+    def mean_of(draws: NDArray[np.int64]) -> NDArray[np.float64]:
+        ious, numbers = (draws @ sums).T
+        mean: NDArray[np.float64] = 100 * ious / numbers
+        return mean
+
     return BinaryIoUResult(
-        bIoU=_percent(ious),
-        num_masks=len(ious),
+        bIoU=_percent([mask.iou for mask in true_masks]),
+        num_masks=len(true_masks),
         per_class={task: (_percent(own), len(own)) for task, own in sorted(by_task.items())},
-        paint_everything=_percent(painted_everything),
+        paint_everything=_percent([mask.truth / mask.valid for mask in true_masks]),
+        by_size={size: (_percent(own), len(own)) for size, own in by_size.items()},
+        interval=bootstrap_interval(len(sums), mean_of),
+        iou_batch=_percent(_batch_ious(true_masks)),
     )
+
+
+def _batch_ious(masks: list[Mask]) -> list[float]:
+    """Pool the masks of each task in tens, at crop size, as the released training code does.
+
+    What does not fill a batch of ten is left out, there as here.
+    """
+    by_task: dict[tuple[int, int], list[Mask]] = {}
+    for mask in masks:
+        by_task.setdefault((mask.source, mask.task_id), []).append(mask)
+    return [
+        pooled_iou(own[first : first + _RELEASED_BATCH])
+        for own in by_task.values()
+        for first in range(0, len(own) - _RELEASED_BATCH + 1, _RELEASED_BATCH)
+    ]
+
+
+def pooled_iou(masks: Iterable[Mask]) -> float:
+    """Measure a batch as the released training code does: the IoU of its true pixels alone.
+
+    Pixels of the background are left out, whatever was predicted there: this is a recall. In
+    float32, as there; 0 where nothing is true.
+    """
+    rows = [(mask.crop_intersection, mask.crop_truth) for mask in masks]
+    intersection, truth = (sum(column) for column in zip(*rows, strict=True))
+    return float(np.float32(intersection) / np.float32(truth)) if truth else 0.0
 
 
 def _percent(ious: list[float]) -> float:

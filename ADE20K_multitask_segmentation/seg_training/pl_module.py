@@ -13,11 +13,13 @@ from torch import Tensor
 
 from seg_training.datasets.batch import Batch, EvaluationBatch, PredictionBatch
 from seg_training.errors import UserError
+from seg_training.label_map_metrics import LabelMapMetrics, predicted_tasks
 from seg_training.losses import binary_loss, multiclass_loss
-from seg_training.metrics import BinaryIoU, BinaryIoUResult, resize_nearest
+from seg_training.metrics import BinaryIoU, BinaryIoUResult
+from seg_training.nearest import resize_nearest
 from seg_training.networks import build_network
 from seg_training.optimizers import OptimizerSettings, build_optimizer
-from seg_training.settings import call_with_settings
+from seg_training.settings import call_with_settings, choose
 
 __all__ = ["LitSeg", "NonFiniteLossError"]
 
@@ -41,6 +43,7 @@ class LitSeg(pl.LightningModule):
         task_names: task k's name.
         dataset_names: what was evaluated last; one dataset alone has the name ``""``.
         biou: counts the masks of a validation.
+        label_maps: counts the label maps of a validation, with ``metrics=all``.
         result: what the last validation came to.
     """
 
@@ -65,6 +68,12 @@ class LitSeg(pl.LightningModule):
         self._optimizer = call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
         self._seed: int = config["seed"]
         self.biou = BinaryIoU()
+        self.label_maps = LabelMapMetrics(len(task_names))
+        self._with_label_maps = choose(
+            config.get("metrics", "biou"), {"biou": False, "all": True}, "metrics"
+        )
+        self._unsure_is_miss: bool = config.get("unsure_is_miss", False)
+        self._asked: list[Tensor] = []
         self.result: BinaryIoUResult | None = None
         self._unchecked_loss: Tensor | None = None
 
@@ -126,8 +135,12 @@ class LitSeg(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the masks of the validation before."""
         self.biou.reset()
-        data = getattr(self.trainer, "datamodule", None)
-        self.dataset_names = tuple(data.sources()) if data is not None else ("",)
+        self.label_maps.reset()
+        sources = self.trainer.datamodule.sources()  # type: ignore[attr-defined]
+        self.dataset_names = tuple(sources)
+        self._asked = [
+            torch.tensor(source.tasks.task_ids, device=self.device) for source in sources.values()
+        ]
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         """Count every (image, task) pair's mask: bIoU averages over all binary masks.
@@ -135,16 +148,33 @@ class LitSeg(pl.LightningModule):
         The logits are thresholded, resized with nearest to the image's own size and compared with
         its label map (paper, section 4).
         """
-        for image, task_ids, label_map, source in zip(
-            batch.images, batch.task_ids, batch.label_maps, batch.sources, strict=True
+        for image, task_ids, label_map, source, position in zip(
+            batch.images,
+            batch.task_ids,
+            batch.label_maps,
+            batch.sources,
+            batch.positions,
+            strict=True,
         ):
-            if len(task_ids):  # none where another process had more images
-                logits = self.network.task_logits(image[None], task_ids)[0]
-                self.biou.update(logits, label_map, task_ids, source)
+            if not len(task_ids):  # where another process had more images
+                continue
+            asked = self._asked[source] if self._with_label_maps else task_ids
+            logits = self.network.task_logits(image[None], asked)[0]
+            if self._with_label_maps:
+                predicted = predicted_tasks(logits, asked, self._unsure_is_miss)
+                self.label_maps.update(predicted, label_map, source, position)
+                logits = logits[torch.isin(asked, task_ids)]
+            self.biou.update(logits, label_map, task_ids, source, position)
 
     def on_validation_epoch_end(self) -> None:
         """Average over the masks of all batches and processes, over all and per class."""
         self.result = self.biou.compute()
+        if self._with_label_maps:
+            results = self.label_maps.compute()
+            for source, own in self.result.per_source.items():
+                own.label_map = results[source]
+            if len(results) == 1:  # classes of several datasets are no common label map
+                [self.result.label_map] = results.values()
         if self.trainer.state.fn == "validate":
             return  # of a finished training: no point of its curve
         if self.trainer.is_global_zero and not self.trainer.sanity_checking:

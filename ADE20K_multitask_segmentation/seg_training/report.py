@@ -3,13 +3,16 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from seg_training.errors import UserError
+from seg_training.label_map_metrics import LabelMapResult
 from seg_training.metrics import BinaryIoUResult
 
 __all__ = ["result_to_json", "show_result", "write_json"]
@@ -33,7 +36,15 @@ def result_to_json(
             task_names[task_id]: {"bIoU": biou, "num_masks": masks}
             for task_id, (biou, masks) in result.per_class.items()
         },
+        "per_size": {
+            size: {"bIoU": biou, "num_masks": masks}
+            for size, (biou, masks) in result.by_size.items()
+        },
+        "bIoU_interval": result.interval,
+        "iou_batch": result.iou_batch,
     }
+    if result.label_map is not None:
+        content |= asdict(result.label_map)
     if result.per_source:
         content["per_dataset"] = {
             dataset_names[source]: result_to_json(own, task_names)
@@ -103,7 +114,32 @@ def show_result(
     masks = str(result.num_masks)
     table.add_row(*before, "all masks", masks, f"{result.bIoU:.1f}", style="bold")
     table.add_row(*before, "painting everything", masks, f"{result.paint_everything:.1f}")
-    (console or Console()).print(table)
+    console = console or Console()
+    console.print(table)
+    console.print(_more(result))
+    for source, own in result.per_source.items():
+        if own.label_map is not None:
+            console.print(Text(f"{dataset_names[source]}: {_label_map_line(own.label_map)}"))
+
+
+def _more(result: BinaryIoUResult) -> Text:
+    """Say in a line or two what the table has no room for."""
+    low, high = result.interval
+    sizes = ", ".join(
+        f"{size} {biou:.1f} ({masks})" for size, (biou, masks) in result.by_size.items() if masks
+    )
+    lines = [f"95 % interval over images: {low:.1f} to {high:.1f}; by size of mask: {sizes}"]
+    if result.label_map is not None:
+        lines.append(_label_map_line(result.label_map))
+    return Text("\n".join(lines))
+
+
+def _label_map_line(result: LabelMapResult) -> str:
+    low, high = result.mIoU_interval
+    return (
+        f"one label map per image: mIoU {result.mIoU:.1f} ({low:.1f} to {high:.1f}), "
+        f"fwIoU {result.fwIoU:.1f}, mACC {result.mACC:.1f}, pACC {result.pACC:.1f}"
+    )
 
 
 def _rows(result: BinaryIoUResult, task_names: Sequence[str]) -> list[tuple[str, str, str]]:

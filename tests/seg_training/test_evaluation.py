@@ -1,13 +1,90 @@
-"""Pictures of predictions; evaluating checkpoints is tested with the trainings that wrote them."""
+"""Metrics of a checkpoint, and pictures of predictions."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+import torch
 from fake_datasets import gdd
-from fake_datasets.configs import config_on_fake_data
+from fake_datasets.configs import CONFIGS, config_on_fake_data
 
+from seg_training.checkpoints import read_checkpoint
 from seg_training.datasets.data_module import build_data_module
-from seg_training.evaluation import draw_predictions
+from seg_training.errors import UserError
+from seg_training.evaluation import draw_predictions, evaluate, load_module
+from seg_training.label_map_metrics import LabelMapMetrics, predicted_tasks
 from seg_training.pl_module import LitSeg
+from seg_training.training import train
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*exists and is not empty"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the folder experiment, after a step."""
+    folder = tmp_path_factory.mktemp("runs")
+    small = ["model=adapter_hf_scratch", "trainer.max_steps=1", "trainer.num_sanity_val_steps=0"]
+    small += [
+        "+trainer.enable_progress_bar=false",
+        "trainer.accelerator=cpu",
+        "log_plot_freq=0",
+        "logger=csv",
+    ]
+    config = config_on_fake_data("folder_adapter", folder, small)
+    return train({**config, "run_dir": str(folder / "run")}).run_dir
+
+
+def test_label_map_metrics_of_a_checkpoint(run: Path) -> None:
+    result, module = evaluate(run, ["metrics=all"], CONFIGS)
+    without, _ = evaluate(run, [], CONFIGS)
+    assert without.label_map is None
+    assert without.bIoU == result.bIoU
+
+    settings = read_checkpoint(run)["hyper_parameters"]["config"]
+    data = build_data_module(settings["data"], settings["tasks"], 0, module.task_names)
+    samples, _ = data.validation_samples()
+    every = torch.arange(5)
+    expected = {unsure: LabelMapMetrics(5) for unsure in (False, True)}
+    fresh = load_module(read_checkpoint(run))
+    with torch.inference_mode():
+        for position in range(5):
+            sample = samples[position]
+            logits = fresh.network.task_logits(sample.image[None], every)[0]
+            for unsure, metric in expected.items():
+                predicted = predicted_tasks(logits, every, unsure)
+                metric.update(predicted, sample.label_map, 0, position)
+    assert result.label_map == expected[False].compute()[0]
+    unsure, _ = evaluate(run, ["metrics=all", "unsure_is_miss=true"], CONFIGS)
+    assert unsure.label_map == expected[True].compute()[0]
+    assert unsure.bIoU == result.bIoU
+
+
+def test_the_batch_size_changes_nothing(run: Path) -> None:
+    results = [
+        asdict(evaluate(run, ["metrics=all", f"data.eval_batch_size={size}"], CONFIGS)[0])
+        for size in (1, 3, 16)
+    ]
+    for result in results[1:]:
+        np.testing.assert_equal(result, results[0])
+
+
+def test_a_part_of_the_tasks_makes_label_maps_of_these_alone(run: Path) -> None:
+    overrides: list[Any] = ["metrics=all", "tasks.classes=[sky,road]"]
+    result, _ = evaluate(run, overrides, CONFIGS)
+    assert list(result.per_class) == [0, 1]
+    assert result.label_map is not None
+    assert result.label_map.pACC > 0
+
+
+def test_unknown_metrics_are_refused(run: Path) -> None:
+    with pytest.raises(UserError, match="unknown metrics 'al'; did you mean 'all'"):
+        evaluate(run, ["metrics=al"], CONFIGS)
 
 
 def test_one_prompt_is_drawn_as_a_row_and_images_without_any_are_left_out(tmp_path: Path) -> None:

@@ -1,11 +1,7 @@
 import json
 import math
-import multiprocessing
-import warnings
-from datetime import timedelta
-from multiprocessing.queues import SimpleQueue
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,23 +10,31 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, distributed
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from two_processes import answers_of_two
 
 from seg_training.datasets.data_module import SegmentationDataModule
-from seg_training.metrics import BinaryIoU, BinaryIoUResult, nearest_indices, resize_nearest
+from seg_training.metrics import BinaryIoU, BinaryIoUResult, Mask, pooled_iou
+from seg_training.nearest import nearest_indices, resize_nearest
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
-Image = tuple[Tensor, Tensor, Tensor]
-"""Logits (T, h, w), label map (H, W) and task ids (T,)."""
+Image = tuple[Tensor, Tensor, Tensor, int, int]
+"""Logits (T, h, w), label map (H, W), task ids (T,), dataset and position."""
 
 
-def measure(*images: Image) -> BinaryIoUResult:
+def measure(*images: Image | tuple[Tensor, Tensor, Tensor]) -> BinaryIoUResult:
     metric = BinaryIoU()
     for image in images:
         metric.update(*image)
     return metric.compute()
+
+
+def assert_same(*results: BinaryIoUResult) -> None:
+    """Equal to the last bit, and nan where it is nan."""
+    for result in results[1:]:
+        np.testing.assert_equal(asdict(result), asdict(results[0]))
 
 
 def logits_of(*masks: list[list[int]]) -> Tensor:
@@ -45,7 +49,7 @@ def labels_of(rows: list[list[int]]) -> Tensor:
 def random_images(count: int, num_tasks: int = 4, seed: int = 0) -> list[Image]:
     random = np.random.default_rng(seed)
     images = []
-    for _ in range(count):
+    for position in range(count):
         height, width = random.integers(3, 12, 2)
         label_map = random.choice([*range(num_tasks + 1), 255], (height, width))
         task_ids = random.permutation(num_tasks)[: random.integers(1, num_tasks + 1)]
@@ -55,6 +59,8 @@ def random_images(count: int, num_tasks: int = 4, seed: int = 0) -> list[Image]:
                 torch.from_numpy(logits),
                 torch.from_numpy(label_map.astype(np.uint8)),
                 torch.from_numpy(task_ids),
+                0,
+                position,
             )
         )
     return images
@@ -138,7 +144,7 @@ def test_reset_forgets_all_masks() -> None:
 def test_it_equals_a_plain_loop(seed: int, count: int) -> None:
     images = random_images(count, seed=seed)
     ious = []
-    for logits, label_map, task_ids in images:
+    for logits, label_map, task_ids, *_ in images:
         height, width = label_map.shape
         for channel, task_id in enumerate(task_ids.tolist()):
             mask = (logits[channel] > 0).numpy().astype(np.uint8)
@@ -160,14 +166,15 @@ def test_it_equals_a_plain_loop(seed: int, count: int) -> None:
 
 
 def test_order_and_grouping_change_nothing() -> None:
-    images = random_images(12)
+    images = random_images(40)
     one_by_one = [
-        (logits[i : i + 1], label_map, task_ids[i : i + 1])
-        for logits, label_map, task_ids in images
+        (logits[i : i + 1], label_map, task_ids[i : i + 1], source, position)
+        for logits, label_map, task_ids, source, position in images
         for i in range(len(task_ids))
     ]
     # Equal to the last bit: counts are integers and the mean is an exact sum.
-    assert measure(*images) == measure(*reversed(images)) == measure(*one_by_one)
+    assert_same(measure(*images), measure(*reversed(images)), measure(*one_by_one))
+    assert not math.isnan(measure(*images).iou_batch)
 
 
 @given(source=st.integers(1, 1500), target=st.integers(1, 1500))
@@ -217,13 +224,16 @@ def golden_images(shared: Path, tasks: str) -> list[Image]:
     data.setup("validate")
     images = []
     for batch in data.val_dataloader():
-        for label_map, task_ids in zip(batch.label_maps, batch.task_ids, strict=True):
+        for label_map, task_ids, position in zip(
+            batch.label_maps, batch.task_ids, batch.positions, strict=True
+        ):
             small = cv2.resize(label_map.numpy(), (320, 320), interpolation=cv2.INTER_NEAREST)
             masks = [
                 np.roll(small == task_id + 1, ids_of_150[task_id] % 7 + 1, axis=1)
                 for task_id in task_ids.tolist()
             ]
-            images.append((torch.from_numpy(np.stack(masks)).float(), label_map, task_ids))
+            logits = torch.from_numpy(np.stack(masks)).float()
+            images.append((logits, label_map, task_ids, 0, position))
     return images
 
 
@@ -231,7 +241,7 @@ def test_golden_iou_of_every_mask(shared: Path) -> None:
     golden = json.loads((shared / "golden" / "metrics.json").read_text())
     ious = [
         measure((logits[i : i + 1], label_map, task_ids[i : i + 1])).bIoU / 100
-        for logits, label_map, task_ids in golden_images(shared, "ade20k_150")
+        for logits, label_map, task_ids, *_ in golden_images(shared, "ade20k_150")
         for i in range(len(task_ids))
     ]
     assert sorted(ious) == pytest.approx(golden["iou_per_mask_sorted"], abs=1e-9)
@@ -247,45 +257,18 @@ def test_updating_keeps_everything_on_the_device_of_the_logits() -> None:
                 torch.tensor([0, 5, 7]),
             )
         assert [counts.device.type for counts in metric.counts] == ["cuda", "cuda"]
-        assert [tuple(counts.shape) for counts in metric.counts] == [(3, 6), (3, 6)]
-
-
-def measure_in_a_process(
-    rank: int, shares: list[list[list[Image]]], store: Path, answers: "SimpleQueue[Any]"
-) -> None:
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore", "The ``compute`` method .* was called before")
-    distributed.init_process_group(
-        "gloo",
-        init_method=f"file://{store}",
-        rank=rank,
-        world_size=2,
-        timeout=timedelta(seconds=30),
-    )
-    answers.put([measure(*share[rank]) for share in shares])
-    distributed.destroy_process_group()
+        assert [tuple(counts.shape) for counts in metric.counts] == [(3, 9), (3, 9)]
 
 
 def test_two_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = random_images(7)
-    shares = [[images[:5], images[5:]], [[], images]]  # the second: one process without any
-    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    context = multiprocessing.get_context("fork")  # a fresh interpreter takes seconds to import
-    answers = context.SimpleQueue()
-    processes = [
-        context.Process(
-            target=measure_in_a_process, args=(rank, shares, tmp_path / "store", answers)
-        )
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-        process.kill()
-    assert [process.exitcode for process in processes] == [0, 0]
-    alone = measure(*images)
-    assert [answers.get(), answers.get()] == [[alone, alone], [alone, alone]]
+    images = random_images(40)
+    shares = [[images[::2], images[1::2]], [[], images]]  # the second: one process without any
+
+    def measure_shares(rank: int) -> list[BinaryIoUResult]:
+        return [measure(*share[rank]) for share in shares]
+
+    first, second = answers_of_two(measure_shares, tmp_path / "store", monkeypatch)
+    assert_same(measure(*images), *first, *second)
 
 
 def test_several_datasets_are_averaged_each_and_together() -> None:
@@ -308,3 +291,86 @@ def test_several_datasets_are_averaged_each_and_together() -> None:
 
 def test_one_dataset_has_no_table_per_dataset() -> None:
     assert measure((logits_of([[1]]), labels_of([[1]]), torch.tensor([0]))).per_source == {}
+
+
+def test_golden_validation_iou_of_the_released_training_code(shared: Path) -> None:
+    golden = json.loads((shared / "golden" / "val_batch_iou.json").read_text())
+    random = np.random.RandomState(11)
+    for number, expected in enumerate(golden["batch_iou"]):
+        predicted, truth = random.rand(3, 16, 16) > 0.5, random.rand(3, 16, 16) > 0.7
+        if number == 2:
+            truth[1] = False
+        if number == 3:
+            predicted[:] = truth[:] = False
+        metric = BinaryIoU()
+        for position in range(3):
+            metric.update(
+                torch.from_numpy(predicted[position : position + 1]).float(),
+                torch.from_numpy(truth[position].astype(np.uint8)),
+                torch.tensor([0]),
+                0,
+                position,
+            )
+        masks = [Mask(*row) for counts in metric.counts for row in counts.tolist()]
+        assert pooled_iou(masks) == pytest.approx(expected, abs=1e-9)
+
+
+def test_iou_batch_pools_tens_of_a_task_at_crop_size_and_leaves_out_the_rest() -> None:
+    # Label maps are twice the size of the predictions, whose pixels are rows 0 and 2, column 0.
+    label_map = labels_of([[1], [0], [1], [0]])
+    hit, half = logits_of([[1], [1]]), logits_of([[1], [0]])
+    images = [
+        (hit if position < 4 else half, label_map, torch.tensor([0]), 0, position)
+        for position in range(12)
+    ]
+    # The first ten: 4 x 2 + 6 x 1 of 20 pixels. The last two fill no batch.
+    assert measure(*images).iou_batch == pytest.approx(70.0)
+    assert math.isnan(measure(*images[:9]).iou_batch)
+    second = [
+        (logits_of([[0], [0]]), labels_of([[2]] * 4), torch.tensor([1]), 0, position)
+        for position in range(12, 22)
+    ]
+    assert measure(*images, *second).iou_batch == pytest.approx(35.0)
+
+
+def test_masks_are_grouped_by_their_share_of_the_image() -> None:
+    def image(pixels: int, found: int) -> tuple[Tensor, Tensor, Tensor]:
+        label_map = torch.zeros(10, 101, dtype=torch.uint8)
+        label_map[:, 0] = 255  # ignored pixels are no part of the image
+        truth = torch.zeros(1000, dtype=torch.uint8)
+        truth[:pixels] = 1
+        label_map[:, 1:] = truth.view(10, 100)
+        logits = torch.full((1000,), -1.0)
+        logits[:found] = 1.0
+        padded = torch.cat([torch.ones(10, 1), logits.view(10, 100)], dim=1)
+        return padded[None], label_map, torch.tensor([0])
+
+    result = measure(image(9, 9), image(10, 5), image(99, 99), image(100, 25), image(1000, 500))
+    assert result.by_size == {
+        "small": (100.0, 1),
+        "medium": (75.0, 2),
+        "large": (37.5, 2),
+    }
+
+
+def test_the_interval_draws_images_not_masks() -> None:
+    """Two images, one all right and one all wrong: a resample has 0, 1 or 2 of each."""
+    right = (logits_of([[1, 0]], [[0, 1]]), labels_of([[1, 2]]), torch.tensor([0, 1]), 0, 0)
+    wrong = (logits_of([[0, 0]], [[0, 0]]), labels_of([[1, 2]]), torch.tensor([0, 1]), 0, 1)
+    result = measure(right, wrong)
+    assert result.bIoU == 50.0
+    assert result.interval == (0.0, 100.0)
+    assert measure(right, wrong).interval == result.interval
+    assert all(math.isnan(bound) for bound in measure(right).interval)
+
+
+def test_the_interval_is_that_of_the_normal_distribution_for_many_images() -> None:
+    random = np.random.default_rng(0)
+    images = []
+    for position, hit in enumerate(random.random(400) < 0.3):
+        logits = logits_of([[int(hit)]])
+        images.append((logits, labels_of([[1]]), torch.tensor([0]), 0, position))
+    result = measure(*images)
+    spread = 1.96 * 100 * math.sqrt(result.bIoU / 100 * (1 - result.bIoU / 100) / 400)
+    low, high = result.interval
+    assert (low, high) == pytest.approx((result.bIoU - spread, result.bIoU + spread), abs=0.6)

@@ -12,7 +12,7 @@ from seg_training.config import compose_config
 from seg_training.datasets.batch import Batch
 from seg_training.datasets.data_module import build_data_module
 from seg_training.losses import binary_loss
-from seg_training.metrics import resize_nearest
+from seg_training.nearest import resize_nearest
 from seg_training.pl_module import LitSeg
 
 

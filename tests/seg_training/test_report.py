@@ -1,19 +1,28 @@
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from seg_training.errors import UserError
+from seg_training.label_map_metrics import LabelMapResult
 from seg_training.metrics import BinaryIoUResult
 from seg_training.report import result_to_json, show_result, write_json
 
 NAMES = ["sky", "road", "lamp"]
 RESULT = BinaryIoUResult(
-    bIoU=61.25, num_masks=3, per_class={0: (50.0, 1), 2: (66.875, 2)}, paint_everything=12.5
+    bIoU=61.25,
+    num_masks=3,
+    per_class={0: (50.0, 1), 2: (66.875, 2)},
+    paint_everything=12.5,
+    by_size={"small": (math.nan, 0), "medium": (50.0, 1), "large": (66.875, 2)},
+    interval=(40.0, 80.0),
+    iou_batch=33.0,
 )
+LABEL_MAP = LabelMapResult(mIoU=14.5, fwIoU=50.25, mACC=20.0, pACC=61.0, mIoU_interval=(10.0, 19.5))
 
 
 def test_result_as_plain_values() -> None:
@@ -25,7 +34,36 @@ def test_result_as_plain_values() -> None:
             "sky": {"bIoU": 50.0, "num_masks": 1},
             "lamp": {"bIoU": 66.875, "num_masks": 2},
         },
+        "per_size": {
+            "small": {"bIoU": pytest.approx(math.nan, nan_ok=True), "num_masks": 0},
+            "medium": {"bIoU": 50.0, "num_masks": 1},
+            "large": {"bIoU": 66.875, "num_masks": 2},
+        },
+        "bIoU_interval": (40.0, 80.0),
+        "iou_batch": 33.0,
     }
+
+
+def test_label_map_metrics_are_there_where_they_were_asked_for() -> None:
+    content = result_to_json(replace(RESULT, label_map=LABEL_MAP), NAMES)
+    assert {key: content[key] for key in ("mIoU", "fwIoU", "mACC", "pACC", "mIoU_interval")} == {
+        "mIoU": 14.5,
+        "fwIoU": 50.25,
+        "mACC": 20.0,
+        "pACC": 61.0,
+        "mIoU_interval": (10.0, 19.5),
+    }
+    assert content["bIoU"] == 61.25
+
+
+def test_what_the_table_has_no_room_for_is_said_below() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    show_result(replace(RESULT, label_map=LABEL_MAP), NAMES, console=console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "95 % interval over images: 40.0 to 80.0" in text
+    assert "medium 50.0 (1), large 66.9 (2)" in text
+    assert "small" not in text
+    assert "mIoU 14.5 (10.0 to 19.5), fwIoU 50.2, mACC 20.0, pACC 61.0" in text
 
 
 def test_json_has_null_for_nan_everywhere(tmp_path: Path) -> None:
@@ -80,20 +118,11 @@ SEVERAL = BinaryIoUResult(
 def test_several_datasets_have_their_own_results_in_json() -> None:
     content = result_to_json(SEVERAL, NAMES, ["sun", "gdd"])
     assert content["bIoU"] == 61.25
-    assert content["per_dataset"] == {
-        "sun": {
-            "bIoU": 50.0,
-            "num_masks": 1,
-            "paint_everything_bIoU": 10.0,
-            "per_class": {"sky": {"bIoU": 50.0, "num_masks": 1}},
-        },
-        "gdd": {
-            "bIoU": 66.875,
-            "num_masks": 2,
-            "paint_everything_bIoU": 15.0,
-            "per_class": {"lamp": {"bIoU": 66.875, "num_masks": 2}},
-        },
-    }
+    sun, gdd = content["per_dataset"]["sun"], content["per_dataset"]["gdd"]
+    assert (sun["bIoU"], sun["num_masks"], sun["paint_everything_bIoU"]) == (50.0, 1, 10.0)
+    assert sun["per_class"] == {"sky": {"bIoU": 50.0, "num_masks": 1}}
+    assert (gdd["bIoU"], gdd["num_masks"], gdd["paint_everything_bIoU"]) == (66.875, 2, 15.0)
+    assert gdd["per_class"] == {"lamp": {"bIoU": 66.875, "num_masks": 2}}
 
 
 def test_several_datasets_have_their_own_rows() -> None:
