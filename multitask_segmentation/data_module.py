@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from omegaconf import MISSING
 from torch.utils.data import ConcatDataset, Dataset
 
 from multitask_segmentation.mixing import BatchOfEach, OneStream
@@ -97,6 +98,16 @@ class SeveralDatasetsModule(DataModule):
                 "data.datasets names no dataset: add some, as configs/multitask_sun_gdd.yaml does"
             )
         check_keys(tasks, ["classes"], "tasks")
+        without_root = [
+            f"data.datasets.{name}.root"
+            for name, section in sections.items()
+            if section.get("root") in (None, "", MISSING)
+        ]
+        if without_root:
+            raise UserError(
+                f"not set: {', '.join(without_root)}. Where are the datasets? Add "
+                f"{without_root[0]}=/path/to/it (DATASET_PREPARATION.md shows the expected trees)"
+            )
         for_each = {key: settings[key] for key in _FOR_EACH if key in settings}
         datasets = {}
         for position, (name, section) in enumerate(sections.items()):

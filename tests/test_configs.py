@@ -94,6 +94,7 @@ def test_published_settings(experiment: str) -> None:
         assert config["tasks"]["classes"] == ["floor", "glass"]
 
 
+@pytest.mark.slow
 def test_the_four_datasets_train_together(drawn: Path, tmp_path: Path) -> None:
     """The floor of two datasets and the glass of two others, 50 steps."""
     config = config_on_fake_data(

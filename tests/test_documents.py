@@ -1,5 +1,6 @@
 """Every command and snippet in the documents, run as written on small data."""
 
+import json
 import re
 import runpy
 import shlex
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 import yaml
 from fake_datasets import folder
 from fake_datasets.configs import MAKERS
@@ -60,8 +62,9 @@ def commands(program: str) -> list[str]:
 
 
 CHECK = "python scripts/check_dataset.py"
+CONVERT = "python scripts/convert_checkpoint.py"
 KNOWN = (
-    *("python train.py", "python eval.py", CHECK),
+    *("python train.py", "python eval.py", CHECK, CONVERT),
     *("make ", "pip install", "python3 -m venv", "source "),
 )
 
@@ -215,12 +218,43 @@ def a_run(tmp_path_factory: pytest.TempPathFactory, mit_b0: Path) -> Path:
     ).run_dir
 
 
-@pytest.mark.parametrize("command", commands("python eval.py"))
+EVALUATIONS = commands("python eval.py")
+
+
+@pytest.mark.parametrize(
+    "command", [line for line in EVALUATIONS if "outputs/released" not in line]
+)
 def test_evaluation_commands(command: str, a_run: Path, tmp_path: Path) -> None:
     words = shlex.split(A_RUN.sub(str(a_run), command))[2:]
     overrides = [word for word in words if "=" in word]
     result, _module = evaluate(words[words.index("--ckpt") + 1], overrides, CONFIGS)
     assert result.num_masks > 0
+
+
+def test_converting_released_weights_and_evaluating_them(
+    shared: Path,
+    substitutes: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("seg_training.logs.log_to_terminal", lambda: None)
+    monkeypatch.setattr("transformers.utils.logging.disable_progress_bar", lambda: None)
+    weights = {
+        f"mask_net.{name}": torch.rand(shape).to(getattr(torch, dtype))
+        for name, shape, dtype in json.loads((shared / "golden/adapter_hf_keys.json").read_text())
+    }
+    torch.save({"state_dict": weights}, "released.ckpt")
+    [command] = commands(CONVERT)
+    words = shlex.split(command.replace("/path/to/", ""))[1:]
+    monkeypatch.setattr(sys, "argv", words)
+    runpy.run_path(str(REPOSITORY / words[0]), run_name="__main__")
+    [command] = [line for line in EVALUATIONS if "released" in line]
+    words = shlex.split(substitutes(command))[2:]
+    quick = ["tasks=ade20k_2", "data.num_workers=0", "trainer.accelerator=cpu"]
+    result, module = evaluate(words[words.index("--ckpt") + 1], [words[-1], *quick], CONFIGS)
+    assert result.num_masks == 4  # of both classes in both images
+    assert len(module.task_names) == 150
 
 
 SNIPPETS = [block for block in blocks() if block.language == "python"]

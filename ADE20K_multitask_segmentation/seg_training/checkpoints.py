@@ -1,21 +1,39 @@
-"""Reading checkpoints: weights, task names and the config they were trained with."""
+"""Checkpoints: weights, task names and the config they were trained with."""
 
-from collections.abc import Sequence
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
 
+from seg_training.config import plain_config
 from seg_training.errors import UserError, suggest
+from seg_training.networks import Network
 
-__all__ = ["find_checkpoint", "read_checkpoint"]
+__all__ = ["find_checkpoint", "missing_file", "read_checkpoint", "write_model_folder"]
+
+# A model folder holds a network without what a training needs to go on, as Hugging Face has it:
+# weights and config.json, where the task names are. Beside them is the experiment's config.
+_WEIGHTS, _MODEL_CONFIG, _CONFIG = "model.safetensors", "config.json", "config.yaml"
+
+# Where the weights are in LitSeg.
+_PREFIX = "network.model."
 
 
-def find_checkpoint(path: str | Path, names: Sequence[str] = ("best.ckpt", "last.ckpt")) -> Path:
+def find_checkpoint(
+    path: str | Path, names: Sequence[str] = ("best.ckpt", "last.ckpt", _WEIGHTS)
+) -> Path:
     """Find the checkpoint that a path means.
 
     Args:
-        path: a file, or a run's folder.
+        path: a file, a run's folder or a model folder.
         names: which checkpoint of a folder to take, the first that is there.
 
     Raises:
@@ -23,6 +41,11 @@ def find_checkpoint(path: str | Path, names: Sequence[str] = ("best.ckpt", "last
     """
     path = Path(path).expanduser()
     if path.is_file():
+        if path.name == _WEIGHTS and _WEIGHTS not in names:
+            raise UserError(
+                f"{path} holds weights alone: they can be evaluated, but no training can go on "
+                "from them; give a run's folder or a checkpoint of train.py"
+            )
         return path
     if path.is_dir():
         for folder in (path / "checkpoints", path):
@@ -33,15 +56,25 @@ def find_checkpoint(path: str | Path, names: Sequence[str] = ("best.ckpt", "last
             f"folder {path} holds no checkpoint (looked for checkpoints/{names[0]}); give a run's "
             "folder, as train.py names it in its last line"
         )
+    raise missing_file(path, "checkpoint")
+
+
+def missing_file(path: Path, what: str) -> UserError:
+    """Say that a file does not exist, and which files there have names like it.
+
+    Args:
+        path: the file.
+        what: what to call it.
+    """
     near = [str(file) for file in path.parent.glob("*")] if path.parent.is_dir() else []
-    raise UserError(f"checkpoint {path} does not exist{suggest(str(path), near)}")
+    return UserError(f"{what} {path} does not exist{suggest(str(path), near)}")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint without running anything that is in it.
 
     Args:
-        path: a file or a run's folder.
+        path: a file, a run's folder or a model folder.
 
     Returns:
         Among others ``state_dict`` and ``hyper_parameters`` with ``config`` and ``task_names``.
@@ -50,6 +83,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         UserError: if the file is damaged, or no checkpoint that this project wrote.
     """
     file = find_checkpoint(path)
+    if file.name == _WEIGHTS:
+        return _read_model_folder(file.parent)
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a text file or a damaged one raises nearly anything
@@ -65,3 +100,45 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             "Give a run's folder or its checkpoints/best.ckpt"
         )
     return dict(content)
+
+
+def write_model_folder(folder: Path, network: Network, config: Mapping[str, Any]) -> None:
+    """Write a network so that ``read_checkpoint`` and Hugging Face's ``from_pretrained`` take it.
+
+    Args:
+        folder: a folder; made if it is not there.
+        network: whose configuration has the task names.
+        config: the experiment's, as plain dicts and lists.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    try:
+        # Under the names that the network itself has; from_pretrained knows them, too.
+        network.model.save_pretrained(folder, save_original_format=False)
+        OmegaConf.save(OmegaConf.create(dict(config)), folder / _CONFIG)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error}; choose another folder") from error
+
+
+def _read_model_folder(folder: Path) -> dict[str, Any]:
+    for name in (_CONFIG, _MODEL_CONFIG):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder} holds {_WEIGHTS}, but no {name}; give a folder that "
+                "scripts/convert_checkpoint.py wrote, as a whole"
+            )
+    try:
+        weights = load_file(folder / _WEIGHTS)
+        config = plain_config(yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8")))
+        model = json.loads((folder / _MODEL_CONFIG).read_text(encoding="utf-8"))
+        task_names = list(model["task_names"])
+    except Exception as error:  # a damaged file raises nearly anything
+        raise UserError(
+            f"{folder} is damaged, or scripts/convert_checkpoint.py did not write it "
+            f"({type(error).__name__}: {error}); convert the checkpoint again"
+        ) from error
+    return {
+        "state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()},
+        "hyper_parameters": {"config": config, "task_names": task_names},
+    }

@@ -190,7 +190,6 @@ def test_wrong_settings_are_refused(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"root": "???"}, r"dataset 'gdd': data\.datasets\.gdd\.root is not set"),
         ({"dataset": "gddd"}, r"dataset 'gdd': unknown data\.dataset 'gddd'; did you mean 'gdd'"),
         ({"crop_size": [32, 32]}, r"crop_size holds for all datasets: set data\.crop_size"),
         ({"tasks": {"classes": ["glas"]}}, "dataset 'gdd': unknown class 'glas'; did you mean"),
@@ -202,6 +201,15 @@ def test_wrong_settings_of_one_dataset_name_it(
 ) -> None:
     data["datasets"]["gdd"] |= changes
     with pytest.raises(UserError, match=message):
+        build(data)
+
+
+def test_all_missing_roots_are_named_at_once(data: dict[str, Any]) -> None:
+    data["datasets"]["gdd"]["root"] = "???"
+    with pytest.raises(UserError, match=r"^not set: data\.datasets\.gdd\.root\. Where are the"):
+        build(data)
+    del data["datasets"]["sun"]["root"]
+    with pytest.raises(UserError, match=r"not set: data\.datasets\.sun\.root, data\.datasets\.gdd"):
         build(data)
 
 

@@ -1,3 +1,4 @@
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -5,8 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from seg_training.checkpoints import find_checkpoint, read_checkpoint
+from seg_training.checkpoints import find_checkpoint, read_checkpoint, write_model_folder
+from seg_training.config import compose_config
 from seg_training.errors import UserError
+from seg_training.networks import build_network
 
 CONTENT = {
     "state_dict": {"weight": torch.arange(3.0)},
@@ -115,3 +118,85 @@ def test_weights_without_a_config_are_refused(tmp_path: Path, content: Any) -> N
     torch.save(content, tmp_path / "a.ckpt")
     with pytest.raises(UserError, match=r"not written by train\.py: it holds no config"):
         read_checkpoint(tmp_path / "a.ckpt")
+
+
+TINY: dict[str, Any] = {
+    "hidden_sizes": [8, 16, 24, 32],
+    "num_attention_heads": [1, 2, 3, 4],
+    "decoder_hidden_size": 16,
+}
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    network = build_network("segformer", 2, task_names=["tree", "sky"], **TINY)
+    write_model_folder(folder, network, compose_config("ade20k_segformer", [], CONFIGS))
+    return folder
+
+
+def test_a_model_folder_is_read_as_a_checkpoint(tmp_path: Path) -> None:
+    network = build_network("adapter_hf", 2, task_names=["tree", "sky"], **TINY)
+    config = compose_config("ade20k_adapter", ["model.pretrained=null"], CONFIGS)
+    write_model_folder(tmp_path / "model", network, config)
+    for path in (tmp_path / "model", str(tmp_path / "model" / "model.safetensors")):
+        content = read_checkpoint(path)
+        assert content["hyper_parameters"] == {"config": config, "task_names": ["tree", "sky"]}
+        own = {f"network.{name}": weight for name, weight in network.state_dict().items()}
+        torch.testing.assert_close(content["state_dict"], own, rtol=0, atol=0)
+
+
+def test_a_runs_checkpoint_goes_before_weights_alone(model_folder: Path) -> None:
+    assert find_checkpoint(model_folder) == model_folder / "model.safetensors"
+    (model_folder / "last.ckpt").touch()
+    assert find_checkpoint(model_folder) == model_folder / "last.ckpt"
+
+
+def test_no_training_goes_on_from_weights_alone(model_folder: Path) -> None:
+    to_resume = ("last.ckpt", "best.ckpt")
+    with pytest.raises(
+        UserError, match=r"model\.safetensors holds weights alone: they can be eval"
+    ):
+        find_checkpoint(model_folder / "model.safetensors", to_resume)
+    with pytest.raises(UserError, match=r"holds no checkpoint \(looked for checkpoints/last\.ckpt"):
+        find_checkpoint(model_folder, to_resume)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "config.json"])
+def test_a_model_folder_that_is_not_whole(model_folder: Path, name: str) -> None:
+    (model_folder / name).unlink()
+    with pytest.raises(
+        UserError,
+        match=rf"model holds model\.safetensors, but no {name}; give a folder that "
+        r"scripts/convert_checkpoint\.py wrote, as a whole",
+    ):
+        read_checkpoint(model_folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("model.safetensors", "no weights", "SafetensorError"),
+        ("config.yaml", "model: [", "ParserError"),
+        ("config.yaml", "just text", "ValueError"),
+        ("config.yaml", "seed: 0", "UserError: the config has no section 'model'"),
+        ("config.json", "{", "JSONDecodeError"),
+        ("config.json", "{}", "KeyError: 'task_names'"),
+        ("config.json", json.dumps({"task_names": None}), "TypeError"),
+    ],
+)
+def test_a_damaged_model_folder(model_folder: Path, name: str, content: str, reason: str) -> None:
+    (model_folder / name).write_text(content)
+    with pytest.raises(
+        UserError,
+        match=rf"model is damaged, or .* \({reason}(.|\n)*; convert the checkpoint again$",
+    ):
+        read_checkpoint(model_folder)
+
+
+def test_a_folder_that_cannot_be_written(model_folder: Path) -> None:
+    network = build_network("segformer", 2, task_names=["tree", "sky"], **TINY)
+    config = compose_config("ade20k_segformer", [], CONFIGS)
+    with pytest.raises(UserError, match=r"cannot write .*config\.json.*; choose another folder"):
+        write_model_folder(model_folder / "config.json" / "model", network, config)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from omegaconf import MISSING
 
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.base import SegmentationDataset
@@ -118,7 +119,7 @@ class SegmentationDataModule(DataModule):
         own = parameters_of(dataset_class)
         ours = parameters_of(cls).keys() - {"dataset", "tasks", "seed"}
         check_keys(settings, {*own, *ours}, "data")
-        if own.get("root") and settings.get("root") in (None, "", "???"):
+        if own.get("root") and settings.get("root") in (None, "", MISSING):
             raise UserError(
                 "data.root is not set: where is the dataset? Add data.root=/path/to/it "
                 "(DATASET_PREPARATION.md shows the expected tree)"
