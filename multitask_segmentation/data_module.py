@@ -95,7 +95,8 @@ class SeveralDatasetsModule(DataModule):
         sections = settings.pop("datasets", None)
         if not isinstance(sections, Mapping) or not sections:
             raise UserError(
-                "data.datasets names no dataset: add some, as configs/multitask_sun_gdd.yaml does"
+                "data.datasets names no dataset: add some, as configs/multitask_sun_trans10k.yaml "
+                "does"
             )
         check_keys(tasks, ["classes"], "tasks")
         without_root = [

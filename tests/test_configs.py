@@ -151,9 +151,12 @@ def assert_evaluates_alone(run_dir: Path, drawn: Path, biou_of_gdd: float) -> No
     again, module = evaluate(run_dir, ["trainer.enable_progress_bar=false"], CONFIGS)
     assert module.dataset_names == ("scenenet", "sun", "gdd", "trans10k")
     assert again.per_source[2].bIoU == pytest.approx(biou_of_gdd)
-    overrides = ["data=gdd", f"data.root={drawn / 'gdd'}", "tasks=glass"]
-    same_size = ["data.crop_size=[64,64]", "data.num_workers=0"]
-    alone, module = evaluate(run_dir, [*overrides, *same_size], CONFIGS)
+    overrides = ["data=gdd", f"data.root={drawn / 'gdd'}", "tasks=glass", "data.num_workers=0"]
+    alone, module = evaluate(run_dir, overrides, CONFIGS)  # at the checkpoint's crop size
     assert module.dataset_names == ("",)
     assert alone.bIoU == pytest.approx(biou_of_gdd)
     assert list(alone.per_class) == [1]
+    label_maps, _ = evaluate(run_dir, [*overrides, "metrics=all"], CONFIGS)
+    assert label_maps.label_map is None  # of one task alone every pixel would be right
+    unsure, _ = evaluate(run_dir, [*overrides, "metrics=all", "unsure_is_miss=true"], CONFIGS)
+    assert unsure.label_map is not None

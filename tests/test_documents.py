@@ -63,8 +63,9 @@ def commands(program: str) -> list[str]:
 
 CHECK = "python scripts/check_dataset.py"
 CONVERT = "python scripts/convert_checkpoint.py"
+TABLES = "python scripts/reproduce_tables.py"
 KNOWN = (
-    *("python train.py", "python eval.py", CHECK, CONVERT),
+    *("python train.py", "python eval.py", CHECK, CONVERT, TABLES),
     *("make ", "pip install", "python3 -m venv", "source "),
 )
 
@@ -231,6 +232,22 @@ def test_evaluation_commands(command: str, a_run: Path, tmp_path: Path) -> None:
     assert result.num_masks > 0
 
 
+@pytest.mark.parametrize("command", commands(TABLES))
+def test_table_commands(
+    command: str,
+    substitutes: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(substitutes(command))[1:]
+    dry = words if "--dry-run" in words else [*words, "--dry-run"]
+    monkeypatch.setattr(sys, "argv", dry)
+    runpy.run_path(str(REPOSITORY / words[0]), run_name="__main__")
+    assert capsys.readouterr().out.count("python train.py --config") >= 3
+
+
 def test_converting_released_weights_and_evaluating_them(
     shared: Path,
     substitutes: Callable[[str], str],
@@ -274,20 +291,21 @@ def test_the_documents_classes_file_is_the_configs() -> None:
 
 
 def test_the_documents_combination_of_ones_own(drawn: Path, tmp_path: Path) -> None:
-    """The section that GETTING_STARTED adds to a copy of an experiment."""
+    """The whole file of GETTING_STARTED, beside the project's configs."""
     [block] = [b for b in blocks() if b.language == "yaml" and "kitchen" in b.text]
-    classes = tmp_path / "kitchen_classes.yaml"
+    configs = tmp_path / "configs"
+    shutil.copytree(CONFIGS, configs)
+    (configs / "my_datasets.yaml").write_text(block.text)
     names = {0: "tiles", 1: "planks", 2: "window", 3: "table"}
+    classes = tmp_path / "kitchen_classes.yaml"
     classes.write_text(yaml.safe_dump({"classes": names}))
-    config = compose_config("multitask_sun_gdd", [], CONFIGS)
-    sections = config["data"]["datasets"]
-    sections |= yaml.safe_load(block.text)["data"]["datasets"]
-    sections["kitchen"]["classes"] = str(classes)
-    for name in ("sun", "gdd"):
-        sections[name]["root"] = str(drawn)
+    given = [f"data.datasets.sun.root={drawn}", f"data.datasets.kitchen.classes={classes}"]
+    config = compose_config("my_datasets", given, configs)
     module = build_data_module(config["data"], config["tasks"], 0)
-    kitchen = module.sources()["kitchen"]
+    assert module.task_names == ("floor", "glass")
+    kitchen, sun = module.sources()["kitchen"], module.sources()["sun"]
     assert kitchen.tasks.lookup[:4].tolist() == [1, 1, 2, 0]
+    assert sun.tasks.task_ids == [0]
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

@@ -1,6 +1,7 @@
 """Configs: composed by Hydra, used and saved as plain dicts."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,12 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    ConfigTypeError,
+    OmegaConfBaseException,
+)
 
 from seg_training.errors import UserError, suggest
 from seg_training.settings import check_keys
@@ -234,6 +240,18 @@ def _keys_of_files(config_dir: Path) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
+def _unknown_in_experiment(key: str, config_dir: Path) -> str:
+    known = _keys_of_files(config_dir)
+    if re.fullmatch(r"data\.datasets\.\w+", key):
+        return f"unknown dataset '{key}': this experiment names its own (see them with --cfg job)"
+    if key not in known:
+        return f"unknown key '{key}'{_suggest_key(key, known)}"
+    return (
+        f"this experiment has no '{key}' (see its keys with --cfg job); with several datasets each "
+        f"has its own: data.datasets.<name>.{key.rpartition('.')[2]}"
+    )
+
+
 def explain(error: Exception, config_dir: Path) -> UserError:
     """Put Hydra's words into one message that suggests the nearest names."""
     cause = error.__cause__
@@ -244,9 +262,15 @@ def explain(error: Exception, config_dir: Path) -> UserError:
             f"there is no {group or 'config'}={name}{suggest(name, there)} "
             f"(known: {', '.join(there)})"
         )
-    if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigAttributeError):
-        key = str(cause.full_key)
-        return UserError(f"unknown key '{key}'{_suggest_key(key, _keys_of_files(config_dir))}")
+    if isinstance(error, ConfigCompositionException) and isinstance(
+        cause, ConfigAttributeError | ConfigKeyError
+    ):
+        return UserError(_unknown_in_experiment(str(cause.full_key), config_dir))
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigTypeError):
+        return UserError(
+            f"cannot set '{cause.full_key}': it is a list and a mapping was given, or the reverse "
+            f"({str(error).splitlines()[0]}). Add tasks=all before tasks.classes, which takes both"
+        )
     if isinstance(error, OverrideParseException):
         return UserError(f"cannot read '{error.override}': write key=value, quoted for the shell")
     return UserError(str(error).splitlines()[0] if str(error) else type(error).__name__)

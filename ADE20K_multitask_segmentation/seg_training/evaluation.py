@@ -58,7 +58,8 @@ def evaluate(
 
     Args:
         path: a checkpoint, or a run's folder.
-        overrides: changes to the checkpoint's config: ``key=value``, or ``group=name``.
+        overrides: changes to the checkpoint's config: ``key=value``, or ``group=name``. Other data
+            keep the checkpoint's crop size, unless that is given too.
         config_dir: where groups are looked up; ``configs`` in the current folder by default.
 
     Returns:
@@ -76,6 +77,9 @@ def evaluate(
     config = override_config(
         {**trained, "trainer": here}, overrides, (config_dir or Path("configs")).absolute()
     )
+    replaced = any(override.startswith("data=") for override in overrides)
+    if replaced and not any(override.startswith("data.crop_size=") for override in overrides):
+        config["data"]["crop_size"] = trained["data"].get("crop_size", config["data"]["crop_size"])
     if config["model"] != trained["model"]:
         raise UserError("the network of a checkpoint cannot be changed: leave model.* out")
     module = load_module(checkpoint, config)

@@ -43,7 +43,7 @@ class LitSeg(pl.LightningModule):
         task_names: task k's name.
         dataset_names: what was evaluated last; one dataset alone has the name ``""``.
         biou: counts the masks of a validation.
-        label_maps: counts the label maps of a validation, with ``metrics=all``.
+        label_maps: counts the label maps of a final evaluation, with ``metrics=all``.
         result: what the last validation came to.
     """
 
@@ -69,9 +69,9 @@ class LitSeg(pl.LightningModule):
         self._seed: int = config["seed"]
         self.biou = BinaryIoU()
         self.label_maps = LabelMapMetrics(len(task_names))
-        self._with_label_maps = choose(
-            config.get("metrics", "biou"), {"biou": False, "all": True}, "metrics"
-        )
+        metrics = config.get("metrics", "biou")
+        self._metrics = choose(metrics, {"biou": metrics, "all": metrics}, "metrics")
+        self._with_label_maps: list[bool] = []
         self._unsure_is_miss: bool = config.get("unsure_is_miss", False)
         self._asked: list[Tensor] = []
         self.result: BinaryIoUResult | None = None
@@ -141,6 +141,12 @@ class LitSeg(pl.LightningModule):
         self._asked = [
             torch.tensor(source.tasks.task_ids, device=self.device) for source in sources.values()
         ]
+        # In training every task of every image would cost too much; and of one task alone every
+        # pixel would be right, unless no answer counts as well.
+        final = self._metrics == "all" and self.trainer.state.fn == "validate"
+        self._with_label_maps = [
+            final and (len(asked) > 1 or self._unsure_is_miss) for asked in self._asked
+        ]
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         """Count every (image, task) pair's mask: bIoU averages over all binary masks.
@@ -158,9 +164,10 @@ class LitSeg(pl.LightningModule):
         ):
             if not len(task_ids):  # where another process had more images
                 continue
-            asked = self._asked[source] if self._with_label_maps else task_ids
+            with_label_map = self._with_label_maps[source]
+            asked = self._asked[source] if with_label_map else task_ids
             logits = self.network.task_logits(image[None], asked)[0]
-            if self._with_label_maps:
+            if with_label_map:
                 predicted = predicted_tasks(logits, asked, self._unsure_is_miss)
                 self.label_maps.update(predicted, label_map, source, position)
                 logits = logits[torch.isin(asked, task_ids)]
@@ -169,11 +176,11 @@ class LitSeg(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Average over the masks of all batches and processes, over all and per class."""
         self.result = self.biou.compute()
-        if self._with_label_maps:
+        if any(self._with_label_maps):
             results = self.label_maps.compute()
             for source, own in self.result.per_source.items():
-                own.label_map = results[source]
-            if len(results) == 1:  # classes of several datasets are no common label map
+                own.label_map = results.get(source)
+            if len(self._asked) == 1:  # classes of several datasets are no common label map
                 [self.result.label_map] = results.values()
         if self.trainer.state.fn == "validate":
             return  # of a finished training: no point of its curve

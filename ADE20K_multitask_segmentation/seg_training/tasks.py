@@ -91,7 +91,7 @@ class LabelClasses:
                 [str(file) for file in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
             )
             raise UserError(
-                f"classes file {path} does not exist{suggest(str(path), near)}; "
+                f"classes file {path.absolute()} does not exist{suggest(str(path), near)}; "
                 "DATASET_PREPARATION.md shows what it holds"
             )
         try:

@@ -239,7 +239,7 @@ def _log_summary(
     parameters = [parameter.numel() for parameter in module.network.parameters()]
     trained = sum(p.numel() for p in module.network.parameters() if p.requires_grad)
     _log.info(
-        "%s: %s parameters (%s trained), %d tasks on %s",
+        "%s: %s parameters (%s trained); tasks: %d; data: %s",
         module.network.method,
         f"{sum(parameters):,}",
         f"{trained:,}",

@@ -129,5 +129,7 @@ def test_a_mask_in_colour_is_named(gdd_root: Path) -> None:
 
 
 def test_a_missing_split_suggests_what_is_there(gdd_root: Path) -> None:
-    with pytest.raises(UserError, match=r"validation/image does not exist\. Is data\.root="):
+    with pytest.raises(
+        UserError, match=r"validation/image does not exist; in .* there is: test, train\."
+    ):
         GDD(gdd_root).files("validation")

@@ -172,3 +172,28 @@ def test_wrong_overrides_of_a_checkpoints_config(override: str, message: str) ->
     config = compose_config("ade20k_adapter", config_dir=CONFIGS)
     with pytest.raises(UserError, match=message):
         override_config(config, [override], CONFIGS)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.root=/x", r"has no 'data\.root' .* each has its own: data\.datasets\.<name>\.root"),
+        (
+            "data.datasets.snu.root=/x",
+            r"unknown dataset 'data\.datasets\.snu': this experiment names",
+        ),
+        (
+            "tasks.classes={a: [floor]}",
+            r"cannot set 'tasks\.classes': it is a list and a mapping was",
+        ),
+    ],
+)
+def test_what_several_datasets_do_not_have_is_said(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        compose_config("multitask_sun_trans10k", [override], CONFIGS)
+
+
+def test_a_group_replaces_a_list_of_tasks_with_the_groups_help() -> None:
+    overrides = ["tasks=all", "tasks.classes={window: [glass]}"]
+    config = compose_config("multitask_gdd", overrides, CONFIGS)
+    assert config["tasks"]["classes"] == {"window": ["glass"]}

@@ -231,11 +231,14 @@ class SegmentationDataset(ABC):
                 f"dataset folder {self.root} does not exist; set data.root to the folder that "
                 f"holds {content} (see DATASET_PREPARATION.md)"
             )
-        there = (
-            sorted(folder.name for folder in path.parent.glob("*/")) if path.parent.is_dir() else []
+        parent, name = path.parent, path.name
+        while not parent.is_dir():  # name the first folder on the way that is not there
+            parent, name = parent.parent, parent.name
+        there = sorted(folder.name for folder in parent.glob("*/"))
+        hint = suggest(name, there) or (
+            f"; in {parent} there is: {', '.join(there[:8])}." if there else "."
         )
-        hint = suggest(path.name, there) or (f" (there: {', '.join(there[:8])})" if there else "")
         return (
-            f"folder {path} does not exist{hint}. Is data.root={self.root} the right folder? "
-            "DATASET_PREPARATION.md shows the expected tree"
+            f"folder {path} does not exist{hint} Is data.root={self.root} right, and the folders' "
+            "names (data.images, data.labels)? DATASET_PREPARATION.md shows the expected tree"
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from seg_training.errors import UserError
 
@@ -125,5 +125,10 @@ def image_mode(path: Path) -> str:
 def _unreadable(kind: str, path: Path, error: Exception) -> UserError:
     if not path.exists():
         return UserError(f"{kind} {path} does not exist")
-    reason = str(error).replace(str(path), "the file")
+    if path.stat().st_size == 0:
+        reason = "it is empty"
+    elif isinstance(error, UnidentifiedImageError):
+        reason = "it is no picture"
+    else:
+        reason = str(error).replace(str(path), "the file")
     return UserError(f"cannot read {kind} {path}: {reason}. Replace the file or remove it")

@@ -82,9 +82,9 @@ def test_the_root_of_one_of_several_has_a_setting_of_its_own(
 ) -> None:
     (root / "images" / "train").rename(root / "images" / "training")
     (missing,) = audit(dataset, name="town").all_problems
-    assert f"Is data.datasets.town.root={root} the right folder?" in missing.message
+    assert f"Is data.datasets.town.root={root} right" in missing.message
     (missing,) = audit(dataset).all_problems
-    assert f"Is data.root={root} the right folder?" in missing.message
+    assert f"Is data.root={root} right" in missing.message
 
 
 def test_the_same_split_for_both_stages_is_read_once(

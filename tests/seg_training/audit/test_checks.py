@@ -101,7 +101,7 @@ DAMAGES: dict[Callable[[Path], None], tuple[str, str, str, str, str]] = {
         "error",
         "label maps that cannot be used: 1",
         LABEL_MAP,
-        f"cannot read label map {LABEL_MAP}: cannot identify image file",
+        f"cannot read label map {LABEL_MAP}: it is no picture",
     ),
     colour_label_map: (
         "unusable_label_map",

@@ -83,8 +83,19 @@ def test_two_images_of_one_name_are_refused(dataset: Folder, root: Path) -> None
 def test_a_missing_split_suggests_what_is_there(dataset: Folder) -> None:
     with pytest.raises(UserError, match=r"images/training does not exist; did you mean 'train'"):
         dataset.files("training")
-    with pytest.raises(UserError, match=r"images/xyz does not exist \(there: train, val\)"):
+    with pytest.raises(
+        UserError, match=r"images/xyz does not exist; in .*images there is: train, val\."
+    ):
         dataset.files("xyz")
+
+
+def test_a_renamed_folder_is_looked_for_where_it_should_be(dataset: Folder) -> None:
+    (dataset.root / "annotations").rename(dataset.root / "labels")
+    message = (
+        r"annotations/train does not exist; in .*fake there is: images, labels\. Is .*labels\)\?"
+    )
+    with pytest.raises(UserError, match=message):
+        dataset.files("train")
 
 
 def test_a_missing_root_asks_for_data_root(tmp_path: Path, fake_classes: dict[str, Any]) -> None:

@@ -200,3 +200,13 @@ def test_a_truncated_mask_is_named(tmp_path: Path) -> None:
     assert image_mode(path) == "L"  # the header is there
     with pytest.raises(UserError, match=r"cannot read mask .*a\.png: .*Replace the file"):
         read_binary_mask(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"", "it is empty"), (b"no picture", "it is no picture")]
+)
+def test_what_is_no_picture_is_said(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    for read in (read_image, read_label_map, read_binary_mask, image_size, image_mode):
+        with pytest.raises(UserError, match=rf"cannot read .*a\.png: {reason}\. Replace the file"):
+            read(tmp_path / "a.png")

@@ -1,0 +1,300 @@
+"""The tables as data: which cells there are, how each is trained, and what the paper has there."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from seg_training.errors import UserError, suggest
+
+__all__ = ["METHODS", "SCALES", "Cell", "Entry", "Scale", "Table", "select_cells"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training that tables take numbers from.
+
+    Attributes:
+        name: ``table1/emb/12``, say; also where its runs lie.
+        config: the experiment's file.
+        overrides: what is changed in it.
+        seeds: which seeds it is trained with.
+        effort: how long it takes beside the others of its scale, roughly.
+    """
+
+    name: str
+    config: str
+    overrides: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
+    effort: float = 1.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One number of a table.
+
+    Attributes:
+        cell: a name in the scale's cells.
+        metric: a key of ``results.json``.
+        paper: what was published, in percent; None where the data are others.
+    """
+
+    cell: str
+    metric: str
+    paper: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers in rows and columns.
+
+    Attributes:
+        title: what is shown.
+        corner: what the rows are.
+        columns: the columns' names.
+        rows: the rows' names with an entry for each column.
+    """
+
+    title: str
+    corner: str
+    columns: tuple[str, ...]
+    rows: Mapping[str, tuple[Entry, ...]]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """All tables on one kind of data.
+
+    Attributes:
+        name: ``paper``, ``demo`` or ``camvid``.
+        about: what is measured, in a sentence or two.
+        data_folder: what the data's folder is called in examples; None where none has to be given.
+        cells: by name; a cell that stands in two tables has two names.
+        tables: what is shown of them.
+    """
+
+    name: str
+    about: str
+    data_folder: str | None
+    cells: Mapping[str, Cell]
+    tables: tuple[Table, ...]
+
+    def each_cell(self) -> list[Cell]:
+        """List the cells, each once."""
+        return list({cell.name: cell for cell in self.cells.values()}.values())
+
+
+def select_cells(scale: Scale, patterns: Sequence[str] = ()) -> list[Cell]:
+    """Pick the cells whose name fits one of the patterns.
+
+    Args:
+        scale: whose cells.
+        patterns: as file names have them, ``table1/*/12``; none means all.
+
+    Raises:
+        UserError: if a pattern fits no cell; close names are suggested.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in scale.cells):
+            hint = suggest(pattern, scale.cells)
+            raise UserError(
+                f"no cell of scale '{scale.name}' fits '{pattern}'{hint} "
+                f"(known: {', '.join(scale.cells)})"
+            )
+    asked = {
+        cell.name
+        for name, cell in scale.cells.items()
+        if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
+    return [cell for cell in scale.each_cell() if cell.name in asked]
+
+
+METHODS = {
+    "segformer": "SegFormer (B0)",
+    "emb": "TASFormer (emb)",
+    "vsa_emb": "TASFormer (VSA emb)",
+    "adapter_hf": "TASFormer (HF adapter)",
+    "adapter_pp": "TASFormer (HF adapter++)",
+}
+"""The rows of table 1: names in cells, and in print."""
+
+_PUBLISHED_BIOU = {  # table 1: method, then bIoU by number of classes
+    "segformer": {2: 63.2, 12: 52.4, 150: 37.9},
+    "emb": {2: 60.8, 12: 6.1, 150: 14.1},
+    "vsa_emb": {2: 48.6, 12: 0.1, 150: 0.1},
+    "adapter_hf": {2: 67.9, 12: 59.4, 150: 48.3},
+    "adapter_pp": {2: 67.9, 12: 58.4, 150: 47.6},
+}
+_PUBLISHED_BY_CROP_SIZE = {  # table 2
+    320: {"mIoU": 14.6, "bIoU": 48.3},
+    640: {"mIoU": 14.7, "bIoU": 51.1},
+    896: {"mIoU": 14.4, "bIoU": 52.0},
+}
+_PUBLISHED_CONFIGS = {
+    "segformer": "ade20k_segformer.yaml",
+    "emb": "ade20k_emb.yaml",
+    "vsa_emb": "ade20k_vsa_emb.yaml",
+    "adapter_hf": "ade20k_adapter.yaml",
+    "adapter_pp": "ade20k_adapter_pp.yaml",
+}
+
+# Frequent classes that look unlike: the smaller columns of the smaller tables.
+_DEMO_CLASSES = {
+    2: ("sky", "rug"),
+    6: ("sky", "brick wall", "wooden floor", "tree", "ball", "rug"),
+    12: None,  # all
+}
+_CAMVID_CLASSES = {
+    2: ("building", "road"),
+    5: ("sky", "building", "road", "tree", "car"),
+    11: None,  # all
+}
+
+_DEMO_STEPS = 400
+_CAMVID_STEPS = {2: 900, 5: 900, 11: 2700}
+
+_WITH_LABEL_MAPS = "metrics=all"  # table 2 has mIoU, too
+
+
+def _first(method: str, num_classes: int) -> str:
+    return f"table1/{method}/{num_classes}"
+
+
+def _second(crop_size: int) -> str:
+    return f"table2/adapter_hf/{crop_size}"
+
+
+def _table_1(
+    num_classes: Iterable[int], crop_size: int, published: Mapping[str, Mapping[int, float]]
+) -> Table:
+    columns = tuple(num_classes)
+    rows = {
+        label: tuple(
+            Entry(_first(method, number), "bIoU", published.get(method, {}).get(number))
+            for number in columns
+        )
+        for method, label in METHODS.items()
+    }
+    title = f"Table 1: bIoU in percent at {crop_size}x{crop_size}, by number of classes"
+    return Table(title, "method", tuple(map(str, columns)), rows)
+
+
+def _table_2(
+    crop_sizes: Iterable[int], num_classes: int, published: Mapping[int, Mapping[str, float]]
+) -> Table:
+    metrics = ("mIoU", "bIoU")
+    rows = {
+        f"{size}x{size}": tuple(
+            Entry(_second(size), metric, published.get(size, {}).get(metric)) for metric in metrics
+        )
+        for size in crop_sizes
+    }
+    title = f"Table 2: {METHODS['adapter_hf']}, {num_classes} classes, in percent, by crop size"
+    return Table(title, "crop size", metrics, rows)
+
+
+def _by_name(cells: Iterable[Cell]) -> dict[str, Cell]:
+    return {cell.name: cell for cell in cells}
+
+
+def _paper() -> Scale:
+    def cell(method: str, num_classes: int) -> Cell:
+        more = (_WITH_LABEL_MAPS,) if (method, num_classes) == ("adapter_hf", 150) else ()
+        return Cell(
+            _first(method, num_classes),
+            _PUBLISHED_CONFIGS[method],
+            (f"tasks=ade20k_{num_classes}", *more),
+            # An epoch of the baseline has every image once; the others' grow with the classes.
+            effort=2 if method == "segformer" else num_classes,
+        )
+
+    def larger(crop_size: int) -> Cell:
+        return Cell(
+            _second(crop_size),
+            _PUBLISHED_CONFIGS["adapter_hf"],
+            ("tasks=ade20k_150", f"data.crop_size=[{crop_size},{crop_size}]", _WITH_LABEL_MAPS),
+            effort=150 * (crop_size / 320) ** 2,
+        )
+
+    cells = _by_name(cell(method, number) for method in METHODS for number in (2, 12, 150))
+    cells[_second(320)] = cells[_first("adapter_hf", 150)]
+    cells |= _by_name(larger(size) for size in (640, 896))
+    return Scale(
+        "paper",
+        "The paper's tables: ADE20K's validation images, with the published settings.",
+        "ADEChallengeData2016",
+        cells,
+        (
+            _table_1((2, 12, 150), 320, _PUBLISHED_BIOU),
+            _table_2((320, 640, 896), 150, _PUBLISHED_BY_CROP_SIZE),
+        ),
+    )
+
+
+def _from_random_weights(method: str, classes: Sequence[str] | None, steps: int) -> list[str]:
+    overrides = [f"model={method}_scratch"]
+    if classes is not None:
+        overrides.append(f"tasks.classes=[{','.join(classes)}]")
+    if method == "segformer":
+        overrides.append("data.sampler=images")  # it trains on whole label maps
+    return [
+        *overrides,
+        f"trainer.max_steps={steps}",
+        f"trainer.val_check_interval={steps // 4}",
+    ]
+
+
+def _demo() -> Scale:
+    def cell(name: str, method: str, num_classes: int, *more: str, effort: float = 1) -> Cell:
+        overrides = _from_random_weights(method, _DEMO_CLASSES[num_classes], _DEMO_STEPS)
+        return Cell(name, "demo.yaml", (*overrides, *more), effort=effort)
+
+    def sized(name: str, size: int) -> Cell:
+        crop_size = f"data.crop_size=[{size},{size}]"
+        effort = (size / 96) ** 2
+        return cell(name, "adapter_hf", 12, crop_size, _WITH_LABEL_MAPS, effort=effort)
+
+    cells = _by_name(
+        cell(_first(method, number), method, number)
+        for method in METHODS
+        for number in _DEMO_CLASSES
+    )
+    shared = sized(_first("adapter_hf", 12), 96)
+    cells[shared.name] = cells[_second(96)] = shared
+    cells |= _by_name(sized(_second(size), size) for size in (64, 128))
+    return Scale(
+        "demo",
+        "Synthetic scenes, from random weights, a few steps only: this shows that the machinery "
+        "works, and says nothing about the methods.",
+        None,
+        cells,
+        (_table_1(_DEMO_CLASSES, 96, {}), _table_2((64, 96, 128), 12, {})),
+    )
+
+
+def _camvid() -> Scale:
+    def cell(method: str, num_classes: int) -> Cell:
+        steps = _CAMVID_STEPS[num_classes]
+        again = method.startswith("adapter") and num_classes == 11
+        return Cell(
+            _first(method, num_classes),
+            "folder_adapter.yaml",
+            (
+                "data.crop_size=[160,160]",
+                *_from_random_weights(method, _CAMVID_CLASSES[num_classes], steps),
+            ),
+            seeds=(0, 1) if again else (0,),
+            effort=steps,
+        )
+
+    return Scale(
+        "camvid",
+        "CamVid's validation images, from random weights; within a column, every cell has the same "
+        "number of steps.",
+        "camvid",
+        _by_name(cell(method, number) for method in METHODS for number in _CAMVID_CLASSES),
+        (_table_1(_CAMVID_CLASSES, 160, {}),),
+    )
+
+
+SCALES = {scale.name: scale for scale in (_paper(), _demo(), _camvid())}
+"""Everything that ``--scale`` may be."""

@@ -1,0 +1,111 @@
+"""Collecting what the runs left: one result per cell and seed, averaged over seeds."""
+
+import json
+import re
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seg_training.errors import UserError
+from seg_training.tables.cells import Scale
+from seg_training.tables.runs import finished_results
+
+__all__ = ["Measured", "Result", "collect_results", "measured"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run measured.
+
+    Attributes:
+        cell: the cell's name.
+        seed: the run's seed.
+        file: where the result was read.
+        content: what train.py wrote there.
+    """
+
+    cell: str
+    seed: int
+    file: Path
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number, over seeds.
+
+    Attributes:
+        mean: over the seeds.
+        deviation: standard deviation of one seed's number; None with one seed.
+    """
+
+    mean: float
+    deviation: float | None
+
+
+def collect_results(scale: Scale, folders: Sequence[Path]) -> list[Result]:
+    """Read the results of a scale's cells.
+
+    Args:
+        scale: whose cells.
+        folders: each with ``<scale>/<cell>/seed<k>/`` as the runs leave it, or with
+            ``<scale>/<cell>/seed<k>.json``; of two results of one run the first folder's counts.
+
+    Returns:
+        In the order of the cells, by seed.
+
+    Raises:
+        UserError: if a file is no result.
+    """
+    results = []
+    for cell in scale.each_cell():
+        by_seed: dict[int, Result] = {}
+        for folder in folders:
+            for seed, file in _files(folder / scale.name / cell.name):
+                if seed not in by_seed:
+                    by_seed[seed] = Result(cell.name, seed, file, _read(file))
+        results += [by_seed[seed] for seed in sorted(by_seed)]
+    return results
+
+
+def measured(results: Iterable[Result], cell: str, metric: str) -> Measured | None:
+    """Average a number over a cell's seeds.
+
+    Args:
+        results: of any cells.
+        cell: a cell's name.
+        metric: a key of ``results.json``.
+
+    Returns:
+        None where no run has it.
+    """
+    values = [
+        float(value)
+        for result in results
+        if result.cell == cell and (value := result.content.get(metric)) is not None
+    ]
+    if not values:
+        return None
+    return Measured(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+
+def _files(folder: Path) -> Iterator[tuple[int, Path]]:
+    """Find a cell's results, with their seeds."""
+    for path in sorted(folder.glob("seed*")):
+        match = re.fullmatch(r"seed(\d+)(\.json)?", path.name)
+        file = path if match and match[2] else finished_results(path)
+        if match and file:
+            yield int(match[1]), file
+
+
+def _read(file: Path) -> dict[str, Any]:
+    cure = "delete it to train that cell again"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {file}: {error}; {cure}") from error
+    if not isinstance(content, dict) or "bIoU" not in content:
+        raise UserError(f"{file} is no result of train.py: it has no bIoU; {cure}")
+    return content

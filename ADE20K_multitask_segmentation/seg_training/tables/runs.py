@@ -1,0 +1,154 @@
+"""A cell's runs: where each lies, which command makes it, and where a broken one goes on."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seg_training.errors import UserError
+from seg_training.tables.cells import Cell
+
+__all__ = [
+    "Run",
+    "Setting",
+    "finished_results",
+    "next_attempt",
+    "plan_runs",
+    "training_command",
+]
+
+# What the tables set themselves, and the option that changes it.
+_OWN_KEYS = {
+    "run_dir": "--output",
+    "ckpt_path": "nothing: what was interrupted goes on by itself",
+    "seed": "--seeds",
+    "data.root": "--data-root",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a cell.
+
+    Attributes:
+        cell: what is trained.
+        seed: with which seed.
+        folder: where it lies: ``<output>/<scale>/<cell>/seed<k>``.
+    """
+
+    cell: Cell
+    seed: int
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        """What to call it in messages."""
+        return f"{self.cell.name}, seed {self.seed}"
+
+    @property
+    def log(self) -> Path:
+        """Where what it prints is kept."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is the same for all runs.
+
+    Attributes:
+        data_root: the data's folder; None where the config knows it.
+        overrides: changes to the config of every cell.
+        launcher: one of Hydra's launchers, to train elsewhere.
+    """
+
+    data_root: str | None = None
+    overrides: tuple[str, ...] = ()
+    launcher: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse overrides of what is set for each run."""
+        for override in self.overrides:
+            key = override.partition("=")[0].lstrip("+~")
+            if key in _OWN_KEYS:
+                raise UserError(f"{override}: the tables set {key}; use {_OWN_KEYS[key]}")
+
+
+def plan_runs(cells: Sequence[Cell], folder: Path, seeds: Sequence[int] = ()) -> list[Run]:
+    """List the runs of cells.
+
+    Args:
+        cells: which cells.
+        folder: ``<output>/<scale>``.
+        seeds: instead of each cell's own.
+    """
+    return [
+        Run(cell, seed, folder / cell.name / f"seed{seed}")
+        for cell in cells
+        for seed in seeds or cell.seeds
+    ]
+
+
+def finished_results(run_folder: Path) -> Path | None:
+    """Find the ``results.json`` that a run left, in its first or in a later attempt."""
+    for folder in _attempts(run_folder):
+        if (folder / "results.json").is_file():
+            return folder / "results.json"
+    return None
+
+
+def next_attempt(run: Run) -> tuple[Path, Path | None]:
+    """Say where a run that has no result is to go on.
+
+    train.py refuses a folder that holds a run already. So a run that was interrupted gets a folder
+    of its own below the first, ``attempt_2`` and so on, and starts from the last checkpoint.
+
+    Returns:
+        The folder, and the checkpoint if there is one.
+    """
+    attempts = [folder for folder in _attempts(run.folder) if (folder / "config.yaml").is_file()]
+    folder = run.folder / f"attempt_{len(attempts) + 1}" if attempts else run.folder
+    checkpoints = [attempt / "checkpoints" / "last.ckpt" for attempt in attempts]
+    saved = [file for file in checkpoints if file.is_file()]
+    return folder, saved[-1] if saved else None
+
+
+def training_command(
+    run: Run, setting: Setting, folder: Path | None = None, resume_from: Path | None = None
+) -> list[str]:
+    """Make the command that trains and evaluates a run.
+
+    Args:
+        run: which one.
+        setting: what is the same for all runs.
+        folder: where to; the run's own folder by default.
+        resume_from: the checkpoint to go on from; None to start from nothing.
+
+    Returns:
+        The words of the command, to be run in the project's folder.
+    """
+    return [
+        *("python", "train.py", "--config", run.cell.config),
+        *(("-m", f"hydra/launcher={setting.launcher}") if setting.launcher else ()),
+        *((f"data.root={_quoted(setting.data_root)}",) if setting.data_root else ()),
+        *run.cell.overrides,
+        f"run_dir={_quoted(str(folder or run.folder))}",
+        f"seed={run.seed}",
+        *setting.overrides,
+        *((f"ckpt_path={_quoted(str(resume_from))}",) if resume_from else ()),
+    ]
+
+
+def _attempts(run_folder: Path) -> list[Path]:
+    """List the folders of a run's attempts, the first one first."""
+    folders = [run_folder]
+    while (later := run_folder / f"attempt_{len(folders) + 1}").is_dir():
+        folders.append(later)
+    return folders
+
+
+def _quoted(value: str) -> str:
+    """Quote a path for Hydra, where its characters would mean something else."""
+    if re.fullmatch(r"[\w/.+-]+", value, re.ASCII):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,199 @@
+"""The tables as Markdown, as CSV and on the terminal."""
+
+import csv
+import io
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table as TerminalTable
+
+from seg_training.errors import UserError
+from seg_training.tables.cells import Entry, Scale, Table
+from seg_training.tables.collecting import Result, measured
+from seg_training.tables.runs import Run, Setting, next_attempt, training_command
+
+__all__ = ["csv_text", "markdown_text", "terminal_table", "write_report"]
+
+NOT_RUN = "not run"
+
+_COLUMNS: dict[str, tuple[str | int, ...]] = {  # of the CSV: where each is in results.json
+    **{key: (key,) for key in ("config_name", "method", "num_tasks")},
+    "crop_height": ("crop_size", 0),
+    "crop_width": ("crop_size", 1),
+    "bIoU": ("bIoU",),
+    "bIoU_low": ("bIoU_interval", 0),
+    "bIoU_high": ("bIoU_interval", 1),
+    **{key: (key,) for key in ("num_masks", "paint_everything_bIoU", "iou_batch", "mIoU")},
+    "mIoU_low": ("mIoU_interval", 0),
+    "mIoU_high": ("mIoU_interval", 1),
+    **{key: (key,) for key in ("fwIoU", "mACC", "pACC", "parameters", "steps")},
+    **{key: (key,) for key in ("evaluated_step", "seconds", "hardware")},
+    "python": ("versions", "python"),
+    "torch": ("versions", "torch"),
+    "commit": ("commit",),
+}
+
+
+def write_report(
+    scale: Scale, results: Sequence[Result], runs: Sequence[Run], setting: Setting, folder: Path
+) -> tuple[Path, Path]:
+    """Write ``report.md`` and ``report.csv``.
+
+    Args:
+        scale: whose tables.
+        results: what was measured.
+        runs: all runs of the scale, for their commands.
+        setting: what is the same for all of them.
+        folder: where to.
+
+    Returns:
+        The two files.
+
+    Raises:
+        UserError: if they cannot be written there.
+    """
+    texts = {
+        folder / "report.md": markdown_text(scale, results, runs, setting),
+        folder / "report.csv": csv_text(scale, results),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write into {folder}: {error}; choose another --output") from error
+    markdown, table = texts
+    return markdown, table
+
+
+def markdown_text(
+    scale: Scale, results: Sequence[Result], runs: Sequence[Run], setting: Setting
+) -> str:
+    """Write the tables, what is behind each number, and every cell's command.
+
+    Args:
+        scale: whose tables.
+        results: what was measured.
+        runs: all runs of the scale, for their commands.
+        setting: what is the same for all of them.
+    """
+    parts = [f"# Scale {scale.name}", scale.about]
+    for table in scale.tables:
+        header = [table.corner, *table.columns]
+        parts += [f"## {table.title}", _legend(table), _markdown(header, _rows(table, results))]
+    if results:
+        header = [
+            *("cell", "seed", "bIoU", "95 % interval", "parameters", "steps"),
+            *("minutes", "hardware", "commit"),
+        ]
+        parts += ["## Runs", _markdown(header, map(_details, results))]
+    there = {(result.cell, result.seed) for result in results}
+    finished = [run for run in runs if (run.cell.name, run.seed) in there]
+    missing = [run for run in runs if (run.cell.name, run.seed) not in there]
+    parts += _commands(
+        "Not run", [(run, training_command(run, setting, *next_attempt(run))) for run in missing]
+    )
+    parts += _commands(
+        "Commands of the runs above", [(run, training_command(run, setting)) for run in finished]
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def csv_text(scale: Scale, results: Iterable[Result]) -> str:
+    """Write a row per run.
+
+    Args:
+        scale: whose runs.
+        results: what was measured.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["scale", "cell", "seed", *_COLUMNS])
+    for result in results:
+        values = [_at(result.content, path) for path in _COLUMNS.values()]
+        writer.writerow([scale.name, result.cell, result.seed, *values])
+    return text.getvalue()
+
+
+def terminal_table(table: Table, results: Sequence[Result]) -> TerminalTable:
+    """Make a table to print.
+
+    Args:
+        table: which one.
+        results: what was measured.
+    """
+    printed = TerminalTable(title=table.title, caption=_legend(table) or None)
+    printed.add_column(table.corner)
+    for column in table.columns:
+        printed.add_column(column, justify="right")
+    for row in _rows(table, results):
+        printed.add_row(*row)
+    return printed
+
+
+def _commands(title: str, commands: Sequence[tuple[Run, list[str]]]) -> list[str]:
+    if not commands:
+        return []
+    lines = [f"# {run.title}\n{shlex.join(command)}" for run, command in commands]
+    return [f"## {title}", "\n".join(["```bash", *lines, "```"])]
+
+
+def _rows(table: Table, results: Sequence[Result]) -> list[list[str]]:
+    return [
+        [name, *(_entry_text(entry, results) for entry in entries)]
+        for name, entries in table.rows.items()
+    ]
+
+
+def _legend(table: Table) -> str:
+    published = any(entry.paper is not None for row in table.rows.values() for entry in row)
+    return "The paper's number / measured here (difference)." if published else ""
+
+
+def _entry_text(entry: Entry, results: Sequence[Result]) -> str:
+    number = measured(results, entry.cell, entry.metric)
+    text = NOT_RUN if number is None else f"{number.mean:.1f}"
+    if number and number.deviation is not None:
+        text += f" ± {number.deviation:.1f}"
+    if entry.paper is None:
+        return text
+    difference = f" ({number.mean - entry.paper:+.1f})" if number else ""
+    return f"{entry.paper:.1f} / {text}{difference}"
+
+
+def _details(result: Result) -> list[str]:
+    content = result.content
+    low, high = content.get("bIoU_interval") or (None, None)
+    seconds = content.get("seconds")
+    return [
+        result.cell,
+        str(result.seed),
+        _number(content.get("bIoU"), ".1f"),
+        "" if low is None or high is None else f"{low:.1f} to {high:.1f}",
+        _number(content.get("parameters"), ","),
+        _number(content.get("steps"), ","),
+        _number(None if seconds is None else seconds / 60, ".1f"),
+        str(content.get("hardware") or ""),
+        str(content.get("commit") or ""),
+    ]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _at(content: Any, path: Sequence[str | int]) -> Any:
+    """Follow keys and positions; None where there is nothing."""
+    for step in path:
+        try:
+            content = content[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return content

@@ -1,0 +1,87 @@
+"""The paper's tables: python scripts/reproduce_tables.py --data-root DIR [key=value ...]."""
+
+import argparse
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from seg_training.config import run_shell
+from seg_training.errors import UserError
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+
+
+def main() -> None:
+    """Run the missing cells of the tables, collect all results and write them down."""
+    parser = argparse.ArgumentParser(
+        description="Train and evaluate every cell of the tables, and compare with the paper.",
+        epilog="key=value changes the config of every cell, as it does with train.py.",
+    )
+    add = parser.add_argument
+    add("--scale", default="paper", help="paper (default), demo or camvid")
+    add("--data-root", metavar="DIR", help="ADE20K's folder, or CamVid's")
+    add("--output", type=Path, default=Path("outputs/tables"), help="where the runs lie")
+    add("--only", action="append", default=[], metavar="PATTERN", help="cells: 'table1/*/12'")
+    add("--seeds", type=int, nargs="+", default=[], help="instead of each cell's own")
+    add("--results", type=Path, action="append", default=[], metavar="DIR", help="more results")
+    add("--launcher", metavar="NAME", help="one of Hydra's: submitit_slurm, for a cluster")
+    add("--dry-run", action="store_true", help="print the commands, do nothing")
+    # --seeds would take them for seeds.
+    overrides = [word for word in sys.argv[1:] if re.match(r"[+~]{0,2}[\w./@]+=", word)]
+    arguments = parser.parse_args([word for word in sys.argv[1:] if word not in overrides])
+
+    # Imported here, so that --help does not wait for them.
+    from rich.console import Console
+
+    from seg_training.settings import choose
+    from seg_training.tables.cells import SCALES, select_cells
+    from seg_training.tables.collecting import collect_results
+    from seg_training.tables.running import failures_message, run_command, run_missing
+    from seg_training.tables.runs import Setting, next_attempt, plan_runs, training_command
+    from seg_training.tables.writing import terminal_table, write_report
+
+    scale = choose(arguments.scale, SCALES, "--scale")
+    for given in arguments.results:
+        if not given.is_dir():
+            raise UserError(f"--results {given} does not exist; give a folder of results")
+    cells = select_cells(scale, arguments.only)
+    example = f"/path/to/{scale.data_folder}" if scale.data_folder else None
+    setting = Setting(arguments.data_root or example, tuple(overrides), arguments.launcher)
+    folder = arguments.output / scale.name
+    folders = [arguments.output, *arguments.results]
+    there = {(result.cell, result.seed) for result in collect_results(scale, folders)}
+    runs = plan_runs(cells, folder, arguments.seeds)
+    missing = [run for run in runs if (run.cell.name, run.seed) not in there]
+    if arguments.dry_run:
+        for run in missing:
+            print(shlex.join(training_command(run, setting, *next_attempt(run))))
+        return
+    if missing:
+        check_data_root(arguments.data_root, scale.data_folder)
+    failed = run_missing(missing, setting, run_command)
+
+    console = Console()
+    results = collect_results(scale, folders)
+    everything = plan_runs(scale.each_cell(), folder, arguments.seeds)
+    files = write_report(scale, results, everything, setting, folder)
+    for table in scale.tables:
+        console.print(terminal_table(table, results))
+    for file in files:
+        console.print(f"written: {file}", soft_wrap=True, markup=False, highlight=False)
+    if failed:
+        raise UserError(failures_message(failed))
+
+
+def check_data_root(given: str | None, needed: str | None) -> None:
+    """Say once what would otherwise stop every cell."""
+    if needed and not given:
+        raise UserError(f"where are the data? Add --data-root /path/to/{needed}")
+    if given and needed and not Path(given).expanduser().is_dir():
+        raise UserError(f"--data-root {given} does not exist; give the folder of {needed}")
+    if not Path("train.py").is_file():
+        raise UserError(f"run this in the project's folder, {CONFIG_DIR.parent}")
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)

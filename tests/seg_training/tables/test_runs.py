@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+
+from seg_training.errors import UserError
+from seg_training.tables.cells import SCALES, Cell
+from seg_training.tables.runs import (
+    Run,
+    Setting,
+    finished_results,
+    next_attempt,
+    plan_runs,
+    training_command,
+)
+
+CELL = Cell("table1/emb/12", "ade20k_emb.yaml", ("tasks=ade20k_12",), seeds=(0, 3))
+
+
+def start(folder: Path, *, saved: bool = False, finished: bool = False) -> None:
+    """Leave what a training leaves."""
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.yaml").touch()
+    if saved:
+        (folder / "checkpoints" / "last.ckpt").touch()
+    if finished:
+        (folder / "results.json").touch()
+
+
+def test_each_seed_of_a_cell_has_a_run_of_its_own() -> None:
+    folder = Path("tables/paper")
+    assert plan_runs([CELL], folder) == [
+        Run(CELL, 0, folder / "table1/emb/12/seed0"),
+        Run(CELL, 3, folder / "table1/emb/12/seed3"),
+    ]
+    assert [run.seed for run in plan_runs([CELL], folder, [5])] == [5]
+    run = plan_runs([CELL], folder)[1]
+    assert (run.title, run.log) == ("table1/emb/12, seed 3", folder / "table1/emb/12/seed3.log")
+
+
+def test_the_command_of_a_cell() -> None:
+    cell = SCALES["paper"].cells["table1/adapter_hf/12"]
+    run = Run(cell, 1, Path("outputs/tables/paper/table1/adapter_hf/12/seed1"))
+    setting = Setting("/data/ADE", ("trainer.devices=4",))
+    assert training_command(run, setting) == [
+        *("python", "train.py", "--config", "ade20k_adapter.yaml"),
+        *("data.root=/data/ADE", "tasks=ade20k_12"),
+        *("run_dir=outputs/tables/paper/table1/adapter_hf/12/seed1", "seed=1"),
+        "trainer.devices=4",
+    ]
+    resumed = training_command(run, Setting(), Path("a/attempt_2"), Path("a/checkpoints/last.ckpt"))
+    assert resumed[4:] == [
+        *("tasks=ade20k_12", "run_dir=a/attempt_2", "seed=1"),
+        "ckpt_path=a/checkpoints/last.ckpt",
+    ]
+
+
+def test_a_launcher_comes_as_hydra_wants_it() -> None:
+    run = Run(CELL, 0, Path("seed0"))
+    command = training_command(run, Setting(launcher="submitit_slurm"))
+    assert command[2:7] == [
+        *("--config", "ade20k_emb.yaml", "-m", "hydra/launcher=submitit_slurm"),
+        "tasks=ade20k_12",
+    ]
+
+
+def test_paths_are_quoted_for_hydra() -> None:
+    run = Run(CELL, 0, Path("a b/x=1"))
+    command = training_command(run, Setting("/it's/1,2"))
+    assert "data.root='/it\\'s/1,2'" in command
+    assert "run_dir='a b/x=1'" in command
+
+
+@pytest.mark.parametrize(
+    ("override", "option"),
+    [
+        ("run_dir=x", "--output"),
+        ("seed=1", "--seeds"),
+        ("+seed=1", "--seeds"),
+        ("data.root=/data", "--data-root"),
+        ("ckpt_path=a.ckpt", "goes on by itself"),
+    ],
+)
+def test_what_the_tables_set_cannot_be_overridden(override: str, option: str) -> None:
+    with pytest.raises(UserError, match=f"{override.replace('+', '.')}: the tables set .*{option}"):
+        Setting(overrides=("trainer.max_steps=1", override))
+
+
+def test_a_run_that_was_interrupted_goes_on_below_its_folder(tmp_path: Path) -> None:
+    run = Run(CELL, 0, tmp_path / "seed0")
+    assert next_attempt(run) == (run.folder, None)
+    run.folder.mkdir()
+    assert next_attempt(run) == (run.folder, None)  # nothing was started there
+
+    start(run.folder)
+    assert next_attempt(run) == (run.folder / "attempt_2", None)
+    (run.folder / "checkpoints" / "last.ckpt").touch()
+    first = run.folder / "checkpoints" / "last.ckpt"
+    assert next_attempt(run) == (run.folder / "attempt_2", first)
+
+    start(run.folder / "attempt_2")  # and was interrupted before it saved anything
+    assert next_attempt(run) == (run.folder / "attempt_3", first)
+    start(run.folder / "attempt_3", saved=True)
+    third = run.folder / "attempt_3" / "checkpoints" / "last.ckpt"
+    assert next_attempt(run) == (run.folder / "attempt_4", third)
+
+
+def test_a_run_is_finished_by_any_attempt(tmp_path: Path) -> None:
+    assert finished_results(tmp_path / "nowhere") is None
+    start(tmp_path, saved=True)
+    assert finished_results(tmp_path) is None
+    start(tmp_path / "attempt_2", finished=True)
+    assert finished_results(tmp_path) == tmp_path / "attempt_2" / "results.json"
+    (tmp_path / "results.json").touch()
+    assert finished_results(tmp_path) == tmp_path / "results.json"

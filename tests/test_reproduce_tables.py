@@ -1,0 +1,236 @@
+"""The tables as a user asks for them."""
+
+import csv
+import importlib.util
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import pytest
+
+from seg_training.tables.cells import SCALES
+
+REPOSITORY = Path(__file__).parents[1]
+SCRIPT = REPOSITORY / "scripts" / "reproduce_tables.py"
+
+
+class Answer(NamedTuple):
+    code: int
+    text: str
+
+
+Tables = Callable[..., Answer]
+
+
+@pytest.fixture
+def tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Tables:
+    """Run the script in this process, with an output of its own."""
+    spec = importlib.util.spec_from_file_location("reproduce_tables", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> Answer:
+        output = [] if "--output" in arguments else ["--output", str(tmp_path / "tables")]
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *output, *arguments])
+        code, message = 0, ""
+        try:
+            script.run_shell(script.main, script.CONFIG_DIR)
+        except SystemExit as end:
+            code, message = (1, end.code) if isinstance(end.code, str) else (end.code or 0, "")
+        return Answer(code, capsys.readouterr().out + message)
+
+    return run
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(file.read_text().splitlines()))
+
+
+def test_a_dry_run_prints_the_commands(tables: Tables, tmp_path: Path) -> None:
+    answer = tables("--data-root", "/data/ADE", "--only", "table1/adapter_hf/12", "--dry-run")
+    run_dir = tmp_path / "tables" / "paper" / "table1" / "adapter_hf" / "12" / "seed0"
+    assert answer == Answer(
+        0,
+        "python train.py --config ade20k_adapter.yaml data.root=/data/ADE tasks=ade20k_12 "
+        f"run_dir={run_dir} seed=0\n",
+    )
+    assert not (tmp_path / "tables").exists()
+
+
+def test_options_reach_every_command(tables: Tables) -> None:
+    answer = tables(
+        *("--only", "table1/emb/*", "--only", "table2/*", "--seeds", "0", "1"),
+        *("trainer.devices=4", "logger=csv", "--launcher", "submitit_slurm", "--dry-run"),
+    )
+    commands = [shlex.split(line) for line in answer.text.splitlines()]
+    assert len(commands) == 2 * (3 + 3)
+    for command in commands:
+        assert command[4:7] == [
+            *("-m", "hydra/launcher=submitit_slurm", "data.root=/path/to/ADEChallengeData2016")
+        ]
+        assert command[-2:] == ["trainer.devices=4", "logger=csv"]
+    assert [command[-3] for command in commands] == ["seed=0", "seed=1"] * 6
+
+
+def test_all_scales_have_commands(tables: Tables) -> None:
+    for scale, runs in (("paper", 17), ("demo", 17), ("camvid", 17)):
+        answer = tables("--scale", scale, "--dry-run")
+        assert len(answer.text.splitlines()) == runs
+    assert "data.root" not in tables("--scale", "demo", "--dry-run").text
+    assert "data.root=/path/to/camvid" in answer.text
+
+
+def test_one_failing_cell_does_not_stop_the_rest(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(command: Sequence[str], log: TextIO) -> int:
+        [run_dir] = [Path(word[8:]) for word in command if word.startswith("run_dir=")]
+        if "table1/emb/" in str(run_dir):
+            log.write("error: no memory\n")
+            return 1
+        run_dir.mkdir(parents=True)
+        (run_dir / "results.json").write_text('{"bIoU": 61.84, "mIoU": 14}')
+        return 0
+
+    monkeypatch.setattr("seg_training.tables.running.run_command", train)
+    answer = tables("--data-root", str(tmp_path), "--only", "*/12")
+    assert answer.code == 1
+    folder = tmp_path / "tables" / "paper"
+    assert answer.text.endswith(
+        "error: 1 of the runs failed; the same command tries them again:\n"
+        f"  table1/emb/12, seed 0: {folder}/table1/emb/12/seed0.log\n    error: no memory"
+    )
+    report = (folder / "report.md").read_text()
+    for row in (
+        "| SegFormer (B0) | 63.2 / not run | 52.4 / 61.8 (+9.4) | 37.9 / not run |",
+        "| TASFormer (emb) | 60.8 / not run | 6.1 / not run | 14.1 / not run |",
+        "| TASFormer (HF adapter) | 67.9 / not run | 59.4 / 61.8 (+2.4) | 48.3 / not run |",
+    ):
+        assert row in report
+    assert len(rows_of(folder / "report.csv")) == 4
+
+
+def test_results_that_are_kept_need_neither_training_nor_data(
+    tables: Tables, tmp_path: Path
+) -> None:
+    cells = SCALES["camvid"].each_cell()
+    for number, cell in enumerate(cells):
+        for seed in cell.seeds:
+            file = tmp_path / "kept" / "camvid" / cell.name / f"seed{seed}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps({"bIoU": 20 + number + 2 * seed, "steps": 900}))
+    answer = tables("--scale", "camvid", "--results", str(tmp_path / "kept"))
+    assert answer.code == 0
+    folder = tmp_path / "tables" / "camvid"
+    assert answer.text.endswith(f"written: {folder}/report.md\nwritten: {folder}/report.csv\n")
+    # Seeds 0 and 1 are 31 and 33: mean 32, deviation sqrt(2).
+    last_two = ["29.0", "30.0", "32.0 ± 1.4"], ["32.0", "33.0", "35.0 ± 1.4"]
+    report = (folder / "report.md").read_text()
+    for label, numbers in zip(("HF adapter", "HF adapter++"), last_two, strict=True):
+        assert f"| TASFormer ({label}) | {' | '.join(numbers)} |" in report
+    assert "32.0 ± 1.4" in answer.text
+    rows = rows_of(folder / "report.csv")
+    assert len(rows) == 17
+    assert {row["scale"] for row in rows} == {"camvid"}
+    assert "not run" not in report.lower()
+    assert report.count("data.root=/path/to/camvid") == 17
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "error: where are the data? Add --data-root /path/to/ADEChallengeData2016"),
+        (["--scale", "camvid"], "error: where are the data? Add --data-root /path/to/camvid"),
+        (
+            ["--data-root", "/nowhere"],
+            "error: --data-root /nowhere does not exist; give the folder",
+        ),
+        (["--scale", "dem"], "error: unknown --scale 'dem'; did you mean 'demo'?"),
+        (["--only", "table1/adapter_hf/13"], "fits 'table1/adapter_hf/13'; did you mean 'table1/"),
+        (["--results", "/nowhere"], "error: --results /nowhere does not exist"),
+        (["seed=1"], "error: seed=1: the tables set seed; use --seeds"),
+    ],
+)
+def test_a_users_error_is_one_message(tables: Tables, arguments: list[str], words: str) -> None:
+    answer = tables(*arguments)
+    assert answer.code == 1
+    assert words in answer.text
+    assert answer.text.startswith("error: ")
+
+
+def test_an_output_that_cannot_be_written(tables: Tables, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    answer = tables("--scale", "demo", "--output", str(tmp_path / "file"))
+    assert answer.code == 1
+    assert answer.text.rstrip().endswith("choose another --output")
+
+
+def test_another_folder_than_the_projects(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = tables("--scale", "demo")
+    assert answer == Answer(1, f"error: run this in the project's folder, {REPOSITORY}")
+
+
+@pytest.mark.slow
+def test_two_cells_of_the_demo(tmp_path: Path) -> None:
+    """For real: one fails first, goes on from its checkpoint, and both stand in the report."""
+    output = tmp_path / "tables"
+    small = [
+        *("data.num_training=24", "data.num_validation=4", "data.num_workers=0"),
+        *("trainer.limit_val_batches=1", "trainer.val_check_interval=1", "data.batch_size=4"),
+        "log_plot_freq=0",
+    ]
+
+    def run(*more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [
+                *(sys.executable, str(SCRIPT), "--scale", "demo", "--output", str(output)),
+                *("--data-root", str(tmp_path / "scenes"), "--only", "table1/segformer/6"),
+                *("--only", "table2/adapter_hf/64", *small, *more),
+            ],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
+        )
+
+    first = run("trainer.max_step=2")
+    assert first.returncode == 1
+    assert "2 of the runs failed" in first.stderr
+    assert "did you mean 'trainer.max_steps'" in first.stderr
+    log = output / "demo" / "table2" / "adapter_hf" / "64" / "seed0.log"
+    assert f"table2/adapter_hf/64, seed 0: {log}" in first.stderr
+
+    second = run("trainer.max_steps=2")
+    assert second.returncode == 0, second.stderr
+    cells = output / "demo" / "table1" / "segformer" / "6"
+    # As if it had been interrupted.
+    interrupted = cells / "seed0"
+    (interrupted / "results.json").unlink()
+    third = run("trainer.max_steps=3")
+    assert third.returncode == 0, third.stderr
+    assert "table2" not in third.stdout.split("Table 1")[0]
+    results = json.loads((interrupted / "attempt_2" / "results.json").read_text())
+    assert (results["steps"], results["method"], results["num_tasks"]) == (3, "segformer", 6)
+    large = json.loads((log.with_suffix("") / "results.json").read_text())
+    assert (large["steps"], large["crop_size"], large["num_tasks"]) == (2, [64, 64], 12)
+
+    report = (output / "demo" / "report.md").read_text()
+    assert f"| 64x64 | {large['mIoU']:.1f} | {large['bIoU']:.1f} |" in report
+    assert f"| SegFormer (B0) | not run | {results['bIoU']:.1f} | not run |" in report
+    rows = rows_of(output / "demo" / "report.csv")
+    assert [row["cell"] for row in rows] == ["table1/segformer/6", "table2/adapter_hf/64"]
