@@ -258,7 +258,7 @@ def test_a_config_of_the_users_own_folder(
         (
             ["multitask_sun_gdd", "data.datasets.sun.root=/nowhere"],
             [
-                "dataset 'gdd': data.datasets.gdd.root is not set",
+                "not set: data.datasets.gdd.root. Where are the datasets?",
                 "Add data.datasets.gdd.root=/path",
             ],
         ),
@@ -283,6 +283,7 @@ def test_a_config_that_is_not_there_has_the_message_of_training(
     assert (answer.code, answer.text) == (1, f"error: {of_training.value}")
 
 
+@pytest.mark.slow
 def test_the_script_by_itself(fake_folder: Callable[[], Path], tmp_path: Path) -> None:
     classes = REPOSITORY / "configs" / "classes" / "camvid.yaml"
     answer = subprocess.run(

@@ -20,6 +20,7 @@ SCRIPT = REPOSITORY / "scripts" / "convert_checkpoint.py"
 Refusal = Callable[..., str]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
 def test_convert_then_evaluate(shared: Path, tmp_path: Path) -> None:
