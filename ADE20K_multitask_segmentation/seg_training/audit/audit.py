@@ -14,6 +14,7 @@ from seg_training.audit.findings import DatasetAudit, Problem, SplitAudit
 from seg_training.audit.reading import read_pairs
 from seg_training.audit.training_checks import check_evaluation, check_overlap, check_training
 from seg_training.datasets.base import SegmentationDataset
+from seg_training.datasets.loading import with_own_root
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 
@@ -56,7 +57,9 @@ def audit_dataset(
     except UserError as error:
         if not name:
             raise
-        return DatasetAudit(name, dataset, tasks, {}, [_as_problem("no_dataset", error, name)])
+        return DatasetAudit(
+            name, dataset, tasks, {}, [Problem("no_dataset", "error", with_own_root(error, name))]
+        )
     by_stage = {stage: audits[split] for stage, split in splits.items()}
     problems: list[Problem] = []
     if dataset.labelled:
@@ -88,7 +91,9 @@ def audit_split(
     except UserError as error:
         if not dataset.root.is_dir():  # then no split is there, and one message is enough
             raise
-        return SplitAudit(split, problems=[_as_problem("split_not_listed", error, name)])
+        return SplitAudit(
+            split, problems=[Problem("split_not_listed", "error", with_own_root(error, name))]
+        )
 
     pairs = read_pairs(dataset, pairing, f"Reading {split}")
     images = [image for image, _ in pairs if image.size]
@@ -117,9 +122,3 @@ def audit_split(
         readable=[pair for pair in pairing.files if damaged.isdisjoint(pair)],
         digests={image.file: image.digest for image in images},
     )
-
-
-def _as_problem(kind: str, error: UserError, name: str) -> Problem:
-    """Name the setting of the root as the config of several datasets does."""
-    setting = f"data.datasets.{name}.root" if name else "data.root"
-    return Problem(kind, "error", str(error).replace("data.root", setting))

@@ -28,7 +28,7 @@ from seg_training.errors import UserError
 if TYPE_CHECKING:
     from seg_training.datasets.data_module import SegmentationDataModule
 
-__all__ = ["DataModule", "checked_count", "errors_of"]
+__all__ = ["DataModule", "checked_count", "errors_of", "with_own_root"]
 
 _MOST_WORKERS = 8
 
@@ -191,8 +191,17 @@ def errors_of(name: str) -> Iterator[None]:
     except UserError as error:
         if not name:
             raise
-        text = str(error).replace("data.root", f"data.datasets.{name}.root")
-        raise UserError(f"dataset '{name}': {text}") from error
+        raise UserError(f"dataset '{name}': {with_own_root(error, name)}") from error
+
+
+def with_own_root(error: UserError, name: str) -> str:
+    """Give an error's message with the setting of the root as the config has it.
+
+    Args:
+        error: says ``data.root``.
+        name: of one of several datasets; empty where there is only one.
+    """
+    return str(error).replace("data.root", f"data.datasets.{name}.root" if name else "data.root")
 
 
 def checked_count(value: Any, setting: str, least: int = 1) -> int:
