@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
@@ -17,17 +18,17 @@ from seg_training.config import override_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
 from seg_training.errors import UserError
+from seg_training.examples import Example
 from seg_training.metrics import BinaryIoUResult
 from seg_training.nearest import resize_nearest
-from seg_training.pictures import prompts_picture, samples_picture
 from seg_training.pl_module import LitSeg
 from seg_training.trainer import build_trainer
 
-__all__ = ["draw_predictions", "evaluate", "load_module"]
+__all__ = ["evaluate", "load_module", "predict_examples", "run_validation"]
 
 _log = logging.getLogger(__name__)
 
-_PICTURE_WIDTH = 192
+_PICTURE_WIDTH = 224
 
 
 def load_module(checkpoint: Mapping[str, Any], changed: Mapping[str, Any] | None = None) -> LitSeg:
@@ -100,51 +101,57 @@ def run_validation(trainer: pl.Trainer, module: LitSeg, data: DataModule) -> Bin
 
 
 @torch.inference_mode()
-def draw_predictions(
+def predict_examples(
     module: LitSeg, data: DataModule, num_images: int = 4, num_prompts: int = 5
-) -> Tensor:
-    """Draw what the network paints for several prompts on the same images, above the truth.
+) -> list[Example]:
+    """Ask for several classes of a few validation images.
+
+    Which images and which classes depends on the data and the tasks alone, so that different
+    networks are asked the same.
 
     Args:
         module: a trained module.
-        data: whose validation images to draw; those with the most tasks.
+        data: whose validation images to take: of those with the most tasks some that lie apart.
         num_images: how many images.
         num_prompts: how many prompts per image at the most, the largest masks first.
 
     Returns:
-        (3, h, w) uint8 RGB.
+        All pictures are 224 pixels wide. The network sees its crop size; its logits are resized.
     """
     module.eval()
-    images, logits, truths, prompts = [], [], [], []
     samples, task_pixels = data.validation_samples()
-    # Spread over the images that show most tasks: neighbours may be frames of one video.
+    examples = []
+    for position in track(_choose(task_pixels, num_images), "Drawing", transient=True):
+        image, _, label_map, name, *_ = samples[position]
+        largest = (-task_pixels[position]).argsort(kind="stable")[:num_prompts]
+        asked = [int(task) for task in largest if task_pixels[position, task] > 0]
+        task_ids = torch.tensor(asked, device=module.device)
+        logits = module.network.task_logits(image[None].to(module.device), task_ids)
+        height, width = label_map.shape
+        size = (max(1, round(_PICTURE_WIDTH * height / width)), _PICTURE_WIDTH)
+        examples.append(
+            Example(
+                name=name,
+                image=_resized(image[None].float(), size)[0].round().to(torch.uint8),
+                prompts=tuple(module.task_names[task] for task in asked),
+                predicted=_resized(logits.float().cpu(), size)[0] > 0,
+                truth=resize_nearest(label_map, size) == torch.tensor(asked)[:, None, None] + 1,
+            )
+        )
+    return examples
+
+
+def _choose(task_pixels: NDArray[np.int64], num_images: int) -> list[int]:
+    """Spread over the images that show most tasks: neighbours may be frames of one video."""
     counts = (task_pixels > 0).sum(axis=1)
     ranked = (-counts).argsort(kind="stable")
     most = max(num_images, np.count_nonzero(counts == counts.max()))
     candidates = np.sort(ranked[: min(most, np.count_nonzero(counts))])
     places = np.linspace(0, len(candidates) - 1, min(num_images, len(candidates)))
-    chosen = candidates[places.astype(int)]
-    for position in track(chosen.tolist(), "Drawing", transient=True):
-        image, _, label_map, *_ = samples[position]
-        largest = (-task_pixels[position]).argsort(kind="stable")[:num_prompts]
-        asked = [int(task) for task in largest if task_pixels[position, task] > 0]
-        task_ids = torch.tensor(asked, device=module.device)
-        own_logits = module.network.task_logits(image[None].to(module.device), task_ids)
-        # Small crops are shown larger, so that a person sees something.
-        zoom = max(1, round(_PICTURE_WIDTH / image.shape[2]))
-        size = (zoom * image.shape[1], zoom * image.shape[2])
-        images.append(_enlarged(image[None].float(), size)[0].round().to(torch.uint8))
-        logits.append(_enlarged(own_logits.float().cpu(), size)[0])
-        truth = resize_nearest(label_map, size)
-        truths.append(truth == torch.tensor(asked)[:, None, None] + 1)
-        prompts.append([module.task_names[task] for task in asked])
-    if all(len(asked) == 1 for asked in prompts):
-        truth_masks = torch.cat(truths).to(torch.uint8)
-        return samples_picture(
-            torch.stack(images), torch.stack(logits), truth_masks, [asked[0] for asked in prompts]
-        )
-    return prompts_picture(images, logits, truths, prompts)
+    chosen: list[int] = candidates[places.astype(int)].tolist()
+    return chosen
 
 
-def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (B, C, H, W), with smoothing where it becomes smaller."""
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False, antialias=True)

@@ -37,6 +37,7 @@ class BinaryIoUResult:
         paint_everything: the bIoU, in percent, of masks that cover the whole image: what a network
             reaches that knows nothing.
         by_size: the same as ``per_class`` by the mask's size, one of :data:`SIZES`.
+        by_share: finer: k stands for masks of 2^k up to 2^(k + 1) of the image's valid pixels.
         interval: 95 % interval of the bIoU over images, in percent.
         iou_batch: the released training code's validation IoU, in percent: another number, see
             :func:`pooled_iou`.
@@ -49,6 +50,7 @@ class BinaryIoUResult:
     per_class: dict[int, tuple[float, int]]
     paint_everything: float
     by_size: dict[str, tuple[float, int]] = field(default_factory=dict)
+    by_share: dict[int, tuple[float, int]] = field(default_factory=dict)
     interval: tuple[float, float] = (math.nan, math.nan)
     iou_batch: float = math.nan
     label_map: LabelMapResult | None = None
@@ -149,10 +151,19 @@ class Mask(NamedTuple):
         return self.intersection / (self.predicted + self.truth - self.intersection)
 
     @property
+    def share(self) -> float:
+        """Part of the image's valid pixels, up to 1."""
+        return self.truth / self.valid
+
+    @property
     def size(self) -> str:
         """One of :data:`SIZES`."""
-        share = self.truth / self.valid
-        return next(name for name, (least, below) in SIZES.items() if least <= share < below)
+        return next(name for name, (least, below) in SIZES.items() if least <= self.share < below)
+
+    @property
+    def octave(self) -> int:
+        """The whole number k with 2^k <= share < 2^(k + 1)."""
+        return math.frexp(self.share)[1] - 1
 
 
 def _pixels(predicted: Tensor, label_map: Tensor, task_ids: Tensor) -> list[Tensor]:
@@ -173,10 +184,12 @@ def _average(masks: list[Mask]) -> BinaryIoUResult:
     true_masks = [mask for mask in masks if mask.truth > 0]
     by_task: dict[int, list[float]] = {}
     by_size: dict[str, list[float]] = {size: [] for size in SIZES}
+    by_share: dict[int, list[float]] = {}
     by_image: dict[tuple[int, int], list[float]] = {}
     for mask in true_masks:
         by_task.setdefault(mask.task_id, []).append(mask.iou)
         by_size[mask.size].append(mask.iou)
+        by_share.setdefault(mask.octave, []).append(mask.iou)
         by_image.setdefault((mask.source, mask.image), []).append(mask.iou)
     sums = np.array([[sum(own), len(own)] for own in by_image.values()]).reshape(-1, 2)
 
@@ -189,8 +202,9 @@ def _average(masks: list[Mask]) -> BinaryIoUResult:
         bIoU=_percent([mask.iou for mask in true_masks]),
         num_masks=len(true_masks),
         per_class={task: (_percent(own), len(own)) for task, own in sorted(by_task.items())},
-        paint_everything=_percent([mask.truth / mask.valid for mask in true_masks]),
+        paint_everything=_percent([mask.share for mask in true_masks]),
         by_size={size: (_percent(own), len(own)) for size, own in by_size.items()},
+        by_share={octave: (_percent(own), len(own)) for octave, own in sorted(by_share.items())},
         interval=bootstrap_interval(len(sums), mean_of),
         iou_batch=_percent(_batch_ious(true_masks)),
     )

@@ -13,9 +13,10 @@ from seg_training.errors import UserError
 from seg_training.tasks import IGNORE
 
 __all__ = [
+    "PREDICTED",
+    "TRUE",
     "caption",
     "paint",
-    "prompts_picture",
     "rows_picture",
     "samples_picture",
     "save_picture",
@@ -62,12 +63,11 @@ def rows_picture(rows: Sequence[Sequence[Tensor]]) -> Tensor:
     """Put pictures into rows, with white gaps; shorter rows are filled with white.
 
     Args:
-        rows: (3, H, W) uint8 RGB each, all of one size.
+        rows: (3, H, W) uint8 RGB each, all of one width; those of a row of one height.
 
     Returns:
         (3, h, w) uint8 RGB.
     """
-    white = torch.full_like(rows[0][0], 255)
     columns = max(len(row) for row in rows)
 
     def joined(pictures: Sequence[Tensor], dim: int) -> Tensor:
@@ -77,7 +77,10 @@ def rows_picture(rows: Sequence[Sequence[Tensor]]) -> Tensor:
         parts = [part for picture in pictures for part in (picture, gap)]
         return torch.cat(parts[:-1], dim=dim)
 
-    return joined([joined([*row, *[white] * (columns - len(row))], 2) for row in rows], 1)
+    def filled(row: Sequence[Tensor]) -> list[Tensor]:
+        return [*row, *[torch.full_like(row[0], 255)] * (columns - len(row))]
+
+    return joined([joined(filled(row), 2) for row in rows], 1)
 
 
 def save_picture(picture: Tensor, path: Path) -> None:
@@ -123,32 +126,4 @@ def samples_picture(
                 caption(truth, f"true: {prompt}"),
             ]
         )
-    return rows_picture(rows)
-
-
-def prompts_picture(
-    images: Sequence[Tensor],
-    logits: Sequence[Tensor],
-    truths: Sequence[Tensor],
-    prompts: Sequence[Sequence[str]],
-) -> Tensor:
-    """Show several prompts on the same images: two rows each, predictions above the truth.
-
-    Args:
-        images: per image (3, H, W) uint8 RGB, all of one size.
-        logits: per image (T, H, W) float, one per prompt.
-        truths: per image (T, H, W) bool.
-        prompts: per image T names.
-
-    Returns:
-        (3, h, w) uint8 RGB.
-    """
-    rows = []
-    for image, own_logits, own_truths, names in zip(images, logits, truths, prompts, strict=True):
-        predicted = [caption(image, "image")]
-        true = [caption(torch.full_like(image, 255), "truth:")]
-        for logit, truth, name in zip(own_logits, own_truths, names, strict=True):
-            predicted.append(caption(paint(image, logit > 0, PREDICTED), f"predicted: {name}"))
-            true.append(caption(paint(image, truth, TRUE), f"true: {name}"))
-        rows += [predicted, true]
     return rows_picture(rows)

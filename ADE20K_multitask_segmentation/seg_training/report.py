@@ -40,6 +40,15 @@ def result_to_json(
             size: {"bIoU": biou, "num_masks": masks}
             for size, (biou, masks) in result.by_size.items()
         },
+        "per_share": [
+            {
+                "from_percent": 100 * 2.0**octave,
+                "below_percent": 100 * 2.0 ** (octave + 1),
+                "bIoU": biou,
+                "num_masks": masks,
+            }
+            for octave, (biou, masks) in result.by_share.items()
+        ],
         "bIoU_interval": result.interval,
         "iou_batch": result.iou_batch,
     }

@@ -5,7 +5,6 @@ import netrc
 import os
 import platform
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,13 +17,14 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
-from seg_training.callbacks import BestAndLast, PredictionPictures, log_picture
+from seg_training.callbacks import BestAndLast, PredictionPictures, TrainingRecord, log_picture
 from seg_training.checkpoints import find_checkpoint, read_checkpoint
 from seg_training.config import plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
 from seg_training.errors import UserError
-from seg_training.evaluation import draw_predictions, run_validation
+from seg_training.evaluation import predict_examples, run_validation
+from seg_training.examples import examples_picture, save_examples
 from seg_training.metrics import BinaryIoUResult
 from seg_training.pictures import save_picture
 from seg_training.pl_module import LitSeg
@@ -69,7 +69,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         UserError: if a setting, the data or the checkpoint to resume from is wrong, or if the
             loss becomes infinite.
     """
-    started = time.monotonic()
+    record = TrainingRecord()
     config = plain_config(config)
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = build_data_module(config["data"], config["tasks"], config["seed"])
@@ -96,6 +96,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         default_root_dir=run_dir,
         logger=_build_loggers(config["logger"], run_dir, config["config_name"]),
         callbacks=[
+            record,  # before the checkpoints, which hold it
             checkpoints,
             LearningRateMonitor("step"),
             PredictionPictures(run_dir / "pictures", config["log_plot_freq"], module.task_names),
@@ -124,9 +125,10 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     result = run_validation(trainer, module, data)
     if trainer.is_global_zero:
         _log.info("best checkpoint, of step %d: bIoU %.1f %%", step, result.bIoU)
-        seconds = time.monotonic() - started
-        _write_results(config, module, result, step, trainer, run_dir, seconds)
-        picture = draw_predictions(module, data)
+        _write_results(config, module, result, step, trainer, run_dir, record)
+        examples = predict_examples(module, data)
+        save_examples(examples, run_dir / "examples")
+        picture = examples_picture(examples)
         save_picture(picture, run_dir / "predictions.png")
         log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
     for logger in trainer.loggers:
@@ -160,10 +162,15 @@ def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) 
             "same: repeat its overrides"
         )
     most = config["trainer"].get("max_steps", -1)
-    if isinstance(most, int) and 0 <= most <= step:
+    if isinstance(most, int) and 0 <= most < step:
         raise UserError(
-            f"{resume_from} is at step {step} already: nothing is left to train with "
-            f"trainer.max_steps={most}; raise it"
+            f"{resume_from} is at step {step} already, beyond trainer.max_steps={most}; raise it"
+        )
+    if most == step:  # interrupted in its final evaluation, say
+        _log.warning(
+            "%s is at step %d already: nothing is left to train with trainer.max_steps=%d, it is "
+            "only evaluated",
+            *(resume_from, step, most),
         )
     for key in ("batch_size", "sampler", "crop_size", "augmentation", "mode", "weights"):
         if before["data"].get(key) != config["data"].get(key):
@@ -263,7 +270,7 @@ def _write_results(
     step: int,
     trainer: pl.Trainer,
     run_dir: Path,
-    seconds: float,
+    record: TrainingRecord,
 ) -> None:
     write_json(
         {
@@ -276,7 +283,8 @@ def _write_results(
             "steps": trainer.global_step,
             "evaluated_step": step,
             "seed": config["seed"],
-            "seconds": round(seconds, 1),
+            "seconds": round(record.seconds, 1),
+            "curves": {"loss": record.loss, "bIoU": record.biou},
             "hardware": _hardware(trainer),
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
             "commit": _commit(),

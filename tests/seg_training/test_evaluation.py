@@ -13,7 +13,7 @@ from fake_datasets.configs import CONFIGS, config_on_fake_data
 from seg_training.checkpoints import read_checkpoint
 from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
-from seg_training.evaluation import draw_predictions, evaluate, load_module
+from seg_training.evaluation import evaluate, load_module, predict_examples
 from seg_training.label_map_metrics import LabelMapMetrics, predicted_tasks
 from seg_training.pl_module import LitSeg
 from seg_training.training import train
@@ -87,10 +87,38 @@ def test_unknown_metrics_are_refused(run: Path) -> None:
         evaluate(run, ["metrics=al"], CONFIGS)
 
 
-def test_one_prompt_is_drawn_as_a_row_and_images_without_any_are_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [False, True])
+def test_examples_are_what_the_network_paints(many: bool, tmp_path: Path) -> None:
+    experiment, tasks = ("folder_adapter", 5) if many else ("multitask_gdd", 1)
+    config = config_on_fake_data(experiment, tmp_path, ["model=adapter_hf_scratch"])
+    data = build_data_module(config["data"], config["tasks"], 0)
+    module = LitSeg(config, data.task_names)
+    samples, task_pixels = data.validation_samples()
+
+    examples = predict_examples(module, data, num_images=3, num_prompts=4)
+
+    assert len(examples) == 3
+    by_name = {sample.name: sample for sample in map(samples.__getitem__, range(len(task_pixels)))}
+    for example in examples:
+        sample = by_name[example.name]
+        pixels = task_pixels[sample.position]
+        asked = [data.task_names.index(prompt) for prompt in example.prompts]
+        assert 1 <= len(asked) == min(4, np.count_nonzero(pixels)) <= tasks
+        assert pixels[asked].tolist() == sorted(pixels.tolist(), reverse=True)[: len(asked)]
+        height, width = sample.label_map.shape
+        assert example.image.shape == (3, round(224 * height / width), 224)
+        for task, predicted, truth in zip(asked, example.predicted, example.truth, strict=True):
+            assert predicted.shape == truth.shape == example.image.shape[1:]
+            with torch.inference_mode():
+                logits = module.network(sample.image[None], torch.tensor([task]))
+            share = (logits > 0).float().mean()
+            assert predicted.float().mean() == pytest.approx(share.item(), abs=0.03)
+            true_share = (sample.label_map == task + 1).float().mean()
+            assert truth.float().mean() == pytest.approx(true_share.item(), abs=0.03)
+
+
+def test_images_without_a_task_are_no_examples(tmp_path: Path) -> None:
     config = config_on_fake_data("multitask_gdd", tmp_path, ["model=adapter_hf_scratch"])
     data = build_data_module(config["data"], config["tasks"], 0)
-    picture = draw_predictions(LitSeg(config, ["glass"]), data, num_images=4)
-    assert sum(number not in gdd.EMPTY for number in gdd.NUMBERS["test"]) == 3
-    # Three rows of three pictures of 160x200, five times the crop size, with their captions.
-    assert picture.shape == (3, 3 * (160 + 16) + 2 * 4, 3 * 200 + 2 * 4)
+    examples = predict_examples(LitSeg(config, ["glass"]), data, num_images=4)
+    assert len(examples) == sum(number not in gdd.EMPTY for number in gdd.NUMBERS["test"]) == 3

@@ -351,6 +351,8 @@ def test_masks_are_grouped_by_their_share_of_the_image() -> None:
         "medium": (75.0, 2),
         "large": (37.5, 2),
     }
+    # 9 and 10 of 1000 pixels lie between 2^-7 and 2^-6, 99 and 100 between 2^-4 and 2^-3.
+    assert result.by_share == {-7: (75.0, 2), -4: (62.5, 2), 0: (50.0, 1)}
 
 
 def test_the_interval_draws_images_not_masks() -> None:

@@ -19,6 +19,7 @@ RESULT = BinaryIoUResult(
     per_class={0: (50.0, 1), 2: (66.875, 2)},
     paint_everything=12.5,
     by_size={"small": (math.nan, 0), "medium": (50.0, 1), "large": (66.875, 2)},
+    by_share={-5: (50.0, 1), -1: (66.875, 2)},
     interval=(40.0, 80.0),
     iou_batch=33.0,
 )
@@ -39,6 +40,10 @@ def test_result_as_plain_values() -> None:
             "medium": {"bIoU": 50.0, "num_masks": 1},
             "large": {"bIoU": 66.875, "num_masks": 2},
         },
+        "per_share": [
+            {"from_percent": 3.125, "below_percent": 6.25, "bIoU": 50.0, "num_masks": 1},
+            {"from_percent": 50.0, "below_percent": 100.0, "bIoU": 66.875, "num_masks": 2},
+        ],
         "bIoU_interval": (40.0, 80.0),
         "iou_batch": 33.0,
     }

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from seg_training import pl_module, training
+from seg_training.callbacks import TrainingRecord
 from seg_training.config import compose_config
 from seg_training.datasets.batch import Batch
 from seg_training.datasets.images import read_image
 from seg_training.errors import UserError
 from seg_training.evaluation import evaluate
+from seg_training.examples import load_examples
 from seg_training.training import train
 
 pytestmark = [
@@ -82,7 +84,9 @@ def test_a_run_leaves_everything_in_its_folder(settings: Settings) -> None:
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["val/bIoU"]) == pytest.approx(trained.result.bIoU, abs=1e-4)
     assert sum(bool(row["train/loss"]) for row in rows) == 2
-    assert read_image(run_dir / "predictions.png").shape[1] > 64
+    assert read_image(run_dir / "predictions.png").shape[1] > 224
+    [example, *_] = load_examples(run_dir / "examples")
+    assert set(example.prompts) <= set(trained.task_names)
     assert read_image(run_dir / "pictures" / "step_0000002.png").shape[1] > 3 * 64
     assert list(run_dir.glob("events.out.tfevents.*"))
     assert (run_dir / "config.yaml").is_file()
@@ -312,11 +316,68 @@ def test_a_wrong_setting_is_named_before_anything_is_written(
     assert not list(Path(config["run_dir"]).rglob("*.ckpt"))
 
 
-def test_nothing_left_to_train_is_said(settings: Settings, tmp_path: Path) -> None:
+def test_a_run_beyond_the_last_step_is_refused(settings: Settings, tmp_path: Path) -> None:
     run_dir = train(settings()).run_dir
-    again = settings("folder_adapter", f"ckpt_path={run_dir}", f"run_dir={tmp_path / 'again'}")
-    with pytest.raises(UserError, match=r"is at step 2 already: .*max_steps=2; raise it"):
-        train(again)
+    more = [f"ckpt_path={run_dir}", f"run_dir={tmp_path / 'again'}", "trainer.max_steps=1"]
+    with pytest.raises(UserError, match=r"is at step 2 already, beyond .*max_steps=1; raise it"):
+        train(settings("folder_adapter", *more))
+
+
+@pytest.mark.parametrize("bound", ["trainer.max_steps=2", "trainer.max_epochs=1"])
+def test_a_run_interrupted_in_its_final_evaluation_is_evaluated(
+    settings: Settings, tmp_path: Path, bound: str
+) -> None:
+    common = [bound, "trainer.limit_train_batches=2"]
+    if "epochs" in bound:
+        common.append("trainer.max_steps=-1")
+    first = train(settings("folder_adapter", *common))
+    results = json.loads((first.run_dir / "results.json").read_text())
+    more = [f"ckpt_path={first.run_dir}", f"run_dir={tmp_path / 'again'}"]
+
+    again = train(settings("folder_adapter", *common, *more))
+
+    assert again.result == first.result
+    assert (again.run_dir / "checkpoints" / "best.ckpt").is_file()
+    own = json.loads((again.run_dir / "results.json").read_text())
+    for key in ("steps", "evaluated_step", "curves", "bIoU"):
+        assert own[key] == results[key], key
+    assert own["seconds"] > results["seconds"]
+
+
+def test_the_curves_of_a_resumed_run_are_whole(settings: Settings, tmp_path: Path) -> None:
+    common = ["trainer.limit_train_batches=4", "trainer.val_check_interval=2"]
+    first = train(settings("folder_adapter", *common))
+    more = ["trainer.max_steps=4", f"ckpt_path={first.run_dir}", f"run_dir={tmp_path / 'again'}"]
+
+    second = train(settings("folder_adapter", *common, *more))
+
+    curves = json.loads((second.run_dir / "results.json").read_text())["curves"]
+    logged = []
+    for run_dir in (first.run_dir, second.run_dir):
+        with (run_dir / "metrics.csv").open() as file:
+            logged += [
+                float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]
+            ]
+    assert [step for step, _ in curves["loss"]] == [1, 2, 3, 4]
+    assert [loss for _, loss in curves["loss"]] == pytest.approx(logged, abs=1e-5)
+    assert [step for step, _ in curves["bIoU"]] == [2, 4]
+    assert max(biou for _, biou in curves["bIoU"]) == pytest.approx(second.result.bIoU)
+
+
+def test_the_loss_curve_averages_in_pairs_when_it_grows_long(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingRecord, "_most_points", 4)
+    config = settings("folder_adapter", "trainer.max_steps=8", "trainer.val_check_interval=8")
+    run_dir = train(config).run_dir
+    curve = json.loads((run_dir / "results.json").read_text())["curves"]["loss"]
+    with (run_dir / "metrics.csv").open() as file:
+        logged = [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+    # Four points of one batch become two of two; again four become two of four batches.
+    assert [step for step, _ in curve] == [4, 8]
+    assert [loss for _, loss in curve] == pytest.approx(
+        [np.mean(logged[:4]), np.mean(logged[4:])], abs=1e-5
+    )
 
 
 def test_evaluation_draws_no_scenes_where_there_are_none(tmp_path: Path) -> None:
