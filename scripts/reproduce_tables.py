@@ -37,9 +37,10 @@ def main() -> None:
     from seg_training.settings import choose
     from seg_training.tables.cells import SCALES, select_cells
     from seg_training.tables.collecting import collect_results
+    from seg_training.tables.report import write_report
     from seg_training.tables.running import failures_message, run_command, run_missing
     from seg_training.tables.runs import Setting, next_attempt, plan_runs, training_command
-    from seg_training.tables.writing import terminal_table, write_report
+    from seg_training.tables.writing import terminal_table
 
     scale = choose(arguments.scale, SCALES, "--scale")
     for given in arguments.results:
@@ -47,11 +48,16 @@ def main() -> None:
             raise UserError(f"--results {given} does not exist; give a folder of results")
     cells = select_cells(scale, arguments.only)
     example = f"/path/to/{scale.data_folder}" if scale.data_folder else None
-    setting = Setting(arguments.data_root or example, tuple(overrides), arguments.launcher)
-    folder = arguments.output / scale.name
+    setting = Setting(
+        arguments.data_root or example,
+        tuple(overrides),
+        arguments.launcher,
+        tuple(arguments.seeds),
+        arguments.output,
+    )
     folders = [arguments.output, *arguments.results]
     there = {(result.cell, result.seed) for result in collect_results(scale, folders)}
-    runs = plan_runs(cells, folder, arguments.seeds)
+    runs = plan_runs(scale, cells, setting)
     missing = [run for run in runs if (run.cell.name, run.seed) not in there]
     if arguments.dry_run:
         for run in missing:
@@ -63,8 +69,8 @@ def main() -> None:
 
     console = Console()
     results = collect_results(scale, folders)
-    everything = plan_runs(scale.each_cell(), folder, arguments.seeds)
-    files = write_report(scale, results, everything, setting, folder)
+    everything = plan_runs(scale, scale.each_cell(), setting)
+    files = write_report(scale, results, everything, setting, arguments.output / scale.name)
     for table in scale.tables:
         console.print(terminal_table(table, results))
     for file in files:

@@ -1,6 +1,5 @@
 """The check before training as a user types it, on real images and on damaged copies of them."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -13,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from fake_datasets import gdd, sun_rgbd
+from own_process import REPOSITORY, run_script
 from PIL import Image
 
 from seg_training.config import translate_config_argument
 from seg_training.errors import UserError
 
-REPOSITORY = Path(__file__).parents[1]
 SCRIPT = REPOSITORY / "scripts" / "check_dataset.py"
 NUM_PAIRS = 12  # of each split
 
@@ -34,30 +33,17 @@ Check = Callable[..., Answer]
 
 
 @pytest.fixture
-def check(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Check:
-    """Run the script in this process, which spares a start for each of its many cases."""
-    spec = importlib.util.spec_from_file_location("check_dataset", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Run the script in the project's folder, with files of its own."""
     monkeypatch.chdir(REPOSITORY)
-    monkeypatch.setenv("COLUMNS", "200")
     findings, sheet = tmp_path / "findings.json", tmp_path / "sheet.png"
 
     def run(config: str | None, *overrides: str) -> Answer:
         named = [] if config is None else ["--config", config]
         files = ["--json", str(findings), "--sheet", str(sheet)]
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *named, *files, *overrides])
-        code, message = 0, ""
-        try:
-            script.run_shell(script.main, script.CONFIG_DIR)
-        except SystemExit as end:
-            code, message = (1, end.code) if isinstance(end.code, str) else (end.code or 0, "")
+        answer = run_script("check_dataset", *named, *files, *overrides)
         content = json.loads(findings.read_text()) if findings.is_file() else {}
-        return Answer(code, capsys.readouterr().out + message, content, sheet)
+        return Answer(*answer, content, sheet)
 
     return run
 

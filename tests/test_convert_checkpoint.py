@@ -1,6 +1,5 @@
 """The conversion as a user types it, and eval.py's evaluation of what it wrote."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,10 +11,10 @@ import pytest
 import torch
 from fake_datasets import ade20k
 from fake_datasets.configs import CONFIGS
+from own_process import REPOSITORY, run_script
 
 from seg_training.evaluation import evaluate
 
-REPOSITORY = Path(__file__).parents[1]
 SCRIPT = REPOSITORY / "scripts" / "convert_checkpoint.py"
 Refusal = Callable[..., str]
 
@@ -55,26 +54,14 @@ def test_convert_then_evaluate(shared: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def refusal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Refusal:
-    """Run the script in this process, and give what it says when it ends with an error."""
-    spec = importlib.util.spec_from_file_location("convert_checkpoint", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    # What it sets for its whole process.
-    monkeypatch.setattr("seg_training.logs.log_to_terminal", lambda: None)
-    monkeypatch.setattr("transformers.utils.logging.disable_progress_bar", lambda: None)
+def refusal(tmp_path: Path) -> Refusal:
+    """Run the script, and give what it says when it ends with an error."""
 
     def run(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments])
-        with pytest.raises(SystemExit) as end:
-            script.run_shell(script.main, script.CONFIG_DIR)
-        assert end.value.code != 0
+        answer = run_script("convert_checkpoint", *arguments)
+        assert answer.code != 0
         assert not (tmp_path / "out").exists()
-        return end.value.code if isinstance(end.value.code, str) else capsys.readouterr().err
+        return answer.text
 
     return run
 

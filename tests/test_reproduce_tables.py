@@ -1,7 +1,6 @@
 """The tables as a user asks for them."""
 
 import csv
-import importlib.util
 import json
 import os
 import shlex
@@ -9,46 +8,27 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import TextIO
 
 import pytest
+from own_process import REPOSITORY, Answer, run_script
 
 from seg_training.tables.cells import SCALES
 
-REPOSITORY = Path(__file__).parents[1]
 SCRIPT = REPOSITORY / "scripts" / "reproduce_tables.py"
-
-
-class Answer(NamedTuple):
-    code: int
-    text: str
 
 
 Tables = Callable[..., Answer]
 
 
 @pytest.fixture
-def tables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Tables:
-    """Run the script in this process, with an output of its own."""
-    spec = importlib.util.spec_from_file_location("reproduce_tables", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
+    """Run the script in the project's folder, with an output of its own."""
     monkeypatch.chdir(REPOSITORY)
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: str) -> Answer:
         output = [] if "--output" in arguments else ["--output", str(tmp_path / "tables")]
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *output, *arguments])
-        code, message = 0, ""
-        try:
-            script.run_shell(script.main, script.CONFIG_DIR)
-        except SystemExit as end:
-            code, message = (1, end.code) if isinstance(end.code, str) else (end.code or 0, "")
-        return Answer(code, capsys.readouterr().out + message)
+        return run_script("reproduce_tables", *output, *arguments)
 
     return run
 
@@ -133,7 +113,9 @@ def test_results_that_are_kept_need_neither_training_nor_data(
     answer = tables("--scale", "camvid", "--results", str(tmp_path / "kept"))
     assert answer.code == 0
     folder = tmp_path / "tables" / "camvid"
-    assert answer.text.endswith(f"written: {folder}/report.md\nwritten: {folder}/report.csv\n")
+    assert answer.text.endswith(
+        "".join(f"written: {folder}/report.{kind}\n" for kind in ("md", "csv", "html"))
+    )
     # Seeds 0 and 1 are 31 and 33: mean 32, deviation sqrt(2).
     last_two = ["29.0", "30.0", "32.0 ± 1.4"], ["32.0", "33.0", "35.0 ± 1.4"]
     report = (folder / "report.md").read_text()

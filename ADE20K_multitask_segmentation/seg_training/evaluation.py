@@ -24,11 +24,9 @@ from seg_training.nearest import resize_nearest
 from seg_training.pl_module import LitSeg
 from seg_training.trainer import build_trainer
 
-__all__ = ["evaluate", "load_module", "predict_examples", "run_validation"]
+__all__ = ["evaluate", "load_module", "predict_examples", "restore", "run_validation"]
 
 _log = logging.getLogger(__name__)
-
-_PICTURE_WIDTH = 224
 
 
 def load_module(checkpoint: Mapping[str, Any], changed: Mapping[str, Any] | None = None) -> LitSeg:
@@ -59,12 +57,34 @@ def evaluate(
 
     Args:
         path: a checkpoint, or a run's folder.
+        overrides: changes to the checkpoint's config, as :func:`restore` takes them.
+        config_dir: where groups are looked up; ``configs`` in the current folder by default.
+
+    Returns:
+        The result, and the module with its task names.
+
+    Raises:
+        UserError: if the checkpoint, an override or the data is wrong.
+    """
+    module, data, trainer_settings = restore(path, overrides, config_dir)
+    _log.info("evaluating %s", find_checkpoint(path))
+    trainer = build_trainer(trainer_settings, logger=False)
+    return run_validation(trainer, module, data), module
+
+
+def restore(
+    path: str | Path, overrides: Sequence[str] = (), config_dir: Path | None = None
+) -> tuple[LitSeg, DataModule, dict[str, Any]]:
+    """Rebuild what was trained, and the data, from a checkpoint alone.
+
+    Args:
+        path: a checkpoint, or a run's folder.
         overrides: changes to the checkpoint's config: ``key=value``, or ``group=name``. Other data
             keep the checkpoint's crop size, unless that is given too.
         config_dir: where groups are looked up; ``configs`` in the current folder by default.
 
     Returns:
-        The result, and the module with its task names.
+        The module, its data, and the settings of the trainer, for this machine.
 
     Raises:
         UserError: if the checkpoint, an override or the data is wrong.
@@ -87,9 +107,7 @@ def evaluate(
     data = build_data_module(
         config["data"], config["tasks"], config["seed"], vocabulary=module.task_names
     )
-    _log.info("evaluating %s", find_checkpoint(path))
-    trainer = build_trainer(config["trainer"], logger=False)
-    return run_validation(trainer, module, data), module
+    return module, data, config["trainer"]
 
 
 def run_validation(trainer: pl.Trainer, module: LitSeg, data: DataModule) -> BinaryIoUResult:
@@ -102,7 +120,11 @@ def run_validation(trainer: pl.Trainer, module: LitSeg, data: DataModule) -> Bin
 
 @torch.inference_mode()
 def predict_examples(
-    module: LitSeg, data: DataModule, num_images: int = 4, num_prompts: int = 5
+    module: LitSeg,
+    data: DataModule,
+    num_images: int = 4,
+    num_prompts: int = 5,
+    width: int = 224,
 ) -> list[Example]:
     """Ask for several classes of a few validation images.
 
@@ -114,9 +136,7 @@ def predict_examples(
         data: whose validation images to take: of those with the most tasks some that lie apart.
         num_images: how many images.
         num_prompts: how many prompts per image at the most, the largest masks first.
-
-    Returns:
-        All pictures are 224 pixels wide. The network sees its crop size; its logits are resized.
+        width: of the pictures, in pixels. The network sees its crop size; its logits are resized.
     """
     module.eval()
     samples, task_pixels = data.validation_samples()
@@ -127,8 +147,8 @@ def predict_examples(
         asked = [int(task) for task in largest if task_pixels[position, task] > 0]
         task_ids = torch.tensor(asked, device=module.device)
         logits = module.network.task_logits(image[None].to(module.device), task_ids)
-        height, width = label_map.shape
-        size = (max(1, round(_PICTURE_WIDTH * height / width)), _PICTURE_WIDTH)
+        own_height, own_width = label_map.shape
+        size = (max(1, round(width * own_height / own_width)), width)
         examples.append(
             Example(
                 name=name,

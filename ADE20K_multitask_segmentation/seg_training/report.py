@@ -15,7 +15,7 @@ from seg_training.errors import UserError
 from seg_training.label_map_metrics import LabelMapResult
 from seg_training.metrics import BinaryIoUResult
 
-__all__ = ["result_to_json", "show_result", "write_json"]
+__all__ = ["result_to_json", "show_result", "write_json", "write_text"]
 
 
 def result_to_json(
@@ -72,12 +72,23 @@ def write_json(content: dict[str, Any], path: Path) -> None:
     Raises:
         UserError: if it cannot be written there.
     """
+    write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file in one go, so that no half-written one is left.
+
+    Args:
+        text: its content.
+        path: the file; its folder is made.
+
+    Raises:
+        UserError: if it cannot be written there.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
-        part.write_text(
-            json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error}") from error

@@ -26,9 +26,10 @@ from seg_training.errors import UserError
 from seg_training.evaluation import predict_examples, run_validation
 from seg_training.examples import examples_picture, save_examples
 from seg_training.metrics import BinaryIoUResult
+from seg_training.pages.run_page import run_html
 from seg_training.pictures import save_picture
 from seg_training.pl_module import LitSeg
-from seg_training.report import result_to_json, write_json
+from seg_training.report import result_to_json, write_json, write_text
 from seg_training.settings import check_keys, choose
 from seg_training.trainer import build_trainer, process_rank
 
@@ -125,9 +126,11 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     result = run_validation(trainer, module, data)
     if trainer.is_global_zero:
         _log.info("best checkpoint, of step %d: bIoU %.1f %%", step, result.bIoU)
-        _write_results(config, module, result, step, trainer, run_dir, record)
+        results = _results(config, module, result, step, trainer, record)
+        write_json(results, run_dir / "results.json")
         examples = predict_examples(module, data)
         save_examples(examples, run_dir / "examples")
+        write_text(run_html(results, examples, run_dir), run_dir / "results.html")
         picture = examples_picture(examples)
         save_picture(picture, run_dir / "predictions.png")
         log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
@@ -263,34 +266,31 @@ def _log_summary(
     )
 
 
-def _write_results(
+def _results(
     config: Mapping[str, Any],
     module: LitSeg,
     result: BinaryIoUResult,
     step: int,
     trainer: pl.Trainer,
-    run_dir: Path,
     record: TrainingRecord,
-) -> None:
-    write_json(
-        {
-            **result_to_json(result, module.task_names, module.dataset_names),
-            "config_name": config["config_name"],
-            "method": module.network.method,
-            "num_tasks": module.network.num_tasks,
-            "crop_size": list(config["data"].get("crop_size", ())),
-            "parameters": sum(p.numel() for p in module.network.parameters()),
-            "steps": trainer.global_step,
-            "evaluated_step": step,
-            "seed": config["seed"],
-            "seconds": round(record.seconds, 1),
-            "curves": {"loss": record.loss, "bIoU": record.biou},
-            "hardware": _hardware(trainer),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "commit": _commit(),
-        },
-        run_dir / "results.json",
-    )
+) -> dict[str, Any]:
+    """List what was measured, and what it was measured with."""
+    return {
+        **result_to_json(result, module.task_names, module.dataset_names),
+        "config_name": config["config_name"],
+        "method": module.network.method,
+        "num_tasks": module.network.num_tasks,
+        "crop_size": list(config["data"].get("crop_size", ())),
+        "parameters": sum(p.numel() for p in module.network.parameters()),
+        "steps": trainer.global_step,
+        "evaluated_step": step,
+        "seed": config["seed"],
+        "seconds": round(record.seconds, 1),
+        "curves": {"loss": record.loss, "bIoU": record.biou},
+        "hardware": _hardware(trainer),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "commit": _commit(),
+    }
 
 
 def _hardware(trainer: pl.Trainer) -> str:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from seg_training.errors import UserError, suggest
 
-__all__ = ["METHODS", "SCALES", "Cell", "Entry", "Scale", "Table", "select_cells"]
+__all__ = ["METHODS", "SCALES", "Cell", "Comparison", "Entry", "Scale", "Table", "select_cells"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Entry:
     """One number of a table.
 
     Attributes:
-        cell: a name in the scale's cells.
+        cell: the name of one of the scale's cells.
         metric: a key of ``results.json``.
         paper: what was published, in percent; None where the data are others.
     """
@@ -41,6 +41,19 @@ class Entry:
     cell: str
     metric: str
     paper: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Cells that differ in one thing only.
+
+    Attributes:
+        title: what they have in common.
+        cells: what each is called among these, to its name.
+    """
+
+    title: str
+    cells: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -52,12 +65,34 @@ class Table:
         corner: what the rows are.
         columns: the columns' names.
         rows: the rows' names with an entry for each column.
+        unit: what the columns' names count, if anything.
     """
 
     title: str
     corner: str
     columns: tuple[str, ...]
     rows: Mapping[str, tuple[Entry, ...]]
+    unit: str = ""
+
+    @property
+    def name(self) -> str:
+        """``Table 1``, the start of its title."""
+        return self.title.partition(":")[0]
+
+    def comparisons(self) -> list[Comparison]:
+        """List what can be plotted together: the cells of each column, each set of cells once."""
+        titles: dict[tuple[str, ...], str] = {}
+        for column, entries in zip(
+            self.columns, zip(*self.rows.values(), strict=True), strict=True
+        ):
+            titles.setdefault(tuple(entry.cell for entry in entries), f"{column} {self.unit}")
+        return [
+            Comparison(
+                f"{self.name}, {title if len(titles) > 1 else f'by {self.corner}'}",
+                dict(zip(self.rows, cells, strict=True)),
+            )
+            for cells, title in titles.items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -175,16 +210,21 @@ def _table_1(
         for method, label in METHODS.items()
     }
     title = f"Table 1: bIoU in percent at {crop_size}x{crop_size}, by number of classes"
-    return Table(title, "method", tuple(map(str, columns)), rows)
+    return Table(title, "method", tuple(map(str, columns)), rows, "classes")
 
 
 def _table_2(
-    crop_sizes: Iterable[int], num_classes: int, published: Mapping[int, Mapping[str, float]]
+    crop_sizes: Iterable[int],
+    num_classes: int,
+    published: Mapping[int, Mapping[str, float]],
+    cells: Mapping[str, Cell],
 ) -> Table:
     metrics = ("mIoU", "bIoU")
     rows = {
         f"{size}x{size}": tuple(
-            Entry(_second(size), metric, published.get(size, {}).get(metric)) for metric in metrics
+            # A cell that stands in table 1, too, has its name from there.
+            Entry(cells[_second(size)].name, metric, published.get(size, {}).get(metric))
+            for metric in metrics
         )
         for size in crop_sizes
     }
@@ -225,7 +265,7 @@ def _paper() -> Scale:
         cells,
         (
             _table_1((2, 12, 150), 320, _PUBLISHED_BIOU),
-            _table_2((320, 640, 896), 150, _PUBLISHED_BY_CROP_SIZE),
+            _table_2((320, 640, 896), 150, _PUBLISHED_BY_CROP_SIZE, cells),
         ),
     )
 
@@ -267,7 +307,7 @@ def _demo() -> Scale:
         "works, and says nothing about the methods.",
         None,
         cells,
-        (_table_1(_DEMO_CLASSES, 96, {}), _table_2((64, 96, 128), 12, {})),
+        (_table_1(_DEMO_CLASSES, 96, {}), _table_2((64, 96, 128), 12, {}, cells)),
     )
 
 

@@ -39,10 +39,12 @@ class Measured:
     Attributes:
         mean: over the seeds.
         deviation: standard deviation of one seed's number; None with one seed.
+        runs: how many seeds there are.
     """
 
     mean: float
     deviation: float | None
+    runs: int
 
 
 def collect_results(scale: Scale, folders: Sequence[Path]) -> list[Result]:
@@ -88,7 +90,8 @@ def measured(results: Iterable[Result], cell: str, metric: str) -> Measured | No
     ]
     if not values:
         return None
-    return Measured(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Measured(statistics.fmean(values), deviation, len(values))
 
 
 def _files(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seg_training.errors import UserError
-from seg_training.tables.cells import Cell
+from seg_training.tables.cells import Cell, Entry, Scale
 
 __all__ = [
+    "DEFAULT_OUTPUT",
     "Run",
     "Setting",
     "finished_results",
     "next_attempt",
     "plan_runs",
+    "row_command",
     "training_command",
 ]
 
@@ -51,6 +53,9 @@ class Run:
         return self.folder.with_name(f"{self.folder.name}.log")
 
 
+DEFAULT_OUTPUT = Path("outputs/tables")
+
+
 @dataclass(frozen=True)
 class Setting:
     """What is the same for all runs.
@@ -59,11 +64,15 @@ class Setting:
         data_root: the data's folder; None where the config knows it.
         overrides: changes to the config of every cell.
         launcher: one of Hydra's launchers, to train elsewhere.
+        seeds: instead of each cell's own.
+        output: where the runs lie.
     """
 
     data_root: str | None = None
     overrides: tuple[str, ...] = ()
     launcher: str | None = None
+    seeds: tuple[int, ...] = ()
+    output: Path = DEFAULT_OUTPUT
 
     def __post_init__(self) -> None:
         """Refuse overrides of what is set for each run."""
@@ -73,18 +82,41 @@ class Setting:
                 raise UserError(f"{override}: the tables set {key}; use {_OWN_KEYS[key]}")
 
 
-def plan_runs(cells: Sequence[Cell], folder: Path, seeds: Sequence[int] = ()) -> list[Run]:
+def plan_runs(scale: Scale, cells: Sequence[Cell], setting: Setting) -> list[Run]:
     """List the runs of cells.
 
     Args:
+        scale: of which scale they are.
         cells: which cells.
-        folder: ``<output>/<scale>``.
-        seeds: instead of each cell's own.
+        setting: where to, and with which seeds.
     """
     return [
-        Run(cell, seed, folder / cell.name / f"seed{seed}")
+        Run(cell, seed, setting.output / scale.name / cell.name / f"seed{seed}")
         for cell in cells
-        for seed in seeds or cell.seeds
+        for seed in setting.seeds or cell.seeds
+    ]
+
+
+def row_command(scale: Scale, entries: Sequence[Entry], setting: Setting) -> list[str]:
+    """Make the command that runs what is missing of a table's row.
+
+    Args:
+        scale: whose table.
+        entries: the row's.
+        setting: what is the same for all runs.
+
+    Returns:
+        The words of the command, to be run in the project's folder.
+    """
+    names = dict.fromkeys(entry.cell for entry in entries)
+    return [
+        *("python", "scripts/reproduce_tables.py", "--scale", scale.name),
+        *(("--data-root", setting.data_root) if setting.data_root else ()),
+        *(word for name in names for word in ("--only", name)),
+        *(("--seeds", *map(str, setting.seeds)) if setting.seeds else ()),
+        *(("--output", str(setting.output)) if setting.output != DEFAULT_OUTPUT else ()),
+        *(("--launcher", setting.launcher) if setting.launcher else ()),
+        *setting.overrides,
     ]
 
 

@@ -4,19 +4,30 @@ import csv
 import io
 import shlex
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table as TerminalTable
 
-from seg_training.errors import UserError
 from seg_training.tables.cells import Entry, Scale, Table
-from seg_training.tables.collecting import Result, measured
+from seg_training.tables.collecting import Measured, Result, measured
 from seg_training.tables.runs import Run, Setting, next_attempt, training_command
 
-__all__ = ["csv_text", "markdown_text", "terminal_table", "write_report"]
+__all__ = [
+    "NOT_RUN",
+    "RUN_COLUMNS",
+    "csv_text",
+    "markdown_text",
+    "number_text",
+    "run_row",
+    "terminal_table",
+]
 
 NOT_RUN = "not run"
+RUN_COLUMNS = (
+    *("cell", "seed", "bIoU", "95 % interval", "parameters", "steps"),
+    *("minutes", "hardware", "commit"),
+)
+"""What is said of each run."""
 
 _COLUMNS: dict[str, tuple[str | int, ...]] = {  # of the CSV: where each is in results.json
     **{key: (key,) for key in ("config_name", "method", "num_tasks")},
@@ -36,38 +47,6 @@ _COLUMNS: dict[str, tuple[str | int, ...]] = {  # of the CSV: where each is in r
 }
 
 
-def write_report(
-    scale: Scale, results: Sequence[Result], runs: Sequence[Run], setting: Setting, folder: Path
-) -> tuple[Path, Path]:
-    """Write ``report.md`` and ``report.csv``.
-
-    Args:
-        scale: whose tables.
-        results: what was measured.
-        runs: all runs of the scale, for their commands.
-        setting: what is the same for all of them.
-        folder: where to.
-
-    Returns:
-        The two files.
-
-    Raises:
-        UserError: if they cannot be written there.
-    """
-    texts = {
-        folder / "report.md": markdown_text(scale, results, runs, setting),
-        folder / "report.csv": csv_text(scale, results),
-    }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, text in texts.items():
-            file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write into {folder}: {error}; choose another --output") from error
-    markdown, table = texts
-    return markdown, table
-
-
 def markdown_text(
     scale: Scale, results: Sequence[Result], runs: Sequence[Run], setting: Setting
 ) -> str:
@@ -84,11 +63,7 @@ def markdown_text(
         header = [table.corner, *table.columns]
         parts += [f"## {table.title}", _legend(table), _markdown(header, _rows(table, results))]
     if results:
-        header = [
-            *("cell", "seed", "bIoU", "95 % interval", "parameters", "steps"),
-            *("minutes", "hardware", "commit"),
-        ]
-        parts += ["## Runs", _markdown(header, map(_details, results))]
+        parts += ["## Runs", _markdown(RUN_COLUMNS, map(run_row, results))]
     there = {(result.cell, result.seed) for result in results}
     finished = [run for run in runs if (run.cell.name, run.seed) in there]
     missing = [run for run in runs if (run.cell.name, run.seed) not in there]
@@ -133,6 +108,39 @@ def terminal_table(table: Table, results: Sequence[Result]) -> TerminalTable:
     return printed
 
 
+def number_text(number: Measured) -> str:
+    """Write a measured number, with its deviation where there are several seeds.
+
+    Args:
+        number: in percent.
+    """
+    if number.deviation is None:
+        return f"{number.mean:.1f}"
+    return f"{number.mean:.1f} ± {number.deviation:.1f}"
+
+
+def run_row(result: Result) -> list[str]:
+    """Say what is behind a number, in the order of :data:`RUN_COLUMNS`.
+
+    Args:
+        result: of one run.
+    """
+    content = result.content
+    low, high = content.get("bIoU_interval") or (None, None)
+    seconds = content.get("seconds")
+    return [
+        result.cell,
+        str(result.seed),
+        _number(content.get("bIoU"), ".1f"),
+        "" if low is None or high is None else f"{low:.1f} to {high:.1f}",
+        _number(content.get("parameters"), ","),
+        _number(content.get("steps"), ","),
+        _number(None if seconds is None else seconds / 60, ".1f"),
+        str(content.get("hardware") or ""),
+        str(content.get("commit") or ""),
+    ]
+
+
 def _commands(title: str, commands: Sequence[tuple[Run, list[str]]]) -> list[str]:
     if not commands:
         return []
@@ -154,30 +162,11 @@ def _legend(table: Table) -> str:
 
 def _entry_text(entry: Entry, results: Sequence[Result]) -> str:
     number = measured(results, entry.cell, entry.metric)
-    text = NOT_RUN if number is None else f"{number.mean:.1f}"
-    if number and number.deviation is not None:
-        text += f" ± {number.deviation:.1f}"
+    text = number_text(number) if number else NOT_RUN
     if entry.paper is None:
         return text
     difference = f" ({number.mean - entry.paper:+.1f})" if number else ""
     return f"{entry.paper:.1f} / {text}{difference}"
-
-
-def _details(result: Result) -> list[str]:
-    content = result.content
-    low, high = content.get("bIoU_interval") or (None, None)
-    seconds = content.get("seconds")
-    return [
-        result.cell,
-        str(result.seed),
-        _number(content.get("bIoU"), ".1f"),
-        "" if low is None or high is None else f"{low:.1f} to {high:.1f}",
-        _number(content.get("parameters"), ","),
-        _number(content.get("steps"), ","),
-        _number(None if seconds is None else seconds / 60, ".1f"),
-        str(content.get("hardware") or ""),
-        str(content.get("commit") or ""),
-    ]
 
 
 def _number(value: float | None, form: str) -> str:

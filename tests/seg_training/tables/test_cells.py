@@ -43,7 +43,7 @@ def test_other_data_have_no_number_of_the_papers(name: str) -> None:
 def test_every_number_has_a_cell_and_every_cell_a_number(name: str, cells: int) -> None:
     scale = SCALES[name]
     used = {entry.cell for table in scale.tables for row in table.rows.values() for entry in row}
-    assert used == set(scale.cells)
+    assert used == {cell.name for cell in scale.each_cell()}  # what results are found by
     assert len(scale.each_cell()) == cells
 
 
@@ -55,6 +55,29 @@ def test_what_stands_in_both_tables_is_trained_once() -> None:
         assert SCALES[scale].cells[first] is SCALES[scale].cells[second]
         assert names(scale, second) == [first]
         assert names(scale, first, second) == [first]
+
+
+def test_cells_are_compared_within_a_column_or_a_table() -> None:
+    first, second = SCALES["paper"].tables
+    assert [each.title for each in first.comparisons()] == [
+        "Table 1, 2 classes",
+        "Table 1, 12 classes",
+        "Table 1, 150 classes",
+    ]
+    assert first.comparisons()[1].cells == {
+        "SegFormer (B0)": "table1/segformer/12",
+        "TASFormer (emb)": "table1/emb/12",
+        "TASFormer (VSA emb)": "table1/vsa_emb/12",
+        "TASFormer (HF adapter)": "table1/adapter_hf/12",
+        "TASFormer (HF adapter++)": "table1/adapter_pp/12",
+    }
+    [only] = second.comparisons()  # its two columns are numbers of the same cells
+    assert only.title == "Table 2, by crop size"
+    assert only.cells == {
+        "320x320": "table1/adapter_hf/150",
+        "640x640": "table2/adapter_hf/640",
+        "896x896": "table2/adapter_hf/896",
+    }
 
 
 def composed(scale: Scale) -> list[tuple[Cell, dict[str, dict[str, object]]]]:

@@ -61,14 +61,14 @@ def test_seeds_are_averaged() -> None:
     results = [result(0, bIoU=40.0, mIoU=12.0), result(1, bIoU=43.0), result(2, bIoU=46.0)]
     results.append(Result("table1/emb/12", 0, Path(), {"bIoU": 99.0}))
     # Deviations from 43: -3, 0, 3, so the variance is 18 / (3 - 1).
-    assert measured(results, "table1/emb/2", "bIoU") == Measured(43.0, 3.0)
-    assert measured(results[:2], "table1/emb/2", "bIoU") == Measured(41.5, math.sqrt(4.5))
-    assert measured(results, "table1/emb/2", "mIoU") == Measured(12.0, None)
+    assert measured(results, "table1/emb/2", "bIoU") == Measured(43.0, 3.0, 3)
+    assert measured(results[:2], "table1/emb/2", "bIoU") == Measured(41.5, math.sqrt(4.5), 2)
+    assert measured(results, "table1/emb/2", "mIoU") == Measured(12.0, None, 1)
     assert measured(results, "table1/emb/150", "bIoU") is None
 
 
 def test_a_number_that_is_none_is_not_averaged() -> None:
     assert measured([result(0, bIoU=None)], "table1/emb/2", "bIoU") is None
     assert measured([result(0, bIoU=None), result(1, bIoU=3)], "table1/emb/2", "bIoU") == Measured(
-        3.0, None
+        3.0, None, 1
     )

@@ -10,6 +10,7 @@ from seg_training.tables.runs import (
     finished_results,
     next_attempt,
     plan_runs,
+    row_command,
     training_command,
 )
 
@@ -27,13 +28,14 @@ def start(folder: Path, *, saved: bool = False, finished: bool = False) -> None:
 
 
 def test_each_seed_of_a_cell_has_a_run_of_its_own() -> None:
+    scale, setting = SCALES["paper"], Setting(output=Path("tables"))
     folder = Path("tables/paper")
-    assert plan_runs([CELL], folder) == [
+    assert plan_runs(scale, [CELL], setting) == [
         Run(CELL, 0, folder / "table1/emb/12/seed0"),
         Run(CELL, 3, folder / "table1/emb/12/seed3"),
     ]
-    assert [run.seed for run in plan_runs([CELL], folder, [5])] == [5]
-    run = plan_runs([CELL], folder)[1]
+    assert [run.seed for run in plan_runs(scale, [CELL], Setting(seeds=(5,)))] == [5]
+    run = plan_runs(scale, [CELL], setting)[1]
     assert (run.title, run.log) == ("table1/emb/12, seed 3", folder / "table1/emb/12/seed3.log")
 
 
@@ -51,6 +53,21 @@ def test_the_command_of_a_cell() -> None:
     assert resumed[4:] == [
         *("tasks=ade20k_12", "run_dir=a/attempt_2", "seed=1"),
         "ckpt_path=a/checkpoints/last.ckpt",
+    ]
+
+
+def test_the_command_of_a_row() -> None:
+    scale = SCALES["paper"]
+    first, second = scale.tables
+    emb = row_command(scale, first.rows["TASFormer (emb)"], Setting("/data/ADE"))
+    assert emb == [
+        *("python", "scripts/reproduce_tables.py", "--scale", "paper", "--data-root", "/data/ADE"),
+        *("--only", "table1/emb/2", "--only", "table1/emb/12", "--only", "table1/emb/150"),
+    ]
+    setting = Setting(None, ("trainer.devices=4",), "submitit_slurm", (0, 1), Path("/big"))
+    assert row_command(scale, second.rows["320x320"], setting)[4:] == [
+        *("--only", "table1/adapter_hf/150", "--seeds", "0", "1", "--output", "/big"),
+        *("--launcher", "submitit_slurm", "trainer.devices=4"),
     ]
 
 

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from seg_training.errors import UserError
 from seg_training.tables.cells import Cell, Entry, Scale, Table
 from seg_training.tables.collecting import Result
 from seg_training.tables.runs import Setting, plan_runs
-from seg_training.tables.writing import csv_text, markdown_text, terminal_table, write_report
+from seg_training.tables.writing import csv_text, markdown_text, terminal_table
 
 CELLS = {
     name: Cell(name, "demo.yaml", (f"tasks.classes=[{name}]",), seeds)
@@ -59,8 +58,9 @@ def scale(table: Table) -> Scale:
 
 def markdown(table: Table, results: list[Result], folder: Path = Path("tables")) -> str:
     shown = scale(table)
-    runs = plan_runs(shown.each_cell(), folder)
-    return markdown_text(shown, results, runs, Setting("/data"))
+    setting = Setting("/data", output=folder)
+    runs = plan_runs(shown, shown.each_cell(), setting)
+    return markdown_text(shown, results, runs, setting)
 
 
 def test_markdown_compares_with_the_paper() -> None:
@@ -90,16 +90,16 @@ The paper's number / measured here (difference).
 
 ```bash
 # two, seed 0
-python train.py --config demo.yaml data.root=/data 'tasks.classes=[two]' run_dir=tables/two/seed0 seed=0
+python train.py --config demo.yaml data.root=/data 'tasks.classes=[two]' run_dir=tables/small/two/seed0 seed=0
 ```
 
 ## Commands of the runs above
 
 ```bash
 # one, seed 0
-python train.py --config demo.yaml data.root=/data 'tasks.classes=[one]' run_dir=tables/one/seed0 seed=0
+python train.py --config demo.yaml data.root=/data 'tasks.classes=[one]' run_dir=tables/small/one/seed0 seed=0
 # one, seed 1
-python train.py --config demo.yaml data.root=/data 'tasks.classes=[one]' run_dir=tables/one/seed1 seed=1
+python train.py --config demo.yaml data.root=/data 'tasks.classes=[one]' run_dir=tables/small/one/seed1 seed=1
 ```
 """  # noqa: E501
     )
@@ -116,7 +116,7 @@ def test_markdown_of_other_data_has_what_was_measured() -> None:
 
 
 def test_the_command_of_an_interrupted_run_goes_on(tmp_path: Path) -> None:
-    folder = tmp_path / "two" / "seed0"
+    folder = tmp_path / "small" / "two" / "seed0"
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.yaml").touch()
     (folder / "checkpoints" / "last.ckpt").touch()
@@ -154,19 +154,3 @@ def test_the_terminals_table() -> None:
     assert "48.3 / 47.5 ± 2.1 (-0.8)" in text
     assert "14.7 / not run" in text
     assert "The paper's number / measured here" in text
-
-
-def test_the_report_lies_beside_the_runs(tmp_path: Path) -> None:
-    files = write_report(scale(OWN), RESULTS, [], Setting(), tmp_path / "a" / "small")
-    assert [file.relative_to(tmp_path / "a" / "small").name for file in files] == [
-        "report.md",
-        "report.csv",
-    ]
-    assert files[0].read_text() == markdown_text(scale(OWN), RESULTS, [], Setting())
-    assert files[1].read_text() == csv_text(scale(OWN), RESULTS)
-
-
-def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write into .*file/small: .*another --output"):
-        write_report(scale(OWN), [], [], Setting(), tmp_path / "file" / "small")

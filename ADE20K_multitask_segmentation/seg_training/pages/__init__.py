@@ -1,0 +1,1 @@
+"""Results to look at: HTML pages that need no other file and no internet."""

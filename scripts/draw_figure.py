@@ -1,0 +1,44 @@
+"""A figure of what a network paints: python scripts/draw_figure.py --ckpt RUN --output FILE."""
+
+import argparse
+from pathlib import Path
+
+from seg_training.config import run_shell
+from seg_training.errors import UserError
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+
+
+def main() -> None:
+    """Ask for several classes on the same validation images, and draw the answers."""
+    parser = argparse.ArgumentParser(
+        description="Draw several prompts on the same validation images, above the truth.",
+        epilog="key=value changes the checkpoint's config, as it does with eval.py.",
+    )
+    parser.add_argument("--ckpt", required=True, help="a checkpoint or a run's folder")
+    parser.add_argument("--output", type=Path, required=True, help="a PNG file")
+    parser.add_argument("--images", type=int, default=3, help="how many images")
+    parser.add_argument("--prompts", type=int, default=5, help="how many prompts of each")
+    parser.add_argument("--width", type=int, default=240, help="of one picture, in pixels")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
+    arguments = parser.parse_intermixed_args()
+
+    for option, least in (("images", 1), ("prompts", 1), ("width", 32)):
+        if (value := getattr(arguments, option)) < least:
+            raise UserError(f"--{option} {value}: expected at least {least}")
+
+    # Imported here, so that --help does not wait for them.
+    import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.evaluation import predict_examples, restore
+    from seg_training.examples import examples_picture
+    from seg_training.pictures import save_picture
+
+    module, data, _ = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
+    data.setup("validate")
+    examples = predict_examples(module, data, arguments.images, arguments.prompts, arguments.width)
+    save_picture(examples_picture(examples), arguments.output)
+    print(f"written: {arguments.output}")
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)

@@ -1,0 +1,54 @@
+"""A script as a user types it, in the test's own process: that spares a start for each case."""
+
+import contextlib
+import importlib.util
+import io
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+class Answer(NamedTuple):
+    """An exit status and everything that was printed."""
+
+    code: int
+    text: str
+
+
+def load_script(name: str) -> ModuleType:
+    """Import ``scripts/<name>.py``."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+def run_script(name: str, *arguments: str) -> Answer:
+    """Run ``python scripts/<name>.py`` with arguments.
+
+    Not what it changes for its whole process: log lines still go where pytest wants them.
+    """
+    script = load_script(name)
+    printed = io.StringIO()
+    code, message = 0, ""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+    ):
+        patch.setattr(sys, "argv", [f"scripts/{name}.py", *arguments])
+        patch.setenv("COLUMNS", "200")
+        patch.setattr("seg_training.logs.log_to_terminal", lambda: None)
+        patch.setattr("transformers.utils.logging.disable_progress_bar", lambda: None)
+        try:
+            script.run_shell(script.main, script.CONFIG_DIR)
+        except SystemExit as end:
+            code, message = (1, end.code) if isinstance(end.code, str) else (end.code or 0, "")
+    return Answer(code, printed.getvalue() + message)
