@@ -36,7 +36,7 @@ def test_a_figure_of_a_run(
         *("draw_figure", "--ckpt", str(run_dir), "--output", str(file)),
         *("--images", "2", "--prompts", "3", "--width", "100"),
     )
-    assert answer == (0, f"written: {file}\n")
+    assert (answer.code, answer.text.strip()) == (0, f"written: {file}")
     # Image and three prompts; the truth below each of the two images.
     assert read_image(file).shape[1] == 4 * 100 + 3 * 4
 
