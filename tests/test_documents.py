@@ -16,12 +16,17 @@ import torch
 import yaml
 from fake_datasets import folder
 from fake_datasets.configs import MAKERS
+from own_process import run_script
 from transformers import SegformerConfig, SegformerForImageClassification
 
 from seg_training.config import compose_config, translate_config_argument
 from seg_training.datasets import data_module
 from seg_training.datasets.data_module import DATASETS, build_data_module
 from seg_training.evaluation import evaluate
+from seg_training.tables.cells import SCALES
+from seg_training.tables.collecting import collect_results
+from seg_training.tables.runs import Setting, plan_runs
+from seg_training.tables.writing import markdown_table, markdown_text
 from seg_training.training import TrainingResult, train
 
 REPOSITORY = Path(__file__).parents[1]
@@ -64,8 +69,9 @@ def commands(program: str) -> list[str]:
 CHECK = "python scripts/check_dataset.py"
 CONVERT = "python scripts/convert_checkpoint.py"
 TABLES = "python scripts/reproduce_tables.py"
+FIGURE = "python scripts/draw_figure.py"
 KNOWN = (
-    *("python train.py", "python eval.py", CHECK, CONVERT, TABLES),
+    *("python train.py", "python eval.py", CHECK, CONVERT, TABLES, FIGURE),
     *("make ", "pip install", "python3 -m venv", "source "),
 )
 
@@ -246,6 +252,30 @@ def test_table_commands(
     monkeypatch.setattr(sys, "argv", dry)
     runpy.run_path(str(REPOSITORY / words[0]), run_name="__main__")
     assert capsys.readouterr().out.count("python train.py --config") >= 3
+
+
+@pytest.mark.parametrize("command", commands(FIGURE))
+def test_figure_commands(
+    command: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(A_RUN.sub(str(a_run), command))[1:]
+    answer = run_script(Path(words[0]).stem, *words[1:])
+    assert answer.code == 0, answer.text
+    assert (tmp_path / words[words.index("--output") + 1]).is_file()
+
+
+def test_the_documents_have_the_kept_results_of_camvid() -> None:
+    """What README and report say is what the runs' own files say."""
+    scale, setting = SCALES["camvid"], Setting("/path/to/camvid")
+    kept = REPOSITORY / "docs" / "results"
+    results = collect_results(scale, [kept])
+    assert results
+    runs = plan_runs(scale, scale.each_cell(), setting)
+    report = (kept / "camvid" / "report.md").read_text()
+    assert report == markdown_text(scale, results, runs, setting)
+    [table] = scale.tables
+    assert markdown_table(table, results) in (REPOSITORY / "README.md").read_text()
 
 
 def test_converting_released_weights_and_evaluating_them(

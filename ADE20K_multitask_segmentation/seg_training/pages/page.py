@@ -52,8 +52,8 @@ class Table:
     """Rows below a header; all columns but the first are numbers.
 
     Attributes:
-        header: the columns' names.
-        rows: as long as the header.
+        header: the columns' names; empty for none.
+        rows: all of one length.
     """
 
     header: Sequence[str]

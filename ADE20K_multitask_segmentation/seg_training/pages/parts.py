@@ -15,10 +15,14 @@ def plot_figures(runs: Runs) -> list[Figure | None]:
     Returns:
         Curves, bIoU by class and by size; None where the results do not have it.
     """
+    losses = (
+        " The baseline's loss is a cross-entropy over all classes, the others' a binary one."
+        if len(runs) > 1
+        else ""
+    )
     captions = {
         curves_plot: (
-            "Loss (points averaged over neighbours, in bold) and validation bIoU in training. The "
-            "baseline's loss is a cross-entropy over all classes, the others' a binary one."
+            "Loss (in bold: averaged over neighbours) and validation bIoU in training." + losses
         ),
         classes_plot: "bIoU of each class, with its number of masks.",
         sizes_plot: "bIoU against the size of the mask, and how many masks there are of each size.",

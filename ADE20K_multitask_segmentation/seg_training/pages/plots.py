@@ -32,14 +32,12 @@ class Bar:
 
     Attributes:
         measured: None where it was not run.
-        low: lower end of what it may be.
-        high: upper end.
+        bounds: how far it may be off; None where it is not known.
         paper: None where nothing was published.
     """
 
     measured: float | None
-    low: float | None
-    high: float | None
+    bounds: tuple[float, float] | None
     paper: float | None
 
 
@@ -68,11 +66,11 @@ def bars_plot(columns: Sequence[str], rows: Mapping[str, Sequence[Bar]]) -> Figu
                 if bar.measured is None:
                     continue
                 axes.bar(left, bar.measured, 0.6 * width, color=color)
-                if bar.low is not None and bar.high is not None:
-                    axes.plot([left, left], [bar.low, bar.high], color="#1d2433", lw=1)
+                if bar.bounds:
+                    axes.plot([left, left], bar.bounds, color="#1d2433", lw=1)
                 axes.annotate(
                     f"{bar.measured:.1f}",
-                    (left, max(bar.measured, bar.high or 0)),
+                    (left, max([bar.measured, *(bar.bounds or ())])),
                     xytext=(0, 2),
                     textcoords="offset points",
                     ha="center",

@@ -114,7 +114,7 @@ def _facts(results: Mapping[str, Any]) -> Table:
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "commit": str(results.get("commit") or "unknown"),
     }
-    return Table(["", ""], [[name, value] for name, value in facts.items()])
+    return Table([], [[name, value] for name, value in facts.items()])
 
 
 def _percent(value: float | None) -> str:

@@ -40,11 +40,20 @@ class Measured:
         mean: over the seeds.
         deviation: standard deviation of one seed's number; None with one seed.
         runs: how many seeds there are.
+        interval: 95 % interval over images of the only seed; None where it is not known.
     """
 
     mean: float
     deviation: float | None
     runs: int
+    interval: tuple[float, float] | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """How far it may be off: one deviation over seeds, or the interval over images."""
+        if self.deviation is None:
+            return self.interval
+        return self.mean - self.deviation, self.mean + self.deviation
 
 
 def collect_results(scale: Scale, folders: Sequence[Path]) -> list[Result]:
@@ -83,15 +92,19 @@ def measured(results: Iterable[Result], cell: str, metric: str) -> Measured | No
     Returns:
         None where no run has it.
     """
-    values = [
-        float(value)
+    found = [
+        result.content
         for result in results
-        if result.cell == cell and (value := result.content.get(metric)) is not None
+        if result.cell == cell and result.content.get(metric) is not None
     ]
-    if not values:
+    if not found:
         return None
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Measured(statistics.fmean(values), deviation, len(values))
+    mean = statistics.fmean(content[metric] for content in found)
+    if len(found) > 1:
+        deviation = statistics.stdev(content[metric] for content in found)
+        return Measured(mean, deviation, len(found))
+    low, high = found[0].get(f"{metric}_interval") or (None, None)
+    return Measured(mean, None, 1, None if low is None or high is None else (low, high))
 
 
 def _files(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -81,6 +81,8 @@ def _table_section(table: cells.Table, results: Sequence[Result]) -> Section:
 def _cell(entry: Entry, results: Sequence[Result]) -> Noted:
     number = measured(results, entry.cell, entry.metric)
     notes = [f"{number.runs} seeds"] if number and number.runs > 1 else []
+    if number and number.interval:
+        notes.append("{:.1f} to {:.1f}".format(*number.interval))
     if entry.paper is not None:
         notes.append(f"paper {entry.paper:.1f}")
         if number:
@@ -91,17 +93,8 @@ def _cell(entry: Entry, results: Sequence[Result]) -> Noted:
 def _bar(entry: Entry, results: Sequence[Result]) -> Bar:
     number = measured(results, entry.cell, entry.metric)
     if number is None:
-        return Bar(None, None, None, entry.paper)
-    if number.deviation is not None:
-        low, high = number.mean - number.deviation, number.mean + number.deviation
-        return Bar(number.mean, low, high, entry.paper)
-    [content] = [
-        result.content
-        for result in results
-        if result.cell == entry.cell and result.content.get(entry.metric) is not None
-    ]
-    interval = content.get(f"{entry.metric}_interval") or (None, None)
-    return Bar(number.mean, interval[0], interval[1], entry.paper)
+        return Bar(None, None, entry.paper)
+    return Bar(number.mean, number.bounds, entry.paper)
 
 
 def _comparison_section(comparison: Comparison, results: Sequence[Result]) -> Section:

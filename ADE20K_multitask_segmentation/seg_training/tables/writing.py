@@ -16,6 +16,7 @@ __all__ = [
     "NOT_RUN",
     "RUN_COLUMNS",
     "csv_text",
+    "markdown_table",
     "markdown_text",
     "number_text",
     "run_row",
@@ -60,8 +61,7 @@ def markdown_text(
     """
     parts = [f"# Scale {scale.name}", scale.about]
     for table in scale.tables:
-        header = [table.corner, *table.columns]
-        parts += [f"## {table.title}", _legend(table), _markdown(header, _rows(table, results))]
+        parts += [f"## {table.title}", _legend(table), markdown_table(table, results)]
     if results:
         parts += ["## Runs", _markdown(RUN_COLUMNS, map(run_row, results))]
     there = {(result.cell, result.seed) for result in results}
@@ -73,7 +73,17 @@ def markdown_text(
     parts += _commands(
         "Commands of the runs above", [(run, training_command(run, setting)) for run in finished]
     )
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: Table, results: Sequence[Result]) -> str:
+    """Write one table.
+
+    Args:
+        table: which one.
+        results: what was measured.
+    """
+    return _markdown([table.corner, *table.columns], _rows(table, results))
 
 
 def csv_text(scale: Scale, results: Iterable[Result]) -> str:
@@ -99,7 +109,7 @@ def terminal_table(table: Table, results: Sequence[Result]) -> TerminalTable:
         table: which one.
         results: what was measured.
     """
-    printed = TerminalTable(title=table.title, caption=_legend(table) or None)
+    printed = TerminalTable(title=table.title, caption=_legend(table))
     printed.add_column(table.corner)
     for column in table.columns:
         printed.add_column(column, justify="right")
@@ -156,15 +166,17 @@ def _rows(table: Table, results: Sequence[Result]) -> list[list[str]]:
 
 
 def _legend(table: Table) -> str:
-    published = any(entry.paper is not None for row in table.rows.values() for entry in row)
-    return "The paper's number / measured here (difference)." if published else ""
+    if any(entry.paper is not None for row in table.rows.values() for entry in row):
+        return "The paper's number / measured here (difference)."
+    return "In brackets the 95 % interval over images; ± is the standard deviation over seeds."
 
 
 def _entry_text(entry: Entry, results: Sequence[Result]) -> str:
     number = measured(results, entry.cell, entry.metric)
     text = number_text(number) if number else NOT_RUN
     if entry.paper is None:
-        return text
+        bounds = number.interval if number else None
+        return f"{text} ({bounds[0]:.1f} to {bounds[1]:.1f})" if bounds else text
     difference = f" ({number.mean - entry.paper:+.1f})" if number else ""
     return f"{entry.paper:.1f} / {text}{difference}"
 

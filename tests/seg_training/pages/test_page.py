@@ -29,7 +29,7 @@ class Elements(HTMLParser):
 
 
 def whole_page() -> str:
-    plot = bars_plot(["2"], {"one": [Bar(40.0, 38.0, 43.0, 63.2)]})
+    plot = bars_plot(["2"], {"one": [Bar(40.0, (38.0, 43.0), 63.2)]})
     assert plot is not None
     return page_html(
         "A <title>",
@@ -45,6 +45,7 @@ def whole_page() -> str:
                     Figure(svg(plot), "bars"),
                     picture_figure(torch.zeros(3, 8, 20, dtype=torch.uint8), 'a "picture"'),
                     Command("Run", "python x.py 'a b' && true"),
+                    Table([], [["no", "header"]]),
                     Command("More", "python y.py", folded=True),
                 ],
                 short="Last",
@@ -70,6 +71,7 @@ def test_text_is_escaped_and_parts_stand_in_order() -> None:
             "<figcaption>bars</figcaption>",
             '<img src="data:image/jpeg;base64,',
             "<h3>Run</h3>\n<pre>python x.py &#39;a b&#39; &amp;&amp; true</pre>",
+            "<table>\n<tbody>\n<tr><td>no</td><td>header</td></tr>",
             "<details><summary>More</summary><pre>python y.py</pre></details>",
         )
     ]

@@ -37,8 +37,8 @@ def test_bars_are_as_high_as_the_numbers() -> None:
     figure = bars_plot(
         ["2 classes", "12 classes"],
         {
-            "one": [Bar(40.0, 38.0, 43.0, 63.2), Bar(None, None, None, 52.4)],
-            "two": [Bar(20.04, None, None, None), Bar(10.0, 9.0, 11.0, 6.1)],
+            "one": [Bar(40.0, (38.0, 43.0), 63.2), Bar(None, None, 52.4)],
+            "two": [Bar(20.04, None, None), Bar(10.0, (9.0, 11.0), 6.1)],
         },
     )
     assert figure is not None
@@ -59,7 +59,7 @@ def test_bars_are_as_high_as_the_numbers() -> None:
 
 
 def test_nothing_measured_is_no_plot() -> None:
-    assert bars_plot(["2"], {"one": [Bar(None, None, None, 63.2)]}) is None
+    assert bars_plot(["2"], {"one": [Bar(None, None, 63.2)]}) is None
     for plot in (curves_plot, classes_plot, sizes_plot):
         assert plot({"one": []}) is None
         assert plot({"one": [{"bIoU": 3.0}]}) is None

@@ -67,6 +67,20 @@ def test_seeds_are_averaged() -> None:
     assert measured(results, "table1/emb/150", "bIoU") is None
 
 
+def test_one_seed_has_an_interval_and_several_a_deviation() -> None:
+    content = {"bIoU": 40.0, "bIoU_interval": [38.5, 43.0], "mIoU": 12.0}
+    first = Result("table1/emb/2", 0, Path(), content)
+    only = measured([first], "table1/emb/2", "bIoU")
+    assert only == Measured(40.0, None, 1, (38.5, 43.0))
+    assert only.bounds == (38.5, 43.0)
+    unknown = measured([first], "table1/emb/2", "mIoU")
+    assert unknown == Measured(12.0, None, 1)
+    assert unknown.bounds is None
+    several = measured([first, result(1, bIoU=43.0), result(2, bIoU=46.0)], "table1/emb/2", "bIoU")
+    assert several == Measured(43.0, 3.0, 3)
+    assert several.bounds == (40.0, 46.0)
+
+
 def test_a_number_that_is_none_is_not_averaged() -> None:
     assert measured([result(0, bIoU=None)], "table1/emb/2", "bIoU") is None
     assert measured([result(0, bIoU=None), result(1, bIoU=3)], "table1/emb/2", "bIoU") == Measured(

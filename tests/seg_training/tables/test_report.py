@@ -77,6 +77,8 @@ def test_the_page_compares_with_the_paper() -> None:
     # (46 + 49) / 2 = 47.5, deviation 3 / sqrt(2) = 2.1
     assert ["<first>", "47.5 ± 2.1|2 seeds, paper 48.3, -0.8"] in rows(html)
     assert ["second", "not run|paper 51.1"] in rows(html)
+    only = page([result("two", 0, 46.0)])
+    assert ["second", "46.0|45.0 to 48.0, paper 51.1, -5.1"] in rows(only)
     assert "What is measured. 2 of 3 runs are there." in html
     assert "<first>" not in html
     one = [["one", "0", "46.0", "45.0 to 48.0"], ["one", "1", "49.0", "48.0 to 51.0"]]

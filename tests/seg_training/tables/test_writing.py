@@ -109,6 +109,9 @@ def test_markdown_of_other_data_has_what_was_measured() -> None:
     text = markdown(OWN, RESULTS)
     assert "| method | 2 |\n| --- | --- |\n| first | 47.5 ± 2.1 |\n" in text
     assert "paper" not in text
+    # Of one seed the interval is known.
+    assert "| first | 46.0 (45.0 to 48.0) |\n" in markdown(OWN, RESULTS[:1])
+    assert "| first | 49.0 |\n" in markdown(OWN, RESULTS[1:])
     nothing = markdown(OWN, [])
     assert "| first | not run |\n" in nothing
     assert "## Runs" not in nothing
