@@ -13,7 +13,8 @@ from typing import TextIO
 import pytest
 from own_process import REPOSITORY, Answer, run_script
 
-from seg_training.tables.cells import SCALES
+from seg_training.tables.cells import SCALES, Scale
+from seg_training.tables.runs import Setting, row_command
 
 SCRIPT = REPOSITORY / "scripts" / "reproduce_tables.py"
 
@@ -69,6 +70,26 @@ def test_all_scales_have_commands(tables: Tables) -> None:
         assert len(answer.text.splitlines()) == runs
     assert "data.root" not in tables("--scale", "demo", "--dry-run").text
     assert "data.root=/path/to/camvid" in answer.text
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=lambda scale: scale.name)
+def test_the_command_of_every_row_is_taken(scale: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words that the report prints, as they are: they run the row's cells and no other."""
+    monkeypatch.chdir(REPOSITORY)
+    for table in scale.tables:
+        for entries in table.rows.values():
+            words = row_command(scale, entries, Setting("/data", ("trainer.devices=1",)))
+            assert words[:2] == ["python", "scripts/reproduce_tables.py"]
+            answer = run_script("reproduce_tables", *words[2:], "--dry-run")
+            assert answer.code == 0, answer.text
+            expected = [
+                f"run_dir=outputs/tables/{scale.name}/{name}/seed{seed}"
+                for name in dict.fromkeys(entry.cell for entry in entries)
+                for seed in scale.cells[name].seeds
+            ]
+            printed = [shlex.split(line) for line in answer.text.splitlines()]
+            assert [line[-3] for line in printed] == expected
+            assert {line[-1] for line in printed} == {"trainer.devices=1"}
 
 
 def test_one_failing_cell_does_not_stop_the_rest(

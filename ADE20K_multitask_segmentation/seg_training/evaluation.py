@@ -140,9 +140,10 @@ def predict_examples(
     """
     module.eval()
     samples, task_pixels = data.validation_samples()
+    datasets = list(data.sources())
     examples = []
     for position in track(_choose(task_pixels, num_images), "Drawing", transient=True):
-        image, _, label_map, name, *_ = samples[position]
+        image, _, label_map, name, source, _ = samples[position]
         largest = (-task_pixels[position]).argsort(kind="stable")[:num_prompts]
         asked = [int(task) for task in largest if task_pixels[position, task] > 0]
         task_ids = torch.tensor(asked, device=module.device)
@@ -151,7 +152,7 @@ def predict_examples(
         size = (max(1, round(width * own_height / own_width)), width)
         examples.append(
             Example(
-                name=name,
+                name=f"{datasets[source]}: {name}" if len(datasets) > 1 else name,
                 image=_resized(image[None].float(), size)[0].round().to(torch.uint8),
                 prompts=tuple(module.task_names[task] for task in asked),
                 predicted=_resized(logits.float().cpu(), size)[0] > 0,

@@ -29,7 +29,7 @@ class Example:
     """An image, and for each prompt what a network painted and what is true.
 
     Attributes:
-        name: the image's name in the dataset.
+        name: the image's, with its dataset's in front where there are several.
         image: (3, h, w) uint8 RGB, in the image's own proportions.
         prompts: T names of classes.
         predicted: (T, h, w) bool.
@@ -124,7 +124,7 @@ def examples_picture(examples: Sequence[Example]) -> Tensor:
     rows = []
     single = all(len(example.prompts) == 1 for example in examples)
     for example in examples:
-        predicted = [caption(example.image, "image")]
+        predicted = [caption(example.image, example.name)]
         true = [] if single else [caption(torch.full_like(example.image, 255), "truth:")]
         for prompt, painted, truth in zip(
             example.prompts, example.predicted, example.truth, strict=True
@@ -164,7 +164,7 @@ def comparison_picture(
         if rows_of_image[name] == prompts_per_image or not all(key in own for own in asked):
             continue
         rows_of_image[name] += 1
-        row = [caption(example.image, "image")]
+        row = [caption(example.image, example.name)]
         row.append(caption(paint(example.image, example.truth[place], TRUE), f"true: {prompt}"))
         for method, own in zip(by_method, asked, strict=True):
             theirs, their_place = own[key]

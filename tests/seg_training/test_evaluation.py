@@ -122,3 +122,10 @@ def test_images_without_a_task_are_no_examples(tmp_path: Path) -> None:
     data = build_data_module(config["data"], config["tasks"], 0)
     examples = predict_examples(LitSeg(config, ["glass"]), data, num_images=4)
     assert len(examples) == sum(number not in gdd.EMPTY for number in gdd.NUMBERS["test"]) == 3
+
+
+def test_examples_of_several_datasets_say_which_they_are_of(tmp_path: Path) -> None:
+    config = config_on_fake_data("multitask_scenenet_gdd", tmp_path, ["model=adapter_hf_scratch"])
+    data = build_data_module(config["data"], config["tasks"], 0)
+    examples = predict_examples(LitSeg(config, data.task_names), data, num_images=20)
+    assert {example.name.partition(": ")[0] for example in examples} == {"scenenet", "gdd"}
