@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 __all__ = ["Bar", "Runs", "bars_plot", "classes_plot", "curves_plot", "sizes_plot", "svg"]
 
@@ -109,6 +109,7 @@ def curves_plot(runs: Runs) -> Figure | None:
                 right.plot(*biou, color=color, marker="o", ms=4, label=name)
                 name = None  # one line in the legend for all seeds
         for axes in (left, right):
+            axes.set_xlim(left=0)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
         right.set(xlabel="step", ylabel="validation bIoU, %", ylim=(0, None))
@@ -188,7 +189,9 @@ def sizes_plot(runs: Runs) -> Figure | None:
         )
         above.set(ylabel="bIoU, %", ylim=(0, 100))
         below.set(ylabel="masks", xlabel="size of the mask, % of the image", xscale="log")
-        below.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:g}"))
+        bounds = sorted({*numbers, *(2 * share for share in numbers)})
+        below.set_xticks(bounds, [f"{float(f'{bound:.2g}'):g}" for bound in bounds])
+        below.minorticks_off()
         return _with_legend(figure, above) if len(runs) > 1 else figure
 
 

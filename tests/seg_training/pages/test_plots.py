@@ -140,6 +140,7 @@ def test_sizes_are_drawn_above_their_numbers() -> None:
     bars = [patch for patch in below.patches if isinstance(patch, Rectangle)]
     sizes = {(bar.get_x(), bar.get_width()): bar.get_height() for bar in bars}
     assert sizes == {(25, 25): 5, (50, 50): 2}
+    assert [text.get_text() for text in below.get_xticklabels()] == ["25", "50", "100"]
     assert legend(figure) == {"one": BASELINE, "two": SECOND}
 
 
