@@ -11,8 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .configuration_tasformer import TASFormerConfig
+from .kept import Kept
 
 __all__ = ["AdapterHypernet", "AdapterWeights", "apply_adapter"]
+
+
+# The adapters of all classes are kept if they have at most this many numbers: 256 MiB in float32,
+# room for 1,300 classes.
+_MOST_KEPT_NUMBERS = 2**26
 
 
 class AdapterWeights(NamedTuple):
@@ -131,9 +137,15 @@ class AdapterHypernet(nn.Module):
             AdapterGenerator(config.projector_dim, width, width // config.adapter_reduction)
             for width in widths
         )
+        reduction = config.adapter_reduction
+        self.numbers_per_task = sum(
+            depth * (2 * (width // reduction) * width + width // reduction + 3 * width)
+            for width, depth in zip(config.hidden_sizes, self.depths, strict=True)
+        )
+        self._of_all: Kept[list[list[AdapterWeights]]] = Kept()
 
     def forward(self, task_ids: Tensor) -> list[list[AdapterWeights]]:
-        """Make the weights.
+        """Make the weights; in evaluation without gradients, look them up.
 
         Args:
             task_ids: (B,) int64, each in [0, num_tasks).
@@ -141,7 +153,24 @@ class AdapterHypernet(nn.Module):
         Returns:
             Per stage, per block, the weights of B adapters.
         """
-        features = self._block_features(self.task_embeddings(task_ids))
+        if (
+            self.training
+            or torch.is_grad_enabled()
+            or torch.compiler.is_compiling()
+            or self.numbers_per_task * self.task_embeddings.num_embeddings > _MOST_KEPT_NUMBERS
+        ):
+            return self._make(self.task_embeddings(task_ids))
+        of_all = self._of_all.get(
+            self.parameters(), lambda: self._make(self.task_embeddings.weight)
+        )
+        return [
+            [AdapterWeights(*(kind[task_ids] for kind in block)) for block in stage]
+            for stage in of_all
+        ]
+
+    def _make(self, tasks: Tensor) -> list[list[AdapterWeights]]:
+        """Make the weights from task embeddings (B, D)."""
+        features = self._block_features(tasks)
         weights: list[list[AdapterWeights]] = []
         block = 0
         for stage, depth in enumerate(self.depths):

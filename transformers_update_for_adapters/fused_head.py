@@ -57,7 +57,7 @@ class FusedDecodeHead(SegformerDecodeHead):
         Returns:
             (B, D, h_0, w_0) float, before the normalisation.
         """
-        _, *slices = self._fuse_slices()
+        _, *slices = self.fuse_slices()
         linears = [cast(nn.Linear, linear.proj) for linear in self.linear_projections]
         # The fuse layer reads the coarsest stage first.
         fused, *coarser = [
@@ -79,7 +79,7 @@ class FusedDecodeHead(SegformerDecodeHead):
         Returns:
             (B, D, h_0, w_0) float, to be added to what ``fuse`` gives.
         """
-        weight, *_ = self._fuse_slices()
+        weight, *_ = self.fuse_slices()
         return F.conv2d(task_maps, weight[:, :, None, None])
 
     def classify(self, fused: Tensor) -> Tensor:
@@ -112,8 +112,12 @@ class FusedDecodeHead(SegformerDecodeHead):
             fused = fused + self.fuse_task_maps(task_maps)
         return self.classify(fused)
 
-    def _fuse_slices(self) -> list[Tensor]:
-        """Split the fuse weight by what it reads: (D, C) of the map, then (D, D) per stage."""
+    def fuse_slices(self) -> list[Tensor]:
+        """Split the fuse weight by what it reads.
+
+        Returns:
+            (D, C) for the task map, then (D, D) per stage, the coarsest first.
+        """
         weight = self.linear_fuse.weight.flatten(1)
         width = self.config.decoder_hidden_size
         return list(

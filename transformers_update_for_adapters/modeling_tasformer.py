@@ -37,7 +37,9 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .adapters import AdapterHypernet, AdapterWeights, apply_adapter
 from .configuration_tasformer import TASFormerConfig
+from .folded_head import FoldedHead, fold_head
 from .fused_head import DefaultConv2d, FusedDecodeHead
+from .kept import Kept
 from .task_maps import TaskMaps
 
 __all__ = [
@@ -66,6 +68,13 @@ class SharedFeatures(NamedTuple):
             update=self.update.repeat_interleave(num_tasks, dim=0),
             residual=self.residual.repeat_interleave(num_tasks, dim=0),
         )
+
+
+class FoldedFeatures(NamedTuple):
+    """All that ``emb`` and ``vsa_emb`` compute of an image before the task map comes in."""
+
+    fused: Tensor
+    """(B, h, w, D) float, fused and normalised, before the activation."""
 
 
 def _required(task_ids: Tensor | None, config: TASFormerConfig) -> Tensor:
@@ -384,6 +393,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         self.segformer = TASFormerModel(config)
         self.task_maps = TaskMaps(config) if config.uses_task_maps else None
         self.decode_head = FusedDecodeHead(config)
+        self._folded: Kept[FoldedHead] = Kept()
         self.post_init()
 
     @can_return_tuple  # type: ignore[untyped-decorator]
@@ -450,7 +460,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             logits, size=tuple(size), mode="bilinear", align_corners=self.config.align_corners
         )
 
-    def shared_features(self, pixel_values: Tensor) -> SharedFeatures | Tensor:
+    def shared_features(self, pixel_values: Tensor) -> SharedFeatures | FoldedFeatures | Tensor:
         """Compute what does not depend on the class, to ask many classes of an image.
 
         Args:
@@ -462,9 +472,13 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         if self.config.uses_adapters:
             return self.segformer.shared_features(pixel_values)
         outputs = self.segformer(pixel_values, output_hidden_states=True)
+        if self._may_fold():
+            return FoldedFeatures(self._folded_head().fuse(outputs.hidden_states))
         return self.decode_head.fuse(outputs.hidden_states)
 
-    def task_logits(self, shared: SharedFeatures | Tensor, task_ids: Tensor) -> Tensor:
+    def task_logits(
+        self, shared: SharedFeatures | FoldedFeatures | Tensor, task_ids: Tensor
+    ) -> Tensor:
         """Ask classes of images whose shared part is known; not for ``segformer``.
 
         Args:
@@ -474,21 +488,37 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         Returns:
             (B, T, h, w) float logits, equal to those of ``forward`` in evaluation mode.
         """
-        num_tasks = task_ids.shape[0]
         if isinstance(shared, SharedFeatures):
-            num_images = shared.update.shape[0]
+            num_tasks, num_images = len(task_ids), len(shared.update)
             stages = self.segformer.features_for_tasks(
                 shared.repeat(num_tasks), task_ids.repeat(num_images)
             )
-            fused = self.decode_head.fuse(stages)
-        elif self.task_maps is not None:
-            num_images, _, *size = shared.shape
-            maps = self.decode_head.fuse_task_maps(self.task_maps(task_ids, size))
-            fused = (shared.unsqueeze(1) + maps).flatten(0, 1)
-        else:
+            logits = (
+                self._folded_head().logits(stages) if self._may_fold() else self.decode_head(stages)
+            )
+            return logits.view(num_images, num_tasks, *logits.shape[2:])
+        if self.task_maps is None:
             raise ValueError(f"method '{self.config.method}' has all its classes in its logits")
-        logits = self.decode_head.classify(fused)
-        return logits.reshape(num_images, num_tasks, *logits.shape[-2:])
+        if isinstance(shared, FoldedFeatures):
+            maps = self.task_maps(task_ids, shared.fused.shape[1:3])
+            return self._folded_head().logits_with_maps(shared.fused, maps)
+        maps = self.decode_head.fuse_task_maps(self.task_maps(task_ids, shared.shape[2:]))
+        fused = shared.unsqueeze(1) + maps
+        return self.decode_head.classify(fused.flatten(0, 1)).view(
+            *fused.shape[:2], *maps.shape[2:]
+        )
+
+    def _may_fold(self) -> bool:
+        """Whether nobody needs the head's weights one by one: in evaluation without gradients."""
+        return not (
+            self.decode_head.batch_norm.training
+            or torch.is_grad_enabled()
+            or torch.compiler.is_compiling()
+        )
+
+    def _folded_head(self) -> FoldedHead:
+        head = self.decode_head
+        return self._folded.get([*head.parameters(), *head.buffers()], lambda: fold_head(head))
 
 
 # Without a mapping of their own, subclasses silently ignore files with Transformers 4 key names.

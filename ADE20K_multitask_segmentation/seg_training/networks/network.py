@@ -13,9 +13,10 @@ __all__ = ["Network"]
 _MEAN = (485.0, 456.0, 406.0)
 _STD = (229.0, 224.0, 225.0)
 
-# Classes are asked in chunks, such that the widest map (the decoder's) has at most this many
-# numbers: 256 MiB in float32.
-_MAX_CHUNK_NUMBERS = 2**26
+# Pairs of image and class are asked in chunks of about this many bytes: what a CPU's cache holds
+# some of, what fills a GPU.
+_CHUNK_BYTES = {"cpu": 40 * 2**20}
+_CHUNK_BYTES_ELSEWHERE = 2**30
 
 
 class Network(nn.Module):
@@ -115,16 +116,19 @@ class Network(nn.Module):
         batch_size, _, height, width = pixel_values.shape
         if self.method == "segformer":
             return self._margins(self.label_logits(pixel_values), task_ids.expand(batch_size, -1))
-        shared = self.model.shared_features(self._normalised(pixel_values))
-        widest_map = self.config.decoder_hidden_size * (height // 4 + 1) * (width // 4 + 1)
-        chunk = max(1, _MAX_CHUNK_NUMBERS // (batch_size * widest_map))
-        return torch.cat(
-            [
+        # The finest stage's map, four times as wide within the Mix-FFN, and copies of it.
+        numbers = 16 * self.config.hidden_sizes[0] * (height // 4 + 1) * (width // 4 + 1)
+        budget = _CHUNK_BYTES.get(pixel_values.device.type, _CHUNK_BYTES_ELSEWHERE)
+        pairs = max(1, budget // (numbers * self.mean.element_size()))
+        logits = []
+        for images in torch.split(pixel_values, max(1, pairs // max(1, len(task_ids)))):
+            shared = self.model.shared_features(self._normalised(images))
+            chunks = [
                 self.model.upsample(self.model.task_logits(shared, ids), (height, width))
-                for ids in torch.split(task_ids, chunk)
-            ],
-            dim=1,
-        )
+                for ids in torch.split(task_ids, pairs)
+            ]
+            logits.append(torch.cat(chunks, dim=1))
+        return torch.cat(logits)
 
     def _margins(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
         """Compute (B, T, H, W) margins from (B, C, H, W) logits and (B, T) task ids."""

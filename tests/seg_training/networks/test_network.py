@@ -83,9 +83,10 @@ def test_task_logits_equal_forward(
     for task in range(5):
         one = network(pixels, ids[task].expand(3))
         torch.testing.assert_close(logits[:, task : task + 1], one, atol=1e-8, rtol=0)
-    # However many classes fit into a chunk.
-    for budget in (0, 3 * 2 * 16 * (size[0] // 4 + 1) * (size[1] // 4 + 1)):
-        monkeypatch.setattr(network_module, "_MAX_CHUNK_NUMBERS", budget)
+    # However many pairs of image and class fit into a chunk: classes of an image, or two images.
+    pair = 8 * 16 * 8 * (size[0] // 4 + 1) * (size[1] // 4 + 1)
+    for pairs in (0, 2, 10):
+        monkeypatch.setattr(network_module, "_CHUNK_BYTES", {"cpu": pairs * pair})
         chunked = network.task_logits(pixels, ids)
         torch.testing.assert_close(chunked, logits, atol=1e-8, rtol=0)
 

@@ -1,0 +1,195 @@
+"""The decode head for evaluation, with all that is constant multiplied together beforehand.
+
+Up to the activation everything is linear: projection, fusing, bilinear resizing and, in evaluation,
+normalisation. So each stage has one matrix, and resizing is a product with a matrix along the
+width and one along the height. The latter are joined for all stages: one matrix product resizes and
+adds them. It is done for a few rows at a time, so the map of D channels at the finest resolution
+never exists as a whole, and what there is of it stays in the cache.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .fused_head import FusedDecodeHead
+
+__all__ = ["FoldedHead", "fold_head"]
+
+# How many numbers of the fused map there are at a time: 1 MiB in float32 on a CPU.
+_TILE_NUMBERS = {"cpu": 2**18}
+_TILE_NUMBERS_ELSEWHERE = 2**26
+
+
+@dataclass(frozen=True)
+class FoldedHead:
+    """A head's constants; D the decoder's width, C_i that of stage i, L output channels.
+
+    Attributes:
+        stages: per stage (C_i, D) float: projection, fusing and normalisation.
+        bias: (D,) float: all their biases.
+        maps: (C, D) float: fusing and normalisation of task maps; C is 0 without them.
+        classifier: (L, D) float.
+        classifier_bias: (L,) float.
+    """
+
+    stages: tuple[Tensor, ...]
+    bias: Tensor
+    maps: Tensor
+    classifier: Tensor
+    classifier_bias: Tensor
+
+    def logits(self, stages: Sequence[Tensor]) -> Tensor:
+        """Turn the encoder's maps into logits, as :class:`FusedDecodeHead` does.
+
+        Args:
+            stages: per stage (B, C_i, h_i, w_i) float, the finest first.
+
+        Returns:
+            (B, L, h_0, w_0) float.
+        """
+        return torch.cat([self._classify(tile) for tile in self._fused(stages)], dim=2)
+
+    def fuse(self, stages: Sequence[Tensor]) -> Tensor:
+        """Project, fuse, normalise and add the encoder's maps.
+
+        Args:
+            stages: per stage (B, C_i, h_i, w_i) float, the finest first.
+
+        Returns:
+            (B, h_0, w_0, D) float, before the activation.
+        """
+        return torch.cat(list(self._fused(stages)), dim=1)
+
+    def logits_with_maps(self, fused: Tensor, task_maps: Tensor) -> Tensor:
+        """Add task maps to what :meth:`fuse` gave, and classify; for one output channel.
+
+        Args:
+            fused: (B, h, w, D) float.
+            task_maps: (T, C, h, w) float.
+
+        Returns:
+            (B, T, h, w) float.
+        """
+        tasks = task_maps.movedim(1, -1)
+        rows = _rows_at_a_time(fused[:, 0].numel(), fused.device)
+        tiles = [
+            torch.stack([self._classify(image + task @ self.maps) for task in own], dim=1)
+            for image, own in zip(
+                torch.split(fused, rows, dim=1), torch.split(tasks, rows, dim=1), strict=True
+            )
+        ]
+        return torch.cat(tiles, dim=3)[:, :, 0]
+
+    def _fused(self, stages: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield what :meth:`fuse` gives, (B, r, w_0, D), a few rows at a time."""
+        finest = stages[0].movedim(1, -1)
+        batch_size, height, width, _ = finest.shape
+        widened = []
+        for stage, weight in zip(stages[1:], self.stages[1:], strict=True):
+            projected = stage.movedim(1, -1) @ weight
+            widening = torch.from_numpy(_resizing(projected.shape[2], width)).to(projected)
+            widened.append(widening @ projected)
+        sizes = tuple(one.shape[1] for one in widened)
+        order = torch.from_numpy(_order_of_rows(sizes)).to(finest.device)
+        coarser = torch.cat(widened, dim=1)[:, order].flatten(2)  # (B, all rows, w_0 D)
+        rows = _rows_at_a_time(batch_size * width * len(self.bias), finest.device)
+        for own, needed, resizing in _tiles(sizes, height, rows):
+            projected = F.linear(finest[:, own], self.stages[0].T, self.bias)
+            fused = torch.baddbmm(
+                projected.flatten(2),
+                torch.from_numpy(resizing).to(projected).expand(batch_size, -1, -1),
+                coarser[:, needed],
+            )
+            yield fused.view_as(projected)
+
+    def _classify(self, fused: Tensor) -> Tensor:
+        """Activate and classify (..., r, w, D) to (..., L, r, w)."""
+        logits = F.linear(fused.relu_(), self.classifier, self.classifier_bias)
+        return logits.movedim(-1, -3)
+
+
+@torch.no_grad()
+def fold_head(head: FusedDecodeHead) -> FoldedHead:
+    """Multiply a head's constants together, as they are now.
+
+    Args:
+        head: whose normalisation has its running statistics: in evaluation.
+    """
+    norm = head.batch_norm
+    linears = [cast(nn.Linear, linear.proj) for linear in head.linear_projections]
+    dtype = norm.weight.dtype
+    # At least in float32, in mixed precision too: roundings of products would add up.
+    exact = torch.promote_types(dtype, torch.float32)
+    with torch.autocast(norm.weight.device.type, enabled=False):
+        mean, variance = (
+            cast(Tensor, each).to(exact) for each in (norm.running_mean, norm.running_var)
+        )
+        scale = norm.weight.to(exact) * (variance + norm.eps).rsqrt()
+        maps, *slices = (part.to(exact) for part in head.fuse_slices())
+        # The fuse layer reads the coarsest stage first.
+        pairs = list(zip(linears, reversed(slices), strict=True))
+        bias = sum((fuse @ linear.bias.to(exact) for linear, fuse in pairs), -mean)
+        return FoldedHead(
+            stages=tuple(
+                (scale[:, None] * (fuse @ linear.weight.to(exact))).T.contiguous().to(dtype)
+                for linear, fuse in pairs
+            ),
+            bias=(scale * bias + norm.bias.to(exact)).to(dtype),
+            maps=(scale[:, None] * maps).T.contiguous().to(dtype),
+            classifier=head.classifier.weight.flatten(1),
+            classifier_bias=cast(Tensor, head.classifier.bias),
+        )
+
+
+@lru_cache
+def _resizing(size: int, target: int) -> NDArray[np.float64]:
+    """The matrix (target, size) of PyTorch's bilinear resizing along one axis."""
+    places = np.maximum((np.arange(target) + 0.5) * size / target - 0.5, 0)
+    before = np.floor(places).astype(int)
+    matrix = np.zeros((target, size))
+    np.add.at(matrix, (np.arange(target), before), 1 - (places - before))
+    np.add.at(matrix, (np.arange(target), np.minimum(before + 1, size - 1)), places - before)
+    return matrix
+
+
+@lru_cache
+def _order_of_rows(sizes: tuple[int, ...]) -> NDArray[np.int64]:
+    """Sort the rows of all stages by where they lie, so that neighbours are together."""
+    return np.concatenate([(np.arange(size) + 0.5) / size for size in sizes]).argsort(kind="stable")
+
+
+@lru_cache
+def _tiles(
+    sizes: tuple[int, ...], height: int, rows: int
+) -> list[tuple[slice, slice, NDArray[np.float64]]]:
+    """Cut resizing from several heights to one into tiles.
+
+    Args:
+        sizes: the stages' heights.
+        height: of the result.
+        rows: of a tile.
+
+    Returns:
+        Per tile its rows of the result, the rows of all stages, in their order, that it needs, and
+        the matrix between them.
+    """
+    resizing = np.concatenate([_resizing(size, height) for size in sizes], axis=1)
+    resizing = resizing[:, _order_of_rows(sizes)]
+    tiles = []
+    for first in range(0, height, rows):
+        part = resizing[first : first + rows]
+        used = np.flatnonzero(part.any(axis=0))
+        needed = slice(int(used[0]), int(used[-1]) + 1)
+        tiles.append((slice(first, first + rows), needed, np.ascontiguousarray(part[:, needed])))
+    return tiles
+
+
+def _rows_at_a_time(numbers_per_row: int, device: torch.device) -> int:
+    return max(1, _TILE_NUMBERS.get(device.type, _TILE_NUMBERS_ELSEWHERE) // numbers_per_row)
