@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A test file at a time on each core.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 INSTALLED := $(VENV)/.installed
 
 .PHONY: help demo test test-slow test-all lint clean
@@ -20,10 +22,10 @@ demo: $(INSTALLED) ## draw synthetic scenes, train on them on the CPU, evaluate,
 	$(BIN)/python train.py --config demo.yaml
 
 test: $(INSTALLED) ## run the fast tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(INSTALLED) ## run the slow tests: every training command of the documents, two processes
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(PYTEST) -m "slow and not gpu"
 
 test-all: test test-slow ## run every test that needs no GPU
 

@@ -1,5 +1,6 @@
 """What every test runs under: a fixed seed, no network, caches in a folder of its own."""
 
+import os
 import random
 import socket
 from pathlib import Path
@@ -11,6 +12,9 @@ import torch
 from fake_datasets.folder import fake_classes, fake_folder
 
 __all__ = ["fake_classes", "fake_folder"]  # fixtures for every test
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # the other cores have tests of their own
+    torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"

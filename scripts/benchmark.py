@@ -1,0 +1,56 @@
+"""Speed and memory beside peers, in one run: python scripts/benchmark.py [--json OUT]."""
+
+import argparse
+from pathlib import Path
+
+from seg_training.config import run_shell
+from seg_training.errors import UserError
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+
+
+def main() -> None:
+    """Measure what is asked for, show tables, and write everything down."""
+    parser = argparse.ArgumentParser(
+        description="Time our networks and their peers in turn, on this machine; leave it idle."
+    )
+    add = parser.add_argument
+    add("--only", nargs="+", default=[], metavar="PART", help="networks, many_classes")
+    add("--json", type=Path, metavar="OUT", help="write all figures there")
+    add("--device", default="cpu", help="cpu, cuda or mps")
+    add("--threads", type=int, help="of PyTorch on the CPU; as many as there are cores by default")
+    add("--rounds", type=int, default=5, help="how often each is timed")
+    add("--size", type=int, default=320, help="height and width of the images")
+    add("--batch-size", type=int, default=10, help="of the training step")
+    add("--classes", type=int, nargs="+", default=[1, 10, 150], help="how many to ask of an image")
+    arguments = parser.parse_args()
+    for option, least in (("rounds", 1), ("size", 32), ("batch_size", 1), ("threads", 1)):
+        value = getattr(arguments, option)
+        if value is not None and value < least:
+            raise UserError(f"--{option.replace('_', '-')} {value}: expected at least {least}")
+
+    # Imported here, so that --help does not wait for them.
+    from rich.console import Console
+
+    from seg_training.benchmark.benchmark import Settings, run_benchmark
+    from seg_training.benchmark.report import result_to_json, show_result
+    from seg_training.report import write_json
+
+    result = run_benchmark(
+        Settings(
+            parts=tuple(arguments.only),
+            device=arguments.device,
+            threads=arguments.threads,
+            rounds=arguments.rounds,
+            size=arguments.size,
+            batch_size=arguments.batch_size,
+            classes=tuple(arguments.classes),
+        )
+    )
+    show_result(result, Console())
+    if arguments.json:
+        write_json(result_to_json(result), arguments.json)
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)
