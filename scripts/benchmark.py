@@ -15,7 +15,7 @@ def main() -> None:
         description="Time our networks and their peers in turn, on this machine; leave it idle."
     )
     add = parser.add_argument
-    add("--only", nargs="+", default=[], metavar="PART", help="networks, many_classes")
+    add("--only", nargs="+", default=[], metavar="PART", help="networks, many_classes, data")
     add("--json", type=Path, metavar="OUT", help="write all figures there")
     add("--device", default="cpu", help="cpu, cuda or mps")
     add("--threads", type=int, help="of PyTorch on the CPU; as many as there are cores by default")

@@ -28,6 +28,7 @@ def test_everything_is_measured(tmp_path: Path) -> None:
             assert min(each[kind]["seconds"]) > 0
     assert [each["classes"] for each in content["many_classes"]] == [1, 3]
     assert all(each["difference"] < 1e-5 for each in content["many_classes"])
+    assert all(seconds > 0 for seconds in content["data"].values())
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
@@ -256,6 +257,8 @@ class TaskTable:
         Returns:
             (H, W) uint8: 0 other, k + 1 task k, 255 ignore.
         """
+        if raw.dtype == np.uint8:  # most are, and this is ten times faster
+            return cv2.LUT(raw, self.lookup[:256]).astype(np.uint8, copy=False)
         label_map: NDArray[np.uint8] = self.lookup[raw]
         return label_map
 

@@ -2,13 +2,17 @@
 
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from rich.progress import Progress
 
 from seg_training.benchmark.contenders import contenders
+from seg_training.benchmark.data import DataFigures, measure_data
 from seg_training.benchmark.many_classes import ManyClasses, measure_many_classes
 from seg_training.benchmark.networks import NetworkFigures, measure_networks
 from seg_training.errors import UserError
@@ -17,7 +21,7 @@ from seg_training.settings import choose
 
 __all__ = ["PARTS", "BenchmarkResult", "Settings", "run_benchmark"]
 
-PARTS = ("networks", "many_classes")
+PARTS = ("networks", "many_classes", "data")
 _NUM_TASKS = 150
 
 
@@ -53,12 +57,14 @@ class BenchmarkResult:
         settings: what was asked for.
         networks: forward pass and training step of each network.
         many_classes: many classes of one image.
+        data: start-up and training items.
     """
 
     machine: str
     settings: Settings
     networks: Sequence[NetworkFigures] = ()
-    many_classes: Sequence[ManyClasses] = field(default=())
+    many_classes: Sequence[ManyClasses] = ()
+    data: DataFigures | None = None
 
 
 def run_benchmark(settings: Settings) -> BenchmarkResult:
@@ -70,7 +76,8 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
     Raises:
         UserError: if a setting is not possible on this machine.
     """
-    parts = [choose(part, {part: part for part in PARTS}, "--only") for part in settings.parts]
+    known = {part: part for part in PARTS}
+    parts = [choose(part, known, "--only") for part in settings.parts or PARTS]
     device = _device(settings.device)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -80,31 +87,33 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
     ).to(device)
     task_ids = torch.arange(settings.batch_size, device=device) % _NUM_TASKS
     networks: Sequence[NetworkFigures] = ()
-    many: Sequence[ManyClasses] = ()
+    many_classes: Sequence[ManyClasses] = ()
+    data = None
     with Progress(transient=True) as progress:
-        if "networks" in parts or not parts:
-            rounds = 3 * (settings.rounds + 1)
-            bar = progress.add_task("networks", total=rounds)
+
+        def bar(title: str, steps: int) -> Callable[[], None]:
+            return partial(progress.advance, progress.add_task(title, total=steps))
+
+        if "networks" in parts:
             networks = measure_networks(
                 contenders(_NUM_TASKS, device),
                 images,
                 task_ids,
                 settings.rounds,
-                lambda: progress.advance(bar),
+                bar("networks", 3 * (settings.rounds + 1)),
             )
-        if "many_classes" in parts or not parts:
-            bar_2 = progress.add_task(
-                "many classes", total=len(settings.classes) * (settings.rounds + 1)
-            )
-            network = build_network("adapter_hf", _NUM_TASKS).to(device)
-            many = measure_many_classes(
-                network,
+        if "many_classes" in parts:
+            many_classes = measure_many_classes(
+                build_network("adapter_hf", _NUM_TASKS).to(device),
                 images[:1],
                 settings.classes,
                 settings.rounds,
-                lambda: progress.advance(bar_2),
+                bar("many classes", len(settings.classes) * (settings.rounds + 1)),
             )
-    return BenchmarkResult(_machine(device), settings, networks, many)
+        if "data" in parts:
+            with TemporaryDirectory() as folder:
+                data = measure_data(Path(folder), bar("data", 5))
+    return BenchmarkResult(_machine(device), settings, networks, many_classes, data)
 
 
 def _device(name: str) -> torch.device:
@@ -130,10 +139,8 @@ def _machine(device: torch.device) -> str:
 def _processor() -> str:
     """Name the processor, as Linux does; other systems say less."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
-            names = [
-                line.partition(":")[2].strip() for line in file if line.startswith("model name")
-            ]
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     except OSError:
         names = []
     return names[0] if names else platform.processor() or f"{os.cpu_count()} cores"

@@ -29,10 +29,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
+            upright: Image.Image = image
+            if image.getexif().get(_ORIENTATION, 1) != 1:
+                upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):  # Pillow would cut 16 bit grey off at 255
                 upright = Image.fromarray((np.asarray(upright) // 256).astype(np.uint8))
-            return np.asarray(upright.convert("RGB"))
+            return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
     except _UNREADABLE as error:
         raise _unreadable("image", path, error) from error
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,8 +52,8 @@ class _Samples:
         self._tasks = tasks
         self._crop_size = crop_size
 
-    def _read(self, image: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Read (h, w, 3) uint8 RGB and the (h, w) uint8 label map."""
+    def _read(self, image: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+        """Read (h, w, 3) uint8 RGB and the (h, w) label map with the dataset's own values."""
         path = self._dataset.root / str(self._index.images[image])
         pixels = read_image(path)
         raw = self._dataset.read_label_map(str(self._index.label_maps[image]))
@@ -60,7 +61,7 @@ class _Samples:
             raise UserError(
                 f"{path} is {pixels.shape[:2]}, its label map {raw.shape} (height, width)"
             )
-        return pixels, self._tasks.remap(raw)
+        return pixels, raw
 
 
 class TrainingSamples(_Samples, Dataset[Batch]):
@@ -95,9 +96,10 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         Raises:
             UserError: if a file cannot be read; names it.
         """
-        pixels, label_map = self._read(draw.image)
+        pixels, raw = self._read(draw.image)
         pixels = resize_image(pixels, self._crop_size)
-        label_map = resize_label_map(label_map, self._crop_size)
+        # Nearest takes values as they are, so fewer of them need be looked up afterwards.
+        label_map = self._tasks.remap(resize_label_map(raw, self._crop_size))
         seed = np.random.SeedSequence([self._seed, draw.number]).generate_state(1)[0]
         pixels, label_map = self._augmentation(pixels, label_map, int(seed))
         return Batch(
@@ -148,12 +150,12 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
             UserError: if a file cannot be read; names it.
         """
         position = max(image, 0)
-        pixels, label_map = self._read(position)
+        pixels, raw = self._read(position)
         present = self._present[position] & (image != NO_IMAGE)
         return EvaluationSample(
             image=_channels_first(resize_image(pixels, self._crop_size)),
             task_ids=torch.from_numpy(np.flatnonzero(present)),
-            label_map=torch.from_numpy(label_map),
+            label_map=torch.from_numpy(self._tasks.remap(raw)),
             name=self._index.name(position),
             source=self._source,
             position=position,

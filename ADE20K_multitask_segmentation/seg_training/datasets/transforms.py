@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # before the import: it asks the network
 
@@ -16,6 +17,7 @@ from seg_training.settings import choose
 __all__ = ["AUGMENTATIONS", "Augmentation", "resize_image", "resize_label_map"]
 
 CropSize = tuple[int, int]
+Label = TypeVar("Label", bound=np.unsignedinteger[Any])
 
 
 def resize_image(image: NDArray[np.uint8], crop_size: CropSize) -> NDArray[np.uint8]:
@@ -33,19 +35,19 @@ def resize_image(image: NDArray[np.uint8], crop_size: CropSize) -> NDArray[np.ui
     return resized.astype(np.uint8, copy=False)
 
 
-def resize_label_map(label_map: NDArray[np.uint8], crop_size: CropSize) -> NDArray[np.uint8]:
+def resize_label_map(label_map: NDArray[Label], crop_size: CropSize) -> NDArray[Label]:
     """Resize a label map to the crop size, nearest.
 
     Args:
-        label_map: (h, w) uint8.
+        label_map: (h, w) uint8 or uint16.
         crop_size: (H, W).
 
     Returns:
-        (H, W) uint8, no value that was not there.
+        (H, W) of the same type, no value that was not there.
     """
     height, width = crop_size
     resized = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
-    return resized.astype(np.uint8, copy=False)
+    return resized.astype(label_map.dtype, copy=False)
 
 
 def _published(shift: float, scale: float, rotate: float, p: float) -> list[A.BasicTransform]:

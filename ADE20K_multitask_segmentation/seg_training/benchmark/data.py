@@ -1,0 +1,196 @@
+"""Starting up and loading training items, beside the plain way that the released code takes."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from seg_training.datasets.ade20k import ADE20K
+from seg_training.datasets.data_module import SegmentationDataModule
+from seg_training.datasets.index import presence_index
+from seg_training.datasets.samplers import Draw
+from seg_training.datasets.transforms import Augmentation
+from seg_training.tasks import TaskTable
+
+__all__ = ["DataFigures", "make_images", "measure_data"]
+
+NUM_LABEL_MAPS = 20_000
+"""About as many as ADE20K has for training: what seconds are scaled to."""
+
+_NUM_CLASSES = 150
+_SIZE = (512, 683)
+_NUM_FILES = 2_000
+_NUM_DIFFERENT = 20
+_NUM_PLAIN = 60
+_NUM_ITEMS = 40
+
+
+@dataclass(frozen=True)
+class DataFigures:
+    """What the data cost; start-up in seconds for 20,000 label maps, items in seconds each.
+
+    Attributes:
+        plain_start: decoding, 151 comparisons to remap and 150 to count, for every label map.
+        index: building the presence index.
+        cached_index: reading it from the cache.
+        plain_item: decoding, 151 comparisons, resizing, augmenting, dividing.
+        item: one of ours.
+    """
+
+    plain_start: float
+    index: float
+    cached_index: float
+    plain_item: float
+    item: float
+
+
+def make_images(root: Path, number: int = _NUM_FILES, different: int = _NUM_DIFFERENT) -> None:
+    """Make pairs of image and label map of ADE20K's usual size, in its layout.
+
+    Args:
+        root: where to.
+        number: how many pairs; most are further names of the same files.
+        different: how many are drawn.
+    """
+    random = np.random.default_rng(0)
+    folders = [root / kind / "training" for kind in ("images", "annotations")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    for position in range(number):
+        image, label_map = (
+            folder / f"{position:08d}{suffix}"
+            for folder, suffix in zip(folders, (".jpg", ".png"), strict=True)
+        )
+        if position < different:
+            pixels, labels = _draw(random)
+            Image.fromarray(pixels).save(image, quality=90)
+            Image.fromarray(labels).save(label_map)
+        else:
+            for file in (image, label_map):
+                _name_again(file.with_name(f"{position % different:08d}{file.suffix}"), file)
+
+
+def measure_data(folder: Path, each_step: Callable[[], Any] = lambda: None) -> DataFigures:
+    """Measure start-up and items on made-up images.
+
+    Args:
+        folder: an empty one, for the images and the cache.
+        each_step: called after each of five steps, for a progress bar.
+    """
+    make_images(folder / "data")
+    each_step()
+    dataset = ADE20K(folder / "data")
+    label_maps = [folder / "data" / files.label_map for files in dataset.files("training")]
+    plain_start = _seconds(lambda: [plain_counts(file) for file in label_maps[:_NUM_PLAIN]])
+    each_step()
+
+    def index() -> None:
+        presence_index(dataset, "training", folder / "cache", progress=False)
+
+    built = _seconds(index)
+    each_step()
+    cached = min(_seconds(index) for _ in range(3))
+    each_step()
+
+    data = SegmentationDataModule(
+        dataset, TaskTable(dataset.classes), seed=0, cache_dir=str(folder / "cache")
+    )
+    task_pixels = data.task_pixels("training")
+    draws = [
+        Draw(image, int(task_pixels[image].argmax()), number=image) for image in range(_NUM_ITEMS)
+    ]
+    samples, augmentation = data.training_samples(), Augmentation("ade20k")
+    images = [folder / "data" / files.image for files in dataset.files("training")]
+    item, plain_item = [], []
+    for draw in draws:
+        item.append(_seconds(partial(samples.__getitem__, draw)))
+        pair = images[draw.image], label_maps[draw.image]
+        plain_item.append(_seconds(partial(plain_item_of, *pair, draw, augmentation)))
+    each_step()
+    return DataFigures(
+        plain_start=plain_start * NUM_LABEL_MAPS / _NUM_PLAIN,
+        index=built * NUM_LABEL_MAPS / _NUM_FILES,
+        cached_index=cached * NUM_LABEL_MAPS / _NUM_FILES,
+        plain_item=float(np.median(plain_item)),
+        item=float(np.median(item)),
+    )
+
+
+def plain_counts(file: Path) -> list[int]:
+    """Find the classes of a label map as the released start-up does.
+
+    Args:
+        file: a label map.
+
+    Returns:
+        The pixels of each class.
+    """
+    label_map = _remapped(np.array(Image.open(file)))
+    return [int((label_map == value).sum()) for value in range(1, _NUM_CLASSES + 1)]
+
+
+def plain_item_of(
+    image: Path, label_map: Path, draw: Draw, augmentation: Augmentation
+) -> tuple[Tensor, Tensor]:
+    """Make a training item the plain way.
+
+    Args:
+        image: its file.
+        label_map: its label map's file.
+        draw: which class.
+        augmentation: as published.
+
+    Returns:
+        (3, 320, 320) float image in [0, 1] and (320, 320) float mask.
+    """
+    pixels = cv2.resize(np.array(Image.open(image).convert("RGB")), (320, 320))
+    labels = _remapped(np.array(Image.open(label_map)))
+    small = cv2.resize(labels, (320, 320), interpolation=cv2.INTER_NEAREST)
+    pixels, labels = augmentation(pixels.astype(np.uint8), small.astype(np.uint8), draw.number)
+    scaled = torch.from_numpy(pixels.transpose(2, 0, 1) / 255).float()
+    return scaled, torch.from_numpy((labels == draw.task_id + 1).astype(np.float32))
+
+
+def _remapped(label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Map every value to its class by comparing with each."""
+    remapped = np.zeros_like(label_map)
+    for value in range(_NUM_CLASSES + 1):
+        remapped[label_map == value] = value
+    return remapped
+
+
+def _draw(random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Draw rectangles of ten classes, and something as smooth as a photograph."""
+    height, width = _SIZE
+    labels = np.zeros(_SIZE, np.uint8)
+    for value in random.integers(1, _NUM_CLASSES + 1, 10):
+        top, left = int(random.integers(height)), int(random.integers(width))
+        labels[top : top + 200, left : left + 300] = value
+    coarse = random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    grain = random.normal(0, 6, (height, width, 1))
+    return np.clip(smooth + grain, 0, 255).astype(np.uint8), labels
+
+
+def _name_again(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(file, name)
+
+
+def _seconds(way: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    way()
+    return time.perf_counter() - started
