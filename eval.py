@@ -20,10 +20,12 @@ def main() -> None:
     import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.evaluation import evaluate
     from seg_training.logs import log_to_terminal
-    from seg_training.report import result_to_json, show_result, write_json
+    from seg_training.report import check_output, result_to_json, show_result, write_json
     from seg_training.trainer import process_rank
 
     log_to_terminal()
+    if arguments.json:
+        check_output(arguments.json, "--json")
     result, module = evaluate(arguments.ckpt, arguments.overrides, CONFIG_DIR)
     if process_rank() != 0:
         return

@@ -27,12 +27,17 @@ def main() -> None:
         if (value := getattr(arguments, option)) < least:
             raise UserError(f"--{option} {value}: expected at least {least}")
 
+    if arguments.output.suffix.lower() != ".png":
+        raise UserError(f"--output {arguments.output}: expected a file named *.png")
+
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.evaluation import predict_examples, restore
     from seg_training.examples import examples_picture
     from seg_training.pictures import save_picture
+    from seg_training.report import check_output
 
+    check_output(arguments.output, "--output")
     module, data, _ = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
     data.setup("validate")
     examples = predict_examples(module, data, arguments.images, arguments.prompts, arguments.width)

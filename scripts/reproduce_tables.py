@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from seg_training.config import run_shell
+from seg_training.config import compose_config, run_shell
 from seg_training.errors import UserError
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
@@ -20,11 +20,23 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--scale", default="paper", help="paper (default), demo or camvid")
-    add("--data-root", metavar="DIR", help="ADE20K's folder, or CamVid's")
-    add("--output", type=Path, default=Path("outputs/tables"), help="where the runs lie")
+    add("--data-root", metavar="DIR", help="ADE20K's folder, or CamVid's; the demo draws its own")
+    add(
+        "--output",
+        type=Path,
+        default=Path("outputs/tables"),
+        help="where the runs lie (%(default)s)",
+    )
     add("--only", action="append", default=[], metavar="PATTERN", help="cells: 'table1/*/12'")
     add("--seeds", type=int, nargs="+", default=[], help="instead of each cell's own")
-    add("--results", type=Path, action="append", default=[], metavar="DIR", help="more results")
+    add(
+        "--results",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="results kept elsewhere",
+    )
     add("--launcher", metavar="NAME", help="one of Hydra's: submitit_slurm, for a cluster")
     add("--dry-run", action="store_true", help="print the commands, do nothing")
     # --seeds would take them for seeds.
@@ -59,7 +71,13 @@ def main() -> None:
     there = {(result.cell, result.seed) for result in collect_results(scale, folders)}
     runs = plan_runs(scale, cells, setting)
     missing = [run for run in runs if (run.cell.name, run.seed) not in there]
+    # A wrong override is said once, and before anything is trained.
+    for cell in {cell.config: cell for cell in cells}.values():
+        own = [override for override in overrides if not override.startswith("hydra")]
+        compose_config(cell.config, [*cell.overrides, *own], CONFIG_DIR)
     if arguments.dry_run:
+        if not missing:
+            print("nothing is left to run: every cell asked for has its results", file=sys.stderr)
         for run in missing:
             print(shlex.join(training_command(run, setting, *next_attempt(run))))
         return
@@ -83,8 +101,10 @@ def check_data_root(given: str | None, needed: str | None) -> None:
     """Say once what would otherwise stop every cell."""
     if needed and not given:
         raise UserError(f"where are the data? Add --data-root /path/to/{needed}")
-    if given and needed and not Path(given).expanduser().is_dir():
-        raise UserError(f"--data-root {given} does not exist; give the folder of {needed}")
+    if given and not Path(given).expanduser().is_dir():
+        kind = "is no folder" if Path(given).expanduser().exists() else "does not exist"
+        if needed or kind == "is no folder":  # the demo makes its own
+            raise UserError(f"--data-root {given} {kind}; give the folder of {needed or 'scenes'}")
     if not Path("train.py").is_file():
         raise UserError(f"run this in the project's folder, {CONFIG_DIR.parent}")
 

@@ -57,3 +57,11 @@ def test_a_number_that_makes_no_figure_is_refused(option: str, value: str, tmp_p
     )
     assert answer.code == 1
     assert f"{option} {value}: expected at least" in answer.text
+
+
+def test_an_output_that_is_no_picture_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    for name, words in (("f.xyz", "expected a file named *.png"), ("folder.png", "is a folder")):
+        answer = run_script("draw_figure", "--ckpt", "nowhere", "--output", str(tmp_path / name))
+        assert answer.code == 1
+        assert words in answer.text

@@ -133,6 +133,8 @@ def test_results_that_are_kept_need_neither_training_nor_data(
             file.write_text(json.dumps({"bIoU": 20 + number + 2 * seed, "steps": 900}))
     answer = tables("--scale", "camvid", "--results", str(tmp_path / "kept"))
     assert answer.code == 0
+    nothing = tables("--scale", "camvid", "--results", str(tmp_path / "kept"), "--dry-run")
+    assert nothing == Answer(0, "nothing is left to run: every cell asked for has its results\n")
     folder = tmp_path / "tables" / "camvid"
     assert answer.text.endswith(
         "".join(f"written: {folder}/report.{kind}\n" for kind in ("md", "csv", "html"))
@@ -163,6 +165,10 @@ def test_results_that_are_kept_need_neither_training_nor_data(
         (["--only", "table1/adapter_hf/13"], "fits 'table1/adapter_hf/13'; did you mean 'table1/"),
         (["--results", "/nowhere"], "error: --results /nowhere does not exist"),
         (["seed=1"], "error: seed=1: the tables set seed; use --seeds"),
+        (["--seeds", "-1"], "error: --seeds -1: expected at least 0"),
+        (["trainer.max_stps=3"], "did you mean 'trainer.max_steps'"),
+        (["trainer.max_stps=3", "--dry-run"], "did you mean 'trainer.max_steps'"),
+        (["--data-root", "README.md"], "error: --data-root README.md is no folder"),
     ],
 )
 def test_a_users_error_is_one_message(tables: Tables, arguments: list[str], words: str) -> None:
@@ -211,10 +217,10 @@ def test_two_cells_of_the_demo(tmp_path: Path) -> None:
             env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
         )
 
-    first = run("trainer.max_step=2")
+    first = run("optimizer.lr=-1")
     assert first.returncode == 1
     assert "2 of the runs failed" in first.stderr
-    assert "did you mean 'trainer.max_steps'" in first.stderr
+    assert "optimizer.lr=-1: expected a number above 0" in first.stderr
     log = output / "demo" / "table2" / "adapter_hf" / "64" / "seed0.log"
     assert f"table2/adapter_hf/64, seed 0: {log}" in first.stderr
 

@@ -3,8 +3,11 @@
 import logging
 import math
 import shutil
+import signal
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +19,13 @@ from seg_training.datasets.batch import Batch
 from seg_training.pictures import samples_picture, save_picture
 from seg_training.pl_module import LitSeg, NonFiniteLossError
 
-__all__ = ["BestAndLast", "PredictionPictures", "TrainingRecord", "log_picture"]
+__all__ = [
+    "BestAndLast",
+    "PredictionPictures",
+    "StopBetweenSteps",
+    "TrainingRecord",
+    "log_picture",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -96,17 +105,57 @@ class BestAndLast(pl.Callback):
         """
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         if fitting and trainer.world_size == 1 and not isinstance(exception, NonFiniteLossError):
-            progress = trainer.fit_loop.epoch_loop.batch_progress.current
-            processed: int = progress.processed  # type: ignore[attr-defined]  # it has
-            if processed < progress.ready and trainer.train_dataloader is not None:
-                # The batch that was interrupted is to be drawn again.
-                trainer.train_dataloader.batch_sampler.start -= 1
+            progress = trainer.fit_loop.epoch_loop.batch_progress
+            if progress.current.processed < progress.current.ready:  # type: ignore[attr-defined]
+                # The batch that was interrupted is to be drawn again, and not counted twice.
+                progress.total.reset_on_restart()
+                if trainer.train_dataloader is not None:
+                    trainer.train_dataloader.batch_sampler.start -= 1
+            elif progress.current.completed < progress.current.ready:
+                progress.increment_completed()  # trained on, and interrupted in what comes after
             self._save_last(trainer)
 
     def _save_last(self, trainer: pl.Trainer) -> None:
         if trainer.global_step != self._saved_step:
             trainer.save_checkpoint(self.last)
             self._saved_step = trainer.global_step
+
+
+class StopBetweenSteps(pl.Callback):
+    """Lets Ctrl-C wait for the end of a step: in its middle, weights may have changed in part."""
+
+    def __init__(self) -> None:
+        """Start without a wish to stop."""
+        self._asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen to Ctrl-C; a second one acts at once."""
+        before = signal.getsignal(signal.SIGINT)
+        # Other threads cannot listen, and what was started to ignore it goes on ignoring it.
+        if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
+            yield
+            return
+        signal.signal(signal.SIGINT, self._ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _ask(self, *_: Any) -> None:
+        self._asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _log.warning("stopping after this step; Ctrl-C again stops at once")
+
+    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
+        """Stop before the next step, with its batch drawn but not trained on."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Stop before the final evaluation, where that was the last step."""
+        if self._asked:
+            raise KeyboardInterrupt
 
 
 class TrainingRecord(pl.Callback):

@@ -288,6 +288,8 @@ def run_shell(main: Callable[[], None], config_dir: Path) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         main()
+    except BrokenPipeError:  # the reader of the output has had enough: head, say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UserError as error:
         # What a worker of a loader raises comes with its traceback in front.
         sys.exit(f"error: {str(error).rsplit('UserError: ', 1)[-1].strip()}")

@@ -84,7 +84,7 @@ def load_examples(folder: Path) -> list[Example]:
         return []
     try:
         listed = json.loads((folder / _LIST).read_text(encoding="utf-8"))["examples"]
-        return [
+        examples = [
             Example(
                 name=entry["name"],
                 image=_read(folder / f"{number}_image.png").permute(2, 0, 1),
@@ -94,7 +94,12 @@ def load_examples(folder: Path) -> list[Example]:
             )
             for number, entry in enumerate(listed)
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for number, example in enumerate(examples):
+            sizes = {each.shape[1:] for each in (example.image, example.predicted, example.truth)}
+            if len(sizes) > 1:
+                raise ValueError(f"the pictures {number}_*.png have different sizes")
+        return examples
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UserError(
             f"cannot read the examples in {folder}: {error}; delete the folder to do without"
         ) from error
@@ -107,6 +112,8 @@ def _read(file: Path) -> Tensor:
 
 def _read_masks(folder: Path, number: int, prompts: int, kind: str) -> Tensor:
     masks = [_read(folder / f"{number}_{prompt}_{kind}.png") for prompt in range(prompts)]
+    if any(mask.dtype != torch.bool for mask in masks):
+        raise ValueError(f"a picture {number}_*_{kind}.png is no mask")
     return torch.stack(masks)
 
 

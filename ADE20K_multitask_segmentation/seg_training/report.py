@@ -15,7 +15,7 @@ from seg_training.errors import UserError
 from seg_training.label_map_metrics import LabelMapResult
 from seg_training.metrics import BinaryIoUResult
 
-__all__ = ["result_to_json", "show_result", "write_json", "write_text"]
+__all__ = ["check_output", "result_to_json", "show_result", "write_json", "write_text"]
 
 
 def result_to_json(
@@ -73,6 +73,20 @@ def write_json(content: dict[str, Any], path: Path) -> None:
         UserError: if it cannot be written there.
     """
     write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", path)
+
+
+def check_output(path: Path, option: str) -> None:
+    """Refuse, before the work, a file that cannot be written after it.
+
+    Args:
+        path: the file.
+        option: what it was given by, for the message.
+
+    Raises:
+        UserError: if it is a folder.
+    """
+    if path.is_dir():
+        raise UserError(f"{option} {path} is a folder; give a file")
 
 
 def write_text(text: str, path: Path) -> None:

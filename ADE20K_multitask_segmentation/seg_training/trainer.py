@@ -38,6 +38,9 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
     every = settings.get("checkpoint_every_n_steps", 1)
     if not isinstance(every, int) or every < 1:
         raise UserError(f"trainer.checkpoint_every_n_steps={every!r}: expected at least 1")
+    for key in ("max_steps", "max_epochs"):
+        if not isinstance(settings.get(key), int | None):
+            raise UserError(f"trainer.{key}={settings[key]!r}: expected a whole number")
     arguments = {key: value for key, value in settings.items() if key not in OWN_SETTINGS}
     callbacks = list(fixed.pop("callbacks", ()))
     if settings.get("enable_progress_bar", True):

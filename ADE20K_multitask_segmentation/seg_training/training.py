@@ -13,11 +13,18 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
-from seg_training.callbacks import BestAndLast, PredictionPictures, TrainingRecord, log_picture
+from seg_training.callbacks import (
+    BestAndLast,
+    PredictionPictures,
+    StopBetweenSteps,
+    TrainingRecord,
+    log_picture,
+)
 from seg_training.checkpoints import find_checkpoint, read_checkpoint
 from seg_training.config import plain_config
 from seg_training.datasets.data_module import build_data_module
@@ -92,6 +99,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     checkpoints = BestAndLast(
         run_dir / "checkpoints", config["trainer"].get("checkpoint_every_n_steps", 1000)
     )
+    interruption = StopBetweenSteps()
     trainer = build_trainer(
         config["trainer"],
         default_root_dir=run_dir,
@@ -101,16 +109,13 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
             checkpoints,
             LearningRateMonitor("step"),
             PredictionPictures(run_dir / "pictures", config["log_plot_freq"], module.task_names),
+            interruption,  # last: everything else has done its part of the step
         ],
     )
     _log_summary(config, module, data, trainer)
     try:
-        trainer.fit(
-            module,
-            datamodule=data,
-            ckpt_path=resume_from,
-            weights_only=True,
-        )
+        with interruption.listening():
+            trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
     except UserError as error:
         kept = [str(file) for file in (checkpoints.last, checkpoints.best) if file.is_file()]
         raise UserError(f"{error}\nKept: {', '.join(kept) or 'no checkpoint yet'}") from error
@@ -278,6 +283,7 @@ def _results(
     return {
         **result_to_json(result, module.task_names, module.dataset_names),
         "config_name": config["config_name"],
+        "overrides": _overrides(),
         "method": module.network.method,
         "num_tasks": module.network.num_tasks,
         "crop_size": list(config["data"].get("crop_size", ())),
@@ -291,6 +297,13 @@ def _results(
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "commit": _commit(),
     }
+
+
+def _overrides() -> list[str] | None:
+    """What the command line changed in the config; None where there was none."""
+    if not HydraConfig.initialized():
+        return None
+    return list(HydraConfig.get().overrides.task)
 
 
 def _hardware(trainer: pl.Trainer) -> str:

@@ -56,6 +56,13 @@ def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "0_0_true.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"cannot read the examples in .*0_0_true.*delete the fold"):
         load_examples(tmp_path)
+    save_examples([example("a", ("sky",), 30)], tmp_path / "other")
+    (tmp_path / "0_0_true.png").write_bytes((tmp_path / "other" / "0_0_true.png").read_bytes())
+    with pytest.raises(UserError, match=r"pictures 0_\*\.png have different sizes"):
+        load_examples(tmp_path)
+    (tmp_path / "0_0_true.png").write_bytes((tmp_path / "0_image.png").read_bytes())
+    with pytest.raises(UserError, match=r"a picture 0_\*_true\.png is no mask"):
+        load_examples(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot write into .*file"):
         save_examples([], tmp_path / "file")

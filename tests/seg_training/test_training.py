@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,57 @@ def test_a_resumed_run_ends_with_the_same_weights(
         assert torch.equal(actual[name], value), name
 
 
+@pytest.mark.parametrize(
+    ("hook", "interrupted_at"),
+    # Ctrl-C within a step, in the optimiser's own; in a validation; in the last step.
+    [
+        ("on_before_optimizer_step", 2),
+        ("on_before_zero_grad", 3),
+        ("on_validation_batch_start", 4),
+        ("on_before_optimizer_step", 7),
+    ],
+)
+def test_ctrl_c_waits_for_the_step_and_nothing_is_seen_of_it(
+    settings: Settings, tmp_path: Path, hook: str, interrupted_at: int
+) -> None:
+    common = [
+        "trainer.max_steps=8",
+        "trainer.limit_train_batches=3",
+        "trainer.val_check_interval=2",
+    ]
+    whole = train(settings("folder_adapter", *common))
+
+    pressed = []
+
+    def press(trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        if trainer.global_step == interrupted_at and not pressed:
+            pressed.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    keyboard = pl.Callback()
+    setattr(keyboard, hook, press)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "LearningRateMonitor", lambda _interval: keyboard)
+        with pytest.raises(UserError, match="interrupted; go on with ckpt_path="):
+            train(settings("folder_adapter", *common, f"run_dir={tmp_path / 'first'}"))
+    last = torch.load(tmp_path / "first" / "checkpoints" / "last.ckpt", weights_only=True)
+    within_step = hook != "on_validation_batch_start"
+    assert last["global_step"] == interrupted_at + within_step
+
+    more = [f"run_dir={tmp_path / 'second'}", f"ckpt_path={tmp_path / 'first'}"]
+    resumed = train(settings("folder_adapter", *common, *more))
+
+    results = [json.loads((run.run_dir / "results.json").read_text()) for run in (whole, resumed)]
+    # Validated at the same steps, to the same numbers; BatchNorm saw every batch once.
+    assert [step for step, _ in results[0]["curves"]["bIoU"]] == [2, 4, 6, 8]
+    assert results[1]["curves"] == results[0]["curves"]
+    expected = weights(whole.run_dir / "checkpoints" / "last.ckpt")
+    trained_in = "first" if interrupted_at == 7 else "second"  # after the last step nothing is left
+    actual = weights(tmp_path / trained_in / "checkpoints" / "last.ckpt")
+    for name, value in expected.items():
+        assert torch.equal(actual[name], value), name
+
+
 def test_going_on_with_another_network_is_refused(settings: Settings, tmp_path: Path) -> None:
     run_dir = train(settings()).run_dir
     other = settings(
@@ -300,6 +353,7 @@ def test_training_learns_one_batch_by_heart(settings: Settings) -> None:
         ("data.crop_size=[8,8]", "expected .height, width., each at least 32"),
         ("model.method=adaptor_hf", "unknown method 'adaptor_hf'; did you mean 'adapter_hf'"),
         ("trainer.accelerator=gpuu", "trainer: "),
+        ("trainer.max_steps=abc", "trainer.max_steps='abc': expected a whole number"),
         ("+trainer.max_stepz=3", "unknown setting 'trainer.max_stepz'; did you mean 'max_steps'"),
         ("+data.batchsize=3", "unknown setting 'data.batchsize'; did you mean 'batch_size'"),
         ("model=segformer", "segformer with data.sampler=mixed: the baseline trains on whole"),

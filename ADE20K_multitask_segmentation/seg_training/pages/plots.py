@@ -106,7 +106,7 @@ def curves_plot(runs: Runs) -> Figure | None:
                 loss, biou = (_points(run, key) for key in ("loss", "bIoU"))
                 left.plot(*loss, color=color, lw=0.6, alpha=0.35)
                 left.plot(*_smoothed(*loss), color=color, lw=1.5)
-                right.plot(*biou, color=color, marker="o", ms=4, label=name)
+                right.plot(*biou, color=color, marker="o", ms=4, label=name, clip_on=False)
                 name = None  # one line in the legend for all seeds
         for axes in (left, right):
             axes.set_xlim(left=0)

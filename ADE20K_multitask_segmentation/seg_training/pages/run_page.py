@@ -63,12 +63,12 @@ def _numbers(results: Mapping[str, Any]) -> Table:
             _interval(results.get("bIoU_interval")),
         ],
         [
-            Noted("masks that cover the whole image", "what knows nothing reaches"),
+            Noted("masks that cover the whole image", "what painting everything would reach"),
             _percent(results["paint_everything_bIoU"]),
             "",
         ],
         [
-            Noted("iou_batch", "the released code's validation IoU: another number"),
+            Noted("iou_batch", "as the released training code validates: a recall, not to compare"),
             _percent(results.get("iou_batch")),
             "",
         ],

@@ -116,12 +116,26 @@ def _files(folder: Path) -> Iterator[tuple[int, Path]]:
             yield int(match[1]), file
 
 
+_SHAPES: dict[str, type | tuple[type, ...]] = {
+    "bIoU": (int, float, type(None)),
+    "bIoU_interval": (list, type(None)),
+    "per_class": dict,
+    "per_share": list,
+    "curves": dict,
+}
+"""What some keys of a result must be, where they are there."""
+
+
 def _read(file: Path) -> dict[str, Any]:
-    cure = "delete it to train that cell again"
+    what = file.parent if file.name == "results.json" else file
+    cure = f"delete {what} to train that cell again"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {file}: {error}; {cure}") from error
     if not isinstance(content, dict) or "bIoU" not in content:
         raise UserError(f"{file} is no result of train.py: it has no bIoU; {cure}")
+    for key, shape in _SHAPES.items():
+        if key in content and not isinstance(content[key], shape):
+            raise UserError(f"{file} is damaged: {key} is {content[key]!r}; {cure}")
     return content

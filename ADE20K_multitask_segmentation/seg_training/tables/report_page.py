@@ -2,7 +2,8 @@
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from seg_training.errors import UserError
 from seg_training.examples import Example, comparison_picture, load_examples
@@ -21,8 +22,21 @@ from seg_training.pages.plots import Bar, bars_plot, svg
 from seg_training.tables import cells
 from seg_training.tables.cells import Comparison, Entry, Scale
 from seg_training.tables.collecting import Result, measured
-from seg_training.tables.runs import Run, Setting, next_attempt, row_command, training_command
-from seg_training.tables.writing import NOT_RUN, RUN_COLUMNS, number_text, run_row
+from seg_training.tables.runs import (
+    Run,
+    Setting,
+    command_of_result,
+    next_attempt,
+    row_command,
+    training_command,
+)
+from seg_training.tables.writing import (
+    NOT_RUN,
+    RUN_COLUMNS,
+    differences,
+    number_text,
+    run_row,
+)
 
 __all__ = ["report_html"]
 
@@ -40,7 +54,7 @@ def report_html(
         runs: all runs of the scale, for their commands.
         setting: what is the same for all of them.
     """
-    there = {(result.cell, result.seed) for result in results}
+    there = {(result.cell, result.seed): result.content for result in results}
     finished = [run for run in runs if (run.cell.name, run.seed) in there]
     missing = [run for run in runs if (run.cell.name, run.seed) not in there]
     sections = [_table_section(table, results) for table in scale.tables]
@@ -48,7 +62,7 @@ def report_html(
         sections += [_comparison_section(each, results) for each in table.comparisons()]
     if results:
         sections.append(Section("Runs", [Table(RUN_COLUMNS, [run_row(each) for each in results])]))
-    sections.append(_commands(scale, missing, finished, setting))
+    sections.append(_commands(scale, missing, finished, setting, there))
     lead = f"{scale.about} {len(finished)} of {len(runs)} runs are there."
     return page_html(f"TASFormer: scale {scale.name}", lead, sections)
 
@@ -72,6 +86,7 @@ def _table_section(table: cells.Table, results: Sequence[Result]) -> Section:
         table.title,
         [
             Table((table.corner, *table.columns), rows),
+            *map(Text, differences(table, results)),
             None if plot is None else Figure(svg(plot), caption),
         ],
         short=table.name,
@@ -126,7 +141,11 @@ def _examples(results: Sequence[Result]) -> list[Example]:
 
 
 def _commands(
-    scale: Scale, missing: Sequence[Run], finished: Sequence[Run], setting: Setting
+    scale: Scale,
+    missing: Sequence[Run],
+    finished: Sequence[Run],
+    setting: Setting,
+    contents: Mapping[tuple[str, int], Mapping[str, Any]],
 ) -> Section:
     rows = {
         f"{table.name}: {label}": row_command(scale, entries, setting)
@@ -137,9 +156,9 @@ def _commands(
         "Commands",
         [
             Text(
-                "Each is complete, on any machine that has the project and the data; a GPU is used "
-                "where there is one. What is finished is not run again, and what was interrupted "
-                "goes on."
+                "Each is complete, on any machine that has the project and the data. A GPU is used "
+                "where there is one, but for the demo. What is finished is not run again, and what "
+                "was interrupted goes on."
             ),
             *(Command(name, shlex.join(row)) for name, row in rows.items()),
             _listing(
@@ -147,7 +166,11 @@ def _commands(
                 [(run, training_command(run, setting, *next_attempt(run))) for run in missing],
             ),
             _listing(
-                "Cells that were run", [(run, training_command(run, setting)) for run in finished]
+                "Cells that were run",
+                [
+                    (run, command_of_result(run, setting, contents[run.cell.name, run.seed]))
+                    for run in finished
+                ],
             ),
         ],
     )

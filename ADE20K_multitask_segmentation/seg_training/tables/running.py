@@ -146,6 +146,8 @@ def time_left(seconds: float, done: float, total: float) -> str:
         done: effort of what is done; more than 0.
         total: effort of all.
     """
+    if done >= total:
+        return "done"
     minutes = seconds * (total - done) / done / 60
     if minutes >= 120:
         return f"about {minutes / 60:.0f} hours left"

@@ -1,9 +1,10 @@
 """A cell's runs: where each lies, which command makes it, and where a broken one goes on."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seg_training.errors import UserError
 from seg_training.tables.cells import Cell, Entry, Scale
@@ -12,6 +13,7 @@ __all__ = [
     "DEFAULT_OUTPUT",
     "Run",
     "Setting",
+    "command_of_result",
     "finished_results",
     "next_attempt",
     "plan_runs",
@@ -25,6 +27,11 @@ _OWN_KEYS = {
     "ckpt_path": "nothing: what was interrupted goes on by itself",
     "seed": "--seeds",
     "data.root": "--data-root",
+    # Otherwise a number would stand in the cell of another method or of other classes.
+    **dict.fromkeys(
+        ("model", "tasks", "tasks.classes", "data", "data.crop_size", "data.sampler"),
+        "train.py for what is no cell of the tables",
+    ),
 }
 
 
@@ -80,6 +87,8 @@ class Setting:
             key = override.partition("=")[0].lstrip("+~")
             if key in _OWN_KEYS:
                 raise UserError(f"{override}: the tables set {key}; use {_OWN_KEYS[key]}")
+        if wrong := [seed for seed in self.seeds if seed < 0]:
+            raise UserError(f"--seeds {wrong[0]}: expected at least 0")
 
 
 def plan_runs(scale: Scale, cells: Sequence[Cell], setting: Setting) -> list[Run]:
@@ -95,6 +104,21 @@ def plan_runs(scale: Scale, cells: Sequence[Cell], setting: Setting) -> list[Run
         for cell in cells
         for seed in setting.seeds or cell.seeds
     ]
+
+
+def command_of_result(run: Run, setting: Setting, content: Mapping[str, Any]) -> list[str]:
+    """Give the command that a result came from.
+
+    Args:
+        run: which run it is.
+        setting: what the tables have now; results that do not say how they were made are taken to
+            have had the same.
+        content: what ``results.json`` holds.
+    """
+    overrides = content.get("overrides")
+    if not isinstance(overrides, list):
+        return training_command(run, setting)
+    return ["python", "train.py", "--config", run.cell.config, *map(str, overrides)]
 
 
 def row_command(scale: Scale, entries: Sequence[Entry], setting: Setting) -> list[str]:

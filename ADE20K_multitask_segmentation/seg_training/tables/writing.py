@@ -10,12 +10,13 @@ from rich.table import Table as TerminalTable
 
 from seg_training.tables.cells import Entry, Scale, Table
 from seg_training.tables.collecting import Measured, Result, measured
-from seg_training.tables.runs import Run, Setting, next_attempt, training_command
+from seg_training.tables.runs import Run, Setting, command_of_result, next_attempt, training_command
 
 __all__ = [
     "NOT_RUN",
     "RUN_COLUMNS",
     "csv_text",
+    "differences",
     "markdown_table",
     "markdown_text",
     "number_text",
@@ -25,7 +26,7 @@ __all__ = [
 
 NOT_RUN = "not run"
 RUN_COLUMNS = (
-    *("cell", "seed", "bIoU", "95 % interval", "parameters", "steps"),
+    *("cell", "seed", "bIoU", "95 % interval", "masks", "parameters", "steps"),
     *("minutes", "hardware", "commit"),
 )
 """What is said of each run."""
@@ -62,16 +63,21 @@ def markdown_text(
     parts = [f"# Scale {scale.name}", scale.about]
     for table in scale.tables:
         parts += [f"## {table.title}", _legend(table), markdown_table(table, results)]
+        parts += differences(table, results)
     if results:
         parts += ["## Runs", _markdown(RUN_COLUMNS, map(run_row, results))]
-    there = {(result.cell, result.seed) for result in results}
+    there = {(result.cell, result.seed): result.content for result in results}
     finished = [run for run in runs if (run.cell.name, run.seed) in there]
     missing = [run for run in runs if (run.cell.name, run.seed) not in there]
     parts += _commands(
         "Not run", [(run, training_command(run, setting, *next_attempt(run))) for run in missing]
     )
     parts += _commands(
-        "Commands of the runs above", [(run, training_command(run, setting)) for run in finished]
+        "Commands of the runs above",
+        [
+            (run, command_of_result(run, setting, there[run.cell.name, run.seed]))
+            for run in finished
+        ],
     )
     return "\n\n".join(parts) + "\n"
 
@@ -84,6 +90,38 @@ def markdown_table(table: Table, results: Sequence[Result]) -> str:
         results: what was measured.
     """
     return _markdown([table.corner, *table.columns], _rows(table, results))
+
+
+def differences(table: Table, results: Iterable[Result]) -> list[str]:
+    """Say where numbers of a table should not be compared.
+
+    Args:
+        table: which one.
+        results: what was measured.
+
+    Returns:
+        A sentence per column, or table, whose runs were trained for different numbers of steps or
+        evaluated on different masks. The baseline's steps are other ones in any case.
+    """
+    of_cell: dict[str, list[Result]] = {}
+    for result in results:
+        of_cell.setdefault(result.cell, []).append(result)
+    sentences = []
+    for comparison in table.comparisons():
+        own = [each for cell in comparison.cells.values() for each in of_cell.get(cell, [])]
+        found = {
+            "steps": [e.content for e in own if e.content.get("method") != "segformer"],
+            "num_masks": [e.content for e in own],
+        }
+        for key, contents in found.items():
+            numbers = sorted({content[key] for content in contents if key in content})
+            if len(numbers) > 1:
+                listed = ", ".join(f"{number:,}" for number in numbers)
+                sentences.append(
+                    f"Not alike: the runs of {comparison.title} have different "
+                    f"{key.replace('num_', '')} ({listed})."
+                )
+    return sentences
 
 
 def csv_text(scale: Scale, results: Iterable[Result]) -> str:
@@ -143,6 +181,7 @@ def run_row(result: Result) -> list[str]:
         str(result.seed),
         _number(content.get("bIoU"), ".1f"),
         "" if low is None or high is None else f"{low:.1f} to {high:.1f}",
+        _number(content.get("num_masks"), ","),
         _number(content.get("parameters"), ","),
         _number(content.get("steps"), ","),
         _number(None if seconds is None else seconds / 60, ".1f"),

@@ -49,7 +49,20 @@ def test_the_first_folder_counts(tmp_path: Path) -> None:
 def test_what_is_no_result_is_named(tmp_path: Path, text: str) -> None:
     file = leave(tmp_path / "camvid" / "table1" / "emb" / "2" / "seed0.json", 10)
     file.write_text(text)
-    with pytest.raises(UserError, match=r"emb/2/seed0\.json.*; delete it to train that cell again"):
+    with pytest.raises(UserError, match=r"emb/2/seed0\.json.*; delete .*seed0\.json to train"):
+        collect_results(CAMVID, [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("bIoU", "x"), ("curves", 5), ("per_class", [1]), ("per_share", None), ("bIoU_interval", 3)],
+)
+def test_what_a_result_cannot_hold_is_named(tmp_path: Path, key: str, value: object) -> None:
+    folder = tmp_path / "camvid" / "table1" / "emb" / "2" / "seed0"
+    file = leave(folder / "results.json", 10)
+    file.write_text(json.dumps({"bIoU": 10, key: value}))
+    message = rf"{file} is damaged: {key} is .*; delete {folder} to train that cell again"
+    with pytest.raises(UserError, match=message):
         collect_results(CAMVID, [tmp_path])
 
 

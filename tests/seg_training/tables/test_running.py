@@ -131,7 +131,7 @@ def test_a_command_writes_into_its_log(tmp_path: Path) -> None:
         (120, 1, 4, "about 6 minutes left"),
         (120, 900, 1200, "nearly done"),
         (3600, 2, 12, "about 5 hours left"),
-        (60, 3, 3, "nearly done"),
+        (60, 3, 3, "done"),
     ],
 )
 def test_time_left(seconds: float, done: float, total: float, text: str) -> None:

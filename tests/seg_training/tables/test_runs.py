@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from seg_training.tables.cells import SCALES, Cell
 from seg_training.tables.runs import (
     Run,
     Setting,
+    command_of_result,
     finished_results,
     next_attempt,
     plan_runs,
@@ -95,11 +97,33 @@ def test_paths_are_quoted_for_hydra() -> None:
         ("+seed=1", "--seeds"),
         ("data.root=/data", "--data-root"),
         ("ckpt_path=a.ckpt", "goes on by itself"),
+        ("model=emb", "train.py for what is no cell"),
+        ("tasks.classes=[tree]", "train.py for what is no cell"),
+        ("data.crop_size=[64,64]", "train.py for what is no cell"),
     ],
 )
 def test_what_the_tables_set_cannot_be_overridden(override: str, option: str) -> None:
-    with pytest.raises(UserError, match=f"{override.replace('+', '.')}: the tables set .*{option}"):
+    message = f"{re.escape(override)}: the tables set .*{option}"
+    with pytest.raises(UserError, match=message):
         Setting(overrides=("trainer.max_steps=1", override))
+
+
+def test_a_cells_weights_may_come_from_elsewhere() -> None:
+    Setting(overrides=("model.pretrained=/models/mit-b0", "data.num_workers=4"))
+    with pytest.raises(UserError, match="--seeds -1: expected at least 0"):
+        Setting(seeds=(0, -1))
+
+
+def test_a_result_says_how_it_was_made() -> None:
+    run = Run(CELL, 0, Path("seed0"))
+    now = Setting("/data", ("trainer.max_steps=7",))
+    then = {"overrides": ["tasks=ade20k_12", "run_dir=seed0", "seed=0", "trainer.max_steps=30"]}
+    assert command_of_result(run, now, then) == [
+        *("python", "train.py", "--config", "ade20k_emb.yaml"),
+        *("tasks=ade20k_12", "run_dir=seed0", "seed=0", "trainer.max_steps=30"),
+    ]
+    for older in ({}, {"overrides": None}):
+        assert command_of_result(run, now, older) == training_command(run, now)
 
 
 def test_a_run_that_was_interrupted_goes_on_below_its_folder(tmp_path: Path) -> None:

@@ -9,7 +9,12 @@ from rich.console import Console
 from seg_training.tables.cells import Cell, Entry, Scale, Table
 from seg_training.tables.collecting import Result
 from seg_training.tables.runs import Setting, plan_runs
-from seg_training.tables.writing import csv_text, markdown_text, terminal_table
+from seg_training.tables.writing import (
+    csv_text,
+    differences,
+    markdown_text,
+    terminal_table,
+)
 
 CELLS = {
     name: Cell(name, "demo.yaml", (f"tasks.classes=[{name}]",), seeds)
@@ -81,10 +86,10 @@ The paper's number / measured here (difference).
 
 ## Runs
 
-| cell | seed | bIoU | 95 % interval | parameters | steps | minutes | hardware | commit |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| one | 0 | 46.0 | 45.0 to 48.0 | 7,204,641 | 4,000 | 1.5 | 1 x cpu, 2 threads | 0123456789ab |
-| one | 1 | 49.0 |  | 7,204,641 | 4,000 | 1.5 | 1 x cpu, 2 threads |  |
+| cell | seed | bIoU | 95 % interval | masks | parameters | steps | minutes | hardware | commit |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| one | 0 | 46.0 | 45.0 to 48.0 | 605 | 7,204,641 | 4,000 | 1.5 | 1 x cpu, 2 threads | 0123456789ab |
+| one | 1 | 49.0 |  | 605 | 7,204,641 | 4,000 | 1.5 | 1 x cpu, 2 threads |  |
 
 ## Not run
 
@@ -127,6 +132,30 @@ def test_the_command_of_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     assert f"run_dir={folder}/attempt_2 seed=0 ckpt_path={folder}/checkpoints/last.ckpt" in text
     finished = markdown(OWN, [Result("two", 0, Path(), content(1))], tmp_path)
     assert f"run_dir={folder} seed=0\n" in finished
+
+
+def test_runs_that_cannot_be_compared_are_said_to_be_so() -> None:
+    two = [
+        Result("one", 0, Path(), content(46.0)),
+        Result("two", 0, Path(), content(40.0, steps=30, num_masks=1111)),
+    ]
+    assert differences(PUBLISHED, RESULTS) == []
+    expected = [
+        "Not alike: the runs of Table 1, by method have different steps (30, 4,000).",
+        "Not alike: the runs of Table 1, by method have different masks (605, 1,111).",
+    ]
+    assert differences(PUBLISHED, two) == expected
+    assert "\n\n".join(expected) in markdown(PUBLISHED, two)
+    # An epoch of the baseline has other steps.
+    baseline = [two[0], Result("two", 0, Path(), content(40.0, steps=30, method="segformer"))]
+    assert differences(PUBLISHED, baseline) == []
+
+
+def test_the_command_is_that_of_the_run_not_of_now() -> None:
+    made = content(46.0, overrides=["tasks.classes=[one]", "trainer.max_steps=30"])
+    text = markdown(OWN, [Result("one", 0, Path(), made)])
+    command = "python train.py --config demo.yaml 'tasks.classes=[one]' trainer.max_steps=30"
+    assert f"# one, seed 0\n{command}\n" in text
 
 
 def test_csv_has_a_row_per_run() -> None:
