@@ -239,7 +239,15 @@ def test_two_cells_of_the_demo(tmp_path: Path) -> None:
     assert (large["steps"], large["crop_size"], large["num_tasks"]) == (2, [64, 64], 12)
 
     report = (output / "demo" / "report.md").read_text()
-    assert f"| 64x64 | {large['mIoU']:.1f} | {large['bIoU']:.1f} |" in report
-    assert f"| SegFormer (B0) | not run | {results['bIoU']:.1f} | not run |" in report
+    miou, biou, other = (
+        f"{content[key]:.1f} ({content[f'{key}_interval'][0]:.1f} to "
+        f"{content[f'{key}_interval'][1]:.1f})"
+        for content, key in ((large, "mIoU"), (large, "bIoU"), (results, "bIoU"))
+    )
+    assert f"| 64x64 | {miou} | {biou} |" in report
+    assert f"| SegFormer (B0) | not run | {other} | not run |" in report
+    # Each with what it was made with: the last call had three steps.
+    assert report.count("trainer.max_steps=2\n") == 1
+    assert "trainer.max_steps=3 ckpt_path=" in report
     rows = rows_of(output / "demo" / "report.csv")
     assert [row["cell"] for row in rows] == ["table1/segformer/6", "table2/adapter_hf/64"]
