@@ -70,8 +70,9 @@ CHECK = "python scripts/check_dataset.py"
 CONVERT = "python scripts/convert_checkpoint.py"
 TABLES = "python scripts/reproduce_tables.py"
 FIGURE = "python scripts/draw_figure.py"
+BENCHMARK = "python scripts/benchmark.py"
 KNOWN = (
-    *("python train.py", "python eval.py", CHECK, CONVERT, TABLES, FIGURE),
+    *("python train.py", "python eval.py", CHECK, CONVERT, TABLES, FIGURE, BENCHMARK),
     *("make ", "pip install", "python3 -m venv", "source "),
 )
 
@@ -263,6 +264,18 @@ def test_figure_commands(
     answer = run_script(Path(words[0]).stem, *words[1:])
     assert answer.code == 0, answer.text
     assert (tmp_path / words[words.index("--output") + 1]).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", commands(BENCHMARK))
+def test_benchmark_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(command)[1:]
+    quick = ["--rounds", "1", "--size", "64", "--batch-size", "2", "--classes", "1", "2"]
+    answer = run_script(Path(words[0]).stem, *words[1:], *quick)
+    assert answer.code == 0, answer.text
+    assert "times faster" in answer.text
+    assert (tmp_path / "benchmark.json").is_file() == ("--json" in command)
 
 
 def test_the_documents_have_the_kept_results_of_camvid() -> None:
