@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,45 @@ def test_train_then_eval(shell: Shell, own_data: list[str], tmp_path: Path) -> N
 
     refused = shell("eval.py", "--ckpt", str(run_dir / "config.yaml"))
     assert_user_error(refused, "is no checkpoint that can be read safely")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_ctrl_c_on_a_terminal_then_going_on(
+    shell: Shell, own_data: list[str], tmp_path: Path
+) -> None:
+    """It reaches the loader's processes as well; the training goes on as if nothing had been."""
+    command = [
+        *("train.py", "--config", "folder_adapter.yaml", *own_data, *SMALL, "log_plot_freq=0"),
+        *("data.num_workers=2", "trainer.max_steps=60", "trainer.val_check_interval=20"),
+    ]
+    whole, first, second = (tmp_path / name for name in ("whole", "first", "second"))
+    assert shell(*command, f"run_dir={whole}").returncode == 0
+
+    training = subprocess.Popen(
+        [sys.executable, *command, f"run_dir={first}"],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    while training.poll() is None and not (first / "checkpoints" / "last.ckpt").is_file():
+        time.sleep(0.05)  # until the first validation, at step 20
+    os.killpg(training.pid, signal.SIGINT)
+    _, said = training.communicate(timeout=120)
+    assert training.returncode == 1
+    assert f"interrupted; go on with ckpt_path={first}/checkpoints/last.ckpt" in said
+    assert "Traceback" not in said
+
+    resumed = shell(*command, f"run_dir={second}", f"ckpt_path={first}")
+    assert resumed.returncode == 0, resumed.stderr
+    before, after = (json.loads((run / "results.json").read_text()) for run in (whole, second))
+    assert [step for step, _ in after["curves"]["bIoU"]] == [20, 40, 60]
+    assert {key: after[key] for key in ("curves", "bIoU", "per_class")} == {
+        key: before[key] for key in ("curves", "bIoU", "per_class")
+    }
 
 
 def assert_user_error(answer: "subprocess.CompletedProcess[str]", *words: str) -> None:

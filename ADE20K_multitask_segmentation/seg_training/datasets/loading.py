@@ -1,5 +1,6 @@
 """What a data module of one dataset and one of several have in common: how batches are loaded."""
 
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -174,7 +175,7 @@ class DataModule(pl.LightningDataModule, ABC):
             "collate_fn": collate,
             "num_workers": self._num_workers,
             "persistent_workers": self._num_workers > 0,
-            "worker_init_fn": _one_thread,
+            "worker_init_fn": _prepare_worker,
             "pin_memory": torch.cuda.is_available(),
         }
 
@@ -220,9 +221,13 @@ def checked_count(value: Any, setting: str, least: int = 1) -> int:
     return value
 
 
-def _one_thread(_worker: int) -> None:
-    """Workers are the parallelism; threads inside them only get in each other's way."""
+def _prepare_worker(_worker: int) -> None:
+    """Workers are the parallelism: threads inside them only get in each other's way.
+
+    Ctrl-C on a terminal reaches them, too, but it is for the training to decide when it stops.
+    """
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _checked_crop_size(crop_size: Sequence[int]) -> tuple[int, int]:
