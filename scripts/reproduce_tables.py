@@ -48,7 +48,7 @@ def main() -> None:
 
     from seg_training.settings import choose
     from seg_training.tables.cells import SCALES, select_cells
-    from seg_training.tables.collecting import collect_results
+    from seg_training.tables.collecting import collect_results, split_runs
     from seg_training.tables.report import write_report
     from seg_training.tables.running import failures_message, run_command, run_missing
     from seg_training.tables.runs import Setting, next_attempt, plan_runs, training_command
@@ -68,9 +68,8 @@ def main() -> None:
         arguments.output,
     )
     folders = [arguments.output, *arguments.results]
-    there = {(result.cell, result.seed) for result in collect_results(scale, folders)}
-    runs = plan_runs(scale, cells, setting)
-    missing = [run for run in runs if (run.cell.name, run.seed) not in there]
+    results = collect_results(scale, folders)
+    _, missing = split_runs(plan_runs(scale, cells, setting), results)
     # A wrong override is said once, and before anything is trained.
     for cell in {cell.config: cell for cell in cells}.values():
         own = [override for override in overrides if not override.startswith("hydra")]

@@ -10,9 +10,9 @@ from typing import Any
 
 from seg_training.errors import UserError
 from seg_training.tables.cells import Scale
-from seg_training.tables.runs import finished_results
+from seg_training.tables.runs import Run, finished_results
 
-__all__ = ["Measured", "Result", "collect_results", "measured"]
+__all__ = ["Measured", "Result", "collect_results", "measured", "split_runs"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,29 @@ def measured(results: Iterable[Result], cell: str, metric: str) -> Measured | No
         return Measured(mean, deviation, len(found))
     low, high = found[0].get(f"{metric}_interval") or (None, None)
     return Measured(mean, None, 1, None if low is None or high is None else (low, high))
+
+
+def split_runs(
+    runs: Iterable[Run], results: Iterable[Result]
+) -> tuple[list[tuple[Run, Result]], list[Run]]:
+    """Tell what has a result from what has none.
+
+    Args:
+        runs: of any cells.
+        results: of any cells.
+
+    Returns:
+        The runs with their results, and those without.
+    """
+    there = {(result.cell, result.seed): result for result in results}
+    finished, missing = [], []
+    for run in runs:
+        result = there.get((run.cell.name, run.seed))
+        if result is None:
+            missing.append(run)
+        else:
+            finished.append((run, result))
+    return finished, missing
 
 
 def _files(folder: Path) -> Iterator[tuple[int, Path]]:

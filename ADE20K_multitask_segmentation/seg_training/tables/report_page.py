@@ -2,8 +2,7 @@
 
 import logging
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from seg_training.errors import UserError
 from seg_training.examples import Example, comparison_picture, load_examples
@@ -21,7 +20,7 @@ from seg_training.pages.parts import plot_figures
 from seg_training.pages.plots import Bar, bars_plot, svg
 from seg_training.tables import cells
 from seg_training.tables.cells import Comparison, Entry, Scale
-from seg_training.tables.collecting import Result, measured
+from seg_training.tables.collecting import Result, measured, split_runs
 from seg_training.tables.runs import (
     Run,
     Setting,
@@ -54,15 +53,13 @@ def report_html(
         runs: all runs of the scale, for their commands.
         setting: what is the same for all of them.
     """
-    there = {(result.cell, result.seed): result.content for result in results}
-    finished = [run for run in runs if (run.cell.name, run.seed) in there]
-    missing = [run for run in runs if (run.cell.name, run.seed) not in there]
+    finished, missing = split_runs(runs, results)
     sections = [_table_section(table, results) for table in scale.tables]
     for table in scale.tables:
         sections += [_comparison_section(each, results) for each in table.comparisons()]
     if results:
         sections.append(Section("Runs", [Table(RUN_COLUMNS, [run_row(each) for each in results])]))
-    sections.append(_commands(scale, missing, finished, setting, there))
+    sections.append(_commands(scale, finished, missing, setting))
     lead = f"{scale.about} {len(finished)} of {len(runs)} runs are there."
     return page_html(f"TASFormer: scale {scale.name}", lead, sections)
 
@@ -142,10 +139,9 @@ def _examples(results: Sequence[Result]) -> list[Example]:
 
 def _commands(
     scale: Scale,
+    finished: Sequence[tuple[Run, Result]],
     missing: Sequence[Run],
-    finished: Sequence[Run],
     setting: Setting,
-    contents: Mapping[tuple[str, int], Mapping[str, Any]],
 ) -> Section:
     rows = {
         f"{table.name}: {label}": row_command(scale, entries, setting)
@@ -168,8 +164,8 @@ def _commands(
             _listing(
                 "Cells that were run",
                 [
-                    (run, command_of_result(run, setting, contents[run.cell.name, run.seed]))
-                    for run in finished
+                    (run, command_of_result(run, setting, result.content))
+                    for run, result in finished
                 ],
             ),
         ],

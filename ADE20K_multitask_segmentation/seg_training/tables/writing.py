@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table as TerminalTable
 
 from seg_training.tables.cells import Entry, Scale, Table
-from seg_training.tables.collecting import Measured, Result, measured
+from seg_training.tables.collecting import Measured, Result, measured, split_runs
 from seg_training.tables.runs import Run, Setting, command_of_result, next_attempt, training_command
 
 __all__ = [
@@ -66,18 +66,13 @@ def markdown_text(
         parts += differences(table, results)
     if results:
         parts += ["## Runs", _markdown(RUN_COLUMNS, map(run_row, results))]
-    there = {(result.cell, result.seed): result.content for result in results}
-    finished = [run for run in runs if (run.cell.name, run.seed) in there]
-    missing = [run for run in runs if (run.cell.name, run.seed) not in there]
+    finished, missing = split_runs(runs, results)
     parts += _commands(
         "Not run", [(run, training_command(run, setting, *next_attempt(run))) for run in missing]
     )
     parts += _commands(
         "Commands of the runs above",
-        [
-            (run, command_of_result(run, setting, there[run.cell.name, run.seed]))
-            for run in finished
-        ],
+        [(run, command_of_result(run, setting, result.content)) for run, result in finished],
     )
     return "\n\n".join(parts) + "\n"
 
