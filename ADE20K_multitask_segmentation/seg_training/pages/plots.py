@@ -190,7 +190,7 @@ def sizes_plot(runs: Runs) -> Figure | None:
         above.set(ylabel="bIoU, %", ylim=(0, 100))
         below.set(ylabel="masks", xlabel="size of the mask, % of the image", xscale="log")
         bounds = sorted({*numbers, *(2 * share for share in numbers)})
-        below.set_xticks(bounds, [f"{float(f'{bound:.2g}'):g}" for bound in bounds])
+        below.set_xticks(bounds, [f"{float(f'{bound:.3g}'):g}" for bound in bounds])
         below.minorticks_off()
         return _with_legend(figure, above) if len(runs) > 1 else figure
 
