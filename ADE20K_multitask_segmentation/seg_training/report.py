@@ -15,7 +15,14 @@ from seg_training.errors import UserError
 from seg_training.label_map_metrics import LabelMapResult
 from seg_training.metrics import BinaryIoUResult
 
-__all__ = ["check_output", "result_to_json", "show_result", "write_json", "write_text"]
+__all__ = [
+    "check_output",
+    "interval_text",
+    "result_to_json",
+    "show_result",
+    "write_json",
+    "write_text",
+]
 
 
 def result_to_json(
@@ -73,6 +80,16 @@ def write_json(content: dict[str, Any], path: Path) -> None:
         UserError: if it cannot be written there.
     """
     write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", path)
+
+
+def interval_text(bounds: Sequence[float | None] | None) -> str:
+    """Write an interval; empty where it is not known.
+
+    Args:
+        bounds: low and high, in percent.
+    """
+    low, high = bounds or (None, None)
+    return "" if low is None or high is None else f"{low:.1f} to {high:.1f}"
 
 
 def check_output(path: Path, option: str) -> None:

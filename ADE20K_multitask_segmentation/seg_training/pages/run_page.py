@@ -17,6 +17,7 @@ from seg_training.pages.page import (
     picture_figure,
 )
 from seg_training.pages.parts import plot_figures
+from seg_training.report import interval_text
 
 __all__ = ["run_html"]
 
@@ -60,7 +61,7 @@ def _numbers(results: Mapping[str, Any]) -> Table:
         [
             Noted("bIoU", f"mean over all {results['num_masks']:,} masks"),
             _percent(results["bIoU"]),
-            _interval(results.get("bIoU_interval")),
+            interval_text(results.get("bIoU_interval")),
         ],
         [
             Noted("masks that cover the whole image", "what painting everything would reach"),
@@ -74,7 +75,7 @@ def _numbers(results: Mapping[str, Any]) -> Table:
         ],
     ]
     rows += [
-        [metric, _percent(results[metric]), _interval(results.get(f"{metric}_interval"))]
+        [metric, _percent(results[metric]), interval_text(results.get(f"{metric}_interval"))]
         for metric in _LABEL_MAP_METRICS
         if metric in results
     ]
@@ -85,7 +86,7 @@ def _datasets(results: Mapping[str, Any]) -> Table | None:
     """Say what each of several datasets and each of its tasks came to."""
     rows = []
     for name, own in results.get("per_dataset", {}).items():
-        masks, interval = f"{own['num_masks']:,}", _interval(own.get("bIoU_interval"))
+        masks, interval = f"{own['num_masks']:,}", interval_text(own.get("bIoU_interval"))
         rows.append([name, "all", masks, _percent(own["bIoU"]), interval])
         rows += [
             ["", task, f"{entry['num_masks']:,}", _percent(entry["bIoU"]), ""]
@@ -119,8 +120,3 @@ def _facts(results: Mapping[str, Any]) -> Table:
 
 def _percent(value: float | None) -> str:
     return "none" if value is None else f"{value:.1f}"
-
-
-def _interval(bounds: Sequence[float | None] | None) -> str:
-    low, high = bounds or (None, None)
-    return "" if low is None or high is None else f"{low:.1f} to {high:.1f}"

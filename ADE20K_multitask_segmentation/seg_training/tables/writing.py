@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table as TerminalTable
 
+from seg_training.report import interval_text
 from seg_training.tables.cells import Entry, Scale, Table
 from seg_training.tables.collecting import Measured, Result, measured, split_runs
 from seg_training.tables.runs import Run, Setting, command_of_result, next_attempt, training_command
@@ -169,13 +170,12 @@ def run_row(result: Result) -> list[str]:
         result: of one run.
     """
     content = result.content
-    low, high = content.get("bIoU_interval") or (None, None)
     seconds = content.get("seconds")
     return [
         result.cell,
         str(result.seed),
         _number(content.get("bIoU"), ".1f"),
-        "" if low is None or high is None else f"{low:.1f} to {high:.1f}",
+        interval_text(content.get("bIoU_interval")),
         _number(content.get("num_masks"), ","),
         _number(content.get("parameters"), ","),
         _number(content.get("steps"), ","),
