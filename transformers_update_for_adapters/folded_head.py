@@ -125,27 +125,26 @@ def fold_head(head: FusedDecodeHead) -> FoldedHead:
     norm = head.batch_norm
     linears = [cast(nn.Linear, linear.proj) for linear in head.linear_projections]
     dtype = norm.weight.dtype
-    # At least in float32, in mixed precision too: roundings of products would add up.
+    # At least in float32: roundings of products would add up.
     exact = torch.promote_types(dtype, torch.float32)
-    with torch.autocast(norm.weight.device.type, enabled=False):
-        mean, variance = (
-            cast(Tensor, each).to(exact) for each in (norm.running_mean, norm.running_var)
-        )
-        scale = norm.weight.to(exact) * (variance + norm.eps).rsqrt()
-        maps, *slices = (part.to(exact) for part in head.fuse_slices())
-        # The fuse layer reads the coarsest stage first.
-        pairs = list(zip(linears, reversed(slices), strict=True))
-        bias = sum((fuse @ linear.bias.to(exact) for linear, fuse in pairs), -mean)
-        return FoldedHead(
-            stages=tuple(
-                (scale[:, None] * (fuse @ linear.weight.to(exact))).T.contiguous().to(dtype)
-                for linear, fuse in pairs
-            ),
-            bias=(scale * bias + norm.bias.to(exact)).to(dtype),
-            maps=(scale[:, None] * maps).T.contiguous().to(dtype),
-            classifier=head.classifier.weight.flatten(1),
-            classifier_bias=cast(Tensor, head.classifier.bias),
-        )
+    mean, variance = (
+        cast(Tensor, each).to(exact) for each in (norm.running_mean, norm.running_var)
+    )
+    scale = norm.weight.to(exact) * (variance + norm.eps).rsqrt()
+    maps, *slices = (part.to(exact) for part in head.fuse_slices())
+    # The fuse layer reads the coarsest stage first.
+    pairs = list(zip(linears, reversed(slices), strict=True))
+    bias = sum((fuse @ linear.bias.to(exact) for linear, fuse in pairs), -mean)
+    return FoldedHead(
+        stages=tuple(
+            (scale[:, None] * (fuse @ linear.weight.to(exact))).T.contiguous().to(dtype)
+            for linear, fuse in pairs
+        ),
+        bias=(scale * bias + norm.bias.to(exact)).to(dtype),
+        maps=(scale[:, None] * maps).T.contiguous().to(dtype),
+        classifier=head.classifier.weight.flatten(1),
+        classifier_bias=cast(Tensor, head.classifier.bias),
+    )
 
 
 @lru_cache

@@ -25,18 +25,19 @@ class Kept(Generic[Value]):
 
     @torch.no_grad()
     def get(self, sources: Iterable[Tensor], make: Callable[[], Value]) -> Value:
-        """Give the value.
+        """Give the value, made without autocast: it may be used with it and without.
 
         Args:
             sources: what it is made from.
             make: makes it.
         """
         tensors = list(sources)
-        if not all(map(_has_a_version, tensors)):  # fake ones, say, of a tracer
-            return make()
-        key = [(id(each), each.data_ptr(), each.dtype, each._version) for each in tensors]
-        if self._value is None or self._key != key:
-            self._key, self._value = key, make()
+        with torch.autocast(tensors[0].device.type, enabled=False):
+            if not all(map(_has_a_version, tensors)):  # fake ones, say, of a tracer
+                return make()
+            key = [(id(each), each.data_ptr(), each.dtype, each._version) for each in tensors]
+            if self._value is None or self._key != key:
+                self._key, self._value = key, make()
         return self._value
 
     def __reduce__(self) -> "tuple[type[Kept[Value]], tuple[()]]":

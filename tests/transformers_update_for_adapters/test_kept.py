@@ -115,6 +115,23 @@ def test_kept_adapters_are_those_that_are_made(
             torch.testing.assert_close(one, other)
 
 
+@torch.no_grad()
+def test_what_was_first_asked_for_in_mixed_precision_is_kept_in_full(
+    make_config: MakeConfig,
+) -> None:
+    model = TASFormerForSemanticSegmentation(make_config("adapter_hf")).eval()
+    pixels, ids = torch.randn(1, 3, 64, 64), torch.tensor([1, 3])
+
+    def logits() -> Tensor:
+        return model.task_logits(model.shared_features(pixels), ids)
+
+    fresh = copy.deepcopy(model)
+    expected = fresh.task_logits(fresh.shared_features(pixels), ids)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert logits().dtype == torch.bfloat16
+    assert torch.equal(logits(), expected)
+
+
 @pytest.mark.parametrize("method", ["emb", "adapter_hf"])
 def test_many_classes_after_a_training_step_are_those_of_the_new_weights(
     method: str, make_config: MakeConfig
