@@ -22,8 +22,9 @@ from seg_training.settings import call_with_settings, check_keys, choose
 __all__ = ["SeveralDatasetsModule"]
 
 _SHARED = ("crop_size", "eval_batch_size", "num_workers", "cache_dir")
-_ONLY_FOR_EACH = ("sampler", "augmentation", "cache_dir")
-_FOR_EACH = (*_SHARED, "batch_size", "sampler", "augmentation")  # defaults for every dataset
+_ONLY_FOR_EACH = ("sampler", "augmentation", "cache_dir", "resized_cache_gib")
+# Defaults for every dataset.
+_FOR_EACH = (*_SHARED, "batch_size", "sampler", "augmentation", "resized_cache_gib")
 
 
 class SeveralDatasetsModule(DataModule):

@@ -1,6 +1,7 @@
 """From a config's data section to a dataset's batches."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from seg_training.datasets.batch import Batch
 from seg_training.datasets.folder import Folder
 from seg_training.datasets.index import PresenceIndex, presence_index
 from seg_training.datasets.loading import DataModule, checked_count
+from seg_training.datasets.resized_cache import ResizedCache, resized_cache
 from seg_training.datasets.samplers import SAMPLERS, TrainingSampler
 from seg_training.datasets.samples import EvaluationSamples, PredictionSamples, TrainingSamples
 from seg_training.datasets.synthetic import Synthetic
@@ -61,6 +63,7 @@ class SegmentationDataModule(DataModule):
         augmentation: str = "ade20k",
         num_workers: int | None = None,
         cache_dir: str | None = None,
+        resized_cache_gib: float = 0,
     ) -> None:
         """Take the settings of a config's data section.
 
@@ -76,7 +79,10 @@ class SegmentationDataModule(DataModule):
             sampler: ``homogeneous`` (as published), ``mixed`` or ``images``.
             augmentation: ``ade20k``, ``multitask`` or ``none``.
             num_workers: processes that load data; as many as there are cores, up to 8, by default.
-            cache_dir: where indexes are kept; the user's cache folder by default.
+            cache_dir: where indexes and resized images are kept; the user's cache folder by
+                default.
+            resized_cache_gib: how much of the disk the training images may take at crop size, in
+                GiB; with 0 they are decoded anew each time.
 
         Raises:
             UserError: if a setting has no such value.
@@ -91,6 +97,8 @@ class SegmentationDataModule(DataModule):
         self._seed = seed
         self._augmentation = Augmentation(augmentation)
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else None
+        self._resized_bytes = _checked_bytes(resized_cache_gib)
+        self._resized: ResizedCache | None = None
         self._indexes: dict[str, PresenceIndex] = {}
         self._warnings: set[str] = set()
 
@@ -170,6 +178,8 @@ class SegmentationDataModule(DataModule):
             self.dataset.prepare()
         for split in self.splits_of(stage):
             self._index(split)
+        if stage == "fit":
+            self._resized_images()
 
     def task_pixels(self, split: str) -> NDArray[np.int64]:
         """Count the pixels of each task in each image of a split: (N, K) int64."""
@@ -209,6 +219,7 @@ class SegmentationDataModule(DataModule):
             self.crop_size,
             self._augmentation,
             self._seed,
+            self._resized_images(),
         )
 
     def training(
@@ -245,6 +256,21 @@ class SegmentationDataModule(DataModule):
         samples = PredictionSamples(self.dataset.root, images, self.crop_size)
         return samples, self.tasks.task_ids
 
+    def _resized_images(self) -> ResizedCache | None:
+        if self._resized is None and self._resized_bytes:
+            split = self.splits["fit"]
+            self._resized = resized_cache(
+                self.dataset,
+                self._index(split),
+                split,
+                self.crop_size,
+                self._resized_bytes,
+                self._cache_dir,
+            )
+            if self._resized is None:
+                self._resized_bytes = 0  # it has been said why: not tried again
+        return self._resized
+
     def _index(self, split: str) -> PresenceIndex:
         if not self.dataset.labelled:
             raise UserError(
@@ -254,6 +280,12 @@ class SegmentationDataModule(DataModule):
         if split not in self._indexes:
             self._indexes[split] = presence_index(self.dataset, split, self._cache_dir)
         return self._indexes[split]
+
+
+def _checked_bytes(gib: Any) -> int:
+    if not isinstance(gib, int | float) or isinstance(gib, bool) or not 0 <= gib < math.inf:
+        raise UserError(f"data.resized_cache_gib={gib!r}: expected a number of GiB, 0 for none")
+    return int(gib * 2**30)
 
 
 def _classes_to_paint(asked: Any, vocabulary: Sequence[str] | None) -> LabelClasses:

@@ -24,7 +24,7 @@ from seg_training.datasets.images import image_size
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 
-__all__ = ["PresenceIndex", "default_cache_dir", "presence_index", "usable_cores"]
+__all__ = ["PresenceIndex", "cache_name", "default_cache_dir", "presence_index", "usable_cores"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,17 @@ _MOST_NAMED = 5  # files that one error message names
 def default_cache_dir() -> Path:
     """The user's cache folder: caches never lie in the data's own folder."""
     return Path(platformdirs.user_cache_dir("tasformer", appauthor=False))
+
+
+def cache_name(dataset: SegmentationDataset, split: str) -> str:
+    """Name what is kept of a split: readable, and different for every dataset's folder.
+
+    Args:
+        dataset: which dataset.
+        split: which part of it.
+    """
+    identity = hashlib.sha256(f"{dataset.root}|{split}".encode()).hexdigest()[:12]
+    return f"{type(dataset).__name__.lower()}-{split}-{identity}"
 
 
 def usable_cores() -> int:
@@ -132,9 +143,7 @@ def presence_index(
     """
     files = dataset.files(split)
     fingerprint = _fingerprint(dataset, files)
-    identity = hashlib.sha256(f"{dataset.root}|{split}".encode()).hexdigest()[:12]
-    kind = type(dataset).__name__.lower()
-    cache = (cache_dir or default_cache_dir()) / "index" / f"{kind}-{split}-{identity}.npz"
+    cache = (cache_dir or default_cache_dir()) / "index" / f"{cache_name(dataset, split)}.npz"
     cached = _load(cache)
     if cached is not None and cached.fingerprint == fingerprint:
         return cached

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +13,10 @@ from seg_training.datasets.base import SegmentationDataset, common_folder
 from seg_training.datasets.batch import Batch, EvaluationSample, PredictionSample
 from seg_training.datasets.images import read_image
 from seg_training.datasets.index import PresenceIndex
+from seg_training.datasets.pairs import read_pair, read_resized_pair
+from seg_training.datasets.resized_cache import ResizedCache
 from seg_training.datasets.samplers import NO_IMAGE, Draw
-from seg_training.datasets.transforms import Augmentation, resize_image, resize_label_map
-from seg_training.errors import UserError
+from seg_training.datasets.transforms import Augmentation, resize_image
 from seg_training.tasks import IGNORE, TaskTable
 
 __all__ = ["EvaluationSamples", "PredictionSamples", "TrainingSamples", "task_mask"]
@@ -38,7 +38,7 @@ def task_mask(label_map: NDArray[np.uint8], task_id: int) -> NDArray[np.uint8]:
 
 
 class _Samples:
-    """Reading an image and its label map, each at its own size."""
+    """Images and label maps of one split."""
 
     def __init__(
         self,
@@ -52,20 +52,9 @@ class _Samples:
         self._tasks = tasks
         self._crop_size = crop_size
 
-    def _read(self, image: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-        """Read (h, w, 3) uint8 RGB and the (h, w) label map with the dataset's own values."""
-        path = self._dataset.root / str(self._index.images[image])
-        pixels = read_image(path)
-        raw = self._dataset.read_label_map(str(self._index.label_maps[image]))
-        if raw.shape != pixels.shape[:2]:  # changed since the index was built
-            raise UserError(
-                f"{path} is {pixels.shape[:2]}, its label map {raw.shape} (height, width)"
-            )
-        return pixels, raw
-
 
 class TrainingSamples(_Samples, Dataset[Batch]):
-    """From a draw to a training sample: decode, resize, augment, cut out the mask."""
+    """From a draw to a training sample: read at crop size, augment, cut out the mask."""
 
     def __init__(
         self,
@@ -75,6 +64,7 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         crop_size: tuple[int, int],
         augmentation: Augmentation,
         seed: int,
+        resized: ResizedCache | None = None,
     ) -> None:
         """Prepare to make samples.
 
@@ -85,8 +75,10 @@ class TrainingSamples(_Samples, Dataset[Batch]):
             crop_size: (H, W) of the samples.
             augmentation: random changes.
             seed: decides all augmentations.
+            resized: the first images at crop size, where they are kept.
         """
         super().__init__(dataset, index, tasks, crop_size)
+        self._resized = resized
         self._augmentation = augmentation
         self._seed = seed
 
@@ -96,10 +88,11 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         Raises:
             UserError: if a file cannot be read; names it.
         """
-        pixels, raw = self._read(draw.image)
-        pixels = resize_image(pixels, self._crop_size)
-        # Nearest takes values as they are, so fewer of them need be looked up afterwards.
-        label_map = self._tasks.remap(resize_label_map(raw, self._crop_size))
+        if self._resized is not None and draw.image < len(self._resized):
+            pixels, raw = self._resized[draw.image]
+        else:
+            pixels, raw = read_resized_pair(self._dataset, self._index, draw.image, self._crop_size)
+        label_map = self._tasks.remap(raw)
         seed = np.random.SeedSequence([self._seed, draw.number]).generate_state(1)[0]
         pixels, label_map = self._augmentation(pixels, label_map, int(seed))
         return Batch(
@@ -150,7 +143,7 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
             UserError: if a file cannot be read; names it.
         """
         position = max(image, 0)
-        pixels, raw = self._read(position)
+        pixels, raw = read_pair(self._dataset, self._index, position)
         present = self._present[position] & (image != NO_IMAGE)
         return EvaluationSample(
             image=_channels_first(resize_image(pixels, self._crop_size)),
