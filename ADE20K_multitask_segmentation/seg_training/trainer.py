@@ -1,4 +1,4 @@
-"""Lightning's trainer from the config's trainer section."""
+"""The config's trainer section: Lightning's trainer, and how a step runs the network."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +9,12 @@ from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 
 from seg_training.errors import UserError
+from seg_training.networks import Network
 from seg_training.settings import check_keys, parameters_of
 
-__all__ = ["build_trainer", "process_rank"]
+__all__ = ["build_trainer", "prepare_network", "process_rank"]
 
-OWN_SETTINGS = ("checkpoint_every_n_steps",)
+OWN_SETTINGS = ("checkpoint_every_n_steps", "activation_checkpointing", "compile")
 """Settings of the trainer section that are ours, not Lightning's."""
 
 
@@ -21,6 +22,25 @@ def process_rank() -> int:
     """Which of several processes this is, before there is a trainer; 0 alone."""
     rank: int = getattr(rank_zero_only, "rank", 0)  # Lightning reads it from the environment
     return rank
+
+
+def prepare_network(network: Network, settings: Mapping[str, Any]) -> None:
+    """Set how training steps run a network; what it computes, and its weights' names, stay.
+
+    Args:
+        network: of any of the five methods.
+        settings: the config's trainer section: ``activation_checkpointing`` recomputes the
+            encoder's blocks in the backward pass instead of keeping their activations, ``compile``
+            lets ``torch.compile`` translate the forward pass, at the first step.
+
+    Raises:
+        UserError: if one of the two is neither true nor false.
+    """
+    if _flag(settings, "activation_checkpointing"):
+        network.model.activation_checkpointing_enable()
+    if _flag(settings, "compile"):
+        # Of the module in its place: a wrapped one would have other names in checkpoints.
+        network.model.compile()
 
 
 def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
@@ -57,3 +77,10 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {error}") from error
+
+
+def _flag(settings: Mapping[str, Any], key: str) -> bool:
+    value = settings.get(key, False)
+    if not isinstance(value, bool):
+        raise UserError(f"trainer.{key}={value!r}: expected true or false")
+    return value

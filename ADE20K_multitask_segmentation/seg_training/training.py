@@ -38,7 +38,7 @@ from seg_training.pictures import save_picture
 from seg_training.pl_module import LitSeg
 from seg_training.report import result_to_json, write_json, write_text
 from seg_training.settings import check_keys, choose
-from seg_training.trainer import build_trainer, process_rank
+from seg_training.trainer import build_trainer, prepare_network, process_rank
 
 __all__ = ["TrainingResult", "train"]
 
@@ -91,6 +91,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         config["ckpt_path"], ("last.ckpt", "best.ckpt")
     )
     module = _module(config, data, resume_from)
+    prepare_network(module.network, config["trainer"])
 
     run_dir = _make_run_dir(config)
     _log.info("run folder: %s", run_dir)

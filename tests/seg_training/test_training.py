@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -476,3 +477,35 @@ def test_training_on_a_gpu_measures_what_the_cpu_does(settings: Settings, precis
     )
     assert on_cpu.num_masks == trained.result.num_masks
     assert on_cpu.bIoU == pytest.approx(trained.result.bIoU, abs=0.5)
+
+
+@pytest.mark.slow
+def test_a_compiled_run_goes_on_and_is_evaluated_like_any_other(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Traced as for the real compiler, which would take minutes, then run as it is.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    trained = train(settings("folder_adapter", "trainer.compile=true"))
+    result, _ = evaluate(trained.run_dir, (), CONFIGS)
+    assert result == trained.result
+    further = settings("folder_adapter", f"ckpt_path={trained.run_dir}", "trainer.max_steps=3")
+    further["run_dir"] = str(tmp_path / "further")
+    assert json.loads((train(further).run_dir / "results.json").read_text())["steps"] == 3
+
+
+def test_mixed_precision_and_accumulation_train_and_evaluate(settings: Settings) -> None:
+    config = settings(
+        "folder_adapter", "trainer.precision=bf16-mixed", "trainer.accumulate_grad_batches=2"
+    )
+    config["trainer"]["val_check_interval"] = 4
+    trained = train(config)
+    last = torch.load(trained.run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["completed"] == 4
+    assert {value.dtype for value in last["state_dict"].values()} == {
+        torch.float32,
+        torch.int64,  # how many batches BatchNorm has seen
+    }
+    result, _ = evaluate(trained.run_dir, (), CONFIGS)
+    assert result == trained.result
+    whole, _ = evaluate(trained.run_dir, ["trainer.precision=32-true"], CONFIGS)
+    assert whole.bIoU == pytest.approx(result.bIoU, abs=2)
