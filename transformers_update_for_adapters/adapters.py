@@ -51,12 +51,13 @@ def apply_adapter(hidden_states: Tensor, weights: AdapterWeights) -> Tensor:
     Returns:
         (B, N, D) float.
     """
-    bottleneck = hidden_states @ weights.down.mT + weights.down_bias.unsqueeze(1)
-    update = F.gelu(bottleneck) @ weights.up.mT + weights.up_bias.unsqueeze(1)
+    # In place where autograd keeps nothing of the result.
+    bottleneck = (hidden_states @ weights.down.mT).add_(weights.down_bias.unsqueeze(1))
+    update = (F.gelu(bottleneck) @ weights.up.mT).add_(weights.up_bias.unsqueeze(1))
     # The affine part differs per sample, so it cannot be given to layer_norm.
     update = F.layer_norm(update, update.shape[-1:], eps=1e-5)
     update = torch.addcmul(weights.beta.unsqueeze(1), update, weights.gamma.unsqueeze(1))
-    return update + hidden_states
+    return update.add_(hidden_states)
 
 
 class AdapterGenerator(nn.Module):

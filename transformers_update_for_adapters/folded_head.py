@@ -2,9 +2,9 @@
 
 Up to the activation everything is linear: projection, fusing, bilinear resizing and, in evaluation,
 normalisation. So each stage has one matrix, and resizing is a product with a matrix along the
-width and one along the height. The latter are joined for all stages: one matrix product resizes and
-adds them. It is done for a few rows at a time, so the map of D channels at the finest resolution
-never exists as a whole, and what there is of it stays in the cache.
+width and one along the height. The latter adds its result to what the stages before gave, for a few
+rows at a time, so the map of D channels at the finest resolution never exists as a whole, and what
+there is of it stays in the cache.
 """
 
 from collections.abc import Iterator, Sequence
@@ -91,23 +91,23 @@ class FoldedHead:
         """Yield what :meth:`fuse` gives, (B, r, w_0, D), a few rows at a time."""
         finest = stages[0].movedim(1, -1)
         batch_size, height, width, _ = finest.shape
-        widened = []
-        for stage, weight in zip(stages[1:], self.stages[1:], strict=True):
-            projected = stage.movedim(1, -1) @ weight
+        # Resizing keeps constants: the bias is added where the map is smallest.
+        biases = [None] * (len(stages) - 1) + [self.bias]
+        coarser = []
+        for stage, weight, bias in zip(stages[1:], self.stages[1:], biases[1:], strict=True):
+            projected = F.linear(stage.movedim(1, -1), weight.T, bias)
             widening = torch.from_numpy(_resizing(projected.shape[2], width)).to(projected)
-            widened.append(widening @ projected)
-        sizes = tuple(one.shape[1] for one in widened)
-        order = torch.from_numpy(_order_of_rows(sizes)).to(finest.device)
-        coarser = torch.cat(widened, dim=1)[:, order].flatten(2)  # (B, all rows, w_0 D)
+            coarser.append((widening @ projected).flatten(2))  # (B, h_i, w_0 D)
+        sizes = tuple(one.shape[1] for one in coarser)
         rows = _rows_at_a_time(batch_size * width * len(self.bias), finest.device)
-        for own, needed, resizing in _tiles(sizes, height, rows):
-            projected = F.linear(finest[:, own], self.stages[0].T, self.bias)
-            fused = torch.baddbmm(
-                projected.flatten(2),
-                torch.from_numpy(resizing).to(projected).expand(batch_size, -1, -1),
-                coarser[:, needed],
-            )
-            yield fused.view_as(projected)
+        for own, needed in _tiles(sizes, height, rows):
+            fused = F.linear(finest[:, own], self.stages[0].T, biases[0])
+            for stage, (stage_rows, resizing) in zip(coarser, needed, strict=True):
+                fused.flatten(2).baddbmm_(
+                    torch.from_numpy(resizing).to(fused).expand(batch_size, -1, -1),
+                    stage[:, stage_rows],
+                )
+            yield fused
 
     def _classify(self, fused: Tensor) -> Tensor:
         """Activate and classify (..., r, w, D) to (..., L, r, w)."""
@@ -159,15 +159,9 @@ def _resizing(size: int, target: int) -> NDArray[np.float64]:
 
 
 @lru_cache
-def _order_of_rows(sizes: tuple[int, ...]) -> NDArray[np.int64]:
-    """Sort the rows of all stages by where they lie, so that neighbours are together."""
-    return np.concatenate([(np.arange(size) + 0.5) / size for size in sizes]).argsort(kind="stable")
-
-
-@lru_cache
 def _tiles(
     sizes: tuple[int, ...], height: int, rows: int
-) -> list[tuple[slice, slice, NDArray[np.float64]]]:
+) -> list[tuple[slice, list[tuple[slice, NDArray[np.float64]]]]]:
     """Cut resizing from several heights to one into tiles.
 
     Args:
@@ -176,17 +170,19 @@ def _tiles(
         rows: of a tile.
 
     Returns:
-        Per tile its rows of the result, the rows of all stages, in their order, that it needs, and
-        the matrix between them.
+        Per tile its rows of the result and, per stage, the rows that it needs and the matrix
+        between them.
     """
-    resizing = np.concatenate([_resizing(size, height) for size in sizes], axis=1)
-    resizing = resizing[:, _order_of_rows(sizes)]
     tiles = []
     for first in range(0, height, rows):
-        part = resizing[first : first + rows]
-        used = np.flatnonzero(part.any(axis=0))
-        needed = slice(int(used[0]), int(used[-1]) + 1)
-        tiles.append((slice(first, first + rows), needed, np.ascontiguousarray(part[:, needed])))
+        own = slice(first, first + rows)
+        needed = []
+        for size in sizes:
+            part = _resizing(size, height)[own]
+            used = np.flatnonzero(part.any(axis=0))
+            stage_rows = slice(int(used[0]), int(used[-1]) + 1)
+            needed.append((stage_rows, np.ascontiguousarray(part[:, stage_rows])))
+        tiles.append((own, needed))
     return tiles
 
 
