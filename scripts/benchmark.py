@@ -1,6 +1,8 @@
-"""Speed and memory beside peers, in one run: python scripts/benchmark.py [--json OUT]."""
+"""Speed and memory beside peers, in one run: python scripts/benchmark.py [--page OUT.html]."""
 
 import argparse
+import logging
+import os
 from pathlib import Path
 
 from seg_training.config import run_shell
@@ -15,14 +17,23 @@ def main() -> None:
         description="Time our networks and their peers in turn, on this machine; leave it idle."
     )
     add = parser.add_argument
-    add("--only", nargs="+", default=[], metavar="PART", help="networks, many_classes, data")
+    add(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="PART",
+        help="networks, training, many_classes, data, evaluation, start, growth, profile",
+    )
     add("--json", type=Path, metavar="OUT", help="write all figures there")
+    add("--page", type=Path, metavar="OUT", help="write tables and plots there, as HTML")
     add("--device", default="cpu", help="cpu, cuda or mps")
     add("--threads", type=int, help="of PyTorch on the CPU; as many as there are cores by default")
     add("--rounds", type=int, default=5, help="how often each is timed")
     add("--size", type=int, default=320, help="height and width of the images")
     add("--batch-size", type=int, default=10, help="of the training step")
     add("--classes", type=int, nargs="+", default=[1, 10, 150], help="how many to ask of an image")
+    add("--ckpt", type=Path, help="what to evaluate; an untrained network by default")
+    add("--compile", action="store_true", help="train a compiled network too: takes minutes")
     arguments = parser.parse_args()
     for option, least in (("rounds", 1), ("size", 32), ("batch_size", 1), ("threads", 1)):
         value = getattr(arguments, option)
@@ -32,12 +43,23 @@ def main() -> None:
     # Imported here, so that --help does not wait for them.
     from rich.console import Console
 
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # PyTorch's profiler talks
     from seg_training.benchmark.benchmark import Settings, run_benchmark
+    from seg_training.benchmark.page import benchmark_html
     from seg_training.benchmark.report import result_to_json, show_result
-    from seg_training.report import write_json
+    from seg_training.logs import log_to_terminal
+    from seg_training.report import check_output, write_json, write_text
+
+    log_to_terminal()
+    logging.getLogger("seg_training.datasets").setLevel(logging.ERROR)  # of made-up images
+
+    for option in ("json", "page"):
+        if getattr(arguments, option):
+            check_output(getattr(arguments, option), f"--{option}")
 
     result = run_benchmark(
         Settings(
+            project=CONFIG_DIR.parent,
             parts=tuple(arguments.only),
             device=arguments.device,
             threads=arguments.threads,
@@ -45,11 +67,15 @@ def main() -> None:
             size=arguments.size,
             batch_size=arguments.batch_size,
             classes=tuple(arguments.classes),
+            ckpt=arguments.ckpt,
+            compiled=arguments.compile,
         )
     )
     show_result(result, Console())
     if arguments.json:
         write_json(result_to_json(result), arguments.json)
+    if arguments.page:
+        write_text(benchmark_html(result), arguments.page)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,22 @@ from pathlib import Path
 import pytest
 from own_process import run_script
 
+from seg_training.benchmark import benchmark, data, growth
+
 SMALL = ["--rounds", "2", "--size", "64", "--batch-size", "2", "--classes", "1", "3"]
 
 
 @pytest.mark.slow
-def test_everything_is_measured(tmp_path: Path) -> None:
-    answer = run_script("benchmark", *SMALL, "--json", str(tmp_path / "b.json"))
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec")
+def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, few in (("_CLASSES", (1, 3)), ("_BATCHES", (1, 2)), ("_SIZES", (32, 64))):
+        monkeypatch.setattr(growth, name, few)
+    monkeypatch.setattr(benchmark, "_NUM_EVALUATED", 4)
+    monkeypatch.setattr(benchmark, "_NUM_STARTED", 100)
+    monkeypatch.setattr(data, "_NUM_FILES", 600)
+    files = tmp_path / "b.json", tmp_path / "b.html"
+    answer = run_script("benchmark", *SMALL, "--json", str(files[0]), "--page", str(files[1]))
     assert answer.code == 0, answer.text
     content = json.loads((tmp_path / "b.json").read_text())
     figures = {each["name"]: each for each in content["networks"]}
@@ -19,16 +29,38 @@ def test_everything_is_measured(tmp_path: Path) -> None:
     for name in ("emb", "vsa_emb", "adapter_hf", "adapter_hf++"):
         # Fusing before upsampling: fewer multiply-adds, and less is kept.
         assert figures[name]["multiply_adds"] < 0.7 * stock["multiply_adds"]
-        assert figures[name]["saved_bytes"] < stock["saved_bytes"]
+        assert figures[name]["training"]["saved_bytes"] < stock["training"]["saved_bytes"]
         assert f"│ {name} " in answer.text
     assert figures["adapter_hf"]["parameters"] == 7_275_297  # the paper's, at 150 classes
     for each in figures.values():
-        for kind in ("forward", "forward_batch", "step"):
-            assert len(each[kind]["seconds"]) == 2
-            assert min(each[kind]["seconds"]) > 0
+        for timing in (each["forward"], each["forward_batch"], each["training"]["step"]):
+            assert len(timing["seconds"]) == 2
+            assert min(timing["seconds"]) > 0
+    assert [each["name"] for each in content["training"]] == [
+        "stock, Hugging Face",
+        "plain",
+        "one class in the batch",
+        "activation_checkpointing=true",
+        "precision=bf16-mixed",
+    ]
     assert [each["classes"] for each in content["many_classes"]] == [1, 3]
     assert all(each["difference"] < 1e-5 for each in content["many_classes"])
-    assert all(seconds > 0 for seconds in content["data"].values())
+    assert all(each["peak_bytes"] > 2**20 for each in content["many_classes"])
+    assert all(figure > 0 for figure in content["data"].values())
+    evaluation = content["evaluation"]
+    assert evaluation["biou"] == pytest.approx(evaluation["plain_biou"], abs=1e-2)
+    assert evaluation["images"] == 4
+    assert all(len(timing["seconds"]) == 2 for timing in content["start"].values())
+    assert [each["over"] for each in content["growth"]] == [
+        "classes",
+        "images in the batch",
+        "height and width",
+    ]
+    assert [each["name"] for each in content["profiles"]] == [
+        "training step of 2 images",
+        "3 classes of one image",
+    ]
+    assert files[1].read_text(encoding="utf-8").count("<svg") == 3
 
 
 @pytest.mark.parametrize(
@@ -39,6 +71,8 @@ def test_everything_is_measured(tmp_path: Path) -> None:
         (["--rounds", "0"], "--rounds 0: expected at least 1"),
         (["--batch-size", "0"], "--batch-size 0: expected at least 1"),
         (["--size", "16"], "--size 16: expected at least 32"),
+        (["--page", "."], "--page . is a folder; give a file"),
+        (["--ckpt", "nowhere", "--only", "evaluation"], "nowhere"),
     ],
 )
 def test_a_wrong_setting_is_one_message(arguments: list[str], words: str) -> None:

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,17 @@ from torch.nn import functional as F
 from transformers import SegformerConfig, SegformerDecodeHead, SegformerForSemanticSegmentation
 
 from seg_training.networks import Network, build_network
+from seg_training.trainer import prepare_network
 from transformers_update_for_adapters import METHODS
 
-__all__ = ["Contender", "contenders", "stock_huggingface", "with_stock_head"]
+__all__ = [
+    "HUGGING_FACE",
+    "Contender",
+    "contenders",
+    "stock_huggingface",
+    "training_variants",
+    "with_stock_head",
+]
 
 HUGGING_FACE = "stock, Hugging Face"
 MODELS_PYTORCH = "smp, mit_b0"
@@ -69,6 +77,43 @@ def stock_huggingface(device: torch.device, attention: str = "sdpa") -> Contende
         return F.interpolate(small, size=images.shape[-2:], mode="bilinear", align_corners=False)
 
     return Contender(HUGGING_FACE, model, logits)
+
+
+def training_variants(num_tasks: int, device: torch.device, compiled: bool) -> list[Contender]:
+    """Build ``adapter_hf`` once for each way of training it, the plain one first.
+
+    Args:
+        num_tasks: K.
+        device: where they are to be.
+        compiled: whether to compile one of them too, which takes minutes.
+    """
+
+    def build(**options: bool) -> Network:
+        network = build_network("adapter_hf", num_tasks).to(device)
+        prepare_network(network, options)
+        return network
+
+    plain, one_class, mixed = build(), build(), build()
+    checkpointed = build(activation_checkpointing=True)
+
+    def in_mixed_precision(images: Tensor, task_ids: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16):
+            return cast(Tensor, mixed(images, task_ids))
+
+    variants = [
+        Contender("plain", plain, plain),
+        Contender(
+            "one class in the batch",
+            one_class,
+            lambda images, ids: one_class(images, ids[:1].expand(len(ids))),
+        ),
+        Contender("activation_checkpointing=true", checkpointed, checkpointed),
+        Contender("precision=bf16-mixed", mixed, in_mixed_precision),
+    ]
+    if compiled:
+        network = build(compile=True)
+        variants.append(Contender("compile=true", network, network))
+    return variants
 
 
 def with_stock_head(network: Network) -> Callable[[Tensor, Tensor], Tensor]:

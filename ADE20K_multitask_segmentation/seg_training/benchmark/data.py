@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from seg_training.benchmark.timing import seconds_of
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.data_module import SegmentationDataModule
 from seg_training.datasets.index import presence_index
+from seg_training.datasets.resized_cache import resized_cache
 from seg_training.datasets.samplers import Draw
 from seg_training.datasets.transforms import Augmentation
 from seg_training.tasks import TaskTable
@@ -34,6 +35,10 @@ _NUM_FILES = 2_000
 _NUM_DIFFERENT = 20
 _NUM_PLAIN = 60
 _NUM_ITEMS = 40
+_NUM_STARTING = 5
+_NUM_BATCHES = 50
+_CROP_SIZE = (320, 320)
+_KEPT_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,9 @@ class DataFigures:
         cached_index: reading it from the cache.
         plain_item: decoding, 151 comparisons, resizing, augmenting, dividing.
         item: one of ours.
+        kept_item: one of ours, its image and label map kept at crop size.
+        loader: images a second that a loader with one process gives.
+        kept_loader: the same with images and label maps kept at crop size.
     """
 
     plain_start: float
@@ -53,9 +61,12 @@ class DataFigures:
     cached_index: float
     plain_item: float
     item: float
+    kept_item: float
+    loader: float
+    kept_loader: float
 
 
-def make_images(root: Path, number: int = _NUM_FILES, different: int = _NUM_DIFFERENT) -> None:
+def make_images(root: Path, number: int, different: int) -> None:
     """Make pairs of image and label map of ADE20K's usual size, in its layout.
 
     Args:
@@ -86,37 +97,56 @@ def measure_data(folder: Path, each_step: Callable[[], Any] = lambda: None) -> D
 
     Args:
         folder: an empty one, for the images and the cache.
-        each_step: called after each of five steps, for a progress bar.
+        each_step: called after each of six steps, for a progress bar.
     """
-    make_images(folder / "data")
+    make_images(folder / "data", _NUM_FILES, _NUM_DIFFERENT)
     each_step()
     dataset = ADE20K(folder / "data")
     label_maps = [folder / "data" / files.label_map for files in dataset.files("training")]
-    plain_start = _seconds(lambda: [plain_counts(file) for file in label_maps[:_NUM_PLAIN]])
+    plain_start = seconds_of(lambda: [plain_counts(file) for file in label_maps[:_NUM_PLAIN]])
     each_step()
 
     def index() -> None:
         presence_index(dataset, "training", folder / "cache", progress=False)
 
-    built = _seconds(index)
+    built = seconds_of(index)
     each_step()
-    cached = min(_seconds(index) for _ in range(3))
+    cached = min(seconds_of(index) for _ in range(3))
     each_step()
 
-    data = SegmentationDataModule(
-        dataset, TaskTable(dataset.classes), seed=0, cache_dir=str(folder / "cache")
+    cache_dir = str(folder / "cache")
+    tasks = TaskTable(dataset.classes)
+    index_of_split = presence_index(dataset, "training", folder / "cache", progress=False)
+    resized_cache(
+        dataset, index_of_split, "training", _CROP_SIZE, _KEPT_BYTES, folder / "cache", False
+    )
+    data, kept = (
+        SegmentationDataModule(
+            dataset,
+            tasks,
+            seed=0,
+            sampler="mixed",
+            num_workers=1,
+            cache_dir=cache_dir,
+            resized_cache_gib=gib,
+        )
+        for gib in (0, _KEPT_BYTES / 2**30)
     )
     task_pixels = data.task_pixels("training")
     draws = [
         Draw(image, int(task_pixels[image].argmax()), number=image) for image in range(_NUM_ITEMS)
     ]
-    samples, augmentation = data.training_samples(), Augmentation("ade20k")
+    samples, kept_samples = data.training_samples(), kept.training_samples()
+    augmentation = Augmentation("ade20k")
     images = [folder / "data" / files.image for files in dataset.files("training")]
-    item, plain_item = [], []
+    item, kept_item, plain_item = [], [], []
     for draw in draws:
-        item.append(_seconds(partial(samples.__getitem__, draw)))
+        item.append(seconds_of(partial(samples.__getitem__, draw)))
+        kept_item.append(seconds_of(partial(kept_samples.__getitem__, draw)))
         pair = images[draw.image], label_maps[draw.image]
-        plain_item.append(_seconds(partial(plain_item_of, *pair, draw, augmentation)))
+        plain_item.append(seconds_of(partial(plain_item_of, *pair, draw, augmentation)))
+    each_step()
+    loader, kept_loader = images_per_second(data), images_per_second(kept)
     each_step()
     return DataFigures(
         plain_start=plain_start * NUM_LABEL_MAPS / _NUM_PLAIN,
@@ -124,7 +154,23 @@ def measure_data(folder: Path, each_step: Callable[[], Any] = lambda: None) -> D
         cached_index=cached * NUM_LABEL_MAPS / _NUM_FILES,
         plain_item=float(np.median(plain_item)),
         item=float(np.median(item)),
+        kept_item=float(np.median(kept_item)),
+        loader=loader,
+        kept_loader=kept_loader,
     )
+
+
+def images_per_second(data: SegmentationDataModule) -> float:
+    """Take training batches from a loader as fast as it gives them.
+
+    Args:
+        data: whose loader.
+    """
+    batches = iter(data.train_dataloader())
+    for _ in range(_NUM_STARTING):  # the process starts, and fetches a few in advance
+        next(batches)
+    seconds = seconds_of(lambda: [next(batches) for _ in range(_NUM_BATCHES)])
+    return _NUM_BATCHES * data.batch_size / seconds
 
 
 def plain_counts(file: Path) -> list[int]:
@@ -154,9 +200,9 @@ def plain_item_of(
     Returns:
         (3, 320, 320) float image in [0, 1] and (320, 320) float mask.
     """
-    pixels = cv2.resize(np.array(Image.open(image).convert("RGB")), (320, 320))
+    pixels = cv2.resize(np.array(Image.open(image).convert("RGB")), _CROP_SIZE)
     labels = _remapped(np.array(Image.open(label_map)))
-    small = cv2.resize(labels, (320, 320), interpolation=cv2.INTER_NEAREST)
+    small = cv2.resize(labels, _CROP_SIZE, interpolation=cv2.INTER_NEAREST)
     pixels, labels = augmentation(pixels.astype(np.uint8), small.astype(np.uint8), draw.number)
     scaled = torch.from_numpy(pixels.transpose(2, 0, 1) / 255).float()
     return scaled, torch.from_numpy((labels == draw.task_id + 1).astype(np.float32))
@@ -188,9 +234,3 @@ def _name_again(file: Path, name: Path) -> None:
         os.link(file, name)
     except OSError:  # a file system without hard links
         shutil.copyfile(file, name)
-
-
-def _seconds(way: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    way()
-    return time.perf_counter() - started

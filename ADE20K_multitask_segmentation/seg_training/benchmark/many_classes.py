@@ -1,15 +1,19 @@
 """Asking many classes of one image, beside one full pass per class."""
 
+import multiprocessing
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seg_training.benchmark.contenders import with_stock_head
+from seg_training.benchmark.memory import peak_bytes
 from seg_training.benchmark.timing import Ratio, Timing, ratio, time_in_turn
-from seg_training.networks import Network
+from seg_training.networks import Network, build_network
 
 __all__ = ["ManyClasses", "measure_many_classes"]
 
@@ -26,6 +30,8 @@ class ManyClasses:
         one_by_one: a full pass of the same network with the stock head for each, at batch 1.
         speed_up: how many times longer the latter takes.
         difference: largest difference of the logits.
+        peak_bytes: the most memory while all are asked at once, in a process of its own; see
+            :func:`seg_training.benchmark.memory.peak_bytes`.
     """
 
     classes: int
@@ -33,6 +39,7 @@ class ManyClasses:
     one_by_one: Timing
     speed_up: Ratio
     difference: float
+    peak_bytes: int | None
 
 
 @torch.inference_mode()
@@ -57,7 +64,8 @@ def measure_many_classes(
     network.eval()
     stock = with_stock_head(network)
     measured = []
-    for number in numbers:
+    peaks = _peaks(network, image, numbers)
+    for number, peak in zip(numbers, peaks, strict=True):
         task_ids = torch.arange(number, device=image.device) % network.num_tasks
         some = task_ids[:_MOST_PASSES]
         ways = {
@@ -76,6 +84,31 @@ def measure_many_classes(
                 one_by_one,
                 ratio(one_by_one, times["together"]),
                 (logits - expected).abs().max().item(),
+                peak,
             )
         )
     return measured
+
+
+def _peaks(network: Network, image: Tensor, numbers: Sequence[int]) -> list[int | None]:
+    """Measure peaks in a process of its own: in this one, more is in memory."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        size = (image.shape[-2], image.shape[-1])
+        arguments = network.method, network.num_tasks, size, numbers, image.device.type
+        return process.submit(_own_peaks, *arguments).result()
+
+
+@torch.inference_mode()
+def _own_peaks(
+    method: str, num_tasks: int, size: tuple[int, int], numbers: Sequence[int], device_type: str
+) -> list[int | None]:
+    device = torch.device(device_type)
+    network = build_network(method, num_tasks).to(device).eval()
+    image = torch.zeros(1, 3, *size, dtype=torch.uint8, device=device)
+    return [
+        peak_bytes(
+            partial(network.task_logits, image, torch.arange(number, device=device) % num_tasks),
+            device,
+        )
+        for number in numbers
+    ]

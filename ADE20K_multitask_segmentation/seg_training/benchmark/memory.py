@@ -1,13 +1,43 @@
-"""What a forward pass keeps for the backward pass, and how much arithmetic it is."""
+"""What a pass takes: memory at its peak, memory kept for the backward pass, arithmetic."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["multiply_adds", "saved_bytes"]
+__all__ = ["multiply_adds", "peak_bytes", "saved_bytes"]
+
+_PROCESS = Path("/proc/self")
+_RESET_PEAK = "5"
+
+
+def peak_bytes(way: Callable[[], Any], device: torch.device) -> int | None:
+    """Measure the most memory that is in use while something runs.
+
+    Args:
+        way: what runs.
+        device: what it runs on.
+
+    Returns:
+        On a GPU the bytes of all tensors, on a CPU those of the whole process; None where the
+        system does not say.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        way()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device)
+    try:  # as Linux tells it
+        (_PROCESS / "clear_refs").write_text(_RESET_PEAK)
+        way()
+        [peak] = re.findall(r"VmHWM:\s+(\d+) kB", (_PROCESS / "status").read_text())
+    except OSError:
+        return None
+    return 1024 * int(peak)
 
 
 def saved_bytes(forward: Callable[[], Any], module: nn.Module) -> int:

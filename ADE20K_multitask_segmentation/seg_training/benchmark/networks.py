@@ -13,7 +13,28 @@ from seg_training.benchmark.memory import multiply_adds, saved_bytes
 from seg_training.benchmark.timing import Timing, time_in_turn
 from seg_training.losses import binary_loss
 
-__all__ = ["NetworkFigures", "measure_networks", "training_step"]
+__all__ = [
+    "NetworkFigures",
+    "TrainingFigures",
+    "measure_networks",
+    "measure_training",
+    "training_step",
+]
+
+
+@dataclass(frozen=True)
+class TrainingFigures:
+    """What training a network costs.
+
+    Attributes:
+        name: the network's.
+        step: of a training step: forward, loss, backward, Adam.
+        saved_bytes: that the forward pass keeps for the backward pass, per image.
+    """
+
+    name: str
+    step: Timing
+    saved_bytes: float
 
 
 @dataclass(frozen=True)
@@ -24,19 +45,17 @@ class NetworkFigures:
         name: the network's.
         parameters: how many.
         multiply_adds: of one image's forward pass.
-        saved_bytes: that a training's forward pass keeps, per image.
         forward: of one image, in evaluation mode.
         forward_batch: of a whole batch, in evaluation mode.
-        step: of a training step: forward, loss, backward, Adam.
+        training: what training it costs.
     """
 
     name: str
     parameters: int
     multiply_adds: int
-    saved_bytes: float
     forward: Timing
     forward_batch: Timing
-    step: Timing
+    training: TrainingFigures
 
 
 def measure_networks(
@@ -68,23 +87,49 @@ def measure_networks(
             )
             for part, ids in ((images[:1], task_ids[:1]), (images, task_ids))
         )
-    for contender in contenders:
-        contender.module.train()
-    steps = time_in_turn(
-        {each.name: training_step(each, images, task_ids) for each in contenders},
-        rounds,
-        device,
-        each_round=each_round,
-    )
+    training = measure_training(contenders, images, task_ids, rounds, each_round)
     return [
         NetworkFigures(
             each.name,
             sum(parameter.numel() for parameter in each.module.parameters()),
             _multiply_adds(each, images[:1], task_ids[:1]),
-            saved_bytes(_call(each.logits, images, task_ids), each.module) / len(images),
             forward[each.name],
             forward_batch[each.name],
+            own,
+        )
+        for each, own in zip(contenders, training, strict=True)
+    ]
+
+
+def measure_training(
+    contenders: Sequence[Contender],
+    images: Tensor,
+    task_ids: Tensor,
+    rounds: int,
+    each_round: Callable[[], Any] | None = None,
+) -> list[TrainingFigures]:
+    """Measure training steps of all networks on the same images, in turn.
+
+    Args:
+        contenders: the networks.
+        images: (B, 3, H, W) uint8, a training batch.
+        task_ids: (B,) int64.
+        rounds: how often each is timed.
+        each_round: called after each round, for a progress bar.
+    """
+    for contender in contenders:
+        contender.module.train()
+    steps = time_in_turn(
+        {each.name: training_step(each, images, task_ids) for each in contenders},
+        rounds,
+        images.device,
+        each_round=each_round,
+    )
+    return [
+        TrainingFigures(
+            each.name,
             steps[each.name],
+            saved_bytes(_call(each.logits, images, task_ids), each.module) / len(images),
         )
         for each in contenders
     ]

@@ -1,19 +1,41 @@
-"""The benchmark's figures as tables and as JSON."""
+"""The benchmark's figures as tables, for a terminal and for a page, and as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from seg_training.benchmark.benchmark import BenchmarkResult
 from seg_training.benchmark.contenders import HUGGING_FACE
 from seg_training.benchmark.data import NUM_LABEL_MAPS, DataFigures
+from seg_training.benchmark.evaluation import EvaluationFigures
+from seg_training.benchmark.networks import TrainingFigures
+from seg_training.benchmark.start import StartFigures
 from seg_training.benchmark.timing import Ratio, Timing, ratio
 
-__all__ = ["result_to_json", "show_result"]
+__all__ = ["BenchmarkTable", "benchmark_tables", "result_to_json", "show_result"]
+
+ABOUT_FIGURES = "Medians; a ratio's quartiles in brackets, both sides from the same round."
+
+
+@dataclass(frozen=True)
+class BenchmarkTable:
+    """Figures side by side.
+
+    Attributes:
+        title: what they are.
+        header: the columns' names.
+        rows: as text.
+        note: small print, or nothing.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
 
 
 def result_to_json(result: BenchmarkResult) -> dict[str, Any]:
@@ -22,7 +44,11 @@ def result_to_json(result: BenchmarkResult) -> dict[str, Any]:
     Args:
         result: what was measured.
     """
-    return asdict(result)
+    content = asdict(result)
+    for name in ("project", "ckpt"):
+        value = content["settings"][name]
+        content["settings"][name] = None if value is None else str(value)
+    return content
 
 
 def show_result(result: BenchmarkResult, console: Console) -> None:
@@ -33,87 +59,191 @@ def show_result(result: BenchmarkResult, console: Console) -> None:
         console: where to.
     """
     console.print(Text(result.machine))
+    for table in benchmark_tables(result):
+        shown = RichTable(title=table.title, caption=table.note or None)
+        for number, column in enumerate(table.header):
+            shown.add_column(column, justify="right" if number else "left")
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+    console.print(Text(ABOUT_FIGURES))
+
+
+def benchmark_tables(result: BenchmarkResult) -> list[BenchmarkTable]:
+    """Put the figures of the parts that were measured into tables.
+
+    Args:
+        result: what was measured.
+    """
+    tables = []
     if result.networks:
-        console.print(_forward_table(result))
-        console.print(_training_table(result))
+        tables.append(_forward_table(result))
+        tables.append(_training_table(result))
+    if result.training:
+        tables.append(_ways_table(result))
     if result.many_classes:
-        console.print(_many_classes_table(result))
+        tables.append(_many_classes_table(result))
     if result.data is not None:
-        console.print(_data_table(result.data))
-    console.print(Text("Medians; a ratio's quartiles in brackets, both sides from the same round."))
+        tables.append(_data_table(result.data))
+        tables.append(_loader_table(result.data))
+    if result.evaluation is not None:
+        tables.append(_evaluation_table(result.evaluation))
+    if result.start is not None:
+        tables.append(_start_table(result.start))
+    if result.profiles:
+        tables.append(_profile_table(result))
+    return tables
 
 
-def _forward_table(result: BenchmarkResult) -> Table:
+def _forward_table(result: BenchmarkResult) -> BenchmarkTable:
     batch_size = result.settings.batch_size
-    table = _table(
+    return BenchmarkTable(
         f"Forward pass at {_size(result)}, in evaluation",
         ("network", "parameters", "multiply-adds", "1 image, ms", f"{batch_size} images, ms"),
+        [
+            (
+                each.name,
+                f"{each.parameters:,}",
+                f"{each.multiply_adds / 1e9:.2f} G",
+                _milliseconds(each.forward),
+                _milliseconds(each.forward_batch),
+            )
+            for each in result.networks
+        ],
     )
-    for each in result.networks:
-        table.add_row(
-            each.name,
-            f"{each.parameters:,}",
-            f"{each.multiply_adds / 1e9:.2f} G",
-            _milliseconds(each.forward),
-            _milliseconds(each.forward_batch),
-        )
-    return table
 
 
-def _training_table(result: BenchmarkResult) -> Table:
-    [stock] = [each for each in result.networks if each.name == HUGGING_FACE]
-    table = _table(
+def _training_table(result: BenchmarkResult) -> BenchmarkTable:
+    figures = [each.training for each in result.networks]
+    [stock] = [each for each in figures if each.name == HUGGING_FACE]
+    return BenchmarkTable(
         f"Training step of {result.settings.batch_size} images at {_size(result)}",
         ("network", "ms", "beside stock", "kept, MiB an image", "beside stock"),
+        [_training_row(each, stock, stock) for each in figures],
     )
-    for each in result.networks:
-        table.add_row(
-            each.name,
-            _milliseconds(each.step),
-            _ratio(ratio(each.step, stock.step)),
-            f"{each.saved_bytes / 2**20:.1f}",
-            f"{each.saved_bytes / stock.saved_bytes:.2f}",
-        )
-    return table
 
 
-def _many_classes_table(result: BenchmarkResult) -> Table:
-    table = _table(
+def _ways_table(result: BenchmarkResult) -> BenchmarkTable:
+    stock, plain, *_ = result.training
+    return BenchmarkTable(
+        f"Ways of training adapter_hf, {result.settings.batch_size} images at {_size(result)}",
+        ("", "ms", "beside plain", "kept, MiB an image", "beside stock"),
+        [_training_row(each, plain, stock) for each in result.training],
+        f"plain: {result.settings.batch_size} different classes in the batch, float32",
+    )
+
+
+def _training_row(
+    each: TrainingFigures, time_reference: TrainingFigures, memory_reference: TrainingFigures
+) -> tuple[str, ...]:
+    return (
+        each.name,
+        _milliseconds(each.step),
+        _ratio(ratio(each.step, time_reference.step)),
+        f"{each.saved_bytes / 2**20:.1f}",
+        f"{each.saved_bytes / memory_reference.saved_bytes:.2f}",
+    )
+
+
+def _many_classes_table(result: BenchmarkResult) -> BenchmarkTable:
+    return BenchmarkTable(
         f"adapter_hf: many classes of one image at {_size(result)}",
-        ("classes", "together, ms", "one by one*, ms", "times faster", "logits differ by"),
-        "* a full pass of the same network with the stock head for each class",
+        (
+            "classes",
+            "together, ms",
+            "one by one*, ms",
+            "times faster",
+            "logits differ by",
+            "memory**, MiB",
+        ),
+        [
+            (
+                str(each.classes),
+                _milliseconds(each.together),
+                _milliseconds(each.one_by_one),
+                _ratio(each.speed_up),
+                f"{each.difference:.0e}",
+                "-" if each.peak_bytes is None else f"{each.peak_bytes / 2**20:,.0f}",
+            )
+            for each in result.many_classes
+        ],
+        "* a full pass of the same network with the stock head for each class; ** the most while "
+        "all are asked: on a CPU of the whole process, PyTorch included",
     )
-    for each in result.many_classes:
-        table.add_row(
-            str(each.classes),
-            _milliseconds(each.together),
-            _milliseconds(each.one_by_one),
-            _ratio(each.speed_up),
-            f"{each.difference:.0e}",
-        )
-    return table
 
 
-def _data_table(data: DataFigures) -> Table:
-    table = _table(
+def _data_table(data: DataFigures) -> BenchmarkTable:
+    items = 1000 * data.plain_item
+    return BenchmarkTable(
         f"Data like ADE20K's; start-up for {NUM_LABEL_MAPS:,} label maps",
         ("", "plain way*", "here", "times faster"),
+        [
+            (name, f"{plain:,.1f}", f"{ours:,.2f}", f"{plain / ours:,.1f}")
+            for name, plain, ours in (
+                ("start-up, s", data.plain_start, data.index),
+                ("start-up from the cache, s", data.plain_start, data.cached_index),
+                ("one training item, ms", items, 1000 * data.item),
+                ("one training item, kept on disk, ms", items, 1000 * data.kept_item),
+            )
+        ],
         "* decode, compare with each of 150 classes, resize, augment, divide",
     )
-    for name, plain, ours in (
-        ("start-up, s", data.plain_start, data.index),
-        ("start-up from the cache, s", data.plain_start, data.cached_index),
-        ("one training item, ms", 1000 * data.plain_item, 1000 * data.item),
-    ):
-        table.add_row(name, f"{plain:,.1f}", f"{ours:,.1f}", f"{plain / ours:,.1f}")
-    return table
 
 
-def _table(title: str, columns: Sequence[str], caption: str | None = None) -> Table:
-    table = Table(title=title, caption=caption)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    return table
+def _loader_table(data: DataFigures) -> BenchmarkTable:
+    return BenchmarkTable(
+        "Images a second from a loader with one process",
+        ("", "images a second"),
+        [("decoded", f"{data.loader:,.0f}"), ("kept on disk", f"{data.kept_loader:,.0f}")],
+        "A training step needs its batch size divided by its seconds.",
+    )
+
+
+def _evaluation_table(evaluation: EvaluationFigures) -> BenchmarkTable:
+    return BenchmarkTable(
+        f"Evaluating {evaluation.images} images, {evaluation.pairs} pairs of image and class",
+        ("", "s", "bIoU, %"),
+        [
+            ("pair by pair*", f"{evaluation.plain:.1f}", f"{evaluation.plain_biou:.6f}"),
+            ("here", f"{evaluation.ours:.1f}", f"{evaluation.biou:.6f}"),
+            ("times faster", f"{evaluation.plain / evaluation.ours:.2f}", ""),
+        ],
+        "* decoding the image and its label map anew, and a full pass with the stock head",
+    )
+
+
+def _start_table(start: StartFigures) -> BenchmarkTable:
+    return BenchmarkTable(
+        "From the command to what it is for",
+        ("", "s"),
+        [
+            (name, f"{timing.median:.2f}")
+            for name, timing in (
+                ("train.py --help", start.train_help),
+                ("eval.py --help", start.eval_help),
+                ("train.py, first step done and saved", start.first_step),
+            )
+        ],
+    )
+
+
+def _profile_table(result: BenchmarkResult) -> BenchmarkTable:
+    profiles = result.profiles
+    kinds = sorted(profiles[0].shares, key=lambda kind: -profiles[0].shares[kind])
+    return BenchmarkTable(
+        f"Where the time of adapter_hf goes at {_size(result)}",
+        ("", *(each.name for each in profiles)),
+        [
+            ("time, ms", *(f"{1000 * each.seconds:,.0f}" for each in profiles)),
+            *((kind, *(f"{each.shares[kind]:.0f} %" for each in profiles)) for kind in kinds),
+            ("multiply-adds a second", *(f"{each.rate / 1e9:.0f} G" for each in profiles)),
+            (
+                "of a large matrix product's",
+                *(f"{100 * each.rate / each.peak_rate:.0f} %" for each in profiles),
+            ),
+        ],
+        f"A large matrix product reaches {profiles[0].peak_rate / 1e9:.0f} G a second.",
+    )
 
 
 def _size(result: BenchmarkResult) -> str:

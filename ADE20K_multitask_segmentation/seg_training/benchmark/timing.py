@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Ratio", "Timing", "ratio", "time_in_turn"]
+__all__ = ["Ratio", "Timing", "ratio", "seconds_of", "time_in_turn"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,17 @@ def time_in_turn(
         if each_round is not None:
             each_round()
     return {name: Timing(tuple(own)) for name, own in seconds.items()}
+
+
+def seconds_of(way: Callable[[], Any]) -> float:
+    """Time something once, on the CPU.
+
+    Args:
+        way: what to do.
+    """
+    started = time.perf_counter()
+    way()
+    return time.perf_counter() - started
 
 
 def ratio(timing: Timing, reference: Timing) -> Ratio:

@@ -14,15 +14,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["Bar", "Runs", "bars_plot", "classes_plot", "curves_plot", "sizes_plot", "svg"]
+__all__ = [
+    "COLORS",
+    "Bar",
+    "Runs",
+    "bars_plot",
+    "classes_plot",
+    "curves_plot",
+    "sizes_plot",
+    "style",
+    "svg",
+    "with_legend",
+]
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
 """What is compared: a label, a method say, to the ``results.json`` of each of its seeds.
 
 Labels without results keep their place, so that a method has the same colour in every plot."""
 
-_COLORS = ("#7f7f7f", "#e69f00", "#cc79a7", "#0072b2", "#009e73", "#d55e00", "#56b4e9")
-_ALONE = _COLORS[3]
+COLORS = ("#7f7f7f", "#e69f00", "#cc79a7", "#0072b2", "#009e73", "#d55e00", "#56b4e9")
+"""Of what is compared, in this order; kept apart by the colour-blind as well."""
+
+_ALONE = COLORS[3]
 _SMOOTHED_OVER = 10
 
 
@@ -53,12 +66,12 @@ def bars_plot(columns: Sequence[str], rows: Mapping[str, Sequence[Bar]]) -> Figu
     """
     if all(bar.measured is None for bars in rows.values() for bar in bars):
         return None
-    with _style():
+    with style():
         figure = Figure(figsize=(9, 3.6))
         axes = figure.subplots()
         width = 0.8 / len(rows)
         places = np.arange(len(columns)) - 0.4 + width / 2
-        for number, ((label, bars), color) in enumerate(zip(rows.items(), cycle(_COLORS))):
+        for number, ((label, bars), color) in enumerate(zip(rows.items(), cycle(COLORS))):
             lefts = places + number * width
             for left, bar in zip(lefts, bars, strict=True):
                 if bar.paper is not None:
@@ -82,7 +95,7 @@ def bars_plot(columns: Sequence[str], rows: Mapping[str, Sequence[Bar]]) -> Figu
         axes.set_xticks(range(len(columns)), columns)
         axes.set_xlim(-0.5, len(columns) - 0.5)
         axes.set_ylabel("percent")
-        return _with_legend(figure, axes)
+        return with_legend(figure, axes)
 
 
 def curves_plot(runs: Runs) -> Figure | None:
@@ -96,10 +109,10 @@ def curves_plot(runs: Runs) -> Figure | None:
     """
     if not any(run.get("curves") for seeds in runs.values() for run in seeds):
         return None
-    with _style():
+    with style():
         figure = Figure(figsize=(10.5, 3.6))
         left, right = figure.subplots(1, 2)
-        for (label, seeds), color in zip(runs.items(), cycle(_COLORS)):
+        for (label, seeds), color in zip(runs.items(), cycle(COLORS)):
             color = color if len(runs) > 1 else _ALONE
             name: str | None = label
             for run in seeds:
@@ -113,7 +126,7 @@ def curves_plot(runs: Runs) -> Figure | None:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
         right.set(xlabel="step", ylabel="validation bIoU, %", ylim=(0, None))
-        return _with_legend(figure, right) if len(runs) > 1 else figure
+        return with_legend(figure, right) if len(runs) > 1 else figure
 
 
 def classes_plot(runs: Runs) -> Figure | None:
@@ -139,10 +152,10 @@ def classes_plot(runs: Runs) -> Figure | None:
         for run in seeds
         for name, entry in run.get("per_class", {}).items()
     }
-    with _style():
+    with style():
         figure = Figure(figsize=(9, 1 + 0.24 * len(names)))
         axes = figure.subplots()
-        for (label, own), color in zip(by_label.items(), cycle(_COLORS)):
+        for (label, own), color in zip(by_label.items(), cycle(COLORS)):
             if not own:
                 continue
             places = [place for place, name in enumerate(names) if name in own]
@@ -154,7 +167,7 @@ def classes_plot(runs: Runs) -> Figure | None:
         axes.set_yticks(range(len(names)), [f"{name} ({masks[name]})" for name in names])
         axes.set(xlabel="bIoU, %", xlim=(-1, 101), ylim=(-0.7, len(names) - 0.3))
         axes.grid(axis="y", color="#eef0f4")
-        return _with_legend(figure, axes) if len(runs) > 1 else figure
+        return with_legend(figure, axes) if len(runs) > 1 else figure
 
 
 def sizes_plot(runs: Runs) -> Figure | None:
@@ -169,10 +182,10 @@ def sizes_plot(runs: Runs) -> Figure | None:
     by_label = {label: _per_share(seeds) for label, seeds in runs.items()}
     if not any(by_label.values()):
         return None
-    with _style():
+    with style():
         figure = Figure(figsize=(9, 4.4))
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        for (label, own), color in zip(by_label.items(), cycle(_COLORS)):
+        for (label, own), color in zip(by_label.items(), cycle(COLORS)):
             if not own:
                 continue
             color = color if len(runs) > 1 else _ALONE
@@ -192,7 +205,7 @@ def sizes_plot(runs: Runs) -> Figure | None:
         bounds = sorted({*numbers, *(2 * share for share in numbers)})
         below.set_xticks(bounds, [f"{float(f'{bound:.3g}'):g}" for bound in bounds])
         below.minorticks_off()
-        return _with_legend(figure, above) if len(runs) > 1 else figure
+        return with_legend(figure, above) if len(runs) > 1 else figure
 
 
 def svg(figure: Figure) -> Markup:
@@ -202,9 +215,39 @@ def svg(figure: Figure) -> Markup:
         figure: what one of the functions above drew.
     """
     text = io.StringIO()
-    with _style():
+    with style():
         figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
     return Markup(text.getvalue()[text.getvalue().index("<svg") :])  # matplotlib has escaped it
+
+
+def style() -> AbstractContextManager[None]:
+    """Draw in the pages' style within this context."""
+    return mpl.rc_context(
+        {
+            "svg.fonttype": "none",  # text stays text
+            "svg.hashsalt": "tasformer",  # the same plot is the same file
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": "#9aa4b5",
+            "axes.axisbelow": True,
+            "axes.grid": True,
+            "axes.grid.axis": "y",
+            "grid.color": "#e6e9ef",
+            "legend.frameon": False,
+        }
+    )
+
+
+def with_legend(figure: Figure, axes: Axes) -> Figure:
+    """Put the legend at the right.
+
+    Args:
+        figure: the plot.
+        axes: its part that the legend explains.
+    """
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
+    return figure
 
 
 def _points(run: Mapping[str, Any], key: str) -> tuple[list[float], list[float]]:
@@ -243,27 +286,3 @@ def _per_share(seeds: Sequence[Mapping[str, Any]]) -> dict[float, tuple[float, i
         share: (float(np.mean([biou for biou, _ in own])), own[0][1])
         for share, own in sorted(found.items())
     }
-
-
-def _style() -> AbstractContextManager[None]:
-    return mpl.rc_context(
-        {
-            "svg.fonttype": "none",  # text stays text
-            "svg.hashsalt": "tasformer",  # the same plot is the same file
-            "font.size": 10,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.edgecolor": "#9aa4b5",
-            "axes.axisbelow": True,
-            "axes.grid": True,
-            "axes.grid.axis": "y",
-            "grid.color": "#e6e9ef",
-            "legend.frameon": False,
-        }
-    )
-
-
-def _with_legend(figure: Figure, axes: Axes) -> Figure:
-    """Put the legend at the right."""
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
-    return figure
