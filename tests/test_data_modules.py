@@ -55,7 +55,7 @@ def make_module(request: pytest.FixtureRequest, drawn: Path) -> MakeModule:
 def flat(batches: Any) -> Iterator[Batch]:
     """Take the batches of several datasets one by one."""
     for batch in batches:
-        if isinstance(batch, Batch):
+        if not isinstance(batch, dict):
             yield batch
         else:
             yield from batch.values()
@@ -183,3 +183,18 @@ def test_images_without_labels_are_only_painted(name: str, drawn: Path) -> None:
     for stage in ("fit", "validate"):
         with pytest.raises(UserError, match="has no label maps: it can be painted"):
             module.setup(stage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    "make_module", ["ade20k", "four, a batch of each", "four in one stream"], indirect=True
+)
+def test_processes_of_loaders_start_either_way(make_module: MakeModule, start: str) -> None:
+    """What they are handed can be pickled, and they give what one process gives."""
+    alone, several = make_module(), make_module("data.num_workers=1", "data.resized_cache_gib=1")
+    for loader_of in (DataModule.train_dataloader, DataModule.val_dataloader):
+        loader = loader_of(several)
+        loader.multiprocessing_context = start
+        for batch, expected in zip(flat(loader), flat(loader_of(alone)), strict=True):
+            assert torch.equal(batch[0], expected[0])
