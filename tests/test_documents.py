@@ -66,13 +66,15 @@ def commands(program: str) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+PREDICT = "python predict.py"
 CHECK = "python scripts/check_dataset.py"
 CONVERT = "python scripts/convert_checkpoint.py"
 TABLES = "python scripts/reproduce_tables.py"
 FIGURE = "python scripts/draw_figure.py"
 BENCHMARK = "python scripts/benchmark.py"
 KNOWN = (
-    *("python train.py", "python eval.py", CHECK, CONVERT, TABLES, FIGURE, BENCHMARK),
+    *("python train.py", "python eval.py", PREDICT),
+    *(CHECK, CONVERT, TABLES, FIGURE, BENCHMARK),
     *("make ", "pip install", "python3 -m venv", "source "),
 )
 
@@ -237,6 +239,21 @@ def test_evaluation_commands(command: str, a_run: Path, tmp_path: Path) -> None:
     overrides = [word for word in words if "=" in word]
     result, _module = evaluate(words[words.index("--ckpt") + 1], overrides, CONFIGS)
     assert result.num_masks > 0
+
+
+@pytest.mark.parametrize("command", commands(PREDICT))
+def test_prediction_commands(
+    command: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scenes = a_run.parent / "scenes"
+    shutil.copytree(scenes / "images" / "validation", tmp_path / "photos")
+    here = A_RUN.sub(str(a_run), command).replace("data/scenes", str(scenes))
+    words = shlex.split(here.replace("tree sky", "tree house"))[1:]  # the scenes have no sky
+    monkeypatch.setattr(sys, "argv", words)
+    runpy.run_path(str(REPOSITORY / words[0]), run_name="__main__")
+    results = list((tmp_path / words[words.index("--output") + 1]).glob("*/result.json"))
+    assert len(results) == (1 if "*1.jpg" in command else 8)
 
 
 @pytest.mark.parametrize("command", commands(TABLES))

@@ -1,6 +1,6 @@
 import numpy as np
 
-from seg_training.audit.drawing import LabelledImage, distinct_colours, labels_picture
+from seg_training.drawing import LabelledImage, distinct_colours, labels_picture
 
 RED, BLUE = (250, 10, 20), (20, 30, 200)
 

@@ -1,8 +1,8 @@
-"""Drawing images in a grid, tinted by their labels, above a legend."""
+"""Drawing images tinted by their labels, alone or in a grid, above a legend."""
 
 import colorsys
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,14 @@ from torch import Tensor
 
 from seg_training.pictures import caption, rows_picture
 
-__all__ = ["Colour", "LabelledImage", "distinct_colours", "labels_picture"]
+__all__ = [
+    "Colour",
+    "LabelledImage",
+    "distinct_colours",
+    "labels_picture",
+    "legend_picture",
+    "tinted",
+]
 
 Colour = tuple[int, int, int]
 """RGB, 0 to 255."""
@@ -80,7 +87,7 @@ def labels_picture(
     pictures = [caption(_tinted(tile, legend, height, width), tile.text) for tile in tiles]
     rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
     grid = rows_picture(rows)
-    return torch.cat([grid, _legend(list(legend.values()), grid.shape[2])], dim=1)
+    return torch.cat([grid, legend_picture(list(legend.values()), grid.shape[2])], dim=1)
 
 
 def _tinted(
@@ -95,22 +102,47 @@ def _tinted(
             (columns, rows), Image.Resampling.NEAREST
         )
     )
-    image = np.asarray(small).astype(np.float32)
-    for label, (_, colour) in legend.items():
-        here = labels == label
-        image[here] = 0.5 * image[here] + 0.5 * np.array(colour)
-    border = np.zeros(labels.shape, np.bool_)
-    border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    border[1:] |= labels[1:] != labels[:-1]
-    image[border] = 0.4 * image[border] + 0.6 * 255
+    colours = {label: colour for label, (_, colour) in legend.items()}
     field = np.full((height, width, 3), 255, np.uint8)
     top, left = (height - rows) // 2, (width - columns) // 2
-    field[top : top + rows, left : left + columns] = image.round()
+    field[top : top + rows, left : left + columns] = tinted(np.asarray(small), labels, colours)
     return torch.from_numpy(field).permute(2, 0, 1)
 
 
-def _legend(entries: Sequence[tuple[str, Colour]], width: int) -> Tensor:
-    """Draw names beside their colours, in columns from top to bottom."""
+def tinted(
+    image: NDArray[np.uint8], labels: NDArray[Any], colours: Mapping[int, Colour]
+) -> NDArray[np.uint8]:
+    """Tint an image by its labels and draw their borders.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        labels: (H, W) integers.
+        colours: of each label that is tinted.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    painted = image.astype(np.float32)
+    for label, colour in colours.items():
+        here = labels == label
+        painted[here] = 0.5 * painted[here] + 0.5 * np.array(colour)
+    border = np.zeros(labels.shape, np.bool_)
+    border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    border[1:] |= labels[1:] != labels[:-1]
+    painted[border] = 0.4 * painted[border] + 0.6 * 255
+    return painted.round().astype(np.uint8)
+
+
+def legend_picture(entries: Sequence[tuple[str, Colour]], width: int) -> Tensor:
+    """Draw names beside their colours, in columns from top to bottom.
+
+    Args:
+        entries: names and colours.
+        width: of the picture, in pixels.
+
+    Returns:
+        (3, h, width) uint8 RGB.
+    """
     font = ImageFont.load_default(13)
     line, swatch, margin = 20, 14, 6
     longest = max((font.getlength(name) for name, _ in entries), default=0)

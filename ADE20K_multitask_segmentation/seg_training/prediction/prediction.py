@@ -1,0 +1,129 @@
+"""Predicting: from a checkpoint, pictures and names of classes to a folder of results."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+
+from seg_training.checkpoints import read_checkpoint
+from seg_training.config import plain_config
+from seg_training.datasets.images import read_image
+from seg_training.errors import UserError
+from seg_training.evaluation import load_module
+from seg_training.prediction.names import ALL, find_tasks, label_sources
+from seg_training.prediction.pictures_to_paint import find_pictures
+from seg_training.prediction.probabilities import Looks, class_probabilities
+from seg_training.prediction.writing import RESULT, PictureResult
+from seg_training.settings import choose
+
+__all__ = ["PredictionReport", "predict"]
+
+_LARGEST_SCALE = 4
+_SMALLEST_WINDOW = 32
+
+
+@dataclass
+class PredictionReport:
+    """What became of the pictures.
+
+    Attributes:
+        written: those with a new result.
+        kept: those whose result was there already.
+        failed: those that could not be read, with the reason.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    failed: dict[Path, str] = field(default_factory=dict)
+
+
+def predict(
+    ckpt: str | Path,
+    pictures: Sequence[str],
+    classes: Sequence[str],
+    output: Path,
+    threshold: float = 0.5,
+    flip: bool = False,
+    scales: Sequence[float] = (1.0,),
+    window: int | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+) -> PredictionReport:
+    """Paint classes on pictures and write a folder for each.
+
+    Args:
+        ckpt: a checkpoint, a run's folder or a model folder.
+        pictures: files, folders or patterns.
+        classes: names or synonyms, or ``all``.
+        output: where the folders go.
+        threshold: probabilities from it on are the class, in (0, 1).
+        flip: average with the mirrored picture.
+        scales: of the crop size, to average over.
+        window: side of windows, in the picture's own pixels, to look at one by one.
+        overwrite: write results anew that are there already.
+        device: ``cpu``, ``cuda`` or ``mps``; ``auto`` for a GPU where there is one.
+
+    Returns:
+        What became of the pictures: one that cannot be read does not stop the rest.
+
+    Raises:
+        UserError: if the checkpoint, a name, a path or an option is wrong.
+    """
+    _check(threshold, scales, window)
+    names = find_pictures(pictures)
+    checkpoint = read_checkpoint(ckpt)
+    config = plain_config(checkpoint["hyper_parameters"]["config"])
+    module = load_module(checkpoint)
+    tasks = find_tasks(classes, module.task_names, label_sources(config, module.task_names))
+    network = module.network.to(_device(device))
+    height, width = config["data"]["crop_size"]
+    looks = Looks((height, width), flip, tuple(scales), window)
+    write_empty = list(classes) != [ALL]
+    report = PredictionReport()
+    with Progress(transient=True) as progress:
+        for file, name in progress.track(names.items(), description="Predicting"):
+            folder = output / name
+            if (folder / RESULT).is_file() and not overwrite:
+                report.kept.append(file)
+                continue
+            try:
+                picture = read_image(file)
+            except UserError as error:
+                report.failed[file] = str(error)
+                continue
+            probabilities = class_probabilities(network, picture, list(tasks), looks)
+            try:
+                with PictureResult(folder, file, picture, threshold) as result:
+                    for task_id, probability in probabilities:
+                        own = probability.cpu().numpy()
+                        result.add(task_id, tasks[task_id], own, write_empty)
+                    result.finish(network.num_tasks)
+            except OSError as error:
+                raise UserError(f"cannot write {folder}: {error}") from error
+            report.written.append(file)
+    return report
+
+
+def _check(threshold: float, scales: Sequence[float], window: int | None) -> None:
+    if not 0 < threshold < 1:
+        raise UserError(f"threshold {threshold}: expected a probability between 0 and 1")
+    if not scales or any(not 0 < scale <= _LARGEST_SCALE for scale in scales):
+        raise UserError(f"scales {list(scales)}: expected some above 0, up to {_LARGEST_SCALE}")
+    if window is not None and window < _SMALLEST_WINDOW:
+        raise UserError(f"window {window}: expected at least {_SMALLEST_WINDOW} pixels")
+
+
+def _device(name: str) -> torch.device:
+    available = {
+        "auto": True,
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not choose(name, available, "device"):
+        raise UserError(f"device {name}: there is none on this machine")
+    if name == "auto":
+        name = next(each for each in ("cuda", "mps", "cpu") if available[each])
+    return torch.device(name)

@@ -1,0 +1,150 @@
+"""How likely each pixel of a picture is to be of a class, averaged over several looks at it."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from seg_training.datasets.transforms import resize_image
+from seg_training.networks import Network
+
+__all__ = ["Look", "Looks", "class_probabilities"]
+
+_STRIDE = 32  # of the coarsest stage: sizes are multiples of it
+_MOST_BYTES = 2**29  # of the logits of all looks at a time
+
+
+class Look(NamedTuple):
+    """A part of a picture, shown to the network in one way.
+
+    Attributes:
+        top: first row of the part.
+        left: first column of the part.
+        height: of the part.
+        width: of the part.
+        size: (h, w) that the part is resized to.
+        flipped: whether left and right are exchanged.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    size: tuple[int, int]
+    flipped: bool
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How a picture is looked at.
+
+    Attributes:
+        crop_size: (h, w) that the network was trained with.
+        flip: look at the mirrored picture, too.
+        scales: of the crop size; several look several times.
+        window: side of square windows in the picture's own pixels, each of which is looked at;
+            None for the picture as a whole.
+    """
+
+    crop_size: tuple[int, int]
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    window: int | None = None
+
+    def at(self, height: int, width: int) -> list[Look]:
+        """List all looks at a picture.
+
+        Windows overlap by half, and together reach every pixel.
+
+        Args:
+            height: of the picture.
+            width: of the picture.
+        """
+        sizes = [
+            self.crop_size
+            if scale == 1
+            else (_rounded(scale * self.crop_size[0]), _rounded(scale * self.crop_size[1]))
+            for scale in self.scales
+        ]
+        rows, columns = _starts(height, self.window), _starts(width, self.window)
+        part = (min(height, self.window or height), min(width, self.window or width))
+        return [
+            Look(top, left, *part, size, flipped)
+            for top in rows
+            for left in columns
+            for size in sizes
+            for flipped in ((False, True) if self.flip else (False,))
+        ]
+
+
+def class_probabilities(
+    network: Network, picture: NDArray[np.uint8], task_ids: Sequence[int], looks: Looks
+) -> Iterator[tuple[int, Tensor]]:
+    """Ask classes of a picture.
+
+    Logits are resized to the picture's own size, bilinear; their probabilities are averaged over
+    the looks at each pixel. With one look a probability above one half is a positive logit.
+
+    Args:
+        network: in evaluation mode.
+        picture: (H, W, 3) uint8 RGB.
+        task_ids: which classes.
+        looks: how to look at it.
+
+    Yields:
+        A task id and (H, W) float32 in [0, 1], on the network's device, one after the other: all
+        of them at once could be too much for the memory.
+    """
+    height, width = picture.shape[:2]
+    all_looks = looks.at(height, width)
+    pixels_of_logits = sum(math.prod(look.size) for look in all_looks)
+    at_once = max(1, _MOST_BYTES // (4 * pixels_of_logits))
+    for ids in torch.split(torch.tensor(list(task_ids)), at_once):
+        seen = [_logits(network, picture, ids, look) for look in all_looks]
+        for position, task_id in enumerate(ids.tolist()):
+            total = torch.zeros(height, width, device=seen[0].device)
+            times = torch.zeros_like(total)
+            for look, logits in zip(all_looks, seen, strict=True):
+                part = (
+                    slice(look.top, look.top + look.height),
+                    slice(look.left, look.left + look.width),
+                )
+                resized = F.interpolate(
+                    logits[None, position : position + 1],
+                    size=(look.height, look.width),
+                    mode="bilinear",
+                    align_corners=False,
+                )
+                total[part] += resized[0, 0].sigmoid()
+                times[part] += 1
+            yield task_id, total / times
+
+
+@torch.inference_mode()
+def _logits(network: Network, picture: NDArray[np.uint8], task_ids: Tensor, look: Look) -> Tensor:
+    """Give (T, h, w) float32 logits, turned back where the look is mirrored."""
+    part = picture[look.top : look.top + look.height, look.left : look.left + look.width]
+    resized = np.ascontiguousarray(resize_image(part, look.size).transpose(2, 0, 1))
+    image = torch.from_numpy(resized).to(network.mean.device)
+    if look.flipped:
+        image = image.flip(-1)
+    logits = network.task_logits(image[None], task_ids)[0].float()
+    return logits.flip(-1) if look.flipped else logits
+
+
+def _rounded(side: float) -> int:
+    return max(_STRIDE, round(side / _STRIDE) * _STRIDE)
+
+
+def _starts(length: int, window: int | None) -> list[int]:
+    """Where windows that overlap by half start along one axis; the last ends at its end."""
+    if window is None or window >= length:
+        return [0]
+    number = math.ceil((length - window) / (window / 2)) + 1
+    return [round(place) for place in np.linspace(0, length - window, number)]

@@ -1,0 +1,55 @@
+"""Predict: python predict.py --ckpt RUN --image FILE_OR_FOLDER --classes tree sky --output DIR."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from seg_training.config import run_shell
+
+CONFIG_DIR = Path(__file__).resolve().parent / "configs"
+
+
+def main() -> None:
+    """Paint classes on pictures; exit with 1 where a picture could not be read."""
+    parser = argparse.ArgumentParser(description="Write a mask of each class for each picture.")
+    add = parser.add_argument
+    add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
+    add("--image", nargs="+", required=True, help="pictures, folders or patterns such as '*.jpg'")
+    add("--classes", nargs="+", required=True, help="names or synonyms, or all")
+    add("--output", type=Path, required=True, help="a folder; each picture gets one in it")
+    add("--threshold", type=float, default=0.5, help="probability from which on it is the class")
+    add("--flip", action="store_true", help="average with the mirrored picture")
+    add("--scales", type=float, nargs="+", default=[1.0], help="of the crop size, to average over")
+    add("--window", type=int, help="look at large pictures in windows of so many pixels")
+    add("--overwrite", action="store_true", help="write results anew that are there already")
+    add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
+    arguments = parser.parse_args()
+
+    # Imported here, so that --help does not wait for PyTorch.
+    import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.logs import log_to_terminal
+    from seg_training.prediction.prediction import predict
+
+    log_to_terminal()
+    report = predict(
+        arguments.ckpt,
+        arguments.image,
+        arguments.classes,
+        arguments.output,
+        arguments.threshold,
+        arguments.flip,
+        arguments.scales,
+        arguments.window,
+        arguments.overwrite,
+        arguments.device,
+    )
+    sys.stdout.write(f"{len(report.written)} results written to {arguments.output}\n")
+    if report.kept:
+        sys.stdout.write(f"{len(report.kept)} were there already (--overwrite writes them anew)\n")
+    if report.failed:
+        reasons = "\n".join(report.failed.values())
+        sys.exit(f"{len(report.failed)} pictures could not be read:\n{reasons}")
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)

@@ -1,0 +1,208 @@
+"""Prediction as a whole: from a run on made-up images to a folder of results."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_datasets import folder
+from own_process import REPOSITORY
+from PIL import Image
+
+from seg_training.checkpoints import read_checkpoint
+from seg_training.config import compose_config
+from seg_training.datasets.images import read_image
+from seg_training.datasets.transforms import resize_image
+from seg_training.errors import UserError
+from seg_training.evaluation import load_module
+from seg_training.prediction.prediction import predict
+from seg_training.training import train
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*exists and is not empty"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
+]
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of three classes, one of them a group; trained for a step."""
+    root = tmp_path_factory.mktemp("predict")
+    folder.make(root / "data")
+    small = [
+        *("model=adapter_hf_scratch", "logger=csv", "log_plot_freq=0", "data.crop_size=[32,64]"),
+        *("trainer.max_steps=1", "trainer.accelerator=cpu", "trainer.num_sanity_val_steps=0"),
+        *("data.batch_size=2", "data.num_workers=0", f"run_dir={root / 'run'}"),
+        f"data.root={root / 'data'}",
+    ]
+    config = compose_config("folder_adapter", small, REPOSITORY / "configs")
+    config["data"]["classes"] = folder.CLASSES
+    config["tasks"] = {"classes": {"sky": ["sky"], "ground": ["road"], "tree": ["tree"]}}
+    return train(config).run_dir
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Pictures of every kind that people have."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    photos = tmp_path / "photos"
+    (photos / "more").mkdir(parents=True)
+    colour = Image.fromarray(pixels)
+    colour.save(photos / "colour.jpg")
+    colour.convert("L").save(photos / "grey.png")
+    colour.convert("RGBA").save(photos / "transparent.png")
+    colour.convert("P").save(photos / "palette.png")
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(photos / "sixteen_bit.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    colour.save(photos / "more" / "turned.jpg", exif=exif)
+    return photos
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_pictures_of_every_kind_get_results_of_their_own_size(
+    run_dir: Path, photos: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    report = predict(run_dir, [str(photos)], ["street", "sky"], output)
+    assert (len(report.written), report.kept, report.failed) == (6, [], {})
+    for name in ("colour", "grey", "transparent", "palette", "sixteen_bit", "more/turned"):
+        content = json.loads((output / name / "result.json").read_text())
+        assert [each["class"] for each in content["classes"]] == ["ground", "sky"]
+        size = (40, 60) if name == "more/turned" else (60, 40)
+        assert (content["width"], content["height"]) == size
+        for each in content["classes"]:
+            mask = np.asarray(Image.open(output / name / each["mask"]))
+            probability = np.asarray(Image.open(output / name / each["probability"])) / 65535
+            assert mask.shape == probability.shape == size[::-1]
+            assert set(np.unique(mask)) <= {0, 255}
+            sure = np.abs(probability - 0.5) > 1e-4
+            assert ((mask == 255) == (probability >= 0.5))[sure].all()
+            assert each["share_percent"] == pytest.approx(100 * (mask == 255).mean(), abs=1e-3)
+        assert read_image(output / name / "overlay.png").shape[1] == size[0]
+
+
+def test_masks_are_what_the_network_says(run_dir: Path, photos: Path, tmp_path: Path) -> None:
+    predict(run_dir, [str(photos / "colour.jpg")], ["tree"], tmp_path / "out")
+    module = load_module(read_checkpoint(run_dir))
+    resized = resize_image(read_image(photos / "colour.jpg"), (32, 64))
+    image = torch.from_numpy(resized).permute(2, 0, 1)
+    with torch.no_grad():
+        logits = module(image[None], torch.tensor([2]))
+        own = torch.nn.functional.interpolate(logits, (40, 60), mode="bilinear")[0, 0].sigmoid()
+    written = Image.open(tmp_path / "out" / "colour" / "002_tree_probability.png")
+    np.testing.assert_allclose(np.asarray(written) / 65535, own.numpy(), atol=2e-5)
+
+
+def test_all_asks_for_every_class_and_a_threshold_decides(
+    run_dir: Path, photos: Path, tmp_path: Path
+) -> None:
+    shares = []
+    for threshold in (0.01, 0.99):
+        output = tmp_path / str(threshold)
+        predict(run_dir, [str(photos / "colour.jpg")], ["all"], output, threshold=threshold)
+        content = json.loads((output / "colour" / "result.json").read_text())
+        assert [each["task_id"] for each in content["classes"]] == [0, 1, 2]
+        shares.append([each["share_percent"] for each in content["classes"]])
+    assert shares == [[100.0] * 3, [0.0] * 3]
+
+
+def test_results_that_are_there_stay(run_dir: Path, photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    given = [str(photos / "*.png")]
+    predict(run_dir, given, ["tree"], output)
+    before = contents(output)
+    (photos / "new.png").write_bytes((photos / "grey.png").read_bytes())
+    again = predict(run_dir, given, ["sky"], output)
+    assert [file.name for file in again.written] == ["new.png"]
+    assert len(again.kept) == 4
+    assert before.items() <= contents(output).items()
+    anew = predict(run_dir, given, ["sky"], output, overwrite=True)
+    assert (len(anew.written), anew.kept) == (5, [])
+    assert not before.items() <= contents(output).items()
+    assert not list(output.rglob("*tree*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"classes": ["shrubb"]}, "no class 'shrubb'; did you mean 'shrub'"),
+        ({"pictures": ["nowhere.jpg"]}, "picture nowhere.jpg does not exist"),
+        ({"ckpt": "no_run"}, "checkpoint no_run does not exist"),
+        ({"threshold": 1.5}, r"threshold 1\.5: expected a probability"),
+        ({"scales": [1, 9]}, r"scales \[1, 9\]: expected some above 0, up to 4"),
+        ({"window": 8}, "window 8: expected at least 32"),
+        ({"device": "gpu"}, "unknown device 'gpu'.*known: auto, cpu, cuda, mps"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_written(
+    changes: Mapping[str, Any], words: str, run_dir: Path, photos: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    arguments: dict[str, Any] = {
+        "ckpt": run_dir,
+        "pictures": [str(photos)],
+        "classes": ["tree"],
+        "output": output,
+        **changes,
+    }
+    with pytest.raises(UserError, match=words):
+        predict(**arguments)
+    assert not output.exists()
+
+
+def test_an_output_that_cannot_be_written_is_named(
+    run_dir: Path, photos: Path, tmp_path: Path
+) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.touch()
+    with pytest.raises(UserError, match=f"cannot write {in_the_way}/colour"):
+        predict(run_dir, [str(photos / "colour.jpg")], ["tree"], in_the_way)
+
+
+def test_twenty_pictures_with_two_that_cannot_be_read(
+    run_dir: Path, shared: Path, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "camvid"
+    pictures.mkdir()
+    real = sorted((shared / "data" / "camvid" / "images" / "val").iterdir())[:19]
+    for number, file in enumerate(real):
+        content = file.read_bytes()
+        (pictures / file.name).write_bytes(content[:2000] if number == 7 else content)
+    (pictures / "notes.jpg").write_text("no picture at all")
+    answer = subprocess.run(
+        [
+            *(sys.executable, "predict.py", "--ckpt", str(run_dir), "--image", str(pictures)),
+            *("--classes", "sky", "tree", "--output", str(tmp_path / "out")),
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert answer.returncode == 1
+    assert "18 results written" in answer.stdout
+    assert "2 pictures could not be read" in answer.stderr
+    assert f"cannot read image {pictures / 'notes.jpg'}: it is no picture" in answer.stderr
+    assert f"cannot read image {pictures / real[7].name}: " in answer.stderr
+    assert "Traceback" not in answer.stderr
+    whole = list((tmp_path / "out").glob("*/result.json"))
+    assert len(whole) == 18
+    assert all(len(list(file.parent.iterdir())) == 2 * 2 + 3 for file in whole)
