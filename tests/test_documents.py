@@ -70,11 +70,12 @@ PREDICT = "python predict.py"
 CHECK = "python scripts/check_dataset.py"
 CONVERT = "python scripts/convert_checkpoint.py"
 TABLES = "python scripts/reproduce_tables.py"
+SWEEP = "python scripts/sweep_threshold.py"
 FIGURE = "python scripts/draw_figure.py"
 BENCHMARK = "python scripts/benchmark.py"
 KNOWN = (
     *("python train.py", "python eval.py", PREDICT),
-    *(CHECK, CONVERT, TABLES, FIGURE, BENCHMARK),
+    *(CHECK, CONVERT, TABLES, FIGURE, SWEEP, BENCHMARK),
     *("make ", "pip install", "python3 -m venv", "source "),
 )
 
@@ -254,6 +255,19 @@ def test_prediction_commands(
     runpy.run_path(str(REPOSITORY / words[0]), run_name="__main__")
     results = list((tmp_path / words[words.index("--output") + 1]).glob("*/result.json"))
     assert len(results) == (1 if "*1.jpg" in command else 8)
+
+
+@pytest.mark.parametrize("command", commands(SWEEP))
+def test_sweep_commands(
+    command: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(A_RUN.sub(str(a_run), command))[1:]
+    answer = run_script(Path(words[0]).stem, *words[1:])
+    assert answer.code == 0, answer.text
+    kept = json.loads((tmp_path / "thresholds.json").read_text())
+    assert list(kept) == ["0.3", "0.4", "0.5", "0.6", "0.7"]
+    assert all(f"{each['bIoU']:.1f}" in answer.text for each in kept.values())
 
 
 @pytest.mark.parametrize("command", commands(TABLES))

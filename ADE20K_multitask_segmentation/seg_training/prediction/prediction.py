@@ -18,7 +18,7 @@ from seg_training.prediction.probabilities import Looks, class_probabilities
 from seg_training.prediction.writing import RESULT, PictureResult
 from seg_training.settings import choose
 
-__all__ = ["PredictionReport", "predict"]
+__all__ = ["PredictionReport", "choose_device", "predict"]
 
 _LARGEST_SCALE = 4
 _SMALLEST_WINDOW = 32
@@ -77,7 +77,7 @@ def predict(
     config = plain_config(checkpoint["hyper_parameters"]["config"])
     module = load_module(checkpoint)
     tasks = find_tasks(classes, module.task_names, label_sources(config, module.task_names))
-    network = module.network.to(_device(device))
+    network = module.network.to(choose_device(device))
     height, width = config["data"]["crop_size"]
     looks = Looks((height, width), flip, tuple(scales), window)
     write_empty = list(classes) != [ALL]
@@ -106,16 +106,15 @@ def predict(
     return report
 
 
-def _check(threshold: float, scales: Sequence[float], window: int | None) -> None:
-    if not 0 < threshold < 1:
-        raise UserError(f"threshold {threshold}: expected a probability between 0 and 1")
-    if not scales or any(not 0 < scale <= _LARGEST_SCALE for scale in scales):
-        raise UserError(f"scales {list(scales)}: expected some above 0, up to {_LARGEST_SCALE}")
-    if window is not None and window < _SMALLEST_WINDOW:
-        raise UserError(f"window {window}: expected at least {_SMALLEST_WINDOW} pixels")
+def choose_device(name: str) -> torch.device:
+    """Find the device of a name.
 
+    Args:
+        name: ``cpu``, ``cuda`` or ``mps``; ``auto`` for a GPU where there is one.
 
-def _device(name: str) -> torch.device:
+    Raises:
+        UserError: if this machine has no such device.
+    """
     available = {
         "auto": True,
         "cpu": True,
@@ -127,3 +126,12 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = next(each for each in ("cuda", "mps", "cpu") if available[each])
     return torch.device(name)
+
+
+def _check(threshold: float, scales: Sequence[float], window: int | None) -> None:
+    if not 0 < threshold < 1:
+        raise UserError(f"threshold {threshold}: expected a probability between 0 and 1")
+    if not scales or any(not 0 < scale <= _LARGEST_SCALE for scale in scales):
+        raise UserError(f"scales {list(scales)}: expected some above 0, up to {_LARGEST_SCALE}")
+    if window is not None and window < _SMALLEST_WINDOW:
+        raise UserError(f"window {window}: expected at least {_SMALLEST_WINDOW} pixels")

@@ -1,0 +1,50 @@
+"""The threshold that suits a network: python scripts/sweep_threshold.py --ckpt RUN."""
+
+import argparse
+from pathlib import Path
+
+from seg_training.config import run_shell
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def main() -> None:
+    """Measure bIoU of the validation split at several thresholds."""
+    parser = argparse.ArgumentParser(
+        description="Measure bIoU at several thresholds, over all masks and for each class.",
+        epilog="key=value changes the checkpoint's config, as it does with eval.py.",
+    )
+    add = parser.add_argument
+    add("--ckpt", required=True, help="a checkpoint or a run's folder")
+    add("--thresholds", type=float, nargs="+", default=THRESHOLDS, help="probabilities")
+    add("--json", type=Path, metavar="OUT", help="write all results there")
+    add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
+    add("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
+    arguments = parser.parse_intermixed_args()
+
+    # Imported here, so that --help does not wait for them.
+    import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.evaluation import restore
+    from seg_training.logs import log_to_terminal
+    from seg_training.prediction.prediction import choose_device
+    from seg_training.prediction.thresholds import show_thresholds, sweep_thresholds
+    from seg_training.report import check_output, result_to_json, write_json
+
+    log_to_terminal()
+    if arguments.json:
+        check_output(arguments.json, "--json")
+    module, data, _ = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
+    module.to(choose_device(arguments.device))
+    results = sweep_thresholds(module, data, sorted(arguments.thresholds))
+    show_thresholds(results, module.task_names)
+    if arguments.json:
+        content = {
+            f"{threshold:g}": result_to_json(result, module.task_names, tuple(data.sources()))
+            for threshold, result in results.items()
+        }
+        write_json(content, arguments.json)
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)
