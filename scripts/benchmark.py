@@ -25,6 +25,7 @@ def main() -> None:
         help="networks, training, many_classes, data, evaluation, start, growth, profile",
     )
     add("--json", type=Path, metavar="OUT", help="write all figures there")
+    add("--markdown", type=Path, metavar="OUT", help="write the tables there, as Markdown")
     add("--page", type=Path, metavar="OUT", help="write tables and plots there, as HTML")
     add("--device", default="cpu", help="cpu, cuda or mps")
     add("--threads", type=int, help="of PyTorch on the CPU; as many as there are cores by default")
@@ -46,14 +47,14 @@ def main() -> None:
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # PyTorch's profiler talks
     from seg_training.benchmark.benchmark import Settings, run_benchmark
     from seg_training.benchmark.page import benchmark_html
-    from seg_training.benchmark.report import result_to_json, show_result
+    from seg_training.benchmark.report import markdown_tables, result_to_json, show_result
     from seg_training.logs import log_to_terminal
     from seg_training.report import check_output, write_json, write_text
 
     log_to_terminal()
     logging.getLogger("seg_training.datasets").setLevel(logging.ERROR)  # of made-up images
 
-    for option in ("json", "page"):
+    for option in ("json", "markdown", "page"):
         if getattr(arguments, option):
             check_output(getattr(arguments, option), f"--{option}")
 
@@ -74,6 +75,8 @@ def main() -> None:
     show_result(result, Console())
     if arguments.json:
         write_json(result_to_json(result), arguments.json)
+    if arguments.markdown:
+        write_text(markdown_tables(result), arguments.markdown)
     if arguments.page:
         write_text(benchmark_html(result), arguments.page)
 

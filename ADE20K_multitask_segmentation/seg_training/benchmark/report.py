@@ -1,9 +1,10 @@
 """The benchmark's figures as tables, for a terminal and for a page, and as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -16,7 +17,14 @@ from seg_training.benchmark.networks import TrainingFigures
 from seg_training.benchmark.start import StartFigures
 from seg_training.benchmark.timing import Ratio, Timing, ratio
 
-__all__ = ["BenchmarkTable", "benchmark_tables", "result_to_json", "show_result"]
+__all__ = [
+    "BenchmarkTable",
+    "benchmark_tables",
+    "markdown_tables",
+    "result_from_json",
+    "result_to_json",
+    "show_result",
+]
 
 ABOUT_FIGURES = "Medians; a ratio's quartiles in brackets, both sides from the same round."
 
@@ -49,6 +57,31 @@ def result_to_json(result: BenchmarkResult) -> dict[str, Any]:
         value = content["settings"][name]
         content["settings"][name] = None if value is None else str(value)
     return content
+
+
+def result_from_json(content: Mapping[str, Any]) -> BenchmarkResult:
+    """Give back what :func:`result_to_json` made plain.
+
+    Args:
+        content: it.
+    """
+    return TypeAdapter(BenchmarkResult).validate_python(content)
+
+
+def markdown_tables(result: BenchmarkResult) -> str:
+    """Write the tables in Markdown.
+
+    Args:
+        result: what was measured.
+    """
+    parts = [f"{result.machine}. {ABOUT_FIGURES}"]
+    for table in benchmark_tables(result):
+        rows = [table.header, ["---", *["---:"] * (len(table.header) - 1)], *table.rows]
+        lines = [f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in rows]
+        parts.append("\n".join([f"**{table.title}**", "", *lines]))
+        if table.note:
+            parts.append(_escaped(table.note))
+    return "\n\n".join(parts) + "\n"
 
 
 def show_result(result: BenchmarkResult, console: Console) -> None:
@@ -244,6 +277,11 @@ def _profile_table(result: BenchmarkResult) -> BenchmarkTable:
         ],
         f"A large matrix product reaches {profiles[0].peak_rate / 1e9:.0f} G a second.",
     )
+
+
+def _escaped(text: str) -> str:
+    """Keep asterisks, which mean something in Markdown."""
+    return text.replace("*", r"\*")
 
 
 def _size(result: BenchmarkResult) -> str:

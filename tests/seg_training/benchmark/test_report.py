@@ -16,7 +16,13 @@ from seg_training.benchmark.many_classes import ManyClasses
 from seg_training.benchmark.networks import NetworkFigures, TrainingFigures
 from seg_training.benchmark.page import benchmark_html, growth_plot
 from seg_training.benchmark.profiling import Profile
-from seg_training.benchmark.report import benchmark_tables, result_to_json, show_result
+from seg_training.benchmark.report import (
+    benchmark_tables,
+    markdown_tables,
+    result_from_json,
+    result_to_json,
+    show_result,
+)
 from seg_training.benchmark.start import StartFigures
 from seg_training.benchmark.timing import Timing, ratio
 
@@ -132,6 +138,22 @@ def test_a_plot_has_a_line_of_milliseconds_for_each_way() -> None:
         HUGGING_FACE: [[1, pytest.approx(200)]],
     }
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "10"]
+
+
+def test_markdown_has_every_table(result: BenchmarkResult) -> None:
+    text = markdown_tables(result)
+    for table in benchmark_tables(result):
+        assert f"**{table.title}**\n\n| " in text
+    assert "| adapter_hf | 2,000 | 0.50 (0.38 to 0.50) | 60.0 | 0.50 |\n" in text
+    assert "| --- | ---: |" in text
+
+
+def test_json_is_read_back(result: BenchmarkResult) -> None:
+    content = json.loads(json.dumps(result_to_json(result)))
+    again = result_from_json(content)
+    assert benchmark_tables(again) == benchmark_tables(result)
+    assert again.settings == result.settings
+    assert again.growth[0].lines == GROWTH.lines
 
 
 def test_json_has_every_round(result: BenchmarkResult) -> None:
