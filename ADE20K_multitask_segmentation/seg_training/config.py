@@ -284,8 +284,10 @@ def run_shell(main: Callable[[], None], config_dir: Path) -> None:
         config_dir: where names for suggestions are looked up.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise rather than print
-    # PyTorch's idle CPU threads would spin on the cores that the loaders' processes need.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # PyTorch's idle CPU threads would spin for milliseconds on the cores that the loaders'
+        # processes need; without spinning each operation would have to wake them.
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         main()
     except BrokenPipeError:  # the reader of the output has had enough: head, say
