@@ -1,19 +1,24 @@
 """How cost grows with the number of classes, the batch and the size of the image."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seg_training.benchmark.contenders import HUGGING_FACE, Contender, stock_huggingface
+from seg_training.benchmark.contenders import (
+    HUGGING_FACE,
+    Contender,
+    stock_huggingface,
+    with_stock_head,
+)
 from seg_training.benchmark.networks import training_step
 from seg_training.benchmark.timing import Timing, time_in_turn
 from seg_training.networks import build_network
 
-__all__ = ["NUM_STEPS", "OURS", "TEN_CLASSES", "Growth", "measure_growth"]
+__all__ = ["NUM_STEPS", "ONE_BY_ONE", "OURS", "TEN_CLASSES", "Growth", "measure_growth"]
 
 _CLASSES = (1, 2, 5, 10, 20, 50, 100, 150)
 _BATCHES = (1, 2, 4, 8, 16)
@@ -24,6 +29,7 @@ NUM_STEPS = len(_CLASSES) + len(_BATCHES) + len(_SIZES)
 
 OURS = "adapter_hf"
 TEN_CLASSES = f"{OURS}, ten classes"
+ONE_BY_ONE = "a full pass each, stock head"
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,12 @@ def measure_growth(
         with torch.inference_mode():
             return network.task_logits(pixels, ids(number))
 
+    with_stock = with_stock_head(network)
+
+    def full_pass(pixels: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return with_stock(pixels, ids(1))
+
     def forward(contender: Contender, pixels: Tensor) -> Tensor:
         with torch.inference_mode():
             return contender.logits(pixels, ids(1))
@@ -100,8 +112,11 @@ def measure_growth(
         f"asking one image of {size}x{size}",
         "classes",
         _CLASSES,
-        lambda number: {OURS: partial(asked, one, number)},
+        lambda number: {OURS: partial(asked, one, number), ONE_BY_ONE: partial(full_pass, one)},
     )
+    passes = by_classes.lines[ONE_BY_ONE]
+    one_by_one = {number: timing.scaled(number) for number, timing in passes.items()}
+    by_classes = replace(by_classes, lines={**by_classes.lines, ONE_BY_ONE: one_by_one})
     by_size = growth(
         "forward pass of one image",
         "height and width",

@@ -73,8 +73,7 @@ def measure_many_classes(
             "one by one": lambda ids=some: [stock(image, task_id[None]) for task_id in ids],
         }
         times = time_in_turn(ways, rounds, image.device, each_round=each_round)
-        scale = number / len(some)
-        one_by_one = Timing(tuple(scale * seconds for seconds in times["one by one"].seconds))
+        one_by_one = times["one by one"].scaled(number / len(some))
         expected = torch.cat([stock(image, task_id[None]) for task_id in some], dim=1)
         logits = network.task_logits(image, task_ids)[:, : len(some)]
         measured.append(

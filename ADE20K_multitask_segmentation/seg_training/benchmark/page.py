@@ -1,11 +1,11 @@
 """The benchmark as a page: its tables, and how cost grows."""
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from seg_training.benchmark.benchmark import BenchmarkResult
 from seg_training.benchmark.contenders import HUGGING_FACE
-from seg_training.benchmark.growth import OURS, TEN_CLASSES, Growth
+from seg_training.benchmark.growth import ONE_BY_ONE, OURS, TEN_CLASSES, Growth
 from seg_training.benchmark.report import ABOUT_FIGURES, benchmark_tables
 from seg_training.pages import page
 from seg_training.pages.page import Section, page_html
@@ -14,7 +14,12 @@ from seg_training.pages.plots import COLORS, style, svg, with_legend
 __all__ = ["benchmark_html", "growth_plot"]
 
 # As the methods' in other plots; the baseline is grey there, too.
-_LINES = {OURS: COLORS[3], TEN_CLASSES: COLORS[4], HUGGING_FACE: COLORS[0]}
+_LINES = {
+    OURS: COLORS[3],
+    TEN_CLASSES: COLORS[4],
+    HUGGING_FACE: COLORS[0],
+    ONE_BY_ONE: COLORS[0],
+}
 
 
 def benchmark_html(result: BenchmarkResult) -> str:
@@ -67,7 +72,7 @@ def growth_plot(growth: Growth) -> Figure:
             )
         axes.set_xticks(sorted(numbers), [str(number) for number in sorted(numbers)])
         axes.minorticks_off()
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         axes.set(xlabel=growth.over, ylabel=f"{growth.what}, ms")
         return with_legend(figure, axes)

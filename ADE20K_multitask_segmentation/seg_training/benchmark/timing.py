@@ -26,6 +26,14 @@ class Timing:
         """In seconds."""
         return statistics.median(self.seconds)
 
+    def scaled(self, times: float) -> "Timing":
+        """Of doing it so many times.
+
+        Args:
+            times: how many.
+        """
+        return Timing(tuple(times * each for each in self.seconds))
+
     @property
     def quartiles(self) -> tuple[float, float]:
         """Half of the rounds lie between these, in seconds."""

@@ -12,12 +12,13 @@ from seg_training.errors import UserError
 __all__ = ["find_pictures"]
 
 
-def find_pictures(given: Sequence[str]) -> dict[Path, str]:
+def find_pictures(given: Sequence[str], output: Path) -> dict[Path, str]:
     """List pictures, each with the name that its results get.
 
     Args:
         given: files, folders (searched with all that is below them) and patterns such as
             ``photos/*.jpg``.
+        output: where results go; what lies there is no picture to paint.
 
     Returns:
         File to name: its path without suffix below the given folder, or its name alone. Where two
@@ -27,13 +28,16 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
         UserError: if something does not exist or holds no picture, or if two pictures of different
             folders have the same name.
     """
+    results = output.expanduser().resolve()
     found: dict[Path, Path] = {}  # file to its path below what was given
     for each in given:
         path = Path(each).expanduser()
         if path.is_dir():
-            files = sorted(
-                file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES
-            )
+            files = [
+                file
+                for file in sorted(path.rglob("*"))
+                if file.suffix.lower() in IMAGE_SUFFIXES and results not in file.resolve().parents
+            ]
             if not files:
                 raise UserError(
                     f"folder {path} holds no picture (looked for {', '.join(IMAGE_SUFFIXES)})"

@@ -72,7 +72,7 @@ def predict(
         UserError: if the checkpoint, a name, a path or an option is wrong.
     """
     _check(threshold, scales, window)
-    names = find_pictures(pictures)
+    names = find_pictures(pictures, output)
     checkpoint = read_checkpoint(ckpt)
     config = plain_config(checkpoint["hyper_parameters"]["config"])
     module = load_module(checkpoint)
