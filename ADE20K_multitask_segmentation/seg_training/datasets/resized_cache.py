@@ -103,7 +103,7 @@ def resized_cache(
     number = min(len(index), most_bytes // record.itemsize)
     if number < len(index):
         _log.warning(
-            "data.resized_cache_gib has room for %d of %d images; all of them need %.1f",
+            "data.resized_cache_gib has room for %d of %d images; all of them need %.3g",
             *(number, len(index), len(index) * record.itemsize / 2**30),
         )
     if number == 0:
@@ -122,7 +122,7 @@ def resized_cache(
             if other != file:  # of files that have changed since
                 other.unlink(missing_ok=True)
         _log.info(
-            "kept %d resized images: %s (%.1f GiB)", number, file, file.stat().st_size / 2**30
+            "kept %d resized images: %s (%.3g GiB)", number, file, file.stat().st_size / 2**30
         )
     return ResizedCache(file, record)
 
