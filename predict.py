@@ -17,7 +17,7 @@ def main() -> None:
     add("--image", nargs="+", required=True, help="pictures, folders or patterns such as '*.jpg'")
     add("--classes", nargs="+", required=True, help="names or synonyms, or all")
     add("--output", type=Path, required=True, help="a folder; each picture gets one in it")
-    add("--threshold", type=float, default=0.5, help="probability from which on it is the class")
+    add("--threshold", type=float, default=0.5, help="probability of the class, 0.5 by default")
     add("--flip", action="store_true", help="average with the mirrored picture")
     add("--scales", type=float, nargs="+", default=[1.0], help="of the crop size, to average over")
     add("--window", type=int, help="look at large pictures in windows of so many pixels")
@@ -43,12 +43,19 @@ def main() -> None:
         arguments.overwrite,
         arguments.device,
     )
-    sys.stdout.write(f"{len(report.written)} results written to {arguments.output}\n")
+    sys.stdout.write(f"results written to {arguments.output}: {len(report.written)}\n")
     if report.kept:
-        sys.stdout.write(f"{len(report.kept)} were there already (--overwrite writes them anew)\n")
+        sys.stdout.write(f"already there: {len(report.kept)} (--overwrite writes them anew)\n")
+    problems = []
+    if report.others:
+        problems.append(
+            f"left as they are, with other classes, options or checkpoint: {len(report.others)}, "
+            f"{report.others[0]} for one; use --overwrite or another --output"
+        )
     if report.failed:
-        reasons = "\n".join(report.failed.values())
-        sys.exit(f"{len(report.failed)} pictures could not be read:\n{reasons}")
+        problems += [f"could not be read: {len(report.failed)}", *report.failed.values()]
+    if problems:
+        sys.exit("\n".join(problems))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def test_pictures_of_every_kind_get_results_of_their_own_size(
             sure = np.abs(probability - 0.5) > 1e-4
             assert ((mask == 255) == (probability >= 0.5))[sure].all()
             assert each["share_percent"] == pytest.approx(100 * (mask == 255).mean(), abs=1e-3)
-        assert read_image(output / name / "overlay.png").shape[1] == size[0]
+        assert read_image(output / name / "overlay.png").shape[1] == 240  # for the legend
 
 
 def test_masks_are_what_the_network_says(run_dir: Path, photos: Path, tmp_path: Path) -> None:
@@ -129,14 +129,25 @@ def test_results_that_are_there_stay(run_dir: Path, photos: Path, tmp_path: Path
     predict(run_dir, given, ["tree"], output)
     before = contents(output)
     (photos / "new.png").write_bytes((photos / "grey.png").read_bytes())
-    again = predict(run_dir, given, ["sky"], output)
+    again = predict(run_dir, given, ["tree"], output)
     assert [file.name for file in again.written] == ["new.png"]
-    assert len(again.kept) == 4
+    assert (len(again.kept), again.others) == (4, [])
+    assert before.items() <= contents(output).items()
+    for changes in ({"classes": ["sky"]}, {"threshold": 0.6}, {"flip": True}, {"window": 40}):
+        arguments: dict[str, Any] = {"classes": ["tree"], **changes}
+        other = predict(run_dir, given, output=output, **arguments)
+        assert (other.written, other.kept, len(other.others)) == ([], [], 5)
     assert before.items() <= contents(output).items()
     anew = predict(run_dir, given, ["sky"], output, overwrite=True)
-    assert (len(anew.written), anew.kept) == (5, [])
+    assert (len(anew.written), anew.kept, anew.others) == (5, [], [])
     assert not before.items() <= contents(output).items()
     assert not list(output.rglob("*tree*"))
+
+
+def test_results_may_lie_among_the_pictures(run_dir: Path, photos: Path) -> None:
+    first = predict(run_dir, [str(photos)], ["tree"], photos)
+    again = predict(run_dir, [str(photos)], ["tree"], photos)
+    assert len(first.written) == len(again.kept) == 6
 
 
 @pytest.mark.parametrize(
@@ -146,7 +157,7 @@ def test_results_that_are_there_stay(run_dir: Path, photos: Path, tmp_path: Path
         ({"pictures": ["nowhere.jpg"]}, "picture nowhere.jpg does not exist"),
         ({"ckpt": "no_run"}, "checkpoint no_run does not exist"),
         ({"threshold": 1.5}, r"threshold 1\.5: expected a probability"),
-        ({"scales": [1, 9]}, r"scales \[1, 9\]: expected some above 0, up to 4"),
+        ({"scales": [1, 9]}, r"scales \[1, 9\]: expected numbers above 0, at most 4"),
         ({"window": 8}, "window 8: expected at least 32"),
         ({"device": "gpu"}, "unknown device 'gpu'.*known: auto, cpu, cuda, mps"),
     ],
@@ -172,8 +183,12 @@ def test_an_output_that_cannot_be_written_is_named(
 ) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.touch()
-    with pytest.raises(UserError, match=f"cannot write {in_the_way}/colour"):
+    with pytest.raises(UserError, match=f"output {in_the_way} is a file; give a folder"):
         predict(run_dir, [str(photos / "colour.jpg")], ["tree"], in_the_way)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "more").touch()
+    with pytest.raises(UserError, match=f"cannot write {tmp_path}/out/more/turned"):
+        predict(run_dir, [str(photos)], ["tree"], tmp_path / "out")
 
 
 def test_twenty_pictures_with_two_that_cannot_be_read(
@@ -198,8 +213,9 @@ def test_twenty_pictures_with_two_that_cannot_be_read(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert answer.returncode == 1
-    assert "18 results written" in answer.stdout
-    assert "2 pictures could not be read" in answer.stderr
+    assert "results written to" in answer.stdout
+    assert answer.stdout.strip().endswith(": 18")
+    assert "could not be read: 2" in answer.stderr
     assert f"cannot read image {pictures / 'notes.jpg'}: it is no picture" in answer.stderr
     assert f"cannot read image {pictures / real[7].name}: " in answer.stderr
     assert "Traceback" not in answer.stderr

@@ -53,6 +53,9 @@ _DEFAULTS = {
 _TOP_LEVEL = (*SECTIONS, *_DEFAULTS)
 
 
+_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
+
+
 def experiment_names(config_dir: Path) -> list[str]:
     """List the experiment files."""
     return sorted(file.name for file in config_dir.glob("*.yaml"))
@@ -292,6 +295,9 @@ def run_shell(main: Callable[[], None], config_dir: Path) -> None:
         main()
     except BrokenPipeError:  # the reader of the output has had enough: head, say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(_INTERRUPTED)
     except UserError as error:
         # What a worker of a loader raises comes with its traceback in front.
         sys.exit(f"error: {str(error).rsplit('UserError: ', 1)[-1].strip()}")

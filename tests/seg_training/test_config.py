@@ -12,6 +12,7 @@ from seg_training.config import (
     compose_config,
     override_config,
     plain_config,
+    run_shell,
     translate_config_argument,
 )
 from seg_training.errors import UserError
@@ -197,3 +198,15 @@ def test_a_group_replaces_a_list_of_tasks_with_the_groups_help() -> None:
     overrides = ["tasks=all", "tasks.classes={window: [glass]}"]
     config = compose_config("multitask_gdd", overrides, CONFIGS)
     assert config["tasks"]["classes"] == {"window": ["glass"]}
+
+
+def test_an_interruption_is_a_word_and_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as end:
+        run_shell(interrupted, tmp_path)
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

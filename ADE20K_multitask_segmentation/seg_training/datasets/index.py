@@ -233,7 +233,7 @@ def _load(cache: Path) -> PresenceIndex | None:
         # Opened here: np.load itself leaves a damaged archive open.
         with cache.open("rb") as file, load(file, allow_pickle=False) as arrays:
             content = {field.name: arrays[field.name] for field in fields(PresenceIndex)}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # whatever a damaged archive raises
         _log.warning("the cached presence index %s is damaged and is built anew: %s", cache, error)

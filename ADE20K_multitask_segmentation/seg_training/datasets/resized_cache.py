@@ -103,7 +103,7 @@ def resized_cache(
     number = min(len(index), most_bytes // record.itemsize)
     if number < len(index):
         _log.warning(
-            "data.resized_cache_gib has room for %d of %d images; all of them need %.3g",
+            "data.resized_cache_gib has room for %d of %d images; all of them need %.3g GiB",
             *(number, len(index), len(index) * record.itemsize / 2**30),
         )
     if number == 0:

@@ -60,14 +60,27 @@ def find_tasks(
         Task id to the task's own name, in the order that was asked for.
 
     Raises:
-        UserError: if a name is not known; close ones are suggested.
+        UserError: if names are not known; close ones are suggested.
     """
     if list(asked) == [ALL]:
         return dict(enumerate(task_names))
-    found = {}
+    if ALL in asked and ALL not in task_names:
+        raise UserError("'all' stands alone: it asks for every class")
+    found, wrong = {}, []
     for name in asked:
-        task = _find(name, task_names, labels)
-        found[task] = task_names[task]
+        try:
+            task = _find(name, task_names, labels)
+        except UserError as error:
+            wrong.append(str(error))
+        else:
+            found[task] = task_names[task]
+    if wrong:
+        some = ", ".join(task_names[:_MOST_NAMED])
+        more = ", ..." if len(task_names) > _MOST_NAMED else ""
+        raise UserError(
+            f"{'; '.join(wrong)} (the network knows {len(task_names)}: {some}{more}; 'all' asks "
+            "for all of them)"
+        )
     return found
 
 
@@ -93,8 +106,4 @@ def _find(name: str, task_names: Sequence[str], labels: DataModule | None) -> in
         if tasks:
             meant = " or ".join(f"'{task_names[task]}'" for task in sorted(tasks))
             raise UserError(f"class '{name}' is ambiguous: ask for {meant}")
-    some = ", ".join(task_names[:_MOST_NAMED]) + (", ..." if len(task_names) > _MOST_NAMED else "")
-    raise UserError(
-        f"the network knows no class '{name}'{suggest(name, known)} (it knows {len(task_names)}: "
-        f"{some}; 'all' asks for all of them)"
-    )
+    raise UserError(f"the network knows no class '{name}'{suggest(name, known)}")

@@ -8,17 +8,17 @@ from pathlib import Path
 from seg_training.checkpoints import missing_file
 from seg_training.datasets.base import IMAGE_SUFFIXES
 from seg_training.errors import UserError
+from seg_training.prediction.writing import is_result_folder
 
 __all__ = ["find_pictures"]
 
 
-def find_pictures(given: Sequence[str], output: Path) -> dict[Path, str]:
+def find_pictures(given: Sequence[str]) -> dict[Path, str]:
     """List pictures, each with the name that its results get.
 
     Args:
         given: files, folders (searched with all that is below them) and patterns such as
-            ``photos/*.jpg``.
-        output: where results go; what lies there is no picture to paint.
+            ``photos/*.jpg``. Results of earlier predictions in a folder are no pictures.
 
     Returns:
         File to name: its path without suffix below the given folder, or its name alone. Where two
@@ -28,7 +28,6 @@ def find_pictures(given: Sequence[str], output: Path) -> dict[Path, str]:
         UserError: if something does not exist or holds no picture, or if two pictures of different
             folders have the same name.
     """
-    results = output.expanduser().resolve()
     found: dict[Path, Path] = {}  # file to its path below what was given
     for each in given:
         path = Path(each).expanduser()
@@ -36,7 +35,7 @@ def find_pictures(given: Sequence[str], output: Path) -> dict[Path, str]:
             files = [
                 file
                 for file in sorted(path.rglob("*"))
-                if file.suffix.lower() in IMAGE_SUFFIXES and results not in file.resolve().parents
+                if file.suffix.lower() in IMAGE_SUFFIXES and not is_result_folder(file.parent)
             ]
             if not files:
                 raise UserError(

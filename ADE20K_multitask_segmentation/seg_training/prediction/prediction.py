@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from rich.progress import Progress
 
-from seg_training.checkpoints import read_checkpoint
+from seg_training.checkpoints import find_checkpoint, read_checkpoint
 from seg_training.config import plain_config
 from seg_training.datasets.images import read_image
 from seg_training.errors import UserError
@@ -15,7 +15,7 @@ from seg_training.evaluation import load_module
 from seg_training.prediction.names import ALL, find_tasks, label_sources
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.probabilities import Looks, class_probabilities
-from seg_training.prediction.writing import RESULT, PictureResult
+from seg_training.prediction.writing import PictureResult, settings_of
 from seg_training.settings import choose
 
 __all__ = ["PredictionReport", "choose_device", "predict"]
@@ -31,11 +31,13 @@ class PredictionReport:
     Attributes:
         written: those with a new result.
         kept: those whose result was there already.
+        others: those with a result of other settings, which was left as it is.
         failed: those that could not be read, with the reason.
     """
 
     written: list[Path] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
 
 
@@ -72,7 +74,9 @@ def predict(
         UserError: if the checkpoint, a name, a path or an option is wrong.
     """
     _check(threshold, scales, window)
-    names = find_pictures(pictures, output)
+    if output.exists() and not output.is_dir():
+        raise UserError(f"output {output} is a file; give a folder")
+    names = find_pictures(pictures)
     checkpoint = read_checkpoint(ckpt)
     config = plain_config(checkpoint["hyper_parameters"]["config"])
     module = load_module(checkpoint)
@@ -81,12 +85,21 @@ def predict(
     height, width = config["data"]["crop_size"]
     looks = Looks((height, width), flip, tuple(scales), window)
     write_empty = list(classes) != [ALL]
+    settings = {
+        "ckpt": str(find_checkpoint(ckpt).absolute()),
+        "classes": list(tasks.values()),
+        "only_found": not write_empty,
+        "threshold": threshold,
+        "flip": flip,
+        "scales": list(looks.scales),
+        "window": window,
+    }
     report = PredictionReport()
     with Progress(transient=True) as progress:
         for file, name in progress.track(names.items(), description="Predicting"):
             folder = output / name
-            if (folder / RESULT).is_file() and not overwrite:
-                report.kept.append(file)
+            if not overwrite and (there := settings_of(folder)) is not None:
+                (report.kept if there == settings else report.others).append(file)
                 continue
             try:
                 picture = read_image(file)
@@ -95,7 +108,7 @@ def predict(
                 continue
             probabilities = class_probabilities(network, picture, list(tasks), looks)
             try:
-                with PictureResult(folder, file, picture, threshold) as result:
+                with PictureResult(folder, file, picture, threshold, settings) as result:
                     for task_id, probability in probabilities:
                         own = probability.cpu().numpy()
                         result.add(task_id, tasks[task_id], own, write_empty)
@@ -130,8 +143,10 @@ def choose_device(name: str) -> torch.device:
 
 def _check(threshold: float, scales: Sequence[float], window: int | None) -> None:
     if not 0 < threshold < 1:
-        raise UserError(f"threshold {threshold}: expected a probability between 0 and 1")
+        raise UserError(f"threshold {threshold}: expected a probability above 0 and below 1")
     if not scales or any(not 0 < scale <= _LARGEST_SCALE for scale in scales):
-        raise UserError(f"scales {list(scales)}: expected some above 0, up to {_LARGEST_SCALE}")
+        raise UserError(
+            f"scales {list(scales)}: expected numbers above 0, at most {_LARGEST_SCALE}"
+        )
     if window is not None and window < _SMALLEST_WINDOW:
         raise UserError(f"window {window}: expected at least {_SMALLEST_WINDOW} pixels")

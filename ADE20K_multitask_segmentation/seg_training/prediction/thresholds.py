@@ -35,7 +35,7 @@ def sweep_thresholds(
         UserError: if a threshold is no probability, or if the data is wrong.
     """
     if bad := [each for each in thresholds if not 0 < each < 1]:
-        raise UserError(f"threshold {bad[0]}: expected a probability between 0 and 1")
+        raise UserError(f"threshold {bad[0]}: expected a probability above 0 and below 1")
     data.prepare_data()
     data.setup("validate")
     module.eval()
@@ -100,7 +100,8 @@ def show_thresholds(
     for task_id, (at_best, _) in results[best].per_class.items():
         own = {threshold: each.per_class[task_id][0] for threshold, each in results.items()}
         chosen = best_threshold(own)
-        classes.add_row(task_names[task_id], f"{chosen:g}", f"{own[chosen]:.1f}", f"{at_best:.1f}")
+        shown = f"{chosen:g}" if own[chosen] > 0 else "-"  # found at none of them
+        classes.add_row(task_names[task_id], shown, f"{own[chosen]:.1f}", f"{at_best:.1f}")
     console.print(classes)
     console.print(
         Text(

@@ -12,23 +12,57 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pycocotools import mask as coco
+from torch.nn import functional as F
 
 from seg_training.drawing import distinct_colours, legend_picture, tinted
 from seg_training.report import write_text
 
-__all__ = ["RESULT", "PictureResult", "outline"]
+__all__ = ["PictureResult", "is_result_folder", "outline", "settings_of"]
 
 RESULT = "result.json"
 """The list of classes, written last: where it is, a result is whole."""
 
 _UNFINISHED = ".unfinished"
+_LEAST_WIDTH = 240  # of an overlay, so that names in its legend can be read
+
+
+def is_result_folder(folder: Path) -> bool:
+    """Tell whether a folder holds one picture's result, or an unfinished one.
+
+    Args:
+        folder: any.
+    """
+    return (folder / RESULT).is_file() or folder.name.endswith(_UNFINISHED)
+
+
+def settings_of(folder: Path) -> Any:
+    """Read with which settings the result in a folder was made.
+
+    Args:
+        folder: a picture's.
+
+    Returns:
+        None where there is no result; what cannot be read is like no known settings.
+    """
+    try:
+        return json.loads((folder / RESULT).read_text(encoding="utf-8"))["settings"]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unknown"
 
 
 class PictureResult:
     """Writes one picture's result, class by class; it is in its place only once it is whole."""
 
     def __init__(
-        self, folder: Path, source: Path, picture: NDArray[np.uint8], threshold: float
+        self,
+        folder: Path,
+        source: Path,
+        picture: NDArray[np.uint8],
+        threshold: float,
+        settings: Mapping[str, Any],
     ) -> None:
         """Start.
 
@@ -37,7 +71,9 @@ class PictureResult:
             source: the picture's file.
             picture: (H, W, 3) uint8 RGB.
             threshold: probabilities from it on are the class.
+            settings: what the result depends on besides, to be kept with it.
         """
+        self._settings = dict(settings)
         self._folder = folder
         self._unfinished = folder.with_name(folder.name + _UNFINISHED)
         self._source = source
@@ -110,6 +146,8 @@ class PictureResult:
         legend = [(name, colours[label - 1]) for label, name in self._names.items()]
         overlay = torch.from_numpy(painted).permute(2, 0, 1)
         if legend:
+            missing = max(0, _LEAST_WIDTH - overlay.shape[2])
+            overlay = F.pad(overlay, (0, missing), value=255)
             overlay = torch.cat([overlay, legend_picture(legend, overlay.shape[2])], dim=1)
         Image.fromarray(overlay.permute(1, 2, 0).numpy()).save(self._unfinished / "overlay.png")
         height, width = self._picture.shape[:2]
@@ -119,6 +157,7 @@ class PictureResult:
                 "width": width,
                 "height": height,
                 "threshold": self._threshold,
+                "settings": self._settings,
                 "label_map": {"0": None, **{str(k): v for k, v in self._names.items()}},
                 "classes": self._classes,
             },
@@ -131,17 +170,20 @@ class PictureResult:
 
 
 def outline(mask: NDArray[np.bool_]) -> Mapping[str, Any]:
-    """Give the box and the outer outlines of a mask, as COCO writes them.
+    """Give box, outlines and run lengths of a mask, as COCO writes them.
 
     Args:
         mask: (H, W) bool.
 
     Returns:
         ``box``: left, top, width and height in pixels, or None for an empty mask; ``polygons``:
-        per part x and y in turn. Parts of fewer than three corners have none; holes are filled.
+        per part x and y in turn, through the middles of its outermost pixels, holes filled, none
+        for parts of fewer than three corners; ``rle``: the exact mask.
     """
+    encoded = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    rle = {"size": list(mask.shape), "counts": encoded["counts"].decode("ascii")}
     if not mask.any():
-        return {"box": None, "polygons": []}
+        return {"box": None, "polygons": [], "rle": rle}
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     contours, _ = cv2.findContours(
         mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
@@ -154,4 +196,5 @@ def outline(mask: NDArray[np.bool_]) -> Mapping[str, Any]:
             int(rows[-1] - rows[0]) + 1,
         ],
         "polygons": [contour.ravel().tolist() for contour in contours if len(contour) >= 3],
+        "rle": rle,
     }

@@ -5,8 +5,6 @@ import pytest
 from seg_training.errors import UserError
 from seg_training.prediction.pictures_to_paint import find_pictures
 
-OUTPUT = Path("nowhere")
-
 
 def touch(folder: Path, *names: str) -> None:
     for name in names:
@@ -17,45 +15,45 @@ def touch(folder: Path, *names: str) -> None:
 
 def test_a_folder_is_searched_and_names_are_below_it(tmp_path: Path) -> None:
     touch(tmp_path, "b.PNG", "a.jpg", "inner/a.jpeg", "notes.txt")
-    assert find_pictures([str(tmp_path)], OUTPUT) == {
+    assert find_pictures([str(tmp_path)]) == {
         tmp_path / "a.jpg": "a",
         tmp_path / "b.PNG": "b",
         tmp_path / "inner" / "a.jpeg": "inner/a",
     }
 
 
-def test_results_below_the_pictures_are_no_pictures(tmp_path: Path) -> None:
-    touch(tmp_path, "a.jpg", "masks/a/overlay.png", "other/b.jpg")
-    found = find_pictures([str(tmp_path)], tmp_path / "masks")
-    assert list(found.values()) == ["a", "other/b"]
+def test_results_of_earlier_predictions_are_no_pictures(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "a/overlay.png", "a/result.json", "b.unfinished/001_tree_mask.png")
+    touch(tmp_path, "masks/a/overlay.png", "masks/a/result.json", "other/b.jpg")
+    assert list(find_pictures([str(tmp_path)]).values()) == ["a", "other/b"]
 
 
 def test_files_and_patterns_are_named_alone(tmp_path: Path) -> None:
     touch(tmp_path, "one/a.jpg", "two/b.jpg", "two/c.jpg", "two/d.png", "odd.picture")
     given = [tmp_path / "one" / "a.jpg", tmp_path / "two" / "*.jpg", tmp_path / "odd.picture"]
-    found = find_pictures([str(each) for each in given], OUTPUT)
+    found = find_pictures([str(each) for each in given])
     assert list(found.values()) == ["a", "b", "c", "odd"]
-    everywhere = find_pictures([str(tmp_path / "**" / "*.png")], OUTPUT)
+    everywhere = find_pictures([str(tmp_path / "**" / "*.png")])
     assert list(everywhere.values()) == ["d"]
 
 
 def test_a_picture_that_is_given_twice_is_one(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
-    assert len(find_pictures([str(tmp_path), str(tmp_path / "a.jpg")], OUTPUT)) == 1
+    assert len(find_pictures([str(tmp_path), str(tmp_path / "a.jpg")])) == 1
 
 
 def test_the_suffix_tells_pictures_of_one_name_apart(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "a.png", "b.jpg")
-    assert list(find_pictures([str(tmp_path)], OUTPUT).values()) == ["a_jpg", "a_png", "b"]
+    assert list(find_pictures([str(tmp_path)]).values()) == ["a_jpg", "a_png", "b"]
 
 
 def test_what_cannot_be_found_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "one/a.jpg", "two/a.jpg", "empty/notes.txt")
     with pytest.raises(UserError, match=r"picture .*onee does not exist; did you mean .*one'"):
-        find_pictures([str(tmp_path / "onee")], OUTPUT)
+        find_pictures([str(tmp_path / "onee")])
     with pytest.raises(UserError, match=r"empty holds no picture \(looked for \.jpg"):
-        find_pictures([str(tmp_path / "empty")], OUTPUT)
+        find_pictures([str(tmp_path / "empty")])
     with pytest.raises(UserError, match=r"no file matches .*\*\.bmp"):
-        find_pictures([str(tmp_path / "*.bmp")], OUTPUT)
+        find_pictures([str(tmp_path / "*.bmp")])
     with pytest.raises(UserError, match=r"one/a\.jpg and .*two/a\.jpg would be written"):
-        find_pictures([str(tmp_path / "one"), str(tmp_path / "two")], OUTPUT)
+        find_pictures([str(tmp_path / "one"), str(tmp_path / "two")])

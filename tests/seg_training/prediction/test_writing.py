@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from pycocotools import mask as coco
 
 from seg_training.drawing import distinct_colours
-from seg_training.prediction.writing import PictureResult, outline
+from seg_training.prediction.writing import PictureResult, outline, settings_of
 
+SETTINGS = {"classes": ["tree"], "threshold": 0.5, "scales": [1.0], "window": None}
 PICTURE = np.full((4, 6, 3), 100, np.uint8)
 
 
@@ -25,7 +27,7 @@ NOWHERE = np.zeros((4, 6), np.float32)
 
 
 def write(folder: Path, write_empty: bool = True) -> None:
-    with PictureResult(folder, Path("photo.jpg"), PICTURE, 0.5) as result:
+    with PictureResult(folder, Path("photo.jpg"), PICTURE, 0.5, SETTINGS) as result:
         result.add(1, "tree", LEFT, write_empty)
         result.add(4, "traffic light;signal", MIDDLE, write_empty)
         result.add(7, "car", NOWHERE, write_empty)
@@ -57,6 +59,7 @@ def test_the_list_says_share_confidence_box_and_outline(tmp_path: Path) -> None:
     write(tmp_path / "photo")
     content = json.loads((tmp_path / "photo" / "result.json").read_text())
     assert (content["image"], content["width"], content["height"]) == ("photo.jpg", 6, 4)
+    assert settings_of(tmp_path / "photo") == content["settings"] == SETTINGS
     assert content["label_map"] == {"0": None, "2": "tree", "5": "traffic light;signal"}
     tree, light, car = content["classes"]
     assert (tree["class"], tree["task_id"], tree["share_percent"]) == ("tree", 1, 50.0)
@@ -87,7 +90,8 @@ def test_the_overlay_tints_what_was_found_above_a_legend(tmp_path: Path) -> None
     write(tmp_path / "photo")
     overlay = read(tmp_path / "photo" / "overlay.png")
     assert overlay.shape[0] > 4
-    assert overlay.shape[1] == 6
+    assert overlay.shape[1] == 240  # wide enough for the legend
+    assert (overlay[:4, 6:] == 255).all()
     tree = 0.5 * 100 + 0.5 * np.array(distinct_colours(10)[1])
     np.testing.assert_allclose(overlay[2, 0], tree, atol=0.5)
     assert (overlay[2, 5] == 100).all()  # nothing is there
@@ -99,7 +103,7 @@ def test_an_old_result_goes_only_when_the_new_one_is_whole(tmp_path: Path) -> No
     before = (folder / "result.json").read_text()
 
     def interrupted() -> None:
-        with PictureResult(folder, Path("photo.jpg"), PICTURE, 0.5) as result:
+        with PictureResult(folder, Path("photo.jpg"), PICTURE, 0.5, SETTINGS) as result:
             result.add(2, "sky", LEFT, True)
             raise OSError("full")
 
@@ -107,13 +111,19 @@ def test_an_old_result_goes_only_when_the_new_one_is_whole(tmp_path: Path) -> No
         interrupted()
     assert [file.name for file in tmp_path.iterdir()] == ["photo"]
     assert (folder / "result.json").read_text() == before
-    with PictureResult(folder, Path("photo.jpg"), PICTURE, 0.5) as result:
+    with PictureResult(folder, Path("photo.jpg"), PICTURE, 0.5, SETTINGS) as result:
         result.finish(10)
     assert sorted(file.name for file in folder.iterdir()) == [
         "label_map.png",
         "overlay.png",
         "result.json",
     ]
+
+
+def test_what_is_no_result_has_no_settings(tmp_path: Path) -> None:
+    assert settings_of(tmp_path / "nowhere") is None
+    (tmp_path / "result.json").write_text("{}")
+    assert settings_of(tmp_path) == "unknown"
 
 
 def test_outlines_of_a_hand_made_mask() -> None:
@@ -131,6 +141,8 @@ def test_outlines_of_a_hand_made_mask() -> None:
 @given(arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))))
 def test_filled_outlines_cover_the_mask_but_specks(mask: NDArray[np.bool_]) -> None:
     found = outline(mask)
+    size, counts = found["rle"]["size"], found["rle"]["counts"].encode()
+    assert (coco.decode({"size": size, "counts": counts}) == mask).all()
     assert (found["box"] is None) == (not mask.any())
     canvas = Image.new("1", mask.shape[::-1])
     for polygon in found["polygons"]:
