@@ -5,23 +5,16 @@ from pathlib import Path
 
 import pytest
 from own_process import run_script
-
-from seg_training.benchmark import benchmark, data, growth
-
-SMALL = ["--rounds", "2", "--size", "64", "--batch-size", "2", "--classes", "1", "3"]
+from small_benchmark import NUM_EVALUATED, QUICK, shrink
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
 def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, few in (("_CLASSES", (1, 3)), ("_BATCHES", (1, 2)), ("_SIZES", (32, 64))):
-        monkeypatch.setattr(growth, name, few)
-    monkeypatch.setattr(benchmark, "_NUM_EVALUATED", 4)
-    monkeypatch.setattr(benchmark, "_NUM_STARTED", 100)
-    monkeypatch.setattr(data, "_NUM_FILES", 600)
+    shrink(monkeypatch)
     files = tmp_path / "b.json", tmp_path / "b.html"
-    answer = run_script("benchmark", *SMALL, "--json", str(files[0]), "--page", str(files[1]))
+    answer = run_script("benchmark", *QUICK, "--json", str(files[0]), "--page", str(files[1]))
     assert answer.code == 0, answer.text
     content = json.loads((tmp_path / "b.json").read_text())
     figures = {each["name"]: each for each in content["networks"]}
@@ -34,7 +27,7 @@ def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert figures["adapter_hf"]["parameters"] == 7_275_297  # the paper's, at 150 classes
     for each in figures.values():
         for timing in (each["forward"], each["forward_batch"], each["training"]["step"]):
-            assert len(timing["seconds"]) == 2
+            assert len(timing["seconds"]) == 1
             assert min(timing["seconds"]) > 0
     assert [each["name"] for each in content["training"]] == [
         "stock, Hugging Face",
@@ -49,8 +42,8 @@ def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert all(figure > 0 for figure in content["data"].values())
     evaluation = content["evaluation"]
     assert evaluation["biou"] == pytest.approx(evaluation["plain_biou"], abs=1e-2)
-    assert evaluation["images"] == 4
-    assert all(len(timing["seconds"]) == 2 for timing in content["start"].values())
+    assert evaluation["images"] == NUM_EVALUATED
+    assert all(len(timing["seconds"]) == 1 for timing in content["start"].values())
     assert [each["over"] for each in content["growth"]] == [
         "classes",
         "images in the batch",

@@ -17,8 +17,10 @@ import yaml
 from fake_datasets import folder
 from fake_datasets.configs import MAKERS
 from own_process import run_script
+from small_benchmark import QUICK, shrink
 from transformers import SegformerConfig, SegformerForImageClassification
 
+from seg_training.benchmark.report import markdown_tables, result_from_json
 from seg_training.config import compose_config, translate_config_argument
 from seg_training.datasets import data_module
 from seg_training.datasets.data_module import DATASETS, build_data_module
@@ -302,11 +304,12 @@ def test_figure_commands(
 def test_benchmark_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command)[1:]
-    quick = ["--rounds", "1", "--size", "64", "--batch-size", "2", "--classes", "1", "2"]
-    answer = run_script(Path(words[0]).stem, *words[1:], *quick)
+    shrink(monkeypatch)
+    answer = run_script(Path(words[0]).stem, *words[1:], *QUICK)
     assert answer.code == 0, answer.text
     assert "times faster" in answer.text
-    assert (tmp_path / "benchmark.json").is_file() == ("--json" in command)
+    for option, file in (("--json", "benchmark.json"), ("--page", "benchmark.html")):
+        assert (tmp_path / file).is_file() == (option in command)
 
 
 def test_the_documents_have_the_kept_results_of_camvid() -> None:
@@ -320,6 +323,12 @@ def test_the_documents_have_the_kept_results_of_camvid() -> None:
     assert report == markdown_text(scale, results, runs, setting)
     [table] = scale.tables
     assert markdown_table(table, results) in (REPOSITORY / "README.md").read_text()
+
+
+def test_the_documents_have_the_kept_figures_of_the_benchmark() -> None:
+    kept = (REPOSITORY / "docs" / "results" / "benchmark.json").read_text()
+    tables = markdown_tables(result_from_json(json.loads(kept)))
+    assert tables in (REPOSITORY / "docs" / "performance.md").read_text()
 
 
 def test_converting_released_weights_and_evaluating_them(

@@ -76,7 +76,7 @@ class Settings:
         compiled: whether to compile a network too.
     """
 
-    project: Path
+    project: Path = Path()
     parts: tuple[str, ...] = ()
     device: str = "cpu"
     threads: int | None = None

@@ -53,9 +53,8 @@ def result_to_json(result: BenchmarkResult) -> dict[str, Any]:
         result: what was measured.
     """
     content = asdict(result)
-    for name in ("project", "ckpt"):
-        value = content["settings"][name]
-        content["settings"][name] = None if value is None else str(value)
+    for place in ("project", "ckpt"):  # where files lie says nothing elsewhere
+        content["settings"].pop(place)
     return content
 
 

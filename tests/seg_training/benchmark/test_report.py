@@ -2,6 +2,7 @@
 
 import html
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,12 +153,12 @@ def test_json_is_read_back(result: BenchmarkResult) -> None:
     content = json.loads(json.dumps(result_to_json(result)))
     again = result_from_json(content)
     assert benchmark_tables(again) == benchmark_tables(result)
-    assert again.settings == result.settings
+    assert again.settings == replace(result.settings, project=Path(), ckpt=None)
     assert again.growth[0].lines == GROWTH.lines
 
 
 def test_json_has_every_round(result: BenchmarkResult) -> None:
     content = json.loads(json.dumps(result_to_json(result)))
     assert content["networks"][1]["training"]["step"]["seconds"] == [2.0, 4.0, 12.0]
-    assert content["settings"]["ckpt"] == "/run"
+    assert content["settings"].keys().isdisjoint({"project", "ckpt"})
     assert content["growth"][0]["lines"][OURS]["10"]["seconds"] == [0.3]

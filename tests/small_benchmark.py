@@ -1,0 +1,17 @@
+"""The benchmark on so little that its figures mean nothing, for tests of everything else."""
+
+import pytest
+
+from seg_training.benchmark import benchmark, data, growth
+
+QUICK = ["--rounds", "1", "--size", "64", "--batch-size", "2", "--classes", "1", "3"]
+NUM_EVALUATED = 4
+
+
+def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make what the options do not set small as well."""
+    for name, few in (("_CLASSES", (1, 3)), ("_BATCHES", (1, 2)), ("_SIZES", (32, 64))):
+        monkeypatch.setattr(growth, name, few)
+    monkeypatch.setattr(benchmark, "_NUM_EVALUATED", NUM_EVALUATED)
+    monkeypatch.setattr(benchmark, "_NUM_STARTED", 100)
+    monkeypatch.setattr(data, "_NUM_FILES", 600)
