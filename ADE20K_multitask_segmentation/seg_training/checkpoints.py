@@ -66,8 +66,9 @@ def missing_file(path: Path, what: str) -> UserError:
         path: the file.
         what: what to call it.
     """
-    near = [str(file) for file in path.parent.glob("*")] if path.parent.is_dir() else []
-    return UserError(f"{what} {path} does not exist{suggest(str(path), near)}")
+    # Names alone: with the folders in front, everything beside it would be close.
+    beside = [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else []
+    return UserError(f"{what} {path} does not exist{suggest(path.name, beside)}")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
