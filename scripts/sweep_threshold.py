@@ -25,9 +25,9 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.devices import find_device
     from seg_training.evaluation import restore
     from seg_training.logs import log_to_terminal
-    from seg_training.prediction.prediction import choose_device
     from seg_training.prediction.thresholds import show_thresholds, sweep_thresholds
     from seg_training.report import check_output, result_to_json, write_json
 
@@ -35,7 +35,7 @@ def main() -> None:
     if arguments.json:
         check_output(arguments.json, "--json")
     module, data, _ = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
-    module.to(choose_device(arguments.device))
+    module.to(find_device(arguments.device, "--device", auto=True))
     results = sweep_thresholds(module, data, sorted(arguments.thresholds))
     show_thresholds(results, module.task_names)
     if arguments.json:

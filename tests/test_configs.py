@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from fake_datasets.configs import CONFIGS, config_on_fake_data
+from short_runs import SHORT_RUNS
 
 from seg_training.config import compose_config, experiment_names
 from seg_training.datasets.data_module import build_data_module
@@ -18,12 +19,7 @@ from seg_training.training import train
 EXPERIMENTS = [name.removesuffix(".yaml") for name in experiment_names(CONFIGS)]
 QUICK = ["model.pretrained=null", "trainer.accelerator=cpu", "log_plot_freq=0"]
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*exists and is not empty"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
-    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
-]
+pytestmark = SHORT_RUNS
 
 
 @pytest.fixture(scope="module")

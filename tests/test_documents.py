@@ -17,6 +17,7 @@ import yaml
 from fake_datasets import folder
 from fake_datasets.configs import MAKERS
 from own_process import run_script
+from short_runs import SHORT_RUNS
 from small_benchmark import QUICK, shrink
 from transformers import SegformerConfig, SegformerForImageClassification
 
@@ -37,12 +38,7 @@ DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
 FEW_SCENES = ["data.num_training=40", "data.num_validation=8"]
 A_RUN = re.compile(r"outputs/\w+/2026-01-31_12-00-00")
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*exists and is not empty"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
-    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
-]
+pytestmark = SHORT_RUNS
 
 
 class Block(NamedTuple):
@@ -259,17 +255,23 @@ def test_prediction_commands(
     assert len(results) == (1 if "*1.jpg" in command else 8)
 
 
+def run_written(command: str, a_run: Path) -> tuple[list[str], str]:
+    """Run a script's command as it is written, on a run: its words, and what it printed."""
+    words = shlex.split(A_RUN.sub(str(a_run), command))[1:]
+    answer = run_script(Path(words[0]).stem, *words[1:])
+    assert answer.code == 0, answer.text
+    return words, answer.text
+
+
 @pytest.mark.parametrize("command", commands(SWEEP))
 def test_sweep_commands(
     command: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(A_RUN.sub(str(a_run), command))[1:]
-    answer = run_script(Path(words[0]).stem, *words[1:])
-    assert answer.code == 0, answer.text
+    _, text = run_written(command, a_run)
     kept = json.loads((tmp_path / "thresholds.json").read_text())
     assert list(kept) == ["0.3", "0.4", "0.5", "0.6", "0.7"]
-    assert all(f"{each['bIoU']:.1f}" in answer.text for each in kept.values())
+    assert all(f"{each['bIoU']:.1f}" in text for each in kept.values())
 
 
 @pytest.mark.parametrize("command", commands(TABLES))
@@ -293,9 +295,7 @@ def test_figure_commands(
     command: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(A_RUN.sub(str(a_run), command))[1:]
-    answer = run_script(Path(words[0]).stem, *words[1:])
-    assert answer.code == 0, answer.text
+    words, _ = run_written(command, a_run)
     assert (tmp_path / words[words.index("--output") + 1]).is_file()
 
 

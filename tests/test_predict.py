@@ -14,6 +14,7 @@ import torch
 from fake_datasets import folder
 from own_process import REPOSITORY
 from PIL import Image
+from short_runs import SHORT_RUNS
 
 from seg_training.checkpoints import read_checkpoint
 from seg_training.config import compose_config
@@ -24,12 +25,7 @@ from seg_training.evaluation import load_module
 from seg_training.prediction.prediction import predict
 from seg_training.training import train
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*exists and is not empty"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
-    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
-]
+pytestmark = SHORT_RUNS
 
 
 @pytest.fixture(scope="module")

@@ -154,14 +154,7 @@ class LitSeg(pl.LightningModule):
         The logits are thresholded, resized with nearest to the image's own size and compared with
         its label map (paper, section 4).
         """
-        for image, task_ids, label_map, source, position in zip(
-            batch.images,
-            batch.task_ids,
-            batch.label_maps,
-            batch.sources,
-            batch.positions,
-            strict=True,
-        ):
+        for image, task_ids, label_map, _, source, position in batch.samples():
             if not len(task_ids):  # where another process had more images
                 continue
             with_label_map = self._with_label_maps[source]

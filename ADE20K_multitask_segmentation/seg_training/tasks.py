@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seg_training.errors import UserError, suggest
 
-__all__ = ["IGNORE", "LabelClasses", "TaskTable"]
+__all__ = ["IGNORE", "LabelClasses", "TaskTable", "abbreviated"]
 
 IGNORE = 255
 """Value of the pixels that stay out of loss and metric, in masks and in label maps."""
@@ -155,7 +155,7 @@ class LabelClasses:
                 full_names = " or ".join(f"'{self.names[value]}'" for value in values)
                 raise UserError(f"class '{name}' is ambiguous: ask for {full_names}")
         known = [word for full in self.names.values() for word in full.split(";")]
-        names = _abbreviated(list(self.short_names().values()))
+        names = abbreviated(list(self.short_names().values()))
         raise UserError(f"unknown class '{name}'{suggest(name, known)} (known: {names})")
 
 
@@ -199,7 +199,7 @@ class TaskTable:
                 hint = suggest(name, self.names)
                 raise UserError(
                     f"the network was not trained for task '{name}'{hint} "
-                    f"(it knows {len(self.names)} tasks: {_abbreviated(self.names)})"
+                    f"(it knows {len(self.names)} tasks: {abbreviated(self.names)})"
                 )
 
         self.lookup: NDArray[np.uint8] = np.zeros(_NUM_RAW_VALUES, np.uint8)
@@ -243,8 +243,8 @@ class TaskTable:
         }
         if not groups:
             raise UserError(
-                f"none of its tasks ({_abbreviated(list(self._groups))}) is asked for "
-                f"({_abbreviated(asked)}): leave the dataset out"
+                f"none of its tasks ({abbreviated(list(self._groups))}) is asked for "
+                f"({abbreviated(asked)}): leave the dataset out"
             )
         return TaskTable(self.classes, groups, vocabulary)
 
@@ -297,6 +297,11 @@ def _groups_of(
     return values
 
 
-def _abbreviated(names: Sequence[str], most: int = 12) -> str:
-    """Join names for a message, cut where they are many."""
+def abbreviated(names: Sequence[str], most: int = 12) -> str:
+    """Join names for a message, cut where they are many.
+
+    Args:
+        names: to join.
+        most: how many are named.
+    """
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

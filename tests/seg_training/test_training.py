@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from short_runs import SHORT_RUNS
 from torch import Tensor
 
 from seg_training import pl_module, training
@@ -25,13 +26,7 @@ from seg_training.evaluation import evaluate
 from seg_training.examples import load_examples
 from seg_training.training import train
 
-pytestmark = [
-    # Short runs are fine here; the rest is Lightning's own business with PyTorch.
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*exists and is not empty"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
-    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
-]
+pytestmark = SHORT_RUNS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 Settings = Callable[..., dict[str, Any]]

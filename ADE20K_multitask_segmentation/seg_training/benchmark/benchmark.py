@@ -36,7 +36,7 @@ from seg_training.benchmark.networks import (
 )
 from seg_training.benchmark.profiling import Profile, matrix_product_rate, measure_profile
 from seg_training.benchmark.start import StartFigures, measure_start
-from seg_training.errors import UserError
+from seg_training.devices import find_device
 from seg_training.networks import build_network
 from seg_training.settings import choose
 
@@ -128,7 +128,7 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
     """
     known = {part: part for part in PARTS}
     parts = [choose(part, known, "--only") for part in settings.parts or PARTS]
-    device = _device(settings.device)
+    device = find_device(settings.device, "--device")
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     with TemporaryDirectory() as folder:
@@ -252,18 +252,6 @@ def _profiles(
         )
     each_step()
     return [step, many]
-
-
-def _device(name: str) -> torch.device:
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not choose(name, available, "--device"):
-        there = ", ".join(device for device, is_there in available.items() if is_there)
-        raise UserError(f"--device {name}: there is none on this machine (there is: {there})")
-    return torch.device(name)
 
 
 def _machine(device: torch.device) -> str:

@@ -1,6 +1,6 @@
 """What data modules emit: batches for training and for evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -87,6 +87,10 @@ class EvaluationBatch(NamedTuple):
         """Stack the images."""
         images, *rest = zip(*samples, strict=True)
         return cls(torch.stack(images), *rest)
+
+    def samples(self) -> Iterator[EvaluationSample]:
+        """Take the batch apart again."""
+        return (EvaluationSample(*fields) for fields in zip(*self, strict=True))
 
 
 class PredictionSample(NamedTuple):

@@ -8,6 +8,7 @@ from omegaconf import MISSING
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
 from seg_training.errors import UserError, suggest
+from seg_training.tasks import abbreviated
 
 __all__ = ["ALL", "find_tasks", "label_sources"]
 
@@ -75,11 +76,9 @@ def find_tasks(
         else:
             found[task] = task_names[task]
     if wrong:
-        some = ", ".join(task_names[:_MOST_NAMED])
-        more = ", ..." if len(task_names) > _MOST_NAMED else ""
         raise UserError(
-            f"{'; '.join(wrong)} (the network knows {len(task_names)}: {some}{more}; 'all' asks "
-            "for all of them)"
+            f"{'; '.join(wrong)} (the network knows {len(task_names)}: "
+            f"{abbreviated(task_names, _MOST_NAMED)}; 'all' asks for all of them)"
         )
     return found
 

@@ -4,21 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from rich.progress import Progress
 
 from seg_training.checkpoints import find_checkpoint, read_checkpoint
 from seg_training.config import plain_config
 from seg_training.datasets.images import read_image
+from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
 from seg_training.evaluation import load_module
 from seg_training.prediction.names import ALL, find_tasks, label_sources
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.probabilities import Looks, class_probabilities
 from seg_training.prediction.writing import PictureResult, settings_of
-from seg_training.settings import choose
 
-__all__ = ["PredictionReport", "choose_device", "predict"]
+__all__ = ["PredictionReport", "predict"]
 
 _LARGEST_SCALE = 4
 _SMALLEST_WINDOW = 32
@@ -51,7 +50,7 @@ def predict(
     scales: Sequence[float] = (1.0,),
     window: int | None = None,
     overwrite: bool = False,
-    device: str = "auto",
+    device: str = AUTO,
 ) -> PredictionReport:
     """Paint classes on pictures and write a folder for each.
 
@@ -81,7 +80,7 @@ def predict(
     config = plain_config(checkpoint["hyper_parameters"]["config"])
     module = load_module(checkpoint)
     tasks = find_tasks(classes, module.task_names, label_sources(config, module.task_names))
-    network = module.network.to(choose_device(device))
+    network = module.network.to(find_device(device, "device", auto=True))
     height, width = config["data"]["crop_size"]
     looks = Looks((height, width), flip, tuple(scales), window)
     write_empty = list(classes) != [ALL]
@@ -117,28 +116,6 @@ def predict(
                 raise UserError(f"cannot write {folder}: {error}") from error
             report.written.append(file)
     return report
-
-
-def choose_device(name: str) -> torch.device:
-    """Find the device of a name.
-
-    Args:
-        name: ``cpu``, ``cuda`` or ``mps``; ``auto`` for a GPU where there is one.
-
-    Raises:
-        UserError: if this machine has no such device.
-    """
-    available = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not choose(name, available, "device"):
-        raise UserError(f"device {name}: there is none on this machine")
-    if name == "auto":
-        name = next(each for each in ("cuda", "mps", "cpu") if available[each])
-    return torch.device(name)
 
 
 def _check(threshold: float, scales: Sequence[float], window: int | None) -> None:

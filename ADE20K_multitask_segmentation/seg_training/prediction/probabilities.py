@@ -39,6 +39,14 @@ class Look(NamedTuple):
     size: tuple[int, int]
     flipped: bool
 
+    @property
+    def part(self) -> tuple[slice, slice]:
+        """Rows and columns of the part."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
 
 @dataclass(frozen=True)
 class Looks:
@@ -105,32 +113,28 @@ def class_probabilities(
     all_looks = looks.at(height, width)
     pixels_of_logits = sum(math.prod(look.size) for look in all_looks)
     at_once = max(1, _MOST_BYTES // (4 * pixels_of_logits))
+    times = torch.zeros(height, width, device=network.mean.device)
+    for look in all_looks:
+        times[look.part] += 1
     for ids in torch.split(torch.tensor(list(task_ids)), at_once):
         seen = [_logits(network, picture, ids, look) for look in all_looks]
         for position, task_id in enumerate(ids.tolist()):
-            total = torch.zeros(height, width, device=seen[0].device)
-            times = torch.zeros_like(total)
+            total = torch.zeros_like(times)
             for look, logits in zip(all_looks, seen, strict=True):
-                part = (
-                    slice(look.top, look.top + look.height),
-                    slice(look.left, look.left + look.width),
-                )
                 resized = F.interpolate(
                     logits[None, position : position + 1],
                     size=(look.height, look.width),
                     mode="bilinear",
                     align_corners=False,
                 )
-                total[part] += resized[0, 0].sigmoid()
-                times[part] += 1
+                total[look.part] += resized[0, 0].sigmoid()
             yield task_id, total / times
 
 
 @torch.inference_mode()
 def _logits(network: Network, picture: NDArray[np.uint8], task_ids: Tensor, look: Look) -> Tensor:
     """Give (T, h, w) float32 logits, turned back where the look is mirrored."""
-    part = picture[look.top : look.top + look.height, look.left : look.left + look.width]
-    resized = np.ascontiguousarray(resize_image(part, look.size).transpose(2, 0, 1))
+    resized = np.ascontiguousarray(resize_image(picture[look.part], look.size).transpose(2, 0, 1))
     image = torch.from_numpy(resized).to(network.mean.device)
     if look.flipped:
         image = image.flip(-1)

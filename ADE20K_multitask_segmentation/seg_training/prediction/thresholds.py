@@ -42,14 +42,7 @@ def sweep_thresholds(
     metrics = {threshold: BinaryIoU() for threshold in thresholds}
     loader = data.val_dataloader()
     for batch in track(loader, "Evaluating", transient=True):
-        for image, task_ids, label_map, source, position in zip(
-            batch.images,
-            batch.task_ids,
-            batch.label_maps,
-            batch.sources,
-            batch.positions,
-            strict=True,
-        ):
+        for image, task_ids, label_map, _, source, position in batch.samples():
             task_ids = task_ids.to(module.device)
             logits = module.network.task_logits(image[None].to(module.device), task_ids)[0]
             for threshold, metric in metrics.items():
