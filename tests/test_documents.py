@@ -68,12 +68,13 @@ PREDICT = "python predict.py"
 CHECK = "python scripts/check_dataset.py"
 CONVERT = "python scripts/convert_checkpoint.py"
 TABLES = "python scripts/reproduce_tables.py"
+SAVE = "python scripts/save_pretrained.py"
 SWEEP = "python scripts/sweep_threshold.py"
 FIGURE = "python scripts/draw_figure.py"
 BENCHMARK = "python scripts/benchmark.py"
 KNOWN = (
     *("python train.py", "python eval.py", PREDICT),
-    *(CHECK, CONVERT, TABLES, FIGURE, SWEEP, BENCHMARK),
+    *(CHECK, CONVERT, TABLES, FIGURE, SAVE, SWEEP, BENCHMARK),
     *("make ", "pip install", "python3 -m venv", "source "),
 )
 
@@ -274,6 +275,15 @@ def test_sweep_commands(
     assert all(f"{each['bIoU']:.1f}" in text for each in kept.values())
 
 
+@pytest.mark.parametrize("command", commands(SAVE))
+def test_save_commands(
+    command: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words, _ = run_written(command, a_run)
+    assert (tmp_path / words[words.index("--output") + 1] / "README.md").is_file()
+
+
 @pytest.mark.parametrize("command", commands(TABLES))
 def test_table_commands(
     command: str,
@@ -361,7 +371,12 @@ SNIPPETS = [block for block in blocks() if block.language == "python"]
 
 
 @pytest.mark.parametrize("block", SNIPPETS, ids=lambda block: block.document)
-def test_python_snippets(block: Block, a_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_snippets(
+    block: Block, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo = next((a_run.parent / "scenes" / "images" / "validation").glob("*.jpg"))
+    shutil.copy(photo, tmp_path / "photo.jpg")
     text = A_RUN.sub(str(a_run), block.text)
     monkeypatch.setattr(data_module, "DATASETS", dict(DATASETS))  # some snippet may add one
     exec(compile(text, block.document, "exec"), {})

@@ -1,14 +1,23 @@
 """TASFormer's networks on Hugging Face's SegFormer: configuration, adapters, models, weights."""
 
 from .configuration_tasformer import METHODS, TASFormerConfig
+from .image_processing_tasformer import TASFormerImageProcessor
 from .modeling_tasformer import TASFormerForSemanticSegmentation, TASFormerModel
+from .pipeline import ClassPromptedSegmentationPipeline
 from .released_weights import load_released_state_dict, released_method
+from .segmentation import Segmentation
+from .task_names import ALL, find_tasks
 
 __all__ = [
+    "ALL",
     "METHODS",
+    "ClassPromptedSegmentationPipeline",
+    "Segmentation",
     "TASFormerConfig",
     "TASFormerForSemanticSegmentation",
+    "TASFormerImageProcessor",
     "TASFormerModel",
+    "find_tasks",
     "load_released_state_dict",
     "released_method",
 ]

@@ -25,6 +25,7 @@ class TASFormerConfig(SegformerConfig):
             hypernetwork makes from the task's embedding.
         num_tasks: number of classes K; task ids are 0..K-1.
         task_names: the K class names in the order of their ids, or None.
+        task_synonyms: per class the other words it answers to, or None.
         other_channel: ``segformer`` only: whether channel 0 is "other", so that task k is in
             channel k + 1. Without it channel k is task k.
         task_embedding_dim: width of the task and block embeddings (adapters).
@@ -40,6 +41,11 @@ class TASFormerConfig(SegformerConfig):
             the sizes differ, instead of refusing the image.
         fan_out_convolutions: draw the encoder's convolutions as MiT's authors do, N(0, 2 / fan
             out), instead of Transformers' N(0, 0.02^2): random weights then learn faster.
+        crop_size: (height, width) that whole images are resized to, or None where it is not known.
+        origin: what the weights come from, for the model card, or None: ``pretrained`` (the
+            backbone's weights, None for random ones), ``dataset``, ``step``, ``seed``, ``commit``.
+        measured: what evaluation gave, for the model card, or None: ``bIoU`` in percent,
+            ``num_masks`` and, by class, ``per_class`` with ``bIoU`` and ``num_masks``.
         **kwargs: fields of ``SegformerConfig``.
     """
 
@@ -48,6 +54,7 @@ class TASFormerConfig(SegformerConfig):
     method: str = "adapter_hf"
     num_tasks: int = 150
     task_names: list[str] | tuple[str, ...] | None = None
+    task_synonyms: list[list[str]] | None = None
     other_channel: bool = True
     task_embedding_dim: int = 512
     projector_hidden_dim: int = 256
@@ -58,6 +65,9 @@ class TASFormerConfig(SegformerConfig):
     vector_seed: int = 0
     resize_embedding: bool = False
     fan_out_convolutions: bool = False
+    crop_size: list[int] | tuple[int, ...] | None = None
+    origin: dict[str, Any] | None = None
+    measured: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Check the fields and derive the number of output channels."""
@@ -81,9 +91,15 @@ class TASFormerConfig(SegformerConfig):
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        if self.task_names is not None and len(self.task_names) != self.num_tasks:
+        for name in ("task_names", "task_synonyms"):
+            entries = getattr(self, name)
+            if entries is not None and len(entries) != self.num_tasks:
+                raise ValueError(
+                    f"{name} has {len(entries)} entries, but num_tasks is {self.num_tasks}"
+                )
+        if self.crop_size is not None and (len(self.crop_size) != 2 or min(self.crop_size) < 1):
             raise ValueError(
-                f"task_names holds {len(self.task_names)} names, but num_tasks is {self.num_tasks}"
+                f"crop_size is {tuple(self.crop_size)}; expected (height, width), each 1 or more"
             )
         if len(self.task_map_shape) != 3 or prod(self.task_map_shape) < 1:
             raise ValueError(

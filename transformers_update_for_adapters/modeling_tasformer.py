@@ -9,9 +9,12 @@ size. Axes: B batch, T tasks, N positions, D channels, H and W the image, h and 
 
 import math
 from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
+from huggingface_hub import ModelCard
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import (
@@ -39,7 +42,10 @@ from .adapters import AdapterHypernet, AdapterWeights, apply_adapter
 from .configuration_tasformer import TASFormerConfig
 from .folded_head import FoldedHead, fold_head
 from .fused_head import DefaultConv2d, FusedDecodeHead
+from .image_processing_tasformer import TASFormerImageProcessor
 from .kept import Kept
+from .model_card import model_card
+from .segmentation import Segmentation, segment_picture
 from .task_maps import TaskMaps
 
 __all__ = [
@@ -48,6 +54,15 @@ __all__ = [
     "TASFormerModel",
     "TASFormerPreTrainedModel",
 ]
+
+
+_CARD = "README.md"
+_TO_BE_FILLED_IN = "[More Information Needed]"
+
+# Pairs of image and class are asked in chunks of about this many bytes: what a CPU's cache holds
+# some of, what fills a GPU.
+_CHUNK_BYTES = {"cpu": 40 * 2**20}
+_CHUNK_BYTES_ELSEWHERE = 2**30
 
 
 class SharedFeatures(NamedTuple):
@@ -507,6 +522,100 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         return self.decode_head.classify(fused.flatten(0, 1)).view(
             *fused.shape[:2], *maps.shape[2:]
         )
+
+    def class_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
+        """Ask many classes of each image, at its size; in evaluation mode as ``forward`` would.
+
+        What does not depend on the class is computed once per image.
+
+        Args:
+            pixel_values: (B, 3, H, W) float, normalised.
+            task_ids: (T,) int64 in [0, num_tasks).
+
+        Returns:
+            (B, T, H, W) float logits; positive means "this class".
+        """
+        batch_size, _, height, width = pixel_values.shape
+        if self.config.method == "segformer":
+            label_logits = self.upsample(self(pixel_values).logits, (height, width))
+            return self.margins(label_logits, task_ids.expand(batch_size, -1))
+        # The finest stage's map, four times as wide within the Mix-FFN, and copies of it.
+        numbers = 16 * self.config.hidden_sizes[0] * (height // 4 + 1) * (width // 4 + 1)
+        budget = _CHUNK_BYTES.get(pixel_values.device.type, _CHUNK_BYTES_ELSEWHERE)
+        pairs = max(1, budget // (numbers * pixel_values.element_size()))
+        logits = []
+        for images in torch.split(pixel_values, max(1, pairs // max(1, len(task_ids)))):
+            shared = self.shared_features(images)
+            chunks = [
+                self.upsample(self.task_logits(shared, ids), (height, width))
+                for ids in torch.split(task_ids, pairs)
+            ]
+            logits.append(torch.cat(chunks, dim=1))
+        return torch.cat(logits)
+
+    def margins(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
+        """Turn logits of all channels into those of single classes; for ``segformer``.
+
+        Args:
+            label_logits: (B, C, H, W) float.
+            task_ids: (B, T) int64 in [0, num_tasks).
+
+        Returns:
+            (B, T, H, W) float: z_k - max(z_j, j != k), positive where the class is the argmax;
+            z_k itself where it is the only channel.
+        """
+        channels = task_ids + 1 if self.config.other_channel else task_ids
+        channels = channels[:, :, None, None].expand(-1, -1, *label_logits.shape[-2:])
+        own = label_logits.gather(1, channels)
+        if label_logits.shape[1] == 1:
+            return own
+        best, winner = label_logits.topk(2, dim=1)
+        return own - torch.where(winner[:, :1] == channels, best[:, 1:], best[:, :1])
+
+    def segment(self, picture: Any, classes: Sequence[str], threshold: float = 0.5) -> Segmentation:
+        """Ask classes of a picture: ``model.segment("photo.jpg", ["tree", "sky"]).masks["tree"]``.
+
+        Args:
+            picture: a file, an address, Pillow's picture, or an (H, W, 3) uint8 RGB array.
+            classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
+            threshold: probabilities from it on are the class, in (0, 1).
+
+        Returns:
+            Probabilities and masks at the picture's own size, by the names that were asked for.
+
+        Raises:
+            ValueError: if a name is not known, or if the threshold is no probability.
+        """
+        return segment_picture(self, picture, classes, threshold)
+
+    def save_pretrained(
+        self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any
+    ) -> None:
+        """Save weights, config, preprocessing and a model card, for ``from_pretrained``.
+
+        Args:
+            save_directory: a folder; made if it is not there.
+            *args: as in Transformers.
+            **kwargs: as in Transformers, but that weights keep the names that they have here.
+        """
+        kwargs.setdefault("save_original_format", False)
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        # Before the weights: with push_to_hub=True they go to the hub together.
+        TASFormerImageProcessor.of_model(self.config).save_pretrained(save_directory)
+        self._card(str(save_directory)).save(Path(save_directory) / _CARD)
+        super().save_pretrained(save_directory, *args, **kwargs)
+
+    def _upload_modified_files(
+        self, working_dir: str | PathLike[str], repo_id: str, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Put the model's own card where Transformers wrote one to be filled in."""
+        card = Path(working_dir) / _CARD
+        if _TO_BE_FILLED_IN in card.read_text(encoding="utf-8"):
+            self._card(repo_id).save(card)
+        return super()._upload_modified_files(working_dir, repo_id, *args, **kwargs)
+
+    def _card(self, name: str) -> ModelCard:
+        return model_card(self.config, self.num_parameters(), name)
 
     def _may_fold(self) -> bool:
         """Whether nobody needs the head's weights one by one: in evaluation without gradients."""

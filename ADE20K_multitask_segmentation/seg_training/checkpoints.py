@@ -4,31 +4,35 @@
 # Transformers has types for a part of its functions only.
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from seg_training.config import plain_config
 from seg_training.errors import UserError, suggest
-from seg_training.networks import Network
 
-__all__ = ["find_checkpoint", "missing_file", "read_checkpoint", "write_model_folder"]
+__all__ = [
+    "CONFIG",
+    "WEIGHTS",
+    "find_checkpoint",
+    "missing_file",
+    "read_checkpoint",
+]
 
 # A model folder holds a network without what a training needs to go on, as Hugging Face has it:
 # weights and config.json, where the task names are. Beside them is the experiment's config.
-_WEIGHTS, _MODEL_CONFIG, _CONFIG = "model.safetensors", "config.json", "config.yaml"
+WEIGHTS, CONFIG, _MODEL_CONFIG = "model.safetensors", "config.yaml", "config.json"
 
 # Where the weights are in LitSeg.
 _PREFIX = "network.model."
 
 
 def find_checkpoint(
-    path: str | Path, names: Sequence[str] = ("best.ckpt", "last.ckpt", _WEIGHTS)
+    path: str | Path, names: Sequence[str] = ("best.ckpt", "last.ckpt", WEIGHTS)
 ) -> Path:
     """Find the checkpoint that a path means.
 
@@ -41,7 +45,7 @@ def find_checkpoint(
     """
     path = Path(path).expanduser()
     if path.is_file():
-        if path.name == _WEIGHTS and _WEIGHTS not in names:
+        if path.name == WEIGHTS and WEIGHTS not in names:
             raise UserError(
                 f"{path} holds weights alone: they can be evaluated, but no training can go on "
                 "from them; give a run's folder or a checkpoint of train.py"
@@ -84,7 +88,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         UserError: if the file is damaged, or no checkpoint that this project wrote.
     """
     file = find_checkpoint(path)
-    if file.name == _WEIGHTS:
+    if file.name == WEIGHTS:
         return _read_model_folder(file.parent)
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
@@ -103,41 +107,22 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return dict(content)
 
 
-def write_model_folder(folder: Path, network: Network, config: Mapping[str, Any]) -> None:
-    """Write a network so that ``read_checkpoint`` and Hugging Face's ``from_pretrained`` take it.
-
-    Args:
-        folder: a folder; made if it is not there.
-        network: whose configuration has the task names.
-        config: the experiment's, as plain dicts and lists.
-
-    Raises:
-        UserError: if the folder cannot be written.
-    """
-    try:
-        # Under the names that the network itself has; from_pretrained knows them, too.
-        network.model.save_pretrained(folder, save_original_format=False)
-        OmegaConf.save(OmegaConf.create(dict(config)), folder / _CONFIG)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error}; choose another folder") from error
-
-
 def _read_model_folder(folder: Path) -> dict[str, Any]:
-    for name in (_CONFIG, _MODEL_CONFIG):
+    for name in (CONFIG, _MODEL_CONFIG):
         if not (folder / name).is_file():
             raise UserError(
-                f"{folder} holds {_WEIGHTS}, but no {name}; give a folder that "
-                "scripts/convert_checkpoint.py wrote, as a whole"
+                f"{folder} holds {WEIGHTS}, but no {name}; give a folder that train.py (model/ of "
+                "a run) or scripts/convert_checkpoint.py wrote, as a whole"
             )
     try:
-        weights = load_file(folder / _WEIGHTS)
-        config = plain_config(yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8")))
+        weights = load_file(folder / WEIGHTS)
+        config = plain_config(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
         model = json.loads((folder / _MODEL_CONFIG).read_text(encoding="utf-8"))
         task_names = list(model["task_names"])
     except Exception as error:  # a damaged file raises nearly anything
         raise UserError(
-            f"{folder} is damaged, or scripts/convert_checkpoint.py did not write it "
-            f"({type(error).__name__}: {error}); convert the checkpoint again"
+            f"{folder} is damaged, or was not written by train.py or "
+            f"scripts/convert_checkpoint.py ({type(error).__name__}: {error}); write it again"
         ) from error
     return {
         "state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()},

@@ -40,9 +40,7 @@ def load_module(checkpoint: Mapping[str, Any], changed: Mapping[str, Any] | None
         UserError: if the weights do not fit the config in it.
     """
     settings = checkpoint["hyper_parameters"]
-    config = changed or settings["config"]
-    config = {**config, "model": {**config["model"], "pretrained": None}}
-    module = LitSeg(config, settings["task_names"])
+    module = LitSeg(changed or settings["config"], settings["task_names"], restoring=True)
     try:
         module.load_state_dict(checkpoint["state_dict"], strict=True)
     except RuntimeError as error:

@@ -47,13 +47,16 @@ class LitSeg(pl.LightningModule):
         result: what the last validation came to.
     """
 
-    def __init__(self, config: Mapping[str, Any], task_names: Sequence[str]) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], task_names: Sequence[str], restoring: bool = False
+    ) -> None:
         """Build the network.
 
         Args:
             config: the whole config as plain dicts and lists: it goes into checkpoints, which then
                 load with ``weights_only=True``.
             task_names: the tasks, in the order of their ids.
+            restoring: weights of a checkpoint will be loaded, so that pretrained ones are not.
 
         Raises:
             UserError: if a setting is wrong or pretrained weights cannot be had.
@@ -62,8 +65,9 @@ class LitSeg(pl.LightningModule):
         self.save_hyperparameters({"config": dict(config), "task_names": list(task_names)})
         self.task_names = tuple(task_names)
         self.dataset_names: tuple[str, ...] = ("",)
+        model = {**config["model"], "pretrained": None} if restoring else config["model"]
         self.network = build_network(
-            num_tasks=len(task_names), task_names=list(task_names), **config["model"]
+            num_tasks=len(task_names), task_names=list(task_names), **model
         )
         self._optimizer = call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
         self._seed: int = config["seed"]

@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seg_training.checkpoints import missing_file, write_model_folder
+from seg_training.checkpoints import missing_file
 from seg_training.config import compose_config
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network, load_reference_state_dict
 from seg_training.restricted_pickle import read_inert
 from seg_training.settings import choose
 from seg_training.tasks import LabelClasses, TaskTable
+from seg_training.trained_networks import describe_network, save_network
 from transformers_update_for_adapters import released_method
 
 __all__ = ["convert_checkpoint"]
@@ -88,7 +89,9 @@ def convert_checkpoint(
     _sort_task_maps(network)
     if method == "vsa_emb":
         config["model"]["num_vectors"] = network.config.num_vectors
-    write_model_folder(output, network, config)
+    origin = {"pretrained": "a MiT backbone, by the authors", "dataset": config["data"]["dataset"]}
+    describe_network(network, config, origin={**origin, "released": Path(source).name})
+    save_network(output, network, config)
     _log.info("%s: %s with the %d tasks of %s", output, method, len(names), tasks)
     return network.eval()
 

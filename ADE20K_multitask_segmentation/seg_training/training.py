@@ -38,6 +38,7 @@ from seg_training.pictures import save_picture
 from seg_training.pl_module import LitSeg
 from seg_training.report import result_to_json, write_json, write_text
 from seg_training.settings import check_keys, choose
+from seg_training.trained_networks import describe_network, save_network
 from seg_training.trainer import build_trainer, prepare_network, process_rank
 
 __all__ = ["TrainingResult", "train"]
@@ -134,6 +135,8 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         _log.info("best checkpoint, of step %d: bIoU %.1f %%", step, result.bIoU)
         results = _results(config, module, result, step, trainer, record)
         write_json(results, run_dir / "results.json")
+        describe_network(module.network, module.hparams["config"], results)
+        save_network(run_dir / "model", module.network, module.hparams["config"])
         examples = predict_examples(module, data)
         save_examples(examples, run_dir / "examples")
         write_text(run_html(results, examples, run_dir), run_dir / "results.html")
@@ -186,7 +189,9 @@ def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) 
             _log.warning("going on with another data.%s: the order of the draws changes", key)
     if before["seed"] != config["seed"]:
         _log.warning("going on with another seed: the order of the draws changes")
-    return LitSeg({**config, "model": {**config["model"], "pretrained": None}}, names)
+    # Where the weights came from at first stays known.
+    model = {**config["model"], "pretrained": before["model"]["pretrained"]}
+    return LitSeg({**config, "model": model}, names, restoring=True)
 
 
 def _make_run_dir(config: Mapping[str, Any]) -> Path:

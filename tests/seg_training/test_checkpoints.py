@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from seg_training.checkpoints import find_checkpoint, read_checkpoint, write_model_folder
+from seg_training.checkpoints import find_checkpoint, read_checkpoint
 from seg_training.config import compose_config
 from seg_training.errors import UserError
 from seg_training.networks import build_network
+from seg_training.trained_networks import save_network
 
 CONTENT = {
     "state_dict": {"weight": torch.arange(3.0)},
@@ -132,14 +133,14 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 def model_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     network = build_network("segformer", 2, task_names=["tree", "sky"], **TINY)
-    write_model_folder(folder, network, compose_config("ade20k_segformer", [], CONFIGS))
+    save_network(folder, network, compose_config("ade20k_segformer", [], CONFIGS))
     return folder
 
 
 def test_a_model_folder_is_read_as_a_checkpoint(tmp_path: Path) -> None:
     network = build_network("adapter_hf", 2, task_names=["tree", "sky"], **TINY)
     config = compose_config("ade20k_adapter", ["model.pretrained=null"], CONFIGS)
-    write_model_folder(tmp_path / "model", network, config)
+    save_network(tmp_path / "model", network, config)
     for path in (tmp_path / "model", str(tmp_path / "model" / "model.safetensors")):
         content = read_checkpoint(path)
         assert content["hyper_parameters"] == {"config": config, "task_names": ["tree", "sky"]}
@@ -168,8 +169,8 @@ def test_a_model_folder_that_is_not_whole(model_folder: Path, name: str) -> None
     (model_folder / name).unlink()
     with pytest.raises(
         UserError,
-        match=rf"model holds model\.safetensors, but no {name}; give a folder that "
-        r"scripts/convert_checkpoint\.py wrote, as a whole",
+        match=rf"model holds model\.safetensors, but no {name}; give a folder that train\.py "
+        r"\(model/ of a run\) or scripts/convert_checkpoint\.py wrote, as a whole",
     ):
         read_checkpoint(model_folder)
 
@@ -190,7 +191,7 @@ def test_a_damaged_model_folder(model_folder: Path, name: str, content: str, rea
     (model_folder / name).write_text(content)
     with pytest.raises(
         UserError,
-        match=rf"model is damaged, or .* \({reason}(.|\n)*; convert the checkpoint again$",
+        match=rf"model is damaged, or .* \({reason}(.|\n)*; write it again$",
     ):
         read_checkpoint(model_folder)
 
@@ -199,4 +200,4 @@ def test_a_folder_that_cannot_be_written(model_folder: Path) -> None:
     network = build_network("segformer", 2, task_names=["tree", "sky"], **TINY)
     config = compose_config("ade20k_segformer", [], CONFIGS)
     with pytest.raises(UserError, match=r"cannot write .*config\.json.*; choose another folder"):
-        write_model_folder(model_folder / "config.json" / "model", network, config)
+        save_network(model_folder / "config.json" / "model", network, config)

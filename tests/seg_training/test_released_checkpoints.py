@@ -343,10 +343,13 @@ def test_the_folder_is_the_network_for_us_and_for_hugging_face(
     torch.save(lightning_content(weights), file)
     convert_checkpoint(file, method, folder, tasks="ade20k_2", config_dir=CONFIGS)
     assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
         "config.json",
         "config.yaml",
         "model.safetensors",
+        "preprocessor_config.json",
     ]
+    assert "MiT weights by NVIDIA" in (folder / "README.md").read_text()
 
     direct = build_network(method, 2, **({"other_channel": False} if method == "segformer" else {}))
     load_reference_state_dict(direct.eval(), weights)

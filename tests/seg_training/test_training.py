@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from short_runs import SHORT_RUNS
 from torch import Tensor
+from transformers import SegformerConfig, SegformerForImageClassification
 
 from seg_training import pl_module, training
 from seg_training.callbacks import TrainingRecord
@@ -413,6 +414,21 @@ def test_the_curves_of_a_resumed_run_are_whole(settings: Settings, tmp_path: Pat
     assert [loss for _, loss in curves["loss"]] == pytest.approx(logged, abs=1e-5)
     assert [step for step, _ in curves["bIoU"]] == [2, 4]
     assert max(biou for _, biou in curves["bIoU"]) == pytest.approx(second.result.bIoU)
+
+
+def test_whose_weights_it_began_with_is_known_after_resuming(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The licence in the model card depends on it."""
+    backbone = tmp_path / "mit-b0"
+    SegformerForImageClassification(SegformerConfig()).save_pretrained(backbone)
+    first = train(settings("folder_adapter", f"model.pretrained={backbone}"))
+    more = ["trainer.max_steps=3", f"ckpt_path={first.run_dir}", f"run_dir={tmp_path / 'again'}"]
+    second = train(settings("folder_adapter", *more))
+    for run_dir in (first.run_dir, second.run_dir):
+        origin = json.loads((run_dir / "model" / "config.json").read_text())["origin"]
+        assert origin["pretrained"] == str(backbone)
+        assert "non-commercial" in (run_dir / "model" / "README.md").read_text()
 
 
 def test_the_loss_curve_averages_in_pairs_when_it_grows_long(

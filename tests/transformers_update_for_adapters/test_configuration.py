@@ -35,7 +35,7 @@ def test_defaults_are_the_published_network() -> None:
         ({"num_vectors": -1}, "num_vectors is -1; it must be 1 or more"),
         (
             {"num_tasks": 3, "task_names": ["a", "b"]},
-            "task_names holds 2 names, but num_tasks is 3",
+            "task_names has 2 entries, but num_tasks is 3",
         ),
         ({"task_map_shape": [10, 80]}, r"task_map_shape is \(10, 80\); expected"),
         ({"adapter_reduction": 7}, "adapter_reduction is 7, which does not divide .* width 32"),

@@ -23,7 +23,7 @@ from transformers_update_for_adapters import (
     TASFormerForSemanticSegmentation,
 )
 
-__all__ = ["build_network"]
+__all__ = ["build_network", "quiet_transformers"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,9 @@ _BACKBONE_FIELDS = (
     "mlp_ratios",
     "hidden_act",
 )
+
+# What is known of a trained network is no option of a new one.
+_DESCRIPTIONS = ("crop_size", "measured", "origin", "task_synonyms")
 
 
 def build_network(
@@ -80,7 +83,10 @@ def build_network(
 
 def _option_names() -> list[str]:
     names = {*get_annotations(TASFormerConfig), *get_annotations(SegformerConfig)}
-    given, unread = {"method", "num_tasks"}, {"layer_norm_eps", "reshape_last_stage"}
+    given, unread = (
+        {"method", "num_tasks", *_DESCRIPTIONS},
+        {"layer_norm_eps", "reshape_last_stage"},
+    )
     return sorted((names - given - unread) | {"attn_implementation"})
 
 
@@ -106,7 +112,7 @@ def _load_backbone(pretrained: str, **options: Any) -> TASFormerForSemanticSegme
     source = str(path) if is_local else pretrained
     model: TASFormerForSemanticSegmentation
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             backbone = SegformerConfig.from_pretrained(source)
             architecture = {name: getattr(backbone, name) for name in _BACKBONE_FIELDS}
             config = _make_config(**(architecture | options))
@@ -149,8 +155,8 @@ def _unreadable(pretrained: str, is_local: bool, error: Exception) -> str:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Keep Transformers from listing every new weight: that there are some is expected here."""
+def quiet_transformers() -> Iterator[None]:
+    """Keep Transformers from listing new weights, which are expected, and from progress bars."""
     verbosity = transformers_logging.get_verbosity()
     progress_bar = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

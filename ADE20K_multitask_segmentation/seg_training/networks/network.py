@@ -13,11 +13,6 @@ __all__ = ["Network"]
 _MEAN = (485.0, 456.0, 406.0)
 _STD = (229.0, 224.0, 225.0)
 
-# Pairs of image and class are asked in chunks of about this many bytes: what a CPU's cache holds
-# some of, what fills a GPU.
-_CHUNK_BYTES = {"cpu": 40 * 2**20}
-_CHUNK_BYTES_ELSEWHERE = 2**30
-
 
 class Network(nn.Module):
     """A class-prompted segmentation network: an image and a task id in, the class's logits out.
@@ -45,6 +40,23 @@ class Network(nn.Module):
         self.num_tasks: int = model.config.num_tasks
         for name, values in (("mean", _MEAN), ("std", _STD)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Task k's name; empty where they are not known."""
+        return tuple(self.config.task_names or ())
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """(height, width) that images were resized to in training.
+
+        Raises:
+            ValueError: if it is not known.
+        """
+        if self.config.crop_size is None:
+            raise ValueError("the network does not know its crop size: set config.crop_size")
+        height, width = self.config.crop_size
+        return height, width
 
     def forward(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Ask one class of each image.
@@ -96,7 +108,7 @@ class Network(nn.Module):
             (B, 1, H, W) float: z_k - max(z_j, j != k), positive where the class is the argmax;
             z_k itself where it is the only channel.
         """
-        return self._margins(label_logits, task_ids[:, None])
+        return self.model.margins(label_logits, task_ids[:, None])
 
     def task_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Ask many classes of each image; in evaluation mode as ``forward`` would, but faster.
@@ -113,32 +125,7 @@ class Network(nn.Module):
         if task_ids.ndim != 1:
             raise ValueError(f"task_ids has shape {tuple(task_ids.shape)}; expected (T,)")
         task_ids = self._checked_ids(task_ids, pixel_values)
-        batch_size, _, height, width = pixel_values.shape
-        if self.method == "segformer":
-            return self._margins(self.label_logits(pixel_values), task_ids.expand(batch_size, -1))
-        # The finest stage's map, four times as wide within the Mix-FFN, and copies of it.
-        numbers = 16 * self.config.hidden_sizes[0] * (height // 4 + 1) * (width // 4 + 1)
-        budget = _CHUNK_BYTES.get(pixel_values.device.type, _CHUNK_BYTES_ELSEWHERE)
-        pairs = max(1, budget // (numbers * self.mean.element_size()))
-        logits = []
-        for images in torch.split(pixel_values, max(1, pairs // max(1, len(task_ids)))):
-            shared = self.model.shared_features(self._normalised(images))
-            chunks = [
-                self.model.upsample(self.model.task_logits(shared, ids), (height, width))
-                for ids in torch.split(task_ids, pairs)
-            ]
-            logits.append(torch.cat(chunks, dim=1))
-        return torch.cat(logits)
-
-    def _margins(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
-        """Compute (B, T, H, W) margins from (B, C, H, W) logits and (B, T) task ids."""
-        channels = task_ids + 1 if self.config.other_channel else task_ids
-        channels = channels[:, :, None, None].expand(-1, -1, *label_logits.shape[-2:])
-        own = label_logits.gather(1, channels)
-        if label_logits.shape[1] == 1:
-            return own
-        best, winner = label_logits.topk(2, dim=1)
-        return own - torch.where(winner[:, :1] == channels, best[:, 1:], best[:, :1])
+        return self.model.class_logits(self._normalised(pixel_values), task_ids)
 
     def _checked_ids(self, task_ids: Tensor, pixel_values: Tensor) -> Tensor:
         # Looking at ids on a GPU would make the host wait for it.

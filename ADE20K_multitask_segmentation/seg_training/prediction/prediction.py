@@ -6,16 +6,16 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from seg_training.checkpoints import find_checkpoint, read_checkpoint
-from seg_training.config import plain_config
+from seg_training.checkpoints import find_checkpoint
 from seg_training.datasets.images import read_image
 from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
-from seg_training.evaluation import load_module
-from seg_training.prediction.names import ALL, find_tasks, label_sources
+from seg_training.prediction.names import named_tasks
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.probabilities import Looks, class_probabilities
 from seg_training.prediction.writing import PictureResult, settings_of
+from seg_training.trained_networks import load_network
+from transformers_update_for_adapters import ALL
 
 __all__ = ["PredictionReport", "predict"]
 
@@ -76,13 +76,9 @@ def predict(
     if output.exists() and not output.is_dir():
         raise UserError(f"output {output} is a file; give a folder")
     names = find_pictures(pictures)
-    checkpoint = read_checkpoint(ckpt)
-    config = plain_config(checkpoint["hyper_parameters"]["config"])
-    module = load_module(checkpoint)
-    tasks = find_tasks(classes, module.task_names, label_sources(config, module.task_names))
-    network = module.network.to(find_device(device, "device", auto=True))
-    height, width = config["data"]["crop_size"]
-    looks = Looks((height, width), flip, tuple(scales), window)
+    network = load_network(ckpt).to(find_device(device, "device", auto=True))
+    tasks = named_tasks(classes, network)
+    looks = Looks(network.crop_size, flip, tuple(scales), window)
     write_empty = list(classes) != [ALL]
     settings = {
         "ckpt": str(find_checkpoint(ckpt).absolute()),

@@ -87,7 +87,7 @@ def test_options_reach_the_configuration() -> None:
             {"num_vectors": "two"},
             "do not fit: .*'num_vectors' expected int, got str",
         ),
-        ("emb", {"task_names": ["a"]}, "options do not fit: task_names holds 1 names, but"),
+        ("emb", {"task_names": ["a"]}, "options do not fit: task_names has 1 entries, but"),
     ],
 )
 def test_what_is_unknown_or_wrong_is_refused(

@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
-from seg_training.networks import network as network_module
-from transformers_update_for_adapters import METHODS
+from transformers_update_for_adapters import METHODS, modeling_tasformer
 
 TINY: dict[str, Any] = {
     "hidden_sizes": [8, 16, 24, 32],
@@ -86,7 +85,7 @@ def test_task_logits_equal_forward(
     # However many pairs of image and class fit into a chunk: classes of an image, or two images.
     pair = 8 * 16 * 8 * (size[0] // 4 + 1) * (size[1] // 4 + 1)
     for pairs in (0, 2, 10):
-        monkeypatch.setattr(network_module, "_CHUNK_BYTES", {"cpu": pairs * pair})
+        monkeypatch.setattr(modeling_tasformer, "_CHUNK_BYTES", {"cpu": pairs * pair})
         chunked = network.task_logits(pixels, ids)
         torch.testing.assert_close(chunked, logits, atol=1e-8, rtol=0)
 

@@ -1,0 +1,35 @@
+"""A run as a Hugging Face model: python scripts/save_pretrained.py --ckpt RUN --output DIR."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from seg_training.config import run_shell
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+
+
+def main() -> None:
+    """Write weights, config, preprocessing and model card; a training does so at its end."""
+    parser = argparse.ArgumentParser(
+        description="Write a checkpoint as a folder that from_pretrained takes."
+    )
+    parser.add_argument("--ckpt", required=True, help="a checkpoint or a run's folder")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    arguments = parser.parse_args()
+
+    # Imported here, so that --help does not wait for PyTorch.
+    import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.checkpoints import read_checkpoint
+    from seg_training.errors import UserError
+    from seg_training.trained_networks import load_network, save_network
+
+    if arguments.output.exists():
+        raise UserError(f"{arguments.output} is there already; choose another --output")
+    config = read_checkpoint(arguments.ckpt)["hyper_parameters"]["config"]
+    save_network(arguments.output, load_network(arguments.ckpt), config)
+    sys.stdout.write(f"written to {arguments.output}; its README.md is the model card\n")
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)

@@ -1,0 +1,214 @@
+"""A saved model as a user of Hugging Face has it: loaded, asked, in a pipeline, on the hub."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from huggingface_hub.errors import EntryNotFoundError
+from PIL import Image
+from torch.nn import functional as F
+from transformers import AutoModelForSemanticSegmentation, pipeline
+from transformers.utils import hub
+
+from transformers_update_for_adapters import (
+    METHODS,
+    TASFormerConfig,
+    TASFormerForSemanticSegmentation,
+    TASFormerImageProcessor,
+)
+
+NAMES = ["tree", "sky", "car", "road", "wall"]
+PIXELS = np.random.default_rng(0).integers(0, 256, (45, 70, 3), dtype=np.uint8)
+KNOWN: dict[str, Any] = {
+    "task_names": NAMES,
+    "task_synonyms": [["shrub"], [], ["auto"], [], []],
+    "crop_size": [64, 64],
+    "origin": {"pretrained": "nvidia/mit-b0", "dataset": "ade20k", "step": 12, "seed": 0},
+    "measured": {
+        "bIoU": 48.31,
+        "num_masks": 7,
+        "per_class": {"tree": {"bIoU": 40.06, "num_masks": 4}, "sky": {"bIoU": 59, "num_masks": 3}},
+    },
+}
+
+
+@pytest.fixture
+def make_model(
+    make_config: Callable[..., TASFormerConfig],
+) -> Callable[..., TASFormerForSemanticSegmentation]:
+    def make(method: str = "adapter_hf", **options: Any) -> TASFormerForSemanticSegmentation:
+        model = TASFormerForSemanticSegmentation(make_config(method, **(KNOWN | options))).eval()
+        with torch.no_grad():  # so that no class is everywhere or nowhere
+            model.decode_head.classifier.weight.mul_(30)
+        return model
+
+    return make
+
+
+@pytest.fixture
+def folder(make_model: Callable[..., TASFormerForSemanticSegmentation], tmp_path: Path) -> Path:
+    make_model().save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_loaded_model_gives_what_the_network_says(
+    method: str, make_model: Callable[..., TASFormerForSemanticSegmentation], tmp_path: Path
+) -> None:
+    model = make_model(method)
+    model.save_pretrained(tmp_path / "model")
+    loaded = TASFormerForSemanticSegmentation.from_pretrained(tmp_path / "model")
+    resized = cv2.resize(PIXELS, (64, 64), interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)
+    mean, std = (
+        torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
+    values = ((torch.from_numpy(resized) / 255 - mean) / std)[None]
+    with torch.no_grad():
+        logits = model.class_logits(values, torch.tensor([1, 2]))
+    expected = F.interpolate(logits, (45, 70), mode="bilinear")[0].sigmoid().numpy()
+    threshold = float(np.median(expected[0]))
+    result = loaded.segment(Image.fromarray(PIXELS), ["sky", "auto"], threshold)
+    assert list(result.probabilities) == list(result.masks) == ["sky", "auto"]
+    for own, name in zip(expected, ("sky", "auto"), strict=True):
+        np.testing.assert_allclose(result.probabilities[name], own, atol=1e-5)
+        np.testing.assert_array_equal(result.masks[name], result.probabilities[name] >= threshold)
+    assert 0 < result.masks["sky"].mean() < 1
+
+
+def test_a_picture_is_a_file_or_an_array(folder: Path, tmp_path: Path) -> None:
+    model = AutoModelForSemanticSegmentation.from_pretrained(folder)
+    Image.fromarray(PIXELS).save(tmp_path / "photo.png")
+    expected = model.segment(PIXELS, ["all"])
+    assert list(expected.masks) == NAMES
+    for picture in (tmp_path / "photo.png", str(tmp_path / "photo.png")):
+        result = model.segment(picture, ["tree"])
+        np.testing.assert_array_equal(result.masks["tree"], expected.masks["tree"])
+
+
+def test_wrong_questions(folder: Path) -> None:
+    model = TASFormerForSemanticSegmentation.from_pretrained(folder)
+    with pytest.raises(ValueError, match="no class 'tre'; did you mean 'tree'"):
+        model.segment(PIXELS, ["tre"])
+    with pytest.raises(ValueError, match=r'classes is the word "tree"; give a list: \["tree"\]'):
+        model.segment(PIXELS, "tree")
+    with pytest.raises(ValueError, match=r"threshold 1\.5: expected a probability above 0"):
+        model.segment(PIXELS, ["tree"], threshold=1.5)
+
+
+def test_a_pipeline_answers_as_that_of_transformers_does(folder: Path) -> None:
+    ask = pipeline("class-prompted-segmentation", model=str(folder))
+    assert isinstance(ask.image_processor, TASFormerImageProcessor)
+    picture = Image.fromarray(PIXELS)
+    found = ask(picture, classes=["tree", "auto"])
+    expected = ask.model.segment(picture, ["tree", "auto"])
+    assert [own["label"] for own in found] == ["tree", "auto"]
+    for own in found:
+        mask = expected.masks[own["label"]]
+        np.testing.assert_array_equal(np.asarray(own["mask"]), mask * np.uint8(255))
+        score = expected.probabilities[own["label"]][mask].mean()
+        assert own["score"] == pytest.approx(score)
+    several = ask([picture, picture], classes=["tree"], threshold=0.999999)
+    assert [len(each) for each in several] == [1, 1]
+    assert several[1][0]["score"] is None  # found nowhere
+    assert not np.asarray(several[1][0]["mask"]).any()
+    with pytest.raises(ValueError, match=r'which classes\? Give classes=\["tree"'):
+        ask(picture)
+
+
+def test_a_folder_has_everything(folder: Path) -> None:
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+    ]
+    config = TASFormerForSemanticSegmentation.from_pretrained(folder).config
+    for field, value in KNOWN.items():
+        assert getattr(config, field) == value
+
+
+def test_the_card_has_the_measured_numbers_and_the_licence(folder: Path) -> None:
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.license == "other"
+    assert card.data.license_name == "nvidia-segformer"
+    assert card.data.library_name == "transformers"
+    [result] = card.data.eval_results
+    assert (result.metric_type, result.metric_value) == ("bIoU", 48.31)
+    assert "bIoU 48.3 % on the validation images of ade20k" in card.text
+    assert "| tree | 40.1 | 4 |" in card.text
+    assert "non-commercial use only" in card.text
+    assert "- step: 12" in card.text
+    assert "tree, sky, car, road, wall" in card.text
+
+
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [
+        ({"pretrained": None, "dataset": "camvid"}, "Trained from random weights, so NVIDIA's"),
+        ({"dataset": "camvid"}, "Not recorded. If the weights come from MiT weights"),
+        (None, "Not recorded. If the weights come from MiT weights"),
+    ],
+)
+def test_a_card_claims_no_more_than_is_known(
+    make_model: Callable[..., TASFormerForSemanticSegmentation],
+    tmp_path: Path,
+    origin: dict[str, Any] | None,
+    words: str,
+) -> None:
+    make_model(origin=origin, measured=None).save_pretrained(tmp_path)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.get("license") is None
+    assert card.data.eval_results is None
+    assert words in card.text
+    assert "Nothing is recorded" in card.text
+
+
+class Hub:
+    """The calls of the hub's client that pushing makes; keeps what it is given."""
+
+    def __init__(self, card: str | None) -> None:
+        self.card = card
+        self.files: dict[str, bytes] = {}
+
+    def create_repo(self, repo_id: str, **_options: Any) -> Any:
+        return type("Repo", (), {"repo_id": f"me/{repo_id}"})
+
+    def create_commit(self, operations: list[Any], **_options: Any) -> str:
+        for operation in operations:
+            with operation.as_file() as file:
+                self.files[operation.path_in_repo] = file.read()
+        return "done"
+
+    def create_branch(self, **_options: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("card", [None, "---\ntags: [mine]\n---\n# Written by hand"])
+def test_pushing_to_the_hub_brings_the_card(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, card: str | None
+) -> None:
+    there = Hub(card)
+
+    def load(*_args: Any, **_kwargs: Any) -> ModelCard:
+        if there.card is None:
+            raise EntryNotFoundError("none")
+        return ModelCard(there.card)
+
+    monkeypatch.setattr(hub, "hf_api", lambda: there)
+    monkeypatch.setattr(hub.ModelCard, "load", load)
+    TASFormerForSemanticSegmentation.from_pretrained(folder).push_to_hub("tree-painter")
+    assert {"README.md", "config.json", "model.safetensors", "preprocessor_config.json"} <= set(
+        there.files
+    )
+    text = there.files["README.md"].decode()
+    if card is None:
+        assert "bIoU 48.3 %" in text
+        assert "from_pretrained('me/tree-painter')" in text
+        assert "More Information Needed" not in text
+    else:
+        assert "Written by hand" in text

@@ -1,0 +1,59 @@
+from typing import Any
+
+import pytest
+
+from transformers_update_for_adapters import TASFormerConfig, find_tasks
+
+
+def config(**options: Any) -> TASFormerConfig:
+    names = ["car", "Screen (large)", "screen;CRT", "tree"]
+    words = [["auto", "Automobile"], ["screen"], ["screen", "CRT"], []]
+    return TASFormerConfig(num_tasks=4, task_names=names, task_synonyms=words, **options)
+
+
+@pytest.mark.parametrize("name", ["car", "Car", " auto", "AUTOMOBILE"])
+def test_names_and_synonyms_whatever_their_case(name: str) -> None:
+    assert find_tasks([name], config()) == [0]
+
+
+def test_the_order_is_that_of_the_names() -> None:
+    assert find_tasks(["tree", "screen (large)", "tree"], config()) == [3, 1, 3]
+
+
+def test_all_are_all() -> None:
+    assert find_tasks(["all"], config()) == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="'all' stands alone"):
+        find_tasks(["all", "tree"], config())
+
+
+def test_a_class_called_all_is_asked_for_like_any_other() -> None:
+    own = TASFormerConfig(num_tasks=2, task_names=["all", "sky"])
+    assert find_tasks(["sky", "all"], own) == [1, 0]
+
+
+def test_a_word_of_two_classes_is_ambiguous() -> None:
+    words = r"'screen' is ambiguous: ask for 'Screen \(large\)' or 'screen;CRT'"
+    with pytest.raises(ValueError, match=words):
+        find_tasks(["screen"], config())
+
+
+def test_every_unknown_name_is_answered_with_close_ones() -> None:
+    words = (
+        r"no class 'automobil'; did you mean 'automobile' or 'auto'\?; .*no class 'xyz' "
+        r"\(the network knows 4: car, Screen \(large\), screen;CRT, tree; 'all' asks for all"
+    )
+    with pytest.raises(ValueError, match=words):
+        find_tasks(["automobil", "tree", "xyz"], config())
+
+
+def test_of_many_names_the_first_are_listed() -> None:
+    many = TASFormerConfig(num_tasks=30, task_names=[f"class {k}" for k in range(30)])
+    with pytest.raises(ValueError, match=r"knows 30: class 0, .*class 19, \.\.\.; 'all'"):
+        find_tasks(["xyz"], many)
+
+
+def test_nothing_asked_for_and_no_names() -> None:
+    with pytest.raises(ValueError, match="no class was asked for"):
+        find_tasks([], config())
+    with pytest.raises(ValueError, match=r"no names for its tasks: set config\.task_names"):
+        find_tasks(["tree"], TASFormerConfig(num_tasks=4))

@@ -1,0 +1,178 @@
+"""The card of a saved model: how to use it, what was measured, whose licence the weights have."""
+
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from .configuration_tasformer import TASFormerConfig
+
+__all__ = ["licence_of", "model_card"]
+
+_MIT_LICENCE = "https://github.com/NVlabs/SegFormer/blob/master/LICENSE"
+
+_TEXT = """
+# {title}
+
+Class-prompted image segmentation: an image and the name of a class in, the mask of that class out.
+Method `{method}` of *TASFormer: Task-Aware Image Segmentation Transformer* (ICONIP 2023), a
+SegFormer-B0 with {parameters} parameters and {num_tasks} classes{crop}.
+
+## Use
+
+With the package `tasformer` installed:
+
+```python
+from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+
+model = TASFormerForSemanticSegmentation.from_pretrained({folder!r})
+result = model.segment("photo.jpg", [{example!r}])
+result.masks[{example!r}]  # (H, W) bool, at the picture's own size
+```
+
+## Classes
+
+{classes}
+
+## Measured
+
+{measured}
+
+A class that a picture does not show may be painted somewhere all the same: where a training asks
+only for classes that are there, nothing teaches the network to paint nothing.
+
+## Training
+
+{training}
+
+## Licence of the weights
+
+{licence}
+"""
+
+_FREE = "free"
+_NVIDIA = "nvidia"
+_UNKNOWN = "unknown"
+
+_LICENCES = {
+    _NVIDIA: (
+        "These weights come from MiT weights by NVIDIA, whose "
+        f"[licence]({_MIT_LICENCE}) allows non-commercial use only; it holds for these weights, "
+        "too. The data that they were trained on have terms of their own."
+    ),
+    _FREE: (
+        "Trained from random weights, so NVIDIA's licence of the MiT weights does not apply. The "
+        "data that they were trained on have terms of their own."
+    ),
+    _UNKNOWN: (
+        "Not recorded. If the weights come from MiT weights by NVIDIA, their "
+        f"[licence]({_MIT_LICENCE}) allows non-commercial use only."
+    ),
+}
+
+
+def licence_of(config: TASFormerConfig) -> str:
+    """Say in one or two sentences whose licence the weights have.
+
+    Args:
+        config: with ``origin``, where it is known.
+    """
+    return _LICENCES[_licence(config)]
+
+
+def model_card(
+    config: TASFormerConfig, num_parameters: int, name: str = "path/to/folder"
+) -> ModelCard:
+    """Write the card of a model.
+
+    Args:
+        config: the model's; what it does not know is said to be unknown.
+        num_parameters: of the model.
+        name: what ``from_pretrained`` takes, for the example.
+    """
+    names = list(config.task_names or [])
+    crop = config.crop_size
+    text = _TEXT.format(
+        title="TASFormer" if config.origin is None else f"TASFormer on {_dataset(config)}",
+        method=config.method,
+        parameters=f"{num_parameters:,}",
+        num_tasks=config.num_tasks,
+        crop="" if crop is None else f", for images resized to {crop[0]}x{crop[1]} (height, width)",
+        folder=name,
+        example=names[0] if names else "a class",
+        classes=", ".join(names) or "Their names are not recorded.",
+        measured=_measured(config),
+        training=_training(config),
+        licence=licence_of(config),
+    )
+    return ModelCard(f"---\n{_data(config).to_yaml()}\n---\n{text}")
+
+
+def _licence(config: TASFormerConfig) -> str:
+    if config.origin is None or "pretrained" not in config.origin:
+        return _UNKNOWN
+    return _FREE if config.origin["pretrained"] is None else _NVIDIA
+
+
+def _dataset(config: TASFormerConfig) -> str:
+    return str((config.origin or {}).get("dataset") or "unknown data")
+
+
+def _data(config: TASFormerConfig) -> ModelCardData:
+    licence: dict[str, Any] = {}
+    if _licence(config) == _NVIDIA:
+        licence = {
+            "license": "other",
+            "license_name": "nvidia-segformer",
+            "license_link": _MIT_LICENCE,
+        }
+    results: dict[str, Any] = {}
+    if config.measured:
+        dataset = _dataset(config)
+        results = {
+            "model_name": "TASFormer",
+            "eval_results": [
+                EvalResult(
+                    task_type="image-segmentation",
+                    dataset_type=dataset,
+                    dataset_name=dataset,
+                    metric_type="bIoU",
+                    metric_name="mean IoU over all binary masks, in percent",
+                    metric_value=config.measured["bIoU"],
+                )
+            ],
+        }
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag="image-segmentation",
+        tags=["tasformer", "segformer", "class-prompted-segmentation"],
+        **licence,
+        **results,
+    )
+
+
+def _measured(config: TASFormerConfig) -> str:
+    measured = config.measured
+    if not measured:
+        return "Nothing is recorded."
+    lines = [
+        f"bIoU {measured['bIoU']:.1f} % on the validation images of {_dataset(config)}: the mean "
+        f"IoU over all {measured['num_masks']} binary masks, each class asked of the images that "
+        "show it.",
+        "",
+        "| class | bIoU | masks |",
+        "|---|---|---|",
+    ]
+    return "\n".join(
+        lines
+        + [
+            f"| {name} | {own['bIoU']:.1f} | {own['num_masks']} |"
+            for name, own in measured.get("per_class", {}).items()
+        ]
+    )
+
+
+def _training(config: TASFormerConfig) -> str:
+    known = {key: value for key, value in (config.origin or {}).items() if value is not None}
+    if config.origin is not None and config.origin.get("pretrained", "") is None:
+        known["pretrained"] = "nothing: random weights"
+    return "\n".join(f"- {key}: {value}" for key, value in known.items()) or "Not recorded."

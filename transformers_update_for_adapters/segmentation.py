@@ -1,0 +1,84 @@
+"""A picture and names of classes in, masks out."""
+
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers.image_utils import load_image
+
+from .image_processing_tasformer import TASFormerImageProcessor
+from .task_names import ALL, find_tasks
+
+if TYPE_CHECKING:
+    from .modeling_tasformer import TASFormerForSemanticSegmentation
+
+__all__ = ["Segmentation", "segment_picture"]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What was found on a picture of H rows and W columns.
+
+    Attributes:
+        probabilities: by class name, (H, W) float32 in [0, 1].
+        threshold: probabilities from it on are the class.
+    """
+
+    probabilities: dict[str, NDArray[np.float32]]
+    threshold: float
+
+    @property
+    def masks(self) -> dict[str, NDArray[np.bool_]]:
+        """By class name, (H, W) bool."""
+        return {name: own >= self.threshold for name, own in self.probabilities.items()}
+
+
+@torch.inference_mode()
+def segment_picture(
+    model: "TASFormerForSemanticSegmentation",
+    picture: str | PathLike[str] | Any,
+    classes: Sequence[str],
+    threshold: float = 0.5,
+) -> Segmentation:
+    """Ask classes of a picture.
+
+    Args:
+        model: in evaluation mode, as ``from_pretrained`` gives it.
+        picture: a file, an address, Pillow's picture, or an (H, W, 3) uint8 RGB array.
+        classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
+        threshold: probabilities from it on are the class, in (0, 1).
+
+    Returns:
+        Probabilities and masks at the picture's own size, by the names that were asked for.
+
+    Raises:
+        ValueError: if a name is not known, or if the threshold is no probability.
+    """
+    if isinstance(classes, str):
+        raise ValueError(f'classes is the word "{classes}"; give a list: ["{classes}"]')
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold {threshold}: expected a probability above 0 and below 1")
+    config = model.config
+    task_ids = find_tasks(classes, config)
+    names = list(classes if list(classes) != [ALL] else config.task_names or [])
+    if isinstance(picture, str | PathLike):
+        picture = load_image(str(picture))
+    processor = TASFormerImageProcessor.of_model(config)
+    prepared = processor.process_image(picture, do_convert_rgb=True)
+    pixel_values = processor(prepared, return_tensors="pt")["pixel_values"]
+    logits = model.class_logits(
+        pixel_values.to(model.device, model.dtype), torch.tensor(task_ids, device=model.device)
+    )
+    size = (prepared.shape[1], prepared.shape[2])
+    [probabilities] = processor.post_process_class_probabilities(logits, [size])
+    return Segmentation(
+        dict(zip(names, probabilities.cpu().numpy(), strict=True)),
+        threshold,
+    )

@@ -1,0 +1,72 @@
+"""From the names that a user asks for to a network's tasks."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from .configuration_tasformer import TASFormerConfig
+
+__all__ = ["ALL", "find_tasks"]
+
+ALL = "all"
+"""Asks for every task."""
+
+_MOST_LISTED = 20
+
+
+def find_tasks(asked: Sequence[str], config: TASFormerConfig) -> list[int]:
+    """Find the tasks of names.
+
+    Args:
+        asked: task names, or words of ``config.task_synonyms``; or ``all`` alone.
+        config: a network's, with ``task_names``.
+
+    Returns:
+        The id of each; for ``all`` every id.
+
+    Raises:
+        ValueError: if names are not known, of which close ones are suggested; or if the network
+            has no names at all.
+    """
+    if config.task_names is None:
+        raise ValueError("the network has no names for its tasks: set config.task_names")
+    names = list(config.task_names)
+    if list(asked) == [ALL]:
+        return list(range(len(names)))
+    if ALL in asked and ALL not in names:
+        raise ValueError("'all' stands alone: it asks for every class")
+    if not asked:
+        raise ValueError("no class was asked for; give one name or more, or 'all'")
+    words = [{word.lower() for word in own} for own in config.task_synonyms or [[] for _ in names]]
+    found, wrong = [], []
+    for name in asked:
+        tasks = _tasks_of(name, names, words)
+        if len(tasks) == 1:
+            found += tasks
+        elif tasks:
+            meant = " or ".join(f"'{names[task]}'" for task in tasks)
+            wrong.append(f"class '{name}' is ambiguous: ask for {meant}")
+        else:
+            known = [*names, *sorted(set().union(*words))]
+            wrong.append(f"the network knows no class '{name}'{_close(name, known)}")
+    if wrong:
+        listed = ", ".join(names[:_MOST_LISTED]) + (", ..." if len(names) > _MOST_LISTED else "")
+        raise ValueError(
+            f"{'; '.join(wrong)} (the network knows {len(names)}: {listed}; 'all' asks for all of "
+            "them)"
+        )
+    return found
+
+
+def _tasks_of(name: str, names: Sequence[str], words: Sequence[set[str]]) -> list[int]:
+    """List the tasks that a name may mean: the exact name first, then without case."""
+    if name in names:
+        return [names.index(name)]
+    lower = name.strip().lower()
+    own = [task for task, each in enumerate(names) if each.lower() == lower]
+    return own or [task for task, synonyms in enumerate(words) if lower in synonyms]
+
+
+def _close(name: str, known: Sequence[str]) -> str:
+    by_lower = {word.lower(): word for word in known}
+    close = get_close_matches(name.lower(), by_lower, n=3)
+    return "; did you mean " + " or ".join(f"'{by_lower[c]}'" for c in close) + "?" if close else ""
