@@ -79,10 +79,12 @@ class SharedFeatures(NamedTuple):
 
     def repeat(self, num_tasks: int) -> "SharedFeatures":
         """Repeat each image for T tasks: row b * T + t is image b."""
-        return self._replace(
-            update=self.update.repeat_interleave(num_tasks, dim=0),
-            residual=self.residual.repeat_interleave(num_tasks, dim=0),
-        )
+
+        def repeated(each: Tensor) -> Tensor:
+            # repeat_interleave becomes wrong ONNX where sizes are not fixed.
+            return each.unsqueeze(1).expand(-1, num_tasks, -1, -1).flatten(0, 1)
+
+        return self._replace(update=repeated(self.update), residual=repeated(self.residual))
 
 
 class FoldedFeatures(NamedTuple):
@@ -498,30 +500,35 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
 
         Args:
             shared: what ``shared_features`` gave for B images.
-            task_ids: (T,) int64 in [0, num_tasks), asked of every image.
+            task_ids: int64 in [0, num_tasks): (T,), asked of every image, or (B, T).
 
         Returns:
             (B, T, h, w) float logits, equal to those of ``forward`` in evaluation mode.
         """
         if isinstance(shared, SharedFeatures):
-            num_tasks, num_images = len(task_ids), len(shared.update)
+            task_ids = task_ids.expand(shared.update.shape[0], -1)
             stages = self.segformer.features_for_tasks(
-                shared.repeat(num_tasks), task_ids.repeat(num_images)
+                shared.repeat(task_ids.shape[1]), task_ids.flatten()
             )
-            logits = (
-                self._folded_head().logits(stages) if self._may_fold() else self.decode_head(stages)
-            )
-            return logits.view(num_images, num_tasks, *logits.shape[2:])
+            head = self._folded_head().logits if self._may_fold() else self.decode_head
+            logits: Tensor = head(stages)[:, 0].unflatten(0, task_ids.shape)
+            return logits
         if self.task_maps is None:
             raise ValueError(f"method '{self.config.method}' has all its classes in its logits")
         if isinstance(shared, FoldedFeatures):
+            if task_ids.ndim == 2:
+                images = zip(shared.fused.split(1), task_ids, strict=True)
+                return torch.cat(
+                    [self.task_logits(FoldedFeatures(own), ids) for own, ids in images]
+                )
             maps = self.task_maps(task_ids, shared.fused.shape[1:3])
             return self._folded_head().logits_with_maps(shared.fused, maps)
-        maps = self.decode_head.fuse_task_maps(self.task_maps(task_ids, shared.shape[2:]))
+        maps = self.decode_head.fuse_task_maps(
+            self.task_maps(task_ids.flatten(), shared.shape[2:])
+        ).unflatten(0, task_ids.shape)
         fused = shared.unsqueeze(1) + maps
-        return self.decode_head.classify(fused.flatten(0, 1)).view(
-            *fused.shape[:2], *maps.shape[2:]
-        )
+        logits = self.decode_head.classify(fused.flatten(0, 1))[:, 0]
+        return logits.view(*fused.shape[:2], *logits.shape[1:])
 
     def class_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Ask many classes of each image, at its size; in evaluation mode as ``forward`` would.

@@ -77,6 +77,7 @@ class TaskMaps(nn.Module):
             # As published: the first class has a vector of its own and the others share one.
             task_ids = task_ids.clamp(max=len(self.weight) - 1)
         maps = self.weight[task_ids]
-        if maps.shape[-2:] != tuple(size):
+        # An export to any size must not take this one's branch.
+        if torch.compiler.is_exporting() or maps.shape[-2:] != tuple(size):
             maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
         return maps

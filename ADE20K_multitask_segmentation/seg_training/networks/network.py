@@ -77,7 +77,7 @@ class Network(nn.Module):
         task_ids = self._checked_ids(task_ids, pixel_values)
         if self.method == "segformer":
             return self.binary_logits(self.label_logits(pixel_values), task_ids)
-        logits = self.model(self._normalised(pixel_values), task_ids=task_ids).logits
+        logits = self.model(self.normalised(pixel_values), task_ids=task_ids).logits
         return self.model.upsample(logits, pixel_values.shape[-2:])
 
     def label_logits(self, pixel_values: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Network(nn.Module):
             raise ValueError(
                 f"label_logits is for method 'segformer', this is '{self.method}'; use task_logits"
             )
-        logits = self.model(self._normalised(pixel_values)).logits
+        logits = self.model(self.normalised(pixel_values)).logits
         return self.model.upsample(logits, pixel_values.shape[-2:])
 
     def binary_logits(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ class Network(nn.Module):
         if task_ids.ndim != 1:
             raise ValueError(f"task_ids has shape {tuple(task_ids.shape)}; expected (T,)")
         task_ids = self._checked_ids(task_ids, pixel_values)
-        return self.model.class_logits(self._normalised(pixel_values), task_ids)
+        return self.model.class_logits(self.normalised(pixel_values), task_ids)
 
     def _checked_ids(self, task_ids: Tensor, pixel_values: Tensor) -> Tensor:
         # Looking at ids on a GPU would make the host wait for it.
@@ -138,7 +138,15 @@ class Network(nn.Module):
                 )
         return task_ids.to(pixel_values.device)
 
-    def _normalised(self, pixel_values: Tensor) -> Tensor:
+    def normalised(self, pixel_values: Tensor) -> Tensor:
+        """Bring images into the form that the Hugging Face model takes.
+
+        Args:
+            pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
+
+        Returns:
+            (B, 3, H, W) float, with ImageNet's mean and standard deviation taken out.
+        """
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
             raise ValueError(
                 f"pixel_values has shape {tuple(pixel_values.shape)}; expected (B, 3, H, W)"
@@ -147,11 +155,20 @@ class Network(nn.Module):
             raise ValueError(
                 f"pixel_values is {pixel_values.dtype}; expected uint8, or float in [0, 1]"
             )
-        self._check_size(*pixel_values.shape[-2:])
+        self.check_size(*pixel_values.shape[-2:])
         scale = 1000 / 255 if pixel_values.dtype == torch.uint8 else 1000
         return (pixel_values.to(self.mean.dtype) * scale - self.mean) / self.std
 
-    def _check_size(self, height: int, width: int) -> None:
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse images of a size that the network does not take.
+
+        Args:
+            height: of the images.
+            width: of the images.
+
+        Raises:
+            UserError: if task maps are of another size; the message says of which.
+        """
         if self.model.task_maps is None:
             return
         try:

@@ -125,8 +125,8 @@ def test_images_are_normalised_as_published() -> None:
     mean = torch.tensor([0.485, 0.456, 0.406], dtype=torch.float64)[:, None, None]
     std = torch.tensor([0.229, 0.224, 0.225], dtype=torch.float64)[:, None, None]
     expected = (pixels - mean) / std
-    torch.testing.assert_close(network._normalised(pixels), expected.float())
-    torch.testing.assert_close(network.double()._normalised(pixels), expected, atol=1e-14, rtol=0)
+    torch.testing.assert_close(network.normalised(pixels), expected.float())
+    torch.testing.assert_close(network.double().normalised(pixels), expected, atol=1e-14, rtol=0)
     assert not [name for name in network.state_dict() if not name.startswith("model.")]
 
 
@@ -135,7 +135,7 @@ def test_upsampling_is_the_published_one(method: str) -> None:
     network, pixels = tiny(method).double(), images(64, 96)
     with torch.no_grad():
         logits = network.label_logits(pixels) if method == "segformer" else network(pixels, IDS)
-        coarse = network.model(network._normalised(pixels), task_ids=IDS).logits
+        coarse = network.model(network.normalised(pixels), task_ids=IDS).logits
     align_corners = method not in ("emb", "vsa_emb")
     expected = F.interpolate(coarse, size=(64, 96), mode="bilinear", align_corners=align_corners)
     torch.testing.assert_close(logits, expected)

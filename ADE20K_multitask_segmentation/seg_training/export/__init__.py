@@ -1,0 +1,1 @@
+"""Networks for other runtimes: ONNX, OpenVINO, torch.export, ExecuTorch."""

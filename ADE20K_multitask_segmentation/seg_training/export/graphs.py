@@ -1,0 +1,109 @@
+"""A network as graphs of tensors: whole, or cut where the class comes in."""
+
+import torch
+from torch import Tensor, nn
+
+from seg_training.networks import Network
+from transformers_update_for_adapters.modeling_tasformer import SharedFeatures
+
+__all__ = ["ClassGraph", "ImageGraph", "WholeGraph"]
+
+
+class WholeGraph(nn.Module):
+    """An image and classes in, the logits of these classes out."""
+
+    def __init__(self, network: Network) -> None:
+        """Wrap a network.
+
+        Args:
+            network: in evaluation mode.
+        """
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, class_ids: Tensor) -> Tensor:
+        """Ask classes of each image; each image has its own.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB.
+            class_ids: (B, T) int64 in [0, num_tasks).
+
+        Returns:
+            (B, T, H, W) float logits; positive means "this class".
+        """
+        model = self.network.model
+        if self.network.method == "segformer":
+            return model.margins(self.network.label_logits(images), class_ids)
+        shared = model.shared_features(self.network.normalised(images))
+        return model.upsample(model.task_logits(shared, class_ids), images.shape[-2:])
+
+
+class ImageGraph(nn.Module):
+    """All of a network that does not depend on the class."""
+
+    def __init__(self, network: Network) -> None:
+        """Wrap a network.
+
+        Args:
+            network: in evaluation mode.
+        """
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute what all classes share.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB, H and W multiples of 4.
+
+        Returns:
+            (B, C, H/4, W/4) float, what :class:`ClassGraph` takes: the inside of the first block
+            with adapters, the fused features for ``emb`` and ``vsa_emb``, all logits for
+            ``segformer``.
+        """
+        model, pixel_values = self.network.model, self.network.normalised(images)
+        if self.network.method == "segformer":
+            logits: Tensor = model(pixel_values).logits
+            return logits
+        if self.network.config.uses_task_maps:
+            return model.decode_head.fuse(
+                model.segformer(pixel_values, output_hidden_states=True).hidden_states
+            )
+        shared = model.segformer.shared_features(pixel_values)
+        both = torch.cat([shared.update, shared.residual], dim=-1)
+        batch_size, _, channels = both.shape
+        return both.mT.reshape(batch_size, channels, shared.height, shared.width)
+
+
+class ClassGraph(nn.Module):
+    """All of a network that depends on the class."""
+
+    def __init__(self, network: Network) -> None:
+        """Wrap a network.
+
+        Args:
+            network: in evaluation mode.
+        """
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor, class_ids: Tensor) -> Tensor:
+        """Ask classes of images whose features are known.
+
+        Args:
+            features: (B, C, h, w) float, from :class:`ImageGraph`.
+            class_ids: (B, T) int64 in [0, num_tasks).
+
+        Returns:
+            (B, T, 4h, 4w) float logits; positive means "this class".
+        """
+        model = self.network.model
+        height, width = features.shape[-2:]
+        size = (4 * height, 4 * width)
+        if self.network.method == "segformer":
+            return model.margins(model.upsample(features, size), class_ids)
+        if not self.network.config.uses_adapters:
+            return model.upsample(model.task_logits(features, class_ids), size)
+        update, residual = features.flatten(2).mT.chunk(2, dim=-1)
+        shared = SharedFeatures(update, residual, height, width)
+        return model.upsample(model.task_logits(shared, class_ids), size)

@@ -1,0 +1,140 @@
+"""Exported files run by ONNX Runtime, OpenVINO, PyTorch and ExecuTorch, behind one interface."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seg_training.errors import UserError
+
+__all__ = ["Runtime", "RuntimeNetwork", "open_onnx", "runtimes_of"]
+
+Logits = NDArray[np.float32]
+Run = Callable[[NDArray[np.uint8], NDArray[np.int64]], Logits]
+
+
+class Runtime(NamedTuple):
+    """A file that was loaded by a runtime.
+
+    Attributes:
+        name: the runtime's.
+        run: images (B, 3, H, W) uint8 and class ids (B, T) int64 to logits (B, T, H, W) float32.
+    """
+
+    name: str
+    run: Run
+
+
+def runtimes_of(file: Path) -> list[Runtime]:
+    """Load a file with every runtime that is installed for its kind.
+
+    Args:
+        file: ``.onnx`` of a whole network, ``.pt2`` or ``.pte``.
+
+    Raises:
+        UserError: if no runtime for it is installed.
+    """
+    known = {
+        ".onnx": (("onnxruntime", _onnx_runtime), ("openvino", _openvino)),
+        ".pt2": (("torch", _torch),),
+        ".pte": (("executorch", _executorch),),
+    }[file.suffix]
+    loaded = [load(file) for package, load in known if find_spec(package)]
+    if not loaded:
+        raise UserError(
+            f"nothing that runs {file.name} is installed; pip install 'tasformer[export]'"
+        )
+    return loaded
+
+
+def open_onnx(file: Path) -> Any:
+    """Open an ONNX file with ONNX Runtime, on the CPU.
+
+    Args:
+        file: of any graph.
+
+    Returns:
+        An ``onnxruntime.InferenceSession``.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors: it warns of what its own optimiser leaves
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def _onnx_runtime(file: Path) -> Runtime:
+    session = open_onnx(file)
+
+    def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
+        [logits] = session.run(None, {"images": images, "class_ids": class_ids})
+        return np.asarray(logits)
+
+    return Runtime("ONNX Runtime", run)
+
+
+def _openvino(file: Path) -> Runtime:
+    import openvino
+
+    # Without the hint it computes in bfloat16 where the CPU can.
+    hint = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = openvino.Core().compile_model(file, "CPU", hint)
+
+    def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
+        return np.asarray(model({"images": images, "class_ids": class_ids})[0])
+
+    return Runtime("OpenVINO", run)
+
+
+def _torch(file: Path) -> Runtime:
+    graph = torch.export.load(file).module()
+
+    def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
+        with torch.no_grad():
+            logits: Tensor = graph(torch.from_numpy(images), torch.from_numpy(class_ids))
+        return logits.numpy()
+
+    return Runtime("torch.export", run)
+
+
+def _executorch(file: Path) -> Runtime:
+    from executorch.runtime import Runtime as ExecuTorch
+
+    method = ExecuTorch.get().load_program(file).load_method("forward")
+
+    def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
+        [logits] = method.execute([torch.from_numpy(images), torch.from_numpy(class_ids)])
+        return np.asarray(logits)
+
+    return Runtime("ExecuTorch", run)
+
+
+class RuntimeNetwork(nn.Module):
+    """A runtime in the place of a network, for evaluation."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        """Wrap a runtime.
+
+        Args:
+            runtime: with a file of a whole network.
+        """
+        super().__init__()
+        self.runtime = runtime
+
+    def task_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
+        """Ask many classes of each image.
+
+        Args:
+            pixel_values: (B, 3, H, W) uint8.
+            task_ids: (T,) int64.
+
+        Returns:
+            (B, T, H, W) float32 logits.
+        """
+        class_ids = task_ids.expand(len(pixel_values), -1).contiguous()
+        return torch.from_numpy(self.runtime.run(pixel_values.numpy(), class_ids.numpy()))

@@ -1,0 +1,71 @@
+"""ONNX with the class as an input: python scripts/export_onnx.py --ckpt RUN --output F.onnx."""
+
+import argparse
+from pathlib import Path
+
+from seg_training.config import run_shell
+from seg_training.errors import UserError
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+CALIBRATION_BATCHES = 8
+
+
+def main() -> None:
+    """Write ONNX files, and compare what they paint with PyTorch."""
+    parser = argparse.ArgumentParser(
+        description="Write a network as ONNX, and compare it with PyTorch on real pictures.",
+        epilog="key=value changes the checkpoint's config, as it does with eval.py.",
+    )
+    add = parser.add_argument
+    add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
+    add("--output", type=Path, required=True, metavar="F.onnx")
+    add("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of images; any by default")
+    add("--parts", action="store_true", help="also write it cut where the class comes in")
+    add("--int8", action="store_true", help="also write it in 8 bits, and measure the bIoU of both")
+    add("--pictures", nargs="+", help="to compare on; validation images by default")
+    add("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
+    arguments = parser.parse_intermixed_args()
+    output: Path = arguments.output
+    if output.suffix != ".onnx":
+        raise UserError(f"--output {output}: expected a file named *.onnx")
+    size = tuple(arguments.size) if arguments.size else None
+
+    # Imported here, so that --help does not wait for them.
+    import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.evaluation import restore
+    from seg_training.export.comparing import check_same, compare_file, show_comparisons
+    from seg_training.export.evaluating import evaluate_runtime, show_losses
+    from seg_training.export.example_pictures import example_pictures
+    from seg_training.export.exporting import export_onnx, export_onnx_parts
+    from seg_training.export.quantising import calibration_batches, quantise
+    from seg_training.export.runtimes import runtimes_of
+    from seg_training.logs import log_to_terminal
+    from seg_training.trained_networks import load_network
+
+    log_to_terminal()
+    network = load_network(arguments.ckpt)
+    # Wrong paths are said before the work.
+    asked = (arguments.pictures, arguments.ckpt, arguments.overrides, CONFIG_DIR)
+    pictures = example_pictures(*asked)
+    export_onnx(network, output, size)
+    if arguments.parts:
+        export_onnx_parts(network, output, size)
+    comparisons = compare_file(network, output, pictures, size)
+    show_comparisons(comparisons)
+    check_same(comparisons, output)
+
+    if arguments.int8:
+        module, data, trainer = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
+        small = output.with_stem(f"{output.stem}_int8")
+        quantise(output, small, calibration_batches(data, CALIBRATION_BATCHES))
+        print(f"{small}: {small.stat().st_size / 1e6:.1f} MB")
+        exact = evaluate_runtime(runtimes_of(output)[0], module, data, trainer)
+        losses = {
+            f"8 bits, {runtime.name}": evaluate_runtime(runtime, module, data, trainer)
+            for runtime in runtimes_of(small)
+        }
+        show_losses(exact, losses)
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)

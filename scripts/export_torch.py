@@ -1,0 +1,60 @@
+"""A program of torch.export, or of ExecuTorch: scripts/export_torch.py --ckpt RUN --output F."""
+
+import argparse
+from pathlib import Path
+
+from seg_training.config import run_shell
+from seg_training.errors import UserError
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+
+
+def main() -> None:
+    """Write a program, and compare what it paints with PyTorch."""
+    parser = argparse.ArgumentParser(
+        description="Write a network for torch.export (*.pt2) or for ExecuTorch on phones (*.pte).",
+        epilog="key=value changes the checkpoint's config, as it does with eval.py.",
+    )
+    add = parser.add_argument
+    add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
+    add("--output", type=Path, required=True, metavar="F.pt2 or F.pte")
+    add(
+        *("--size",),
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="of images; any for *.pt2, the crop size for *.pte by default",
+    )
+    add("--num-classes", type=int, default=1, help="that a *.pte is asked at once; 1 by default")
+    add("--pictures", nargs="+", help="to compare on; validation images by default")
+    add("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
+    arguments = parser.parse_intermixed_args()
+    output: Path = arguments.output
+    if output.suffix not in (".pt2", ".pte"):
+        raise UserError(f"--output {output}: expected a file named *.pt2 or *.pte")
+    if arguments.num_classes < 1:
+        raise UserError(f"--num-classes {arguments.num_classes}: expected at least 1")
+    size = tuple(arguments.size) if arguments.size else None
+
+    # Imported here, so that --help does not wait for them.
+    import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.export.comparing import check_same, compare_file, show_comparisons
+    from seg_training.export.example_pictures import example_pictures
+    from seg_training.export.exporting import export_torch
+    from seg_training.logs import log_to_terminal
+    from seg_training.trained_networks import load_network
+
+    log_to_terminal()
+    network = load_network(arguments.ckpt)
+    asked = (arguments.pictures, arguments.ckpt, arguments.overrides, CONFIG_DIR)
+    pictures = example_pictures(*asked)
+    export_torch(network, output, size, arguments.num_classes)
+    fixed = size or (network.crop_size if output.suffix == ".pte" else None)
+    batch = {"num_images": 1, "num_classes": arguments.num_classes} if fixed else {}
+    comparisons = compare_file(network, output, pictures, fixed, **batch)
+    show_comparisons(comparisons)
+    check_same(comparisons, output)
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)
