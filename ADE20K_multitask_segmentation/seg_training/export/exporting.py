@@ -115,4 +115,4 @@ def _lowered(program: torch.export.ExportedProgram) -> bytes:
 
 
 def _tell(file: Path) -> None:
-    _log.info("%s: %.1f MB", file, file.stat().st_size / 1e6)
+    _log.info("%s: %.1f MB", file.name, file.stat().st_size / 1e6)

@@ -1,0 +1,91 @@
+"""Putting the page together: its files, the network in two parts, and what runs it."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from seg_training.drawing import distinct_colours
+from seg_training.errors import UserError
+from seg_training.export.exporting import export_onnx_parts
+from seg_training.export.onnx_files import description
+from seg_training.networks import Network
+from seg_training.prediction.pictures_to_paint import find_pictures
+
+__all__ = ["build_page"]
+
+_PAGE = Path(__file__).parent / "page"
+
+# From npm: where a file is below node_modules, and what the page calls it.
+_RUNTIME = {
+    "onnxruntime-web/dist/ort.wasm.min.mjs": "ort.wasm.min.mjs",
+    "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs": "ort-wasm-simd-threaded.mjs",
+    "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
+    "fflate/esm/browser.js": "fflate.js",
+}
+
+
+def build_page(
+    network: Network, folder: Path, node_modules: Path, examples: Sequence[str] = ()
+) -> None:
+    """Write a folder that any web server can give out as it is.
+
+    Args:
+        network: in evaluation mode, on the CPU; its crop size has multiples of 4.
+        folder: a new one.
+        node_modules: where ``npm ci`` put onnxruntime-web and fflate.
+        examples: pictures to offer: files, folders or patterns. They are copied.
+
+    Raises:
+        UserError: if the folder holds something, if the packages of npm are not there, or if
+            something cannot be written.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{folder} holds something already; choose another --output")
+    for name in _RUNTIME:
+        if not (node_modules / name).is_file():
+            raise UserError(
+                f"{node_modules / name} is not there: run npm ci in the project's folder, or give "
+                "the node_modules that has it by --node-modules"
+            )
+    pictures = list(find_pictures(examples)) if examples else []
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        shutil.copytree(_PAGE, unfinished)
+        (unfinished / "runtime").mkdir()
+        for source, name in _RUNTIME.items():
+            shutil.copyfile(node_modules / source, unfinished / "runtime" / name)
+        (unfinished / "examples").mkdir()
+        for picture in pictures:
+            shutil.copyfile(picture, unfinished / "examples" / picture.name)
+        names = [picture.name for picture in pictures]
+        (unfinished / "model.json").write_text(_model_json(network, names), encoding="utf-8")
+        export_onnx_parts(network, unfinished / "network.onnx", network.crop_size)
+        if folder.exists():
+            folder.rmdir()
+        unfinished.rename(folder)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error}; choose another --output") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _model_json(network: Network, examples: Sequence[str]) -> str:
+    """Describe the network for the page, as the ONNX files do, with colours and examples."""
+    about = description(network)
+    names, synonyms = json.loads(about["class_names"]), json.loads(about["class_synonyms"])
+    content = {
+        "classes": [
+            {"name": name, "synonyms": words, "colour": colour}
+            for name, words, colour in zip(
+                names, synonyms, distinct_colours(len(names)), strict=True
+            )
+        ],
+        "crop_size": network.crop_size,
+        "method": about["method"],
+        "licence": about["licence"],
+        "measured": json.loads(about["measured"]),
+        "examples": list(examples),
+    }
+    return json.dumps(content, ensure_ascii=False)

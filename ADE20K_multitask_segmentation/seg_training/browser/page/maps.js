@@ -1,0 +1,101 @@
+// Maps of numbers: resizing as in training and evaluation, probabilities, masks.
+
+/** Where bilinear resizing reads: for each place the one before, the one after, and its weight. */
+function places(size, target) {
+  const before = new Int32Array(target), after = new Int32Array(target);
+  const weight = new Float32Array(target);
+  for (let place = 0; place < target; place++) {
+    const source = Math.max(0, ((place + 0.5) * size) / target - 0.5);
+    before[place] = Math.min(Math.floor(source), size - 1);
+    after[place] = Math.min(before[place] + 1, size - 1);
+    weight[place] = source - before[place];
+  }
+  return { before, after, weight };
+}
+
+/** Resize RGBA pixels to planes of red, green and blue, bilinear, as the network was trained. */
+export function planes(pixels, width, height, targetWidth, targetHeight) {
+  const result = new Uint8Array(3 * targetHeight * targetWidth);
+  const x = places(width, targetWidth), y = places(height, targetHeight);
+  for (let row = 0; row < targetHeight; row++) {
+    const above = y.before[row] * width, below = y.after[row] * width, down = y.weight[row];
+    for (let column = 0; column < targetWidth; column++) {
+      const left = x.before[column], right = x.after[column], across = x.weight[column];
+      for (let channel = 0; channel < 3; channel++) {
+        const at = (offset) => pixels[4 * offset + channel];
+        const top = at(above + left) * (1 - across) + at(above + right) * across;
+        const bottom = at(below + left) * (1 - across) + at(below + right) * across;
+        result[(channel * targetHeight + row) * targetWidth + column] =
+          Math.round(top * (1 - down) + bottom * down);
+      }
+    }
+  }
+  return result;
+}
+
+/** Resize logits, bilinear, and turn them into probabilities. */
+export function probabilities(logits, width, height, targetWidth, targetHeight) {
+  const result = new Float32Array(targetHeight * targetWidth);
+  const x = places(width, targetWidth), y = places(height, targetHeight);
+  for (let row = 0; row < targetHeight; row++) {
+    const above = y.before[row] * width, below = y.after[row] * width, down = y.weight[row];
+    for (let column = 0; column < targetWidth; column++) {
+      const left = x.before[column], right = x.after[column], across = x.weight[column];
+      const top = logits[above + left] * (1 - across) + logits[above + right] * across;
+      const bottom = logits[below + left] * (1 - across) + logits[below + right] * across;
+      result[row * targetWidth + column] = 1 / (1 + Math.exp(-(top * (1 - down) + bottom * down)));
+    }
+  }
+  return result;
+}
+
+/** Measure a map: share of the picture, mean probability there, box, and the highest of all. */
+export function measured(map, width, threshold) {
+  let pixels = 0, sum = 0, highest = 0;
+  let left = Infinity, top = Infinity, right = -1, bottom = -1;
+  for (let place = 0; place < map.length; place++) {
+    if (map[place] > highest) highest = map[place];
+    if (map[place] < threshold) continue;
+    pixels++;
+    sum += map[place];
+    const row = Math.floor(place / width), column = place - row * width;
+    if (column < left) left = column;
+    if (column > right) right = column;
+    if (row < top) top = row;
+    if (row > bottom) bottom = row;
+  }
+  return {
+    share: pixels / map.length,
+    confidence: pixels ? sum / pixels : null,
+    box: pixels ? [left, top, right - left + 1, bottom - top + 1] : null,
+    highest,
+  };
+}
+
+/** Tint RGBA pixels where a map is the highest of all and above the threshold, in place. */
+export function tint(pixels, maps, threshold, opacity) {
+  for (let place = 0; place < pixels.length / 4; place++) {
+    let best = threshold, colour = null;
+    for (const each of maps) {
+      if (each.map[place] >= best && (colour === null || each.map[place] > best)) {
+        best = each.map[place];
+        colour = each.colour;
+      }
+    }
+    if (colour === null) continue;
+    for (let channel = 0; channel < 3; channel++) {
+      const at = 4 * place + channel;
+      pixels[at] = pixels[at] * (1 - opacity) + colour[channel] * opacity;
+    }
+  }
+}
+
+/** Paint a map as a mask: RGBA pixels, white where it is above the threshold, black elsewhere. */
+export function maskPixels(map, threshold) {
+  const pixels = new Uint8ClampedArray(4 * map.length);
+  for (let place = 0; place < map.length; place++) {
+    pixels.fill(map[place] >= threshold ? 255 : 0, 4 * place, 4 * place + 3);
+    pixels[4 * place + 3] = 255;
+  }
+  return pixels;
+}

@@ -1,0 +1,42 @@
+// From the words that a person types to classes of the network.
+
+/** List the classes whose name or synonym contains the words; all of them for no words. */
+export function matching(words, model) {
+  const asked = words.trim().toLowerCase();
+  return model.classes.filter((each) => each.words.some((word) => word.includes(asked)));
+}
+
+/** Find the one class that is called so; otherwise give a message that suggests close words. */
+export function find(words, model) {
+  const asked = words.trim().toLowerCase();
+  const named = model.classes.filter((each) => each.name.toLowerCase() === asked);
+  const found = named.length ? named : model.classes.filter((each) => each.words.includes(asked));
+  if (found.length === 1) return { found: found[0] };
+  if (found.length) {
+    const meant = found.map((each) => `“${each.name}”`).join(" or ");
+    return { message: `“${words}” is ambiguous: ask for ${meant}.` };
+  }
+  const close = model.classes
+    .flatMap((each) => each.words)
+    .map((word) => ({ word, distance: distance(asked, word) }))
+    .filter(({ word, distance }) => distance <= Math.max(word.length, asked.length) * 0.4)
+    .sort((one, other) => one.distance - other.distance)
+    .slice(0, 3)
+    .map(({ word }) => `“${word}”`);
+  const hint = close.length ? ` Did you mean ${close.join(" or ")}?` : "";
+  return { message: `This network knows no class “${words}”.${hint}` };
+}
+
+/** Count the letters to insert, delete or replace (Levenshtein). */
+function distance(one, other) {
+  let row = Array.from({ length: other.length + 1 }, (_, place) => place);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const replaced = row[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1));
+    }
+    row = next;
+  }
+  return row[other.length];
+}

@@ -1,0 +1,281 @@
+// The page: a picture, the classes that were picked, and what the network says of them.
+
+import { zipSync } from "./runtime/fflate.js";
+import { maskPixels, measured, planes, probabilities, tint } from "./maps.js";
+import { find, matching } from "./names.js";
+
+const MOST_SHOWN = 1400; // pixels of a side on the screen; files are of the picture's own size
+
+const element = (id) => document.getElementById(id);
+const worker = new Worker("network.js", { type: "module" });
+
+let model = null, ready = false;
+let picture = null; // { id, name, width, height, pixels (RGBA), shown: { width, height, pixels } }
+let encoding = null; // seconds that the picture took
+const answers = new Map(); // task to { logits, seconds, map (of the shown size) } or null
+
+// ---- the network --------------------------------------------------------------------------
+
+worker.onmessage = ({ data }) => {
+  if (data.kind === "progress") {
+    element("progress").value = data.total ? data.loaded / data.total : 0;
+  } else if (data.kind === "ready") {
+    ready = true;
+    element("progress").classList.add("done");
+    element("search").disabled = false;
+    say(`Ready, on ${data.threads} thread${data.threads > 1 ? "s" : ""}: choose a picture.`);
+    drawClasses();
+    if (picture) encode();
+  } else if (data.kind === "encoded" && data.picture === picture.id) {
+    encoding = data.seconds;
+    tellTimes();
+  } else if (data.kind === "logits" && data.picture === picture.id && answers.has(data.task)) {
+    const [height, width] = model.crop_size;
+    const { width: w, height: h } = picture.shown;
+    const map = probabilities(data.logits, width, height, w, h);
+    answers.set(data.task, { logits: data.logits, seconds: data.seconds, map });
+    tellTimes();
+    draw();
+  } else if (data.kind === "error") {
+    complain(`The network could not run: ${data.text}`);
+    element("progress").classList.add("done");
+  }
+};
+worker.onerror = (event) => complain(`The network could not be started: ${event.message}`);
+
+function encode() {
+  const [height, width] = model.crop_size;
+  const pixels = planes(picture.pixels, picture.width, picture.height, width, height);
+  worker.postMessage({ kind: "encode", picture: picture.id, pixels, height, width });
+  encoding = null;
+  for (const task of answers.keys()) ask(task);
+}
+
+function ask(task) {
+  answers.set(task, null);
+  if (picture && ready) worker.postMessage({ kind: "ask", picture: picture.id, task });
+}
+
+// ---- the picture --------------------------------------------------------------------------
+
+async function open(blob, name) {
+  complain("");
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(blob); // upright, as its EXIF data says
+  } catch {
+    complain(`“${name}” is no picture that this browser can read.`);
+    return;
+  }
+  const { width, height } = bitmap;
+  const scale = Math.min(1, MOST_SHOWN / Math.max(width, height));
+  const shown = { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
+  shown.pixels = pixelsOf(bitmap, shown.width, shown.height);
+  picture = { id: crypto.randomUUID?.() ?? String(Math.random()), name, width, height, shown };
+  picture.pixels = pixelsOf(bitmap, width, height);
+  element("drop").classList.add("full");
+  element("empty").hidden = true;
+  element("canvas").hidden = false;
+  if (ready) encode();
+  if (ready && !answers.size) say("Now pick a class.");
+  drawClasses();
+  draw();
+}
+
+function pixelsOf(bitmap, width, height) {
+  const context = canvasOf(width, height).getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "white"; // below what is transparent
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0, width, height);
+  return context.getImageData(0, 0, width, height).data;
+}
+
+function canvasOf(width, height) {
+  return Object.assign(document.createElement("canvas"), { width, height });
+}
+
+// ---- what is shown ------------------------------------------------------------------------
+
+function draw() {
+  const threshold = Number(element("threshold").value);
+  const opacity = Number(element("opacity").value);
+  const found = [...answers].filter(([, answer]) => answer);
+  if (picture) {
+    const { width, height, pixels } = picture.shown;
+    const painted = new Uint8ClampedArray(pixels);
+    const maps = found.map(([task, { map }]) => ({ map, colour: model.classes[task].colour }));
+    tint(painted, maps, threshold, opacity);
+    const canvas = element("canvas");
+    Object.assign(canvas, { width, height });
+    canvas.getContext("2d").putImageData(new ImageData(painted, width, height), 0, 0);
+  }
+  element("legend").replaceChildren(...found.map(([task, answer]) => legendOf(task, answer, threshold)));
+  element("save").disabled = !found.length;
+}
+
+function legendOf(task, answer, threshold) {
+  const { name, colour } = model.classes[task];
+  const { share, confidence, highest } = measured(answer.map, picture.shown.width, threshold);
+  const row = document.createElement("li");
+  row.dataset.name = name;
+  row.style.setProperty("--colour", `rgb(${colour})`);
+  row.append(document.createElement("i"), name);
+  const shareText = confidence === null ? "not found" : `${(100 * share).toFixed(1)} %`;
+  row.append(Object.assign(document.createElement("span"), { className: "share", textContent: shareText }));
+  const small = document.createElement("small");
+  small.textContent = confidence === null
+    ? `highest probability ${highest.toFixed(2)}, ${milliseconds(answer.seconds)}`
+    : `of the picture, confidence ${confidence.toFixed(2)}, ${milliseconds(answer.seconds)}`;
+  small.classList.toggle("missing", confidence === null);
+  row.append(small);
+  return row;
+}
+
+function drawClasses() {
+  const shown = matching(element("search").value, model);
+  element("classes").replaceChildren(...shown.map(({ task, name, colour }) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
+    button.style.setProperty("--colour", `rgb(${colour})`);
+    button.setAttribute("aria-pressed", String(answers.has(task)));
+    button.disabled = !ready || !picture;
+    button.onclick = () => toggle(task);
+    return button;
+  }));
+}
+
+function toggle(task) {
+  complain("");
+  if (!picture) return complain("First choose a picture.");
+  if (answers.has(task)) answers.delete(task);
+  else ask(task);
+  drawClasses();
+  draw();
+}
+
+function tellTimes() {
+  const times = [...answers.values()].filter(Boolean).map(({ seconds }) => seconds);
+  const mean = times.reduce((sum, each) => sum + each, 0) / times.length;
+  const each = times.length ? `, each class takes ${milliseconds(mean)}` : "";
+  if (encoding !== null) say(`Picture encoded once in ${milliseconds(encoding)}${each}.`);
+}
+
+const milliseconds = (seconds) => `${Math.max(1, Math.round(1000 * seconds))} ms`;
+
+function say(text) {
+  element("status").textContent = text;
+}
+
+function complain(text) {
+  element("message").textContent = text;
+  element("message").hidden = !text;
+}
+
+// ---- saving -------------------------------------------------------------------------------
+
+async function save() {
+  element("save").disabled = true;
+  const threshold = Number(element("threshold").value);
+  const [cropHeight, cropWidth] = model.crop_size;
+  const { width, height } = picture;
+  const files = {}, classes = [], maps = [];
+  for (const [task, answer] of answers) {
+    if (!answer) continue;
+    const { name, colour } = model.classes[task];
+    const map = probabilities(answer.logits, cropWidth, cropHeight, width, height);
+    const { share, confidence, box } = measured(map, width, threshold);
+    const plain = name.replace(/[^\p{L}\p{N}_-]+/gu, "_").replace(/^_+|_+$/g, "");
+    const mask = `${String(task).padStart(3, "0")}_${plain}_mask.png`;
+    files[mask] = await png(maskPixels(map, threshold), width, height);
+    maps.push({ map, colour });
+    classes.push({ class: name, task_id: task, share_percent: 100 * share, confidence, box, mask });
+  }
+  const painted = new Uint8ClampedArray(picture.pixels);
+  tint(painted, maps, threshold, Number(element("opacity").value));
+  files["overlay.png"] = await png(painted, width, height);
+  const result = { image: picture.name, width, height, threshold, classes };
+  files["result.json"] = new TextEncoder().encode(JSON.stringify(result, null, 1));
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([zipSync(files, { level: 0 })], { type: "application/zip" }));
+  link.download = `${picture.name.replace(/\.[^.]*$/, "")}_masks.zip`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+  element("save").disabled = false;
+}
+
+async function png(pixels, width, height) {
+  const canvas = canvasOf(width, height);
+  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  return new Uint8Array(await blob.arrayBuffer());
+}
+
+// ---- what a person does -------------------------------------------------------------------
+
+const drop = element("drop");
+drop.onclick = () => element("file").click();
+drop.onkeydown = (event) => ["Enter", " "].includes(event.key) && element("file").click();
+element("file").onchange = ({ target }) => {
+  if (target.files[0]) open(target.files[0], target.files[0].name);
+  target.value = ""; // so that the same file can be chosen again
+};
+document.ondragover = (event) => {
+  event.preventDefault();
+  drop.classList.add("over");
+};
+document.ondragleave = () => drop.classList.remove("over");
+document.ondrop = (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  const [file] = event.dataTransfer.files;
+  if (file) open(file, file.name);
+};
+element("search").oninput = () => {
+  complain("");
+  drawClasses();
+};
+element("search-form").onsubmit = (event) => {
+  event.preventDefault();
+  const words = element("search").value;
+  if (!words.trim()) return;
+  const { found, message } = find(words, model);
+  if (!found) return complain(message);
+  element("search").value = "";
+  if (answers.has(found.task)) drawClasses();
+  else toggle(found.task);
+};
+for (const name of ["threshold", "opacity"]) {
+  element(name).oninput = () => {
+    element(`${name}-value`).value = Number(element(name).value).toFixed(2);
+    draw();
+  };
+}
+element("save").onclick = save;
+
+// ---- the start ----------------------------------------------------------------------------
+
+async function start() {
+  model = await (await fetch("model.json")).json();
+  model.classes.forEach((each, task) => {
+    each.task = task;
+    each.words = [each.name, ...each.synonyms].map((word) => word.toLowerCase());
+  });
+  const measuredText = model.measured
+    ? ` bIoU ${model.measured.bIoU.toFixed(1)} % over ${model.measured.num_masks} masks of the validation split.`
+    : "";
+  element("facts").textContent =
+    `${model.classes.length} classes, method ${model.method}, pictures seen at ` +
+    `${model.crop_size[1]}×${model.crop_size[0]}.${measuredText} ` +
+    "A class that a picture does not show may be painted all the same.";
+  element("licence").textContent = `Weights: ${model.licence}`;
+  for (const name of model.examples) {
+    const button = Object.assign(document.createElement("button"), { type: "button", title: name });
+    button.append(Object.assign(new Image(), { src: `examples/${encodeURIComponent(name)}`, alt: name }));
+    button.onclick = async () => open(await (await fetch(button.firstChild.src)).blob(), name);
+    element("examples").append(button);
+    element("examples").hidden = false;
+  }
+  drawClasses();
+  worker.postMessage({ kind: "load" });
+}
+
+start().catch((error) => complain(`The page could not be loaded: ${error.message}`));

@@ -1,0 +1,44 @@
+"""A page that runs the network in the browser: scripts/browser_page.py --ckpt RUN --output DIR."""
+
+import argparse
+from pathlib import Path
+
+from seg_training.config import run_shell
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CONFIG_DIR = REPOSITORY / "configs"
+
+
+def main() -> None:
+    """Write a static page, and serve it on this machine if that is asked for."""
+    parser = argparse.ArgumentParser(
+        description="Write a folder for any web server: the network runs in the browser."
+    )
+    add = parser.add_argument
+    add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
+    add("--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    add("--examples", nargs="+", default=(), help="pictures to offer; they are copied")
+    add("--node-modules", type=Path, default=REPOSITORY / "node_modules", help="from npm ci")
+    add("--serve", action="store_true", help="then serve it on this machine")
+    add("--port", type=int, default=8000, help="to serve it on; 8000 by default")
+    arguments = parser.parse_args()
+
+    # Imported here, so that --help does not wait for them.
+    import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.browser.building import build_page
+    from seg_training.browser.serving import page_server
+    from seg_training.logs import log_to_terminal
+    from seg_training.trained_networks import load_network
+
+    log_to_terminal()
+    network = load_network(arguments.ckpt)
+    build_page(network, arguments.output, arguments.node_modules, arguments.examples)
+    print(f"written: {arguments.output}")
+    if arguments.serve:
+        with page_server(arguments.output, arguments.port) as server:
+            print(f"open http://127.0.0.1:{server.server_port} (Ctrl-C ends it)", flush=True)
+            server.serve_forever()
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)
