@@ -110,7 +110,10 @@ def _tinted(
 
 
 def tinted(
-    image: NDArray[np.uint8], labels: NDArray[Any], colours: Mapping[int, Colour]
+    image: NDArray[np.uint8],
+    labels: NDArray[Any],
+    colours: Mapping[int, Colour],
+    opacity: float = 0.5,
 ) -> NDArray[np.uint8]:
     """Tint an image by its labels and draw their borders.
 
@@ -118,6 +121,7 @@ def tinted(
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) integers.
         colours: of each label that is tinted.
+        opacity: of the colours, in [0, 1].
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -125,7 +129,7 @@ def tinted(
     painted = image.astype(np.float32)
     for label, colour in colours.items():
         here = labels == label
-        painted[here] = 0.5 * painted[here] + 0.5 * np.array(colour)
+        painted[here] = (1 - opacity) * painted[here] + opacity * np.array(colour)
     border = np.zeros(labels.shape, np.bool_)
     border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     border[1:] |= labels[1:] != labels[:-1]

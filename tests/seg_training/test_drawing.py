@@ -1,6 +1,6 @@
 import numpy as np
 
-from seg_training.drawing import LabelledImage, distinct_colours, labels_picture
+from seg_training.drawing import LabelledImage, distinct_colours, labels_picture, tinted
 
 RED, BLUE = (250, 10, 20), (20, 30, 200)
 
@@ -24,6 +24,13 @@ def test_labels_are_tinted_with_a_light_border() -> None:
     assert body[:, 30, 60].tolist() == [175, 55, 60]  # half image, half colour
     assert body[:, 30, 40].tolist() == [223, 175, 177]  # 0.4 of that, 0.6 of white
     assert body[:, 30, 39].tolist() == [100, 100, 100]
+
+
+def test_opacity_mixes_image_and_colour() -> None:
+    for opacity, expected in ((0.0, (100, 100, 100)), (0.2, (130, 82, 84)), (1.0, RED)):
+        painted = tinted(grey(4, 8), halves(4, 8), {7: RED}, opacity)
+        assert tuple(painted[2, 6].tolist()) == expected
+        assert painted[2, 0].tolist() == [100] * 3
 
 
 def test_images_of_another_shape_stand_in_the_middle_of_white() -> None:
