@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["ALL", "find_tasks"]
+__all__ = ["ALL", "find_task", "find_tasks"]
 
 ALL = "all"
 """Asks for every task."""
@@ -27,27 +27,19 @@ def find_tasks(asked: Sequence[str], config: TASFormerConfig) -> list[int]:
         ValueError: if names are not known, of which close ones are suggested; or if the network
             has no names at all.
     """
-    if config.task_names is None:
-        raise ValueError("the network has no names for its tasks: set config.task_names")
-    names = list(config.task_names)
+    names = _names(config)
     if list(asked) == [ALL]:
         return list(range(len(names)))
     if ALL in asked and ALL not in names:
         raise ValueError("'all' stands alone: it asks for every class")
     if not asked:
         raise ValueError("no class was asked for; give one name or more, or 'all'")
-    words = [{word.lower() for word in own} for own in config.task_synonyms or [[] for _ in names]]
     found, wrong = [], []
     for name in asked:
-        tasks = _tasks_of(name, names, words)
-        if len(tasks) == 1:
-            found += tasks
-        elif tasks:
-            meant = " or ".join(f"'{names[task]}'" for task in tasks)
-            wrong.append(f"class '{name}' is ambiguous: ask for {meant}")
-        else:
-            known = [*names, *sorted(set().union(*words))]
-            wrong.append(f"the network knows no class '{name}'{_close(name, known)}")
+        try:
+            found.append(find_task(name, config))
+        except ValueError as error:
+            wrong.append(str(error))
     if wrong:
         listed = ", ".join(names[:_MOST_LISTED]) + (", ..." if len(names) > _MOST_LISTED else "")
         raise ValueError(
@@ -55,6 +47,35 @@ def find_tasks(asked: Sequence[str], config: TASFormerConfig) -> list[int]:
             "them)"
         )
     return found
+
+
+def find_task(name: str, config: TASFormerConfig) -> int:
+    """Find the task of a name.
+
+    Args:
+        name: a task's, or a word of ``config.task_synonyms``.
+        config: a network's, with ``task_names``.
+
+    Raises:
+        ValueError: if the name is not known, close ones are suggested then; if it may mean several
+            tasks; or if the network has no names at all.
+    """
+    names = _names(config)
+    words = [{word.lower() for word in own} for own in config.task_synonyms or [[] for _ in names]]
+    tasks = _tasks_of(name, names, words)
+    if not tasks:
+        known = [*names, *sorted(set().union(*words))]
+        raise ValueError(f"the network knows no class '{name}'{_close(name, known)}")
+    if len(tasks) > 1:
+        meant = " or ".join(f"'{names[task]}'" for task in tasks)
+        raise ValueError(f"class '{name}' is ambiguous: ask for {meant}")
+    return tasks[0]
+
+
+def _names(config: TASFormerConfig) -> list[str]:
+    if config.task_names is None:
+        raise ValueError("the network has no names for its tasks: set config.task_names")
+    return list(config.task_names)
 
 
 def _tasks_of(name: str, names: Sequence[str], words: Sequence[set[str]]) -> list[int]:

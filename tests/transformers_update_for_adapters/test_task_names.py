@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from transformers_update_for_adapters import TASFormerConfig, find_tasks
+from transformers_update_for_adapters import TASFormerConfig, find_task, find_tasks
 
 
 def config(**options: Any) -> TASFormerConfig:
@@ -57,3 +57,12 @@ def test_nothing_asked_for_and_no_names() -> None:
         find_tasks([], config())
     with pytest.raises(ValueError, match=r"no names for its tasks: set config\.task_names"):
         find_tasks(["tree"], TASFormerConfig(num_tasks=4))
+
+
+def test_one_name_alone() -> None:
+    assert find_task("auto", config()) == 0
+    words = r"^the network knows no class 'tre'; did you mean 'tree'\?$"
+    with pytest.raises(ValueError, match=words):
+        find_task("tre", config())
+    with pytest.raises(ValueError, match=r"no names for its tasks: set config\.task_names"):
+        find_task("tree", TASFormerConfig(num_tasks=4))
