@@ -16,6 +16,7 @@ from pycocotools import mask as coco
 from torch.nn import functional as F
 
 from seg_training.drawing import distinct_colours, legend_picture, tinted
+from seg_training.prediction.label_map import LabelMap
 from seg_training.report import write_text
 
 __all__ = ["PictureResult", "is_result_folder", "outline", "settings_of"]
@@ -78,9 +79,8 @@ class PictureResult:
         self._unfinished = folder.with_name(folder.name + _UNFINISHED)
         self._source = source
         self._picture = picture
-        self._threshold = threshold
-        self._best = np.full(picture.shape[:2], -1.0, np.float32)
-        self._labels = np.zeros(picture.shape[:2], np.uint8)
+        height, width = picture.shape[:2]
+        self._label_map = LabelMap((height, width), threshold)
         self._classes: list[dict[str, Any]] = []
         self._names: dict[int, str] = {}
 
@@ -105,10 +105,7 @@ class PictureResult:
             probability: (H, W) float32 in [0, 1].
             write_empty: write files of an empty mask, too.
         """
-        mask = probability >= self._threshold
-        better = mask & (probability > self._best)
-        self._best[better] = probability[better]
-        self._labels[better] = task_id + 1
+        mask = self._label_map.add(task_id, probability)
         found = bool(mask.any())
         if found:
             self._names[task_id + 1] = name
@@ -138,11 +135,12 @@ class PictureResult:
             num_tasks: K of the network, for colours that are the same in every picture.
         """
         colours = distinct_colours(num_tasks)
-        label_map = Image.fromarray(self._labels, mode="P")
+        labels = self._label_map.labels
+        label_map = Image.fromarray(labels, mode="P")
         label_map.putpalette([0, 0, 0, *(part for colour in colours for part in colour)])
         label_map.save(self._unfinished / "label_map.png")
         shown = {label: colours[label - 1] for label in self._names}
-        painted = tinted(self._picture, self._labels, shown)
+        painted = tinted(self._picture, labels, shown)
         legend = [(name, colours[label - 1]) for label, name in self._names.items()]
         overlay = torch.from_numpy(painted).permute(2, 0, 1)
         if legend:
@@ -156,7 +154,7 @@ class PictureResult:
                 "image": str(self._source),
                 "width": width,
                 "height": height,
-                "threshold": self._threshold,
+                "threshold": self._label_map.threshold,
                 "settings": self._settings,
                 "label_map": {"0": None, **{str(k): v for k, v in self._names.items()}},
                 "classes": self._classes,

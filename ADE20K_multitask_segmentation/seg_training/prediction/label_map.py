@@ -1,0 +1,42 @@
+"""One label per pixel from the probabilities of classes that may overlap."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LabelMap"]
+
+
+class LabelMap:
+    """The most probable class of each pixel, put together class by class.
+
+    Attributes:
+        labels: (H, W) uint8: task id + 1; 0 where no class reaches the threshold.
+        threshold: probabilities from it on are the class.
+    """
+
+    def __init__(self, shape: tuple[int, int], threshold: float) -> None:
+        """Start with no class anywhere.
+
+        Args:
+            shape: (H, W).
+            threshold: probabilities from it on are the class.
+        """
+        self.labels = np.zeros(shape, np.uint8)
+        self.threshold = threshold
+        self._best = np.full(shape, -1.0, np.float32)
+
+    def add(self, task_id: int, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Add a class.
+
+        Args:
+            task_id: of the network.
+            probability: (H, W) float32 in [0, 1].
+
+        Returns:
+            (H, W) bool: the class's own mask, also where another class is more probable.
+        """
+        mask = probability >= self.threshold
+        better = mask & (probability > self._best)
+        self._best[better] = probability[better]
+        self.labels[better] = task_id + 1
+        return mask
