@@ -13,6 +13,7 @@ from seg_training.export.programs import (
     image_program,
     whole_program,
 )
+from seg_training.export.replacing import replacing
 from seg_training.networks import Network
 
 __all__ = ["CLASS_PART", "IMAGE_PART", "export_onnx", "export_onnx_parts", "export_torch"]
@@ -81,23 +82,15 @@ def export_torch(
     Raises:
         UserError: if the size does not fit, the file cannot be written, or ExecuTorch is missing.
     """
-    if file.suffix == ".pte":
-        content = _lowered(fixed_program(network, size or network.crop_size, 1, num_classes))
-    elif file.suffix != ".pt2":
+    if file.suffix not in (".pt2", ".pte"):
         raise UserError(f"{file}: expected a name ending in .pt2 or .pte")
-    unfinished = file.with_name(f"{file.stem}.unfinished{file.suffix}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as unfinished:
         if file.suffix == ".pte":
-            unfinished.write_bytes(content)
+            program = fixed_program(network, size or network.crop_size, 1, num_classes)
+            unfinished.write_bytes(_lowered(program))
         else:
             about = description(network)
             torch.export.save(whole_program(network, size), unfinished, extra_files=about)
-        unfinished.replace(file)
-    except OSError as error:
-        raise UserError(f"cannot write {file}: {error}; choose another --output") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     _tell(file)
 
 

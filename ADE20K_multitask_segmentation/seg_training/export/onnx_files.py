@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch.export import ExportedProgram
 
-from seg_training.errors import UserError
+from seg_training.export.replacing import replacing
 from seg_training.networks import Network
 from transformers_update_for_adapters.model_card import licence_of
 
@@ -32,7 +32,7 @@ def write_onnx(
     Raises:
         UserError: if the file cannot be written.
     """
-    with _quiet_exporter():
+    with replacing(file) as unfinished, _quiet_exporter():
         exported = torch.onnx.export(
             program,
             dynamo=True,
@@ -41,18 +41,10 @@ def write_onnx(
             output_names=[output],
             verbose=False,
         )
-    if exported is None:
-        raise RuntimeError("torch.onnx.export gave nothing")
-    exported.model.metadata_props.update(metadata)
-    unfinished = file.with_name(f"{file.name}.unfinished")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if exported is None:
+            raise RuntimeError("torch.onnx.export gave nothing")
+        exported.model.metadata_props.update(metadata)
         exported.save(unfinished, external_data=False)
-        unfinished.replace(file)
-    except OSError as error:
-        raise UserError(f"cannot write {file}: {error}; choose another --output") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def description(network: Network) -> dict[str, str]:

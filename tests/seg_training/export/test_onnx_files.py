@@ -1,0 +1,117 @@
+"""PyTorch, ONNX Runtime and OpenVINO paint the same masks."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from small_networks import photo, small_network
+
+from seg_training.errors import UserError
+from seg_training.export.comparing import LEAST_IOU, compare_file
+from seg_training.export.exporting import export_onnx, export_onnx_parts
+from seg_training.export.quantising import quantise
+from seg_training.export.runtimes import RuntimeNetwork, open_onnx, runtimes_of
+from seg_training.networks import Network
+
+PICTURES = [photo(90, 120, seed) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    network = small_network("adapter_hf")
+    network.config.origin = {"pretrained": None}
+    network.config.measured = {"bIoU": 12.5, "num_masks": 3, "per_class": {}}
+    return network
+
+
+@pytest.fixture(scope="module")
+def file(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("onnx") / "made" / "network.onnx"
+    export_onnx(network, file)
+    return file
+
+
+def test_masks_are_the_same_for_classes_and_sizes_in_one_batch(
+    network: Network, file: Path
+) -> None:
+    comparisons = compare_file(network, file, PICTURES)
+    assert {each.runtime for each in comparisons} == {"ONNX Runtime", "OpenVINO"}
+    assert {each.shape[2:] for each in comparisons} == {(64, 96), (81, 96), (64, 130)}
+    assert {each.shape[:2] for each in comparisons} == {(3, 2), (1, 2)}
+    assert min(each.iou for each in comparisons) >= LEAST_IOU
+    assert max(each.error for each in comparisons) < 1e-3  # of logits that go up to hundreds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["segformer", "emb", "vsa_emb", "adapter_hf++"])
+def test_every_method_at_a_fixed_size(method: str, tmp_path: Path) -> None:
+    network = small_network(method)
+    export_onnx(network, tmp_path / "network.onnx", (64, 96))
+    comparisons = compare_file(network, tmp_path / "network.onnx", PICTURES, (64, 96))
+    assert min(each.iou for each in comparisons) >= LEAST_IOU
+    session = open_onnx(tmp_path / "network.onnx")
+    assert session.get_inputs()[0].shape[1:] == [3, 64, 96]
+
+
+def test_the_file_describes_itself(file: Path) -> None:
+    session = open_onnx(file)
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["class_names"]) == ["tree", "sky", "car", "road", "wall"]
+    assert json.loads(about["class_synonyms"])[2] == ["auto", "motorcar"]
+    assert json.loads(about["crop_size"]) == [64, 96]
+    assert json.loads(about["measured"])["bIoU"] == 12.5
+    assert about["method"] == "adapter_hf"
+    assert about["licence"].startswith("Trained from random weights")
+    assert [(each.name, each.type) for each in session.get_inputs()] == [
+        ("images", "tensor(uint8)"),
+        ("class_ids", "tensor(int64)"),
+    ]
+    assert [each.name for each in session.get_outputs()] == ["logits"]
+
+
+def test_the_parts_are_the_whole(network: Network, file: Path) -> None:
+    image_file, class_file = export_onnx_parts(network, file)
+    assert (image_file.name, class_file.name) == ("network_image.onnx", "network_class.onnx")
+    images = torch.from_numpy(np.stack([photo(64, 96), photo(64, 96, 1)])).permute(0, 3, 1, 2)
+    pixels, ids = images.contiguous().numpy(), np.array([[0, 3], [2, 1]])
+    [features] = open_onnx(image_file).run(["features"], {"images": pixels})
+    class_part = open_onnx(class_file)
+    [logits] = class_part.run(["logits"], {"features": features, "class_ids": ids})
+    [runtime, _] = runtimes_of(file)
+    np.testing.assert_allclose(logits, runtime.run(pixels, ids), atol=1e-3)
+    assert "class_names" in class_part.get_modelmeta().custom_metadata_map
+
+
+def test_a_runtime_in_the_place_of_a_network(network: Network, file: Path) -> None:
+    images = torch.from_numpy(photo(64, 96)).permute(2, 0, 1)[None].contiguous()
+    ids = torch.tensor([4, 0])
+    logits = RuntimeNetwork(runtimes_of(file)[0]).task_logits(images, ids)
+    with torch.no_grad():
+        torch.testing.assert_close(logits, network.task_logits(images, ids), atol=1e-3, rtol=1e-4)
+
+
+def test_eight_bits_are_smaller_and_nearly_the_same(
+    network: Network, file: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small.onnx"
+    images = [np.ascontiguousarray(photo(64, 96, s).transpose(2, 0, 1))[None] for s in range(4)]
+    batches = [{"images": each, "class_ids": np.array([[s]])} for s, each in enumerate(images)]
+    quantise(file, small, iter(batches))
+    kinds = {node.op_type for node in onnx.load(small).graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
+    weights = {each.data_type for each in onnx.load(small).graph.initializer if len(each.dims) > 1}
+    assert onnx.TensorProto.INT8 in weights
+    for comparison in compare_file(network, small, PICTURES, (64, 96)):
+        assert comparison.iou > 0.8
+        assert comparison.error > 1e-3  # it is another network
+    assert "class_names" in open_onnx(small).get_modelmeta().custom_metadata_map
+
+
+def test_a_file_that_cannot_be_written(network: Network, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(UserError, match=r"cannot write .*taken/network\.onnx: .*; choose another"):
+        export_onnx(network, tmp_path / "taken" / "network.onnx", (64, 96))
+    assert [each.name for each in tmp_path.iterdir()] == ["taken"]

@@ -1,0 +1,51 @@
+"""Networks with random weights that are small, and paint about half of a picture."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seg_training.networks import Network, build_network
+
+__all__ = ["SMALL", "photo", "small_network"]
+
+SMALL: dict[str, Any] = {
+    "depths": [1, 1, 1, 1],
+    "hidden_sizes": [8, 16, 24, 32],
+    "num_attention_heads": [1, 2, 3, 4],
+    "decoder_hidden_size": 16,
+    "task_embedding_dim": 12,
+    "projector_hidden_dim": 10,
+    "projector_dim": 6,
+}
+NAMES = ["tree", "sky", "car", "road", "wall"]
+
+
+def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """A smooth picture: (height, width, 3) uint8."""
+    coarse = np.random.default_rng(seed).random((1, 3, 5, 6))
+    smooth = torch.nn.functional.interpolate(
+        torch.from_numpy(coarse), size=(height, width), mode="bicubic"
+    )
+    return (smooth[0].permute(1, 2, 0).clamp(0, 1) * 255).to(torch.uint8).numpy()
+
+
+def small_network(
+    method: str = "adapter_hf", crop_size: tuple[int, int] = (64, 96), **options: Any
+) -> Network:
+    """A network of five classes, in evaluation mode, that knows its crop size."""
+    torch.manual_seed(0)
+    shape = [3, crop_size[0] // 4, crop_size[1] // 4]
+    network = build_network(
+        method, 5, task_names=NAMES, **(SMALL | {"task_map_shape": shape} | options)
+    ).eval()
+    network.config.crop_size = list(crop_size)
+    network.config.task_synonyms = [["shrub"], [], ["auto", "motorcar"], [], []]
+    picture = torch.from_numpy(photo(*crop_size)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        network.model.decode_head.classifier.weight.mul_(50)
+        if method != "segformer":
+            logits = network.task_logits(picture, torch.arange(5))
+            network.model.decode_head.classifier.bias.sub_(logits.median())
+    return network
