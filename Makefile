@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-all lint clean
+.PHONY: help demo test test-slow test-all test-mobile lint clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,11 +29,15 @@ test-slow: $(INSTALLED) ## run the slow tests: every training command of the doc
 
 test-all: test test-slow ## run every test that needs no GPU
 
+test-mobile: $(INSTALLED) ## install ExecuTorch, and run the test that needs it
+	$(BIN)/pip install --quiet -r requirements-mobile.txt
+	$(BIN)/python -m pytest -m slow tests/test_export_torch.py
+
 lint: $(INSTALLED) ## check style, types and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
 
-clean: ## remove the virtual environment and caches, not outputs/
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove the virtual environment, node_modules and caches, not outputs/
+	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -101,7 +101,7 @@ def _lowered(program: torch.export.ExportedProgram) -> bytes:
         from executorch.exir import to_edge_transform_and_lower
     except ImportError as error:
         raise UserError(
-            f"ExecuTorch is not installed ({error}); pip install 'tasformer[mobile]'"
+            f"ExecuTorch is not installed ({error}); pip install -e '.[mobile]'"
         ) from error
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     return bytes(lowered.to_executorch().buffer)

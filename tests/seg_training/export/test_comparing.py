@@ -85,5 +85,5 @@ def test_without_a_runtime_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(runtimes, "find_spec", lambda _name: None)
-    with pytest.raises(UserError, match=r"nothing that runs f\.onnx .*'tasformer\[export\]'"):
+    with pytest.raises(UserError, match=r"nothing that runs f\.onnx .*-e '\.\[export\]'"):
         runtimes_of(tmp_path / "f.onnx")

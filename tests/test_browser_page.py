@@ -1,0 +1,240 @@
+"""The static page in a real browser: dropped, asked, painted, saved, and nothing sent away."""
+
+import io
+import json
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chromium import needs_chromium, open_chromium, requested_hosts
+from own_process import REPOSITORY
+from PIL import Image
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+from small_networks import photo, small_network
+
+from seg_training.browser.building import build_page
+from seg_training.browser.serving import page_server
+from seg_training.export.comparing import LEAST_IOU
+from seg_training.networks import Network
+
+NODE_MODULES = REPOSITORY / "node_modules"
+PICTURE = photo(120, 200, seed=3)
+
+pytestmark = [
+    pytest.mark.slow,
+    needs_chromium,
+    pytest.mark.skipif(
+        not (NODE_MODULES / "onnxruntime-web").is_dir(), reason="needs node_modules: npm ci"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return small_network()
+
+
+@pytest.fixture(scope="module")
+def address(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("browser")
+    Image.fromarray(photo(90, 90, seed=5)).save(folder / "example.png")
+    build_page(network, folder / "page", NODE_MODULES, [str(folder / "example.png")])
+    with page_server(folder / "page", 0) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+class Page:
+    """What a person sees and does."""
+
+    def __init__(self, driver: Chrome, folder: Path) -> None:
+        self.driver = driver
+        self.folder = folder
+
+    def text(self, name: str) -> str:
+        return self.driver.find_element(By.ID, name).text
+
+    def wait(self, condition: Callable[[], object]) -> None:
+        WebDriverWait(self.driver, 30, poll_frequency=0.05).until(lambda _driver: condition())
+
+    def choose(self, picture: np.ndarray, name: str = "photo.png") -> None:
+        Image.fromarray(picture).save(self.folder / name)
+        self.driver.find_element(By.ID, "file").send_keys(str(self.folder / name))
+
+    def click(self, name: str) -> None:
+        buttons = self.driver.find_elements(By.CSS_SELECTOR, "#classes button")
+        [button] = [each for each in buttons if each.text == name]
+        button.click()
+
+    def search(self, words: str) -> None:
+        field = self.driver.find_element(By.ID, "search")
+        field.clear()
+        field.send_keys(words, Keys.ENTER)
+
+    def legend(self) -> dict[str, str]:
+        # In one step: the page may draw the list anew at any time.
+        rows = self.driver.execute_script(
+            "return [...document.querySelectorAll('#legend li')]"
+            ".map((row) => [row.dataset.name, row.innerText]);"
+        )
+        return dict(rows)
+
+    def move(self, slider: str, value: float) -> None:
+        self.driver.execute_script(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'));",
+            self.driver.find_element(By.ID, slider),
+            value,
+        )
+
+    def shown(self) -> np.ndarray:
+        """The canvas: (H, W, 3) uint8."""
+        height, width, values = self.driver.execute_script(
+            "const c = document.getElementById('canvas');"
+            "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            "return [c.height, c.width, Array.from(d)];"
+        )
+        return np.array(values, np.uint8).reshape(height, width, 4)[..., :3]
+
+
+@pytest.fixture
+def page(address: str, tmp_path: Path) -> Iterator[Page]:
+    with open_chromium(tmp_path) as driver:
+        driver.get(address)
+        page = Page(driver, tmp_path)
+        page.wait(lambda: page.text("status").startswith("Ready"))
+        assert "2 threads" in page.text("status") or "threads" not in page.text("status")
+        yield page
+        errors = [each for each in driver.get_log("browser") if each["level"] == "SEVERE"]
+        assert errors == []
+        assert requested_hosts(driver) == {"127.0.0.1"}
+
+
+def test_masks_are_those_of_pytorch_and_nothing_leaves(page: Page, network: Network) -> None:
+    page.choose(PICTURE)
+    page.wait(lambda: "encoded once" in page.text("status"))
+    page.click("tree")
+    page.search("motorcar")  # a synonym of car
+    page.wait(lambda: list(page.legend()) == ["tree", "car"])
+
+    expected = network.model.segment(PICTURE, ["tree", "car"])
+    for name, row in page.legend().items():
+        mask = expected.masks[name]
+        assert 0.05 < mask.mean() < 0.95
+        assert float(row.splitlines()[1].split()[0]) == pytest.approx(100 * mask.mean(), abs=0.3)
+
+    page.driver.find_element(By.ID, "save").click()
+    saved = page.folder / "photo_masks.zip"
+    page.wait(saved.is_file)
+    with zipfile.ZipFile(saved) as files:
+        assert sorted(files.namelist()) == [
+            "000_tree_mask.png",
+            "002_car_mask.png",
+            "overlay.png",
+            "result.json",
+        ]
+        result = json.loads(files.read("result.json"))
+        assert (result["width"], result["height"]) == (200, 120)
+        for own in result["classes"]:
+            mask = expected.masks[own["class"]]
+            with Image.open(io.BytesIO(files.read(own["mask"]))) as image:
+                painted = np.asarray(image.convert("L")) > 127
+            assert (painted & mask).sum() / (painted | mask).sum() > LEAST_IOU
+            assert own["share_percent"] == pytest.approx(100 * painted.mean())
+            rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
+            width, height = np.ptp(columns) + 1, np.ptp(rows) + 1
+            assert own["box"] == [columns[0], rows[0], width, height]
+        with Image.open(io.BytesIO(files.read("overlay.png"))) as image:
+            np.testing.assert_array_equal(np.asarray(image.convert("RGB")), page.shown())
+
+
+def test_a_picture_is_encoded_once_and_each_class_runs_its_part_only(page: Page) -> None:
+    page.driver.execute_script(
+        """
+        window.sent = [];
+        const send = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (message) {
+          window.sent.push(message.kind);
+          return send.apply(this, arguments);
+        };
+        """
+    )
+    page.choose(PICTURE)
+    page.wait(lambda: page.shown().shape == PICTURE.shape)
+    for name in ("tree", "sky", "road"):
+        page.click(name)
+    page.wait(lambda: list(page.legend()) == ["tree", "sky", "road"])
+    assert page.driver.execute_script("return window.sent") == ["encode", "ask", "ask", "ask"]
+    page.move("threshold", 0.9)
+    page.move("opacity", 1)
+    page.click("sky")  # not any more
+    assert list(page.legend()) == ["tree", "road"]
+    page.choose(photo(64, 64, seed=8), "another.png")
+    page.wait(lambda: page.shown().shape == (64, 64, 3) and len(page.legend()) == 2)
+    sent = page.driver.execute_script("return window.sent")
+    assert sent[4:] == ["encode", "ask", "ask"]
+
+
+def test_sliders_redraw(page: Page, network: Network) -> None:
+    page.choose(PICTURE)
+    page.wait(lambda: page.shown().shape == PICTURE.shape)
+    np.testing.assert_array_equal(page.shown(), PICTURE)
+    page.click("sky")
+    page.wait(lambda: "sky" in page.legend())
+    page.move("opacity", 1)
+    page.move("threshold", 0.3)
+    mask = network.model.segment(PICTURE, ["sky"], threshold=0.3).masks["sky"]
+    colour = json.loads(page.driver.execute_async_script(FETCH_MODEL))["classes"][1]["colour"]
+    painted = (page.shown() == colour).all(axis=2)
+    assert (painted & mask).sum() / (painted | mask).sum() > LEAST_IOU
+    page.move("opacity", 0)
+    np.testing.assert_array_equal(page.shown(), PICTURE)
+
+
+FETCH_MODEL = """
+const done = arguments[arguments.length - 1];
+fetch("model.json").then((answer) => answer.text()).then(done);
+"""
+
+
+def test_honest_messages(page: Page) -> None:
+    page.search("tre")
+    assert page.text("message") == "This network knows no class “tre”. Did you mean “tree”?"
+    page.search("zzz")
+    assert page.text("message") == "This network knows no class “zzz”."
+    page.search("sky")
+    assert page.text("message") == "First choose a picture."
+    (page.folder / "text.jpg").write_text("no picture")
+    page.driver.find_element(By.ID, "file").send_keys(str(page.folder / "text.jpg"))
+    page.wait(lambda: "“text.jpg” is no picture" in page.text("message"))
+    page.choose(PICTURE)
+    page.wait(lambda: page.shown().shape == PICTURE.shape)
+    assert not page.text("message")
+    page.click("wall")
+    page.wait(lambda: "wall" in page.legend())
+    page.move("threshold", 0.95)
+    for name in ("tree", "sky", "car", "road"):
+        page.click(name)
+    page.wait(lambda: len(page.legend()) == 5)
+    for row in page.legend().values():
+        assert "not found" in row
+        assert "highest probability 0." in row
+
+
+def test_typing_narrows_the_classes(page: Page) -> None:
+    field = page.driver.find_element(By.ID, "search")
+    field.send_keys("shr")  # "shrub" is a synonym of tree
+    buttons = page.driver.find_elements(By.CSS_SELECTOR, "#classes button")
+    assert [button.text for button in buttons] == ["tree"]
+
+
+def test_an_example_is_one_click_away(page: Page) -> None:
+    page.driver.find_element(By.CSS_SELECTOR, "#examples button").click()
+    page.wait(lambda: page.shown().shape == (90, 90, 3))
+    np.testing.assert_array_equal(page.shown(), photo(90, 90, seed=5))

@@ -1,0 +1,78 @@
+"""ONNX by its script: from a run to files whose masks and bIoU are known."""
+
+import re
+from pathlib import Path
+
+import pytest
+from fake_datasets import folder
+from own_process import REPOSITORY, run_script
+from PIL import Image
+from short_runs import SHORT_RUNS
+from small_networks import SMALL, photo, small_network
+
+from seg_training.config import compose_config
+from seg_training.training import train
+
+pytestmark = SHORT_RUNS
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network, trained for a step."""
+    root = tmp_path_factory.mktemp("export")
+    folder.make(root / "data")
+    small = [
+        *("model=adapter_hf_scratch", "logger=csv", "log_plot_freq=0", "data.crop_size=[64,96]"),
+        *("trainer.max_steps=1", "trainer.accelerator=cpu", "trainer.num_sanity_val_steps=0"),
+        *("data.batch_size=2", "data.num_workers=0", f"run_dir={root / 'run'}"),
+        f"data.root={root / 'data'}",
+    ]
+    config = compose_config("folder_adapter", small, REPOSITORY / "configs")
+    config["data"]["classes"] = folder.CLASSES
+    config["model"] |= SMALL
+    return train(config).run_dir
+
+
+@pytest.mark.slow
+def test_parts_and_eight_bits(run_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "out" / "network.onnx"
+    arguments = ("--ckpt", str(run_dir), "--output", str(file), "--parts", "--int8")
+    answer = run_script("export_onnx", *arguments)
+    assert answer.code == 0, answer.text
+    assert sorted(each.name for each in file.parent.iterdir()) == [
+        "network.onnx",
+        "network_class.onnx",
+        "network_image.onnx",
+        "network_int8.onnx",
+    ]
+    for words in ("ONNX Runtime", "OpenVINO", "64x96", "81x96", "64x130"):
+        assert words in answer.text
+    biou = re.search(r"32 bits +│ +([\d.]+) ", answer.text)
+    lost = re.findall(
+        r"8 bits, (?:ONNX Runtime|OpenVINO) +│ +([\d.]+) +│ +([+-][\d.]+) ", answer.text
+    )
+    assert biou is not None
+    assert len(lost) == 2
+    for own, difference in lost:
+        assert float(biou[1]) - float(own) == pytest.approx(float(difference), abs=0.011)
+
+
+def test_wrong_options(tmp_path: Path) -> None:
+    small_network("emb").model.save_pretrained(tmp_path / "model")
+    Image.fromarray(photo(80, 120)).save(tmp_path / "photo.png")
+
+    def answer_to(*options: str) -> str:
+        answer = run_script("export_onnx", "--ckpt", str(tmp_path / "model"), *options)
+        assert answer.code == 1
+        return answer.text
+
+    output = ("--output", str(tmp_path / "f.onnx"))
+    pictures = ("--pictures", str(tmp_path / "photo.png"))
+    assert "expected a file named *.onnx" in answer_to("--output", "f.pt2")
+    assert "give its size, 64 96" in answer_to(*output, *pictures)
+    assert "task maps are 16x24" in answer_to(*output, *pictures, "--size", "64", "64")
+    assert "photo.jpg does not exist; did you mean 'photo.png'" in answer_to(
+        *output, "--pictures", str(tmp_path / "photo.jpg")
+    )
+    assert "holds model.safetensors, but no config.yaml" in answer_to(*output)
+    assert not (tmp_path / "f.onnx").exists()
