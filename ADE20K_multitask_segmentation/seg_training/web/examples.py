@@ -1,0 +1,60 @@
+"""Pictures to try a network on."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seg_training.checkpoints import read_checkpoint
+from seg_training.datasets.data_module import build_data_module
+from seg_training.errors import UserError
+from seg_training.prediction.pictures_to_paint import find_pictures
+
+__all__ = ["pictures_of_folder", "validation_pictures"]
+
+_MOST = 4
+
+_log = logging.getLogger(__name__)
+
+
+def pictures_of_folder(folder: str) -> list[Path]:
+    """Choose a few pictures of a folder.
+
+    Args:
+        folder: searched with all that is below it.
+
+    Raises:
+        UserError: if there is none.
+    """
+    return _spread(list(find_pictures([folder])))
+
+
+def validation_pictures(ckpt: str) -> list[Path]:
+    """Choose a few validation pictures of the data that a network was trained on.
+
+    Args:
+        ckpt: a checkpoint, a run's folder or a model folder.
+
+    Returns:
+        Nothing where the data are not where they were.
+
+    Raises:
+        UserError: if the checkpoint cannot be read.
+    """
+    settings = read_checkpoint(ckpt)["hyper_parameters"]
+    config = settings["config"]
+    try:
+        data = build_data_module(config["data"], config["tasks"], 0, settings["task_names"])
+        source = next(iter(data.sources().values()))
+        pairing = source.dataset.pair(source.splits["validate"])
+    except UserError as error:
+        _log.info("no example pictures: %s", error)
+        return []
+    return _spread([source.dataset.root / files.image for files in pairing.files])
+
+
+def _spread(files: Sequence[Path]) -> list[Path]:
+    """Take some that lie apart: neighbours may be frames of one video."""
+    places = np.linspace(0, len(files) - 1, min(_MOST, len(files)))
+    return [files[round(place)] for place in places]

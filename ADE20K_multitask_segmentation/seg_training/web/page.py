@@ -1,0 +1,240 @@
+"""The page: a picture, classes and sliders at the left, what each network paints beside them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, NamedTuple, TypedDict
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from seg_training.drawing import Colour, distinct_colours
+from seg_training.errors import UserError
+from seg_training.web.painters import Painter
+from seg_training.web.results import write_archive
+from seg_training.web.showing import ShownClass, show
+from seg_training.web.texts import about, hint, legend, nothing_found, notice
+from transformers_update_for_adapters import ALL
+from transformers_update_for_adapters.model_card import licence_of
+
+__all__ = ["build_page"]
+
+_FIRST_ASKED = 4  # classes that are picked when the page opens
+_MASK_SIDE = 320  # of masks side by side, in pixels
+
+_TITLE = """# TASFormer: ask for a class, get its mask
+Drop a picture and pick classes: the network paints where they are. Everything stays on the
+machine that runs this page."""
+
+_EMPTY = "Drop a picture at the left, or click on an example"
+_NO_CLASS = "Pick a class, or type one"
+
+_ABSENT = """A class that a picture does not show may be painted somewhere all the same: where a
+training asks only for classes that are there, nothing teaches the network to paint nothing."""
+
+
+class Upload(TypedDict):
+    """A file that a browser sent, as far as we need it."""
+
+    path: str
+
+
+class Panel(NamedTuple):
+    """The parts of the page that show one network's answer."""
+
+    head: gr.HTML
+    overlay: gr.Image
+    legend: gr.HTML
+    masks: gr.Gallery
+
+
+def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Path) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        painters: networks, to be shown side by side.
+        examples: pictures to try.
+        folder: where archives for download go.
+    """
+    names = list(dict.fromkeys(name for own in painters for name in own.network.task_names))
+    colours = dict(zip(names, distinct_colours(len(names)), strict=True))
+    page = gr.Blocks(title="TASFormer", analytics_enabled=False, fill_width=True)
+    with page:
+        gr.Markdown(_TITLE, elem_id="title")
+        with gr.Row():
+            with gr.Column(scale=0, min_width=340, elem_id="controls"):
+                picture = gr.Image(
+                    label="Picture",
+                    sources=["upload"],
+                    height=160,
+                    elem_id="picture",
+                )
+                if examples:
+                    gr.Examples(
+                        [[str(file)] for file in examples],
+                        picture,
+                        label="or try one of these",
+                        elem_id="examples",
+                    )
+                classes = gr.Dropdown(
+                    names,
+                    value=_first_asked(painters[0]),
+                    multiselect=True,
+                    allow_custom_value=True,
+                    label="Classes",
+                    info="Pick some, or type a word and press Enter",
+                    elem_id="classes",
+                )
+                everything = gr.Checkbox(label=f"all {len(names)} classes", elem_id="everything")
+                threshold = gr.Slider(
+                    *(0.05, 0.95, 0.5),
+                    step=0.05,
+                    label="Threshold: the least probability",
+                    buttons=[],
+                    elem_id="threshold",
+                )
+                opacity = gr.Slider(
+                    *(0, 1, 0.5), step=0.05, label="Opacity", buttons=[], elem_id="opacity"
+                )
+                download = gr.Button(
+                    "Download masks and JSON",
+                    variant="primary",
+                    size="md",
+                    interactive=False,
+                    elem_id="download",
+                )
+                archive = gr.DownloadButton(visible="hidden", elem_id="archive")
+            panels = []
+            for number, painter in enumerate(painters):
+                with gr.Column(min_width=320, elem_id=f"panel-{number}"):
+                    panels.append(_panel(painter))
+        gr.Markdown(_footer(painters), elem_id="footer")
+
+        asking = [picture, classes, everything, threshold]
+
+        def paint(
+            file: Upload | None, listed: list[str], every: bool, limit: float, strength: float
+        ) -> dict[Any, Any]:
+            asked = [ALL] if every else listed
+            changes: dict[Any, Any] = {}
+            for painter, panel in zip(painters, panels, strict=True):
+                changes |= _answer(painter, panel, file, asked, colours, limit, strength)
+            anything = any(changes[panel.overlay] is not None for panel in panels)
+            return {**changes, download: gr.update(interactive=anything)}
+
+        def pack(file: Upload, listed: list[str], every: bool, limit: float) -> str:
+            asked = [ALL] if every else listed
+            own = Path(mkdtemp(dir=folder))
+            return str(write_archive(painters, Path(file["path"]), asked, limit, own))
+
+        shared: dict[str, Any] = {
+            "concurrency_limit": 1,
+            "concurrency_id": "networks",
+            "api_visibility": "private",
+            # Files as they were uploaded: of what is no picture Gradio would say so in its own way.
+            "preprocess": False,
+        }
+        gr.on(
+            [
+                *(picture.change, classes.change, everything.change),
+                *(threshold.change, opacity.change),
+            ],
+            paint,
+            [*asking, opacity],
+            [*(part for panel in panels for part in panel), download],
+            trigger_mode="always_last",
+            show_progress="hidden",
+            **shared,
+        )
+        everything.change(
+            lambda every: gr.update(interactive=not every),
+            everything,
+            classes,
+            api_visibility="private",
+            queue=False,
+        )
+        download.click(pack, asking, archive, **shared).then(
+            None,
+            archive,
+            js="(file) => { const a = document.createElement('a'); a.href = file.url; "
+            "a.download = file.orig_name; a.click(); }",
+        )
+    return page
+
+
+def _panel(painter: Painter) -> Panel:
+    head = gr.HTML(about(painter) + hint(_EMPTY), elem_classes="head")
+    with gr.Tabs():
+        with gr.Tab("Overlay", elem_classes="tab"):
+            overlay = gr.Image(
+                show_label=False,
+                interactive=False,
+                format="png",
+                buttons=["fullscreen"],
+                elem_classes="overlay",
+            )
+        with gr.Tab("Masks", elem_classes="tab"):
+            masks = gr.Gallery(
+                show_label=False,
+                interactive=False,
+                format="png",
+                columns=3,
+                object_fit="contain",
+                buttons=["fullscreen"],
+                elem_classes="masks",
+            )
+    return Panel(head, overlay, gr.HTML(elem_classes="classes"), masks)
+
+
+def _answer(
+    painter: Painter,
+    panel: Panel,
+    file: Upload | None,
+    asked: Sequence[str],
+    colours: Mapping[str, Colour],
+    threshold: float,
+    opacity: float,
+) -> dict[Any, Any]:
+    """Give the new value of each part of a panel."""
+    nothing = {panel.overlay: None, panel.legend: "", panel.masks: None}
+    if file is None:
+        return {panel.head: about(painter) + hint(_EMPTY), **nothing}
+    if not asked:
+        return {panel.head: about(painter) + hint(_NO_CLASS), **nothing}
+    tasks, said = painter.understand(asked)
+    if not tasks:
+        return {panel.head: about(painter) + notice(said), **nothing}
+    try:
+        answer = painter.answer(Path(file["path"]), list(tasks))
+    except UserError as error:
+        return {panel.head: about(painter) + notice([*said, str(error)]), **nothing}
+    shown = show(answer, tasks, colours, threshold, opacity)
+    said += nothing_found(shown.classes, threshold)
+    return {
+        panel.head: about(painter, answer.seconds) + notice(said),
+        panel.overlay: shown.overlay,
+        panel.legend: legend(shown.classes),
+        panel.masks: [(_mask_picture(each), each.name) for each in shown.classes if each.found],
+    }
+
+
+def _mask_picture(each: ShownClass) -> NDArray[np.uint8]:
+    """Draw a mask in the class's colour on black, small enough for many of them."""
+    mask = Image.fromarray(each.mask)
+    mask.thumbnail((_MASK_SIDE, _MASK_SIDE))
+    return np.where(np.asarray(mask)[..., None], np.array(each.colour, np.uint8), np.uint8(0))
+
+
+def _first_asked(painter: Painter) -> list[str]:
+    """Choose what the network is best at, so that a first try shows something."""
+    measured = (painter.network.config.measured or {}).get("per_class", {})
+    names = painter.network.task_names
+    best = sorted(names, key=lambda name: -measured.get(name, {}).get("bIoU", 0))
+    return best[:_FIRST_ASKED]
+
+
+def _footer(painters: Sequence[Painter]) -> str:
+    licences = dict.fromkeys(licence_of(painter.network.config) for painter in painters)
+    return "\n\n".join([_ABSENT, *(f"Weights: {licence}" for licence in licences)])

@@ -1,0 +1,53 @@
+"""Serving the page to a browser, with nothing from elsewhere."""
+
+from pathlib import Path
+
+import gradio as gr
+
+from seg_training.errors import UserError
+
+__all__ = ["serve"]
+
+_STYLE = Path(__file__).with_name("page.css")
+
+# Fonts that are there: others would be asked for at Google.
+_THEME = gr.themes.Default(
+    primary_hue="blue",
+    font=["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "DejaVu Sans", "sans-serif"],
+    font_mono=["ui-monospace", "DejaVu Sans Mono", "monospace"],
+).set(body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500")
+
+
+def serve(page: gr.Blocks, host: str, port: int | None) -> str:
+    """Start to serve a page; it goes on in the background.
+
+    Args:
+        page: from :func:`seg_training.web.page.build_page`.
+        host: the address to listen at.
+        port: to listen at; the first free one from 7860 on by default.
+
+    Returns:
+        Where the page is.
+
+    Raises:
+        UserError: if that cannot be listened at.
+    """
+    try:
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            prevent_thread_lock=True,
+            quiet=True,
+            ssr_mode=False,
+            footer_links=[],
+            theme=_THEME,
+            css_paths=_STYLE,
+        )
+    except OSError as error:
+        where = host if port is None else f"{host}:{port}"
+        raise UserError(
+            f"cannot serve at {where} ({error}); is another program there? Give another --port, "
+            "or another --host"
+        ) from error
+    return address

@@ -1,0 +1,93 @@
+"""What the page says, as HTML: about a network, the classes of an answer, what was not found."""
+
+from collections.abc import Sequence
+from html import escape
+
+from seg_training.web.painters import Painter
+from seg_training.web.showing import ShownClass
+
+__all__ = ["about", "hint", "legend", "nothing_found", "notice"]
+
+
+def about(painter: Painter, seconds: float | None = None) -> str:
+    """Introduce a network.
+
+    Args:
+        painter: the network under its name.
+        seconds: that its answer took.
+    """
+    config = painter.network.config
+    facts = [config.method, f"{config.num_tasks} classes"]
+    if config.measured:
+        facts.append(f"bIoU {config.measured['bIoU']:.1f} %")
+    if seconds is not None:
+        facts.append(f"{seconds:.2f} s on {painter.network.mean.device.type}")
+    return (
+        f'<div class="about"><b>{escape(painter.name)}</b>'
+        f"<span>{escape(' · '.join(facts))}</span></div>"
+    )
+
+
+def legend(classes: Sequence[ShownClass]) -> str:
+    """List classes: colour, name, share of the picture, mean confidence; what was found first.
+
+    Args:
+        classes: of an answer at a threshold.
+    """
+    ranked = sorted(classes, key=lambda each: each.share_percent, reverse=True)
+    key = "Share of the picture, and the mean probability there"
+    if not all(each.found for each in ranked):
+        key += "; dashed: not found at this threshold, with the highest probability anywhere"
+    return f'<ul class="legend">{"".join(map(_entry, ranked))}</ul><p class="key">{key}</p>'
+
+
+def _entry(each: ShownClass) -> str:
+    red, green, blue = each.colour
+    swatch = f'<i style="background: rgb({red}, {green}, {blue})"></i>'
+    name = f"<b>{escape(each.name)}</b>"
+    if each.confidence is None:
+        return f'<li class="absent">{swatch}{name}<span>at most {each.highest:.2f}</span></li>'
+    return (
+        f"<li>{swatch}{name}<span>{each.share_percent:.1f} %</span>"
+        f'<span class="confidence">{each.confidence:.2f}</span></li>'
+    )
+
+
+def nothing_found(classes: Sequence[ShownClass], threshold: float) -> list[str]:
+    """Say so where no class at all was found.
+
+    Args:
+        classes: of an answer at a threshold, at least one.
+        threshold: probabilities from it on are the class.
+
+    Returns:
+        One sentence, or none.
+    """
+    if any(each.found for each in classes):
+        return []
+    nearest = max(classes, key=lambda each: each.highest)
+    return [
+        f"Nothing found at threshold {threshold:.2f}: the highest probability of "
+        f"'{nearest.name}' is {nearest.highest:.2f}"
+    ]
+
+
+def hint(sentence: str) -> str:
+    """Say what to do next.
+
+    Args:
+        sentence: plain text.
+    """
+    return f'<div class="hint"><p>{escape(sentence)}</p></div>'
+
+
+def notice(sentences: Sequence[str]) -> str:
+    """Draw the reader's attention.
+
+    Args:
+        sentences: plain text; with none there is no notice.
+    """
+    if not sentences:
+        return ""
+    items = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+    return f'<div class="notice" role="alert">{items}</div>'

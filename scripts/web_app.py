@@ -1,0 +1,60 @@
+"""A web page to try networks on: python scripts/web_app.py --ckpt RUN."""
+
+import argparse
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from seg_training.config import run_shell
+from seg_training.errors import UserError
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+
+
+def main() -> None:
+    """Serve a page until Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        description="Serve a page that paints classes on pictures; it needs no internet."
+    )
+    add = parser.add_argument
+    add(
+        "--ckpt",
+        nargs="+",
+        required=True,
+        metavar="RUN",
+        help="checkpoints, runs' folders or model folders; several are shown side by side",
+    )
+    add("--examples", metavar="FOLDER", help="of pictures to try; validation images by default")
+    add("--host", default="127.0.0.1", help="0.0.0.0 lets other machines see the page")
+    add("--port", type=int, help="the first free one from 7860 on by default")
+    add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
+    arguments = parser.parse_args()
+
+    # Imported here, so that --help does not wait for them.
+    import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.logs import log_to_terminal
+
+    try:
+        from seg_training.web.page import build_page
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error}; the page needs: pip install 'tasformer[web]'") from error
+    from seg_training.web.examples import pictures_of_folder, validation_pictures
+    from seg_training.web.painters import load_painters
+    from seg_training.web.serving import serve
+
+    log_to_terminal()
+    painters = load_painters(arguments.ckpt, arguments.device)
+    if arguments.examples:
+        examples = pictures_of_folder(arguments.examples)
+    else:
+        examples = validation_pictures(arguments.ckpt[0])
+    with TemporaryDirectory() as folder:  # uploads and results go when the page does
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        page = build_page(painters, examples, Path(folder))
+        address = serve(page, arguments.host, arguments.port)
+        print(f"open {address} in a browser; Ctrl-C ends the page", flush=True)
+        page.block_thread()
+
+
+if __name__ == "__main__":
+    run_shell(main, CONFIG_DIR)
