@@ -44,6 +44,11 @@ def main() -> None:
 
     log_to_terminal()
     network = load_network(arguments.ckpt)
+    if arguments.int8 and size not in (None, network.crop_size):
+        raise UserError(
+            "--int8 is calibrated and measured at the crop size: leave --size out, or give "
+            f"--size {network.crop_size[0]} {network.crop_size[1]}"
+        )
     # Wrong paths are said before the work.
     asked = (arguments.pictures, arguments.ckpt, arguments.overrides, CONFIG_DIR)
     pictures = example_pictures(*asked)

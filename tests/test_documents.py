@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +27,12 @@ from seg_training.config import compose_config, translate_config_argument
 from seg_training.datasets import data_module
 from seg_training.datasets.data_module import DATASETS, build_data_module
 from seg_training.evaluation import evaluate
+from seg_training.export.exporting import export_onnx
 from seg_training.tables.cells import SCALES
 from seg_training.tables.collecting import collect_results
 from seg_training.tables.runs import Setting, plan_runs
 from seg_training.tables.writing import markdown_table, markdown_text
+from seg_training.trained_networks import load_network
 from seg_training.training import TrainingResult, train
 
 REPOSITORY = Path(__file__).parents[1]
@@ -72,10 +75,15 @@ SAVE = "python scripts/save_pretrained.py"
 SWEEP = "python scripts/sweep_threshold.py"
 FIGURE = "python scripts/draw_figure.py"
 BENCHMARK = "python scripts/benchmark.py"
+EXPORT_ONNX = "python scripts/export_onnx.py"
+EXPORT_TORCH = "python scripts/export_torch.py"
+BROWSER = "python scripts/browser_page.py"
+WEB = "python scripts/web_app.py"
 KNOWN = (
     *("python train.py", "python eval.py", PREDICT),
     *(CHECK, CONVERT, TABLES, FIGURE, SAVE, SWEEP, BENCHMARK),
-    *("make ", "pip install", "python3 -m venv", "source "),
+    *(EXPORT_ONNX, EXPORT_TORCH, BROWSER, WEB),
+    *("make ", "npm ci", "pip install", "python3 -m venv", "source "),
 )
 
 
@@ -284,6 +292,40 @@ def test_save_commands(
     assert (tmp_path / words[words.index("--output") + 1] / "README.md").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [*commands(EXPORT_ONNX), *commands(EXPORT_TORCH)])
+def test_export_commands(
+    command: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words, text = run_written(command, a_run)
+    file = tmp_path / words[words.index("--output") + 1]
+    assert file.is_file()
+    assert file.with_stem(f"{file.stem}_int8").is_file() == ("--int8" in words)
+    assert file.with_stem(f"{file.stem}_class").is_file() == ("--parts" in words)
+    assert "Beside PyTorch" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (REPOSITORY / "node_modules" / "onnxruntime-web").is_dir(),
+    reason="needs node_modules: npm ci",
+)
+@pytest.mark.parametrize("command", commands(BROWSER))
+def test_browser_page_commands(
+    command: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(a_run.parent / "scenes" / "images" / "validation", tmp_path / "photos")
+    served: list[int] = []
+    monkeypatch.setattr(
+        ThreadingHTTPServer, "serve_forever", lambda self: served.append(self.server_port)
+    )
+    words, text = run_written(command, a_run)
+    assert (tmp_path / words[words.index("--output") + 1] / "index.html").is_file()
+    assert f"open http://127.0.0.1:{served[0]}" in text
+
+
 @pytest.mark.parametrize("command", commands(TABLES))
 def test_table_commands(
     command: str,
@@ -368,15 +410,26 @@ def test_converting_released_weights_and_evaluating_them(
 
 
 SNIPPETS = [block for block in blocks() if block.language == "python"]
+EXPORTED = "outputs/network.onnx"
 
 
-@pytest.mark.parametrize("block", SNIPPETS, ids=lambda block: block.document)
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(
+            block, id=block.document, marks=[pytest.mark.slow] if EXPORTED in block.text else []
+        )
+        for block in SNIPPETS
+    ],
+)
 def test_python_snippets(
     block: Block, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     photo = next((a_run.parent / "scenes" / "images" / "validation").glob("*.jpg"))
     shutil.copy(photo, tmp_path / "photo.jpg")
+    if EXPORTED in block.text:
+        export_onnx(load_network(a_run), Path(EXPORTED))
     text = A_RUN.sub(str(a_run), block.text)
     monkeypatch.setattr(data_module, "DATASETS", dict(DATASETS))  # some snippet may add one
     exec(compile(text, block.document, "exec"), {})

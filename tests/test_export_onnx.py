@@ -74,5 +74,7 @@ def test_wrong_options(tmp_path: Path) -> None:
     assert "photo.jpg does not exist; did you mean 'photo.png'" in answer_to(
         *output, "--pictures", str(tmp_path / "photo.jpg")
     )
+    small = answer_to(*output, *pictures, "--size", "64", "64", "--int8")
+    assert "leave --size out, or give --size 64 96" in small
     assert "holds model.safetensors, but no config.yaml" in answer_to(*output)
     assert not (tmp_path / "f.onnx").exists()

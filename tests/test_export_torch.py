@@ -9,12 +9,6 @@ from own_process import run_script
 from PIL import Image
 from small_networks import photo, small_network
 
-pytestmark = [
-    # Of libraries with themselves.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-]
-
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
@@ -59,6 +53,7 @@ def test_without_executorch_the_extra_is_named(arguments: list[str], tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of PyTorch and ExecuTorch, about each other
 @pytest.mark.skipif(find_spec("executorch") is None, reason="needs executorch: make test-mobile")
 def test_a_program_for_phones(arguments: list[str], tmp_path: Path) -> None:
     file = tmp_path / "network.pte"
