@@ -109,7 +109,7 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
             panels = []
             for number, painter in enumerate(painters):
                 with gr.Column(min_width=320, elem_id=f"panel-{number}"):
-                    panels.append(_panel(painter))
+                    panels.append(_panel(painter, alone=len(painters) == 1))
         gr.Markdown(_footer(painters), elem_id="footer")
 
         asking = [picture, classes, everything, threshold]
@@ -164,7 +164,7 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
     return page
 
 
-def _panel(painter: Painter) -> Panel:
+def _panel(painter: Painter, alone: bool) -> Panel:
     head = gr.HTML(about(painter) + hint(_EMPTY), elem_classes="head")
     with gr.Tabs():
         with gr.Tab("Overlay", elem_classes="tab"):
@@ -173,7 +173,7 @@ def _panel(painter: Painter) -> Panel:
                 interactive=False,
                 format="png",
                 buttons=["fullscreen"],
-                elem_classes="overlay",
+                elem_classes=["overlay", "alone"] if alone else "overlay",
             )
         with gr.Tab("Masks", elem_classes="tab"):
             masks = gr.Gallery(

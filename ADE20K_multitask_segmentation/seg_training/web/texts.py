@@ -29,16 +29,16 @@ def about(painter: Painter, seconds: float | None = None) -> str:
 
 
 def legend(classes: Sequence[ShownClass]) -> str:
-    """List classes: colour, name, share of the picture, mean confidence; what was found first.
+    """List classes with colour, share of the picture and mean confidence, those found first.
 
     Args:
         classes: of an answer at a threshold.
     """
-    ranked = sorted(classes, key=lambda each: each.share_percent, reverse=True)
+    found_first = sorted(classes, key=lambda each: not each.found)
     key = "Share of the picture, and the mean probability there"
-    if not all(each.found for each in ranked):
+    if not all(each.found for each in classes):
         key += "; dashed: not found at this threshold, with the highest probability anywhere"
-    return f'<ul class="legend">{"".join(map(_entry, ranked))}</ul><p class="key">{key}</p>'
+    return f'<ul class="legend">{"".join(map(_entry, found_first))}</ul><p class="key">{key}</p>'
 
 
 def _entry(each: ShownClass) -> str:

@@ -1,0 +1,155 @@
+"""The page without a browser; tests/test_web_app.py looks at it in one."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_networks import photo, small_network
+
+from seg_training.drawing import distinct_colours
+from seg_training.web.painters import Painter
+
+pytest.importorskip("gradio")
+
+from seg_training.web.page import build_page
+
+Painted = dict[str, Any]
+
+
+def built(painters: list[Painter], folder: Path) -> Any:
+    """Build a page in an event loop: Gradio would start some and never close them."""
+
+    async def build() -> Any:
+        return build_page(painters, [], folder)
+
+    return asyncio.run(build())
+
+
+@pytest.fixture
+def painters() -> list[Painter]:
+    """Two networks; one calls its third class a bus, and has been measured."""
+    other = small_network("segformer")
+    other.config.task_names = ["tree", "sky", "bus", "road", "wall"]
+    scores = {"tree": 10.0, "sky": 90.0, "bus": 0.0, "road": 80.0, "wall": 70.0}
+    per_class = {name: {"bIoU": score, "num_masks": 1} for name, score in scores.items()}
+    other.config.measured = {"bIoU": 50.0, "num_masks": 5, "per_class": per_class}
+    return [Painter("seg", Path("b"), other), Painter("hf", Path("a"), small_network())]
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> dict[str, str]:
+    Image.fromarray(photo(50, 70)).save(tmp_path / "photo.png")
+    return {"path": str(tmp_path / "photo.png")}
+
+
+@pytest.fixture
+def paint(painters: list[Painter], tmp_path: Path) -> Callable[..., Painted]:
+    """Call what every control calls; results by the names of the page's parts."""
+    page = built(painters, tmp_path)
+    function = next(own for own in page.fns.values() if own.name == "paint")
+    assert function.fn is not None
+
+    def call(*values: Any) -> Painted:
+        changes = function.fn(*values)
+        assert set(changes) == set(function.outputs)
+        ordered = [changes[part] for part in function.outputs]
+        names = [f"{part} {n}" for n in (0, 1) for part in ("head", "overlay", "legend", "masks")]
+        return dict(zip([*names, "download"], ordered, strict=True))
+
+    return call
+
+
+def test_controls_know_the_networks(painters: list[Painter], tmp_path: Path) -> None:
+    page = built(painters, tmp_path)
+    assert not page.analytics_enabled
+    parts = {part.elem_id: part for part in page.blocks.values() if part.elem_id}
+    names = ["tree", "sky", "bus", "road", "wall", "car"]
+    assert [name for name, _ in parts["classes"].choices] == names
+    assert parts["classes"].value == ["sky", "road", "wall", "tree"]  # the best ones
+    assert parts["everything"].label == "all 6 classes"
+    assert (parts["threshold"].value, parts["opacity"].value) == (0.5, 0.5)
+    assert not parts["download"].interactive
+    assert "If the weights come from MiT weights by NVIDIA" in parts["footer"].value
+    assert "may be painted somewhere all the same" in parts["footer"].value
+
+
+def test_each_network_answers_for_itself(
+    paint: Callable[..., Painted], upload: dict[str, str]
+) -> None:
+    got = paint(upload, ["sky", "car"], False, 0.05, 0.5)
+    assert "<b>seg</b>" in got["head 0"]
+    assert "knows no class &#x27;car&#x27;" in got["head 0"]
+    assert "notice" not in got["head 1"]
+    for number in (0, 1):
+        assert got[f"overlay {number}"].shape == (50, 70, 3)
+    assert got["legend 0"].count("<li") == 1
+    assert got["legend 1"].count("<li") == 2
+    # A class has the same colour in both.
+    colour = "rgb({}, {}, {})".format(*distinct_colours(6)[1])
+    assert all(colour in got[f"legend {number}"] for number in (0, 1))
+    masks = dict((name, mask) for mask, name in got["masks 1"])
+    assert masks["sky"].shape == (50, 70, 3)
+    assert {tuple(pixel) for pixel in masks["sky"].reshape(-1, 3).tolist()} <= {
+        (0, 0, 0),
+        distinct_colours(6)[1],
+    }
+    assert got["download"]["interactive"] is True
+
+
+def test_all_asks_each_network_for_its_own(
+    paint: Callable[..., Painted], upload: dict[str, str]
+) -> None:
+    got = paint(upload, ["nonsense"], True, 0.5, 0.5)
+    assert got["legend 0"].count("<li") == got["legend 1"].count("<li") == 5
+    assert "notice" not in got["head 0"] + got["head 1"]
+
+
+def test_sliders_do_not_ask_the_networks_again(
+    paint: Callable[..., Painted],
+    upload: dict[str, str],
+    painters: list[Painter],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = paint(upload, ["sky"], False, 0.5, 0.5)
+
+    def never(*_: Any) -> None:
+        raise AssertionError("a network was asked again")
+
+    for painter in painters:
+        monkeypatch.setattr(painter.network, "task_logits", never)
+    strong = paint(upload, ["sky"], False, 0.5, 1.0)
+    assert (strong["legend 1"], strong["head 1"]) == (first["legend 1"], first["head 1"])
+    assert not np.array_equal(strong["overlay 1"], first["overlay 1"])
+    lower = paint(upload, ["sky"], False, 0.05, 0.5)
+    assert lower["legend 1"] != first["legend 1"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((None, ["sky"], False, 0.5, 0.5), "Drop a picture at the left"),
+        (("photo", [], False, 0.5, 0.5), "Pick a class, or type one"),
+        (("photo", ["xyz"], False, 0.5, 0.5), "knows no class &#x27;xyz&#x27;"),
+        (("text", ["sky"], False, 0.5, 0.5), "cannot read image notes.jpg: it is no picture"),
+    ],
+)
+def test_what_is_missing_is_said(
+    values: tuple[Any, ...],
+    words: str,
+    paint: Callable[..., Painted],
+    upload: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture at all")
+    files = {"photo": upload, "text": {"path": str(tmp_path / "notes.jpg")}, None: None}
+    got = paint(files[values[0]], *values[1:])
+    for number in (0, 1):
+        assert words in got[f"head {number}"]
+        assert got[f"overlay {number}"] is None
+        assert got[f"masks {number}"] is None
+        assert got[f"legend {number}"] == ""
+    assert got["download"]["interactive"] is False
