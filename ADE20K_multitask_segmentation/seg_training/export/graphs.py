@@ -9,8 +9,8 @@ from transformers_update_for_adapters.modeling_tasformer import SharedFeatures
 __all__ = ["ClassGraph", "ImageGraph", "WholeGraph"]
 
 
-class WholeGraph(nn.Module):
-    """An image and classes in, the logits of these classes out."""
+class _Graph(nn.Module):
+    """Something that a network computes."""
 
     def __init__(self, network: Network) -> None:
         """Wrap a network.
@@ -20,6 +20,10 @@ class WholeGraph(nn.Module):
         """
         super().__init__()
         self.network = network
+
+
+class WholeGraph(_Graph):
+    """An image and classes in, the logits of these classes out."""
 
     def forward(self, images: Tensor, class_ids: Tensor) -> Tensor:
         """Ask classes of each image; each image has its own.
@@ -38,17 +42,8 @@ class WholeGraph(nn.Module):
         return model.upsample(model.task_logits(shared, class_ids), images.shape[-2:])
 
 
-class ImageGraph(nn.Module):
+class ImageGraph(_Graph):
     """All of a network that does not depend on the class."""
-
-    def __init__(self, network: Network) -> None:
-        """Wrap a network.
-
-        Args:
-            network: in evaluation mode.
-        """
-        super().__init__()
-        self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute what all classes share.
@@ -75,17 +70,8 @@ class ImageGraph(nn.Module):
         return both.mT.reshape(batch_size, channels, shared.height, shared.width)
 
 
-class ClassGraph(nn.Module):
+class ClassGraph(_Graph):
     """All of a network that depends on the class."""
-
-    def __init__(self, network: Network) -> None:
-        """Wrap a network.
-
-        Args:
-            network: in evaluation mode.
-        """
-        super().__init__()
-        self.network = network
 
     def forward(self, features: Tensor, class_ids: Tensor) -> Tensor:
         """Ask classes of images whose features are known.

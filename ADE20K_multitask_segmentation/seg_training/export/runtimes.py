@@ -46,9 +46,7 @@ def runtimes_of(file: Path) -> list[Runtime]:
     }[file.suffix]
     loaded = [load(file) for package, load in known if find_spec(package)]
     if not loaded:
-        raise UserError(
-            f"nothing that runs {file.name} is installed; pip install -e '.[export]'"
-        )
+        raise UserError(f"nothing that runs {file.name} is installed; pip install -e '.[export]'")
     return loaded
 
 
