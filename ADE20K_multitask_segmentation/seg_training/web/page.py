@@ -28,7 +28,7 @@ _TITLE = """# TASFormer: ask for a class, get its mask
 Drop a picture and pick classes: the network paints where they are. Everything stays on the
 machine that runs this page."""
 
-_EMPTY = "Drop a picture at the left, or click on an example"
+_EMPTY = "The result appears here once there is a picture"
 _NO_CLASS = "Pick a class, or type one"
 
 _ABSENT = """A class that a picture does not show may be painted somewhere all the same: where a

@@ -1,0 +1,335 @@
+"""The web page as a person uses it: the real script, in a browser that reaches nothing else."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from chromium import needs_chromium, open_chromium, requested_hosts
+from fake_datasets import folder
+from own_process import REPOSITORY, run_script
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+from short_runs import SHORT_RUNS
+from small_networks import photo
+
+from seg_training.config import compose_config
+from seg_training.prediction.prediction import predict
+from seg_training.training import train
+
+pytestmark = SHORT_RUNS
+
+
+class Runs(NamedTuple):
+    """Two short trainings on the same images; the second one knows other classes."""
+
+    first: Path
+    second: Path
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    root = tmp_path_factory.mktemp("web")
+    folder.make(root / "data")
+
+    def trained(name: str, model: str, classes: dict[str, list[str]]) -> Path:
+        small = [
+            *(f"model={model}", "logger=csv", "log_plot_freq=0", "data.crop_size=[32,64]"),
+            *("trainer.max_steps=1", "trainer.accelerator=cpu", "trainer.num_sanity_val_steps=0"),
+            *("data.batch_size=2", "data.num_workers=0", f"run_dir={root / name}"),
+            f"data.root={root / 'data'}",
+            "data.sampler=images",
+        ]
+        config = compose_config("folder_adapter", small, REPOSITORY / "configs")
+        config["data"]["classes"] = folder.CLASSES
+        config["tasks"] = {"classes": classes}
+        return train(config).run_dir
+
+    return Runs(
+        trained(
+            "prompted", "adapter_hf_scratch", {"sky": ["sky"], "ground": ["road"], "tree": ["tree"]}
+        ),
+        trained("all_at_once", "segformer_scratch", {"sky": ["sky"], "car": ["car"]}),
+    )
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    file = tmp_path / "street.jpg"
+    Image.fromarray(photo(90, 130)).save(file, quality=95)
+    return file
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "scripts/web_app.py", *arguments]
+
+
+@contextmanager
+def served(*arguments: str) -> Iterator[str]:
+    """Start the script, give the address that it prints, and end it with Ctrl-C."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    with subprocess.Popen(
+        command(*arguments),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if line.startswith("open "):
+                    break
+            else:
+                raise AssertionError("".join(said))
+            yield line.split()[1]
+        finally:
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=30)
+    assert "Traceback" not in rest
+    assert process.returncode == 0
+
+
+class Visitor:
+    """What a person does on the page, and sees there."""
+
+    def __init__(self, driver: webdriver.Chrome, address: str) -> None:
+        self.driver = driver
+        driver.get(address)
+        self.until(lambda: self.all("#picture input[type=file]"))
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def until(self, condition: Callable[[], Any]) -> Any:
+        return WebDriverWait(self.driver, 20, 0.1, ignored_exceptions=[Exception]).until(
+            lambda _: condition()
+        )
+
+    def upload(self, file: Path) -> None:
+        [field] = self.all("#picture input[type=file]")
+        field.send_keys(str(file))
+
+    def type_class(self, word: str) -> None:
+        [field] = self.all("#classes input")
+        field.send_keys(word, Keys.ENTER, Keys.TAB)
+
+    def set_slider(self, name: str, value: float) -> None:
+        [field] = self.all(f"#{name} input[type=number]")
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(str(value), Keys.TAB)
+
+    def legend(self, panel: int = 0) -> list[list[str]]:
+        """Name, share and confidence of each class."""
+        return [entry.text.split("\n") for entry in self.all(f"#panel-{panel} .legend li")]
+
+    def said(self, panel: int = 0) -> str:
+        return "\n".join(note.text for note in self.all(f"#panel-{panel} .block.head"))
+
+    def overlay(self, panel: int = 0) -> tuple[str, int, int]:
+        """Where the overlay is, and its own width and height."""
+        [image] = self.all(f"#panel-{panel} .overlay img")
+        size = [int(image.get_property(side)) for side in ("naturalWidth", "naturalHeight")]
+        return str(image.get_property("src")), size[0], size[1]
+
+
+@pytest.fixture
+def downloads(tmp_path: Path) -> Path:
+    (tmp_path / "downloads").mkdir()
+    return tmp_path / "downloads"
+
+
+@pytest.fixture
+def driver(downloads: Path) -> Iterator[webdriver.Chrome]:
+    with open_chromium(downloads) as opened:
+        yield opened
+
+
+def predicted(run: Path, picture: Path, classes: list[str], output: Path) -> dict[str, Any]:
+    """What predict.py says: class to share, confidence and highest probability."""
+    predict(run, [str(picture)], classes, output, device="cpu")
+    content = json.loads((output / "street" / "result.json").read_text())
+    for each in content["classes"]:
+        stored = Image.open(output / "street" / each["probability"])
+        each["highest"] = np.asarray(stored).max() / 65535
+    return {each["class"]: each for each in content["classes"]}
+
+
+def entry(name: str, of: dict[str, Any]) -> list[str]:
+    if of["confidence"] is None:
+        return [name, f"at most {of['highest']:.2f}"]
+    return [name, f"{of['share_percent']:.1f} %", f"{of['confidence']:.2f}"]
+
+
+def downloaded(downloads: Path, name: str) -> dict[str, bytes]:
+    """Wait for an archive, and read it."""
+    for _ in range(200):
+        if (downloads / name).is_file() and not list(downloads.glob("*.crdownload")):
+            with ZipFile(downloads / name) as archive:
+                names = [each for each in archive.namelist() if not each.endswith("/")]
+                return {each: archive.read(each) for each in names}
+        time.sleep(0.1)
+    raise AssertionError(f"no {name} in {[file.name for file in downloads.iterdir()]}")
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_visit(
+    runs: Runs, picture: Path, driver: webdriver.Chrome, downloads: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture at all")
+    expected = predicted(runs.first, picture, ["sky", "ground", "tree"], tmp_path / "out")
+    with served("--ckpt", str(runs.first)) as address:
+        page = Visitor(driver, address)
+        assert page.said() == (
+            f"{runs.first.parent.name}/prompted\nadapter_hf · 3 classes · "
+            f"bIoU {json.loads((runs.first / 'results.json').read_text())['bIoU']:.1f} %\n"
+            "The result appears here once there is a picture"
+        )
+        assert not page.all("#download")[0].is_enabled()
+
+        # A picture: the classes that the network knows best are asked for at once.
+        page.upload(picture)
+        page.until(lambda: len(page.legend()) == 3)
+        assert sorted(page.legend()) == sorted(entry(name, expected[name]) for name in expected)
+        source, *size = page.until(page.overlay)
+        assert size == [130, 90]
+        assert "s on cpu" in page.said()
+
+        # Words: a synonym is another name of what is there; what is unknown is said.
+        page.type_class("street")
+        page.type_class("shrubb")
+        page.until(lambda: "shrubb" in page.said())
+        assert "the network knows no class 'shrubb'; did you mean 'shrub'?" in page.said()
+        assert len(page.legend()) == 3
+
+        # Sliders: colours only, then nothing is left.
+        page.set_slider("opacity", 0.9)
+        stronger = page.until(lambda: page.overlay()[0] != source and page.overlay()[0])
+        page.set_slider("threshold", 0.95)
+        page.until(lambda: "Nothing found" in page.said())
+        name, nearest = max(expected.items(), key=lambda item: item[1]["highest"])
+        assert (
+            f"Nothing found at threshold 0.95: the highest probability of '{name}' is "
+            f"{nearest['highest']:.2f}"
+        ) in page.said()
+        assert [each[1][:8] for each in page.legend()] == ["at most "] * 3
+        page.set_slider("threshold", 0.5)
+        page.until(lambda: page.overlay()[0] == stronger)
+
+        # All classes, and the download: what predict.py writes.
+        page.all("#everything input")[0].click()
+        page.until(lambda: "shrubb" not in page.said())
+        assert len(page.legend()) == 3
+        page.all("#download")[0].click()
+        files = downloaded(downloads, "street.zip")
+        predict(runs.first, [str(picture)], ["all"], tmp_path / "all", device="cpu")
+        written = {
+            f"street/{file.name}": file.read_bytes() for file in (tmp_path / "all/street").iterdir()
+        }
+        ours, theirs = (json.loads(own.pop("street/result.json")) for own in (files, written))
+        assert files == written
+        assert {**ours, "image": None} == {**theirs, "image": None}
+
+        # What is no picture, and one of the examples.
+        page.all("#picture button[aria-label='Remove Image'], #picture button[aria-label='Clear']")[
+            0
+        ].click()
+        page.until(lambda: "once there is a picture" in page.said())
+        page.upload(tmp_path / "notes.jpg")
+        page.until(lambda: "notes.jpg" in page.said())
+        assert "cannot read image notes.jpg: it is no picture" in page.said()
+        assert not page.all("#download")[0].is_enabled()
+        page.all("#examples .gallery-item")[0].click()
+        page.until(lambda: len(page.legend()) == 3)
+        assert requested_hosts(driver) == {"127.0.0.1"}
+        errors = [line for line in driver.get_log("browser") if line["level"] == "SEVERE"]
+        assert errors == []
+
+        # Another program wants the same port.
+        port = address.rstrip("/").rpartition(":")[2]
+        refused = subprocess.run(
+            command("--ckpt", str(runs.first), "--port", port),
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert refused.returncode == 1
+        assert f"error: cannot serve at 127.0.0.1:{port}" in refused.stderr
+        assert "Give another --port" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_two_networks_side_by_side(
+    runs: Runs, picture: Path, driver: webdriver.Chrome, downloads: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / picture.name).write_bytes(picture.read_bytes())
+    both = ["--ckpt", str(runs.first), str(runs.second)]
+    with served(*both, "--examples", str(tmp_path / "examples"), "--port", free_port()) as address:
+        page = Visitor(driver, address)
+        page.all("#examples .gallery-item")[0].click()
+        page.type_class("car")
+        page.until(lambda: len(page.legend(1)) == 2 and "'car'" in page.said(0))
+        first = predicted(runs.first, picture, ["sky", "ground", "tree"], tmp_path / "first")
+        second = predicted(runs.second, picture, ["sky", "car"], tmp_path / "second")
+        assert sorted(page.legend(0)) == sorted(entry(name, first[name]) for name in first)
+        assert sorted(page.legend(1)) == sorted(entry(name, second[name]) for name in second)
+        assert "the network knows no class 'car'" in page.said(0)
+        assert "the network knows no class 'ground'" in page.said(1)
+        assert "the network knows no class 'tree'" in page.said(1)
+        assert "/prompted\nadapter_hf · 3 classes" in page.said(0)
+        assert "/all_at_once\nsegformer · 2 classes" in page.said(1)
+        left, right = (panel.rect for panel in page.all("#panel-0, #panel-1"))
+        assert left["x"] + left["width"] <= right["x"]
+        assert left["y"] == right["y"]
+
+        page.all("#download")[0].click()
+        files = downloaded(downloads, "street.zip")
+        name = runs.first.parent.name
+        masks = {each for each in files if each.endswith("_mask.png")}
+        assert masks == {
+            *(f"{name}_prompted/street/00{k}_{c}_mask.png" for k, c in enumerate(first)),
+            *(f"{name}_all_at_once/street/00{k}_{c}_mask.png" for k, c in enumerate(second)),
+        }
+        assert requested_hosts(driver) == {"127.0.0.1"}
+
+
+def free_port() -> str:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return str(taken.getsockname()[1])
+
+
+def test_what_is_wrong_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = run_script("web_app", "--ckpt", str(tmp_path / "nowhere"))
+    assert (nowhere.code, nowhere.text) == (
+        1,
+        f"error: checkpoint {tmp_path / 'nowhere'} does not exist",
+    )
+    assert run_script("web_app", "--ckpt", "run", "--share").code == 2
+    monkeypatch.setitem(sys.modules, "gradio", None)  # as where it is not installed
+    monkeypatch.delitem(sys.modules, "seg_training.web.page", raising=False)
+    missing = run_script("web_app", "--ckpt", "run")
+    assert missing.code == 1
+    assert "pip install 'tasformer[web]'" in missing.text
