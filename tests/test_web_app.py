@@ -217,7 +217,7 @@ def test_a_visit(
         page.type_class("street")
         page.type_class("shrubb")
         page.until(lambda: "shrubb" in page.said())
-        assert "the network knows no class 'shrubb'; did you mean 'shrub'?" in page.said()
+        assert "The network knows no class 'shrubb'; did you mean 'shrub'?" in page.said()
         assert len(page.legend()) == 3
 
         # Sliders: colours only, then nothing is left.
@@ -255,7 +255,7 @@ def test_a_visit(
         page.until(lambda: "once there is a picture" in page.said())
         page.upload(tmp_path / "notes.jpg")
         page.until(lambda: "notes.jpg" in page.said())
-        assert "cannot read image notes.jpg: it is no picture" in page.said()
+        assert "Cannot read image notes.jpg: it is no picture" in page.said()
         assert not page.all("#download")[0].is_enabled()
         page.all("#examples .gallery-item")[0].click()
         page.until(lambda: len(page.legend()) == 3)
@@ -274,7 +274,7 @@ def test_a_visit(
         )
         assert refused.returncode == 1
         assert f"error: cannot serve at 127.0.0.1:{port}" in refused.stderr
-        assert "Give another --port" in refused.stderr
+        assert "give another --port or --host" in refused.stderr
         assert "Traceback" not in refused.stderr
 
 
@@ -295,9 +295,9 @@ def test_two_networks_side_by_side(
         second = predicted(runs.second, picture, ["sky", "car"], tmp_path / "second")
         assert sorted(page.legend(0)) == sorted(entry(name, first[name]) for name in first)
         assert sorted(page.legend(1)) == sorted(entry(name, second[name]) for name in second)
-        assert "the network knows no class 'car'" in page.said(0)
-        assert "the network knows no class 'ground'" in page.said(1)
-        assert "the network knows no class 'tree'" in page.said(1)
+        assert "The network knows no class 'car'" in page.said(0)
+        assert "The network knows no class 'ground'" in page.said(1)
+        assert "The network knows no class 'tree'" in page.said(1)
         assert "/prompted\nadapter_hf · 3 classes" in page.said(0)
         assert "/all_at_once\nsegformer · 2 classes" in page.said(1)
         left, right = (panel.rect for panel in page.all("#panel-0, #panel-1"))

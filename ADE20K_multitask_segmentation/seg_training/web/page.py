@@ -34,11 +34,29 @@ _NO_CLASS = "Pick a class, or type one"
 _ABSENT = """A class that a picture does not show may be painted somewhere all the same: where a
 training asks only for classes that are there, nothing teaches the network to paint nothing."""
 
+# A button cannot both make a file and save it: this saves what it made.
+_SAVE = """(file) => {
+  const link = document.createElement("a");
+  link.href = file.url;
+  link.download = file.orig_name;
+  link.click();
+}"""
+
 
 class Upload(TypedDict):
     """A file that a browser sent, as far as we need it."""
 
     path: str
+
+
+class Controls(NamedTuple):
+    """The parts of the page that say what is asked for, and how it is drawn."""
+
+    picture: gr.Image
+    classes: gr.Dropdown
+    everything: gr.Checkbox
+    threshold: gr.Slider
+    opacity: gr.Slider
 
 
 class Panel(NamedTuple):
@@ -60,44 +78,28 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
     """
     names = list(dict.fromkeys(name for own in painters for name in own.network.task_names))
     colours = dict(zip(names, distinct_colours(len(names)), strict=True))
+
+    def paint(
+        file: Upload | None, listed: list[str], every: bool, threshold: float, opacity: float
+    ) -> dict[Any, Any]:
+        asked = [ALL] if every else listed
+        changes: dict[Any, Any] = {}
+        for painter, panel in zip(painters, panels, strict=True):
+            changes |= _answer(painter, panel, file, asked, colours, threshold, opacity)
+        anything = any(changes[panel.overlay] is not None for panel in panels)
+        return {**changes, download: gr.update(interactive=anything)}
+
+    def pack(file: Upload, listed: list[str], every: bool, threshold: float) -> str:
+        asked = [ALL] if every else listed
+        own = Path(mkdtemp(dir=folder))
+        return str(write_archive(painters, Path(file["path"]), asked, threshold, own))
+
     page = gr.Blocks(title="TASFormer", analytics_enabled=False, fill_width=True)
     with page:
         gr.Markdown(_TITLE, elem_id="title")
         with gr.Row():
             with gr.Column(scale=0, min_width=340, elem_id="controls"):
-                picture = gr.Image(
-                    label="Picture",
-                    sources=["upload"],
-                    height=160,
-                    elem_id="picture",
-                )
-                if examples:
-                    gr.Examples(
-                        [[str(file)] for file in examples],
-                        picture,
-                        label="or try one of these",
-                        elem_id="examples",
-                    )
-                classes = gr.Dropdown(
-                    names,
-                    value=_first_asked(painters[0]),
-                    multiselect=True,
-                    allow_custom_value=True,
-                    label="Classes",
-                    info="Pick some, or type a word and press Enter",
-                    elem_id="classes",
-                )
-                everything = gr.Checkbox(label=f"all {len(names)} classes", elem_id="everything")
-                threshold = gr.Slider(
-                    *(0.05, 0.95, 0.5),
-                    step=0.05,
-                    label="Threshold: the least probability",
-                    buttons=[],
-                    elem_id="threshold",
-                )
-                opacity = gr.Slider(
-                    *(0, 1, 0.5), step=0.05, label="Opacity", buttons=[], elem_id="opacity"
-                )
+                controls = _controls(names, _first_asked(painters[0]), examples)
                 download = gr.Button(
                     "Download masks and JSON",
                     variant="primary",
@@ -105,29 +107,13 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
                     interactive=False,
                     elem_id="download",
                 )
-                archive = gr.DownloadButton(visible="hidden", elem_id="archive")
+                archive = gr.DownloadButton(visible="hidden")
             panels = []
-            for number, painter in enumerate(painters):
-                with gr.Column(min_width=320, elem_id=f"panel-{number}"):
-                    panels.append(_panel(painter, alone=len(painters) == 1))
+            with gr.Row():
+                for number, painter in enumerate(painters):
+                    with gr.Column(min_width=260, elem_id=f"panel-{number}"):
+                        panels.append(_panel(painter, alone=len(painters) == 1))
         gr.Markdown(_footer(painters), elem_id="footer")
-
-        asking = [picture, classes, everything, threshold]
-
-        def paint(
-            file: Upload | None, listed: list[str], every: bool, limit: float, strength: float
-        ) -> dict[Any, Any]:
-            asked = [ALL] if every else listed
-            changes: dict[Any, Any] = {}
-            for painter, panel in zip(painters, panels, strict=True):
-                changes |= _answer(painter, panel, file, asked, colours, limit, strength)
-            anything = any(changes[panel.overlay] is not None for panel in panels)
-            return {**changes, download: gr.update(interactive=anything)}
-
-        def pack(file: Upload, listed: list[str], every: bool, limit: float) -> str:
-            asked = [ALL] if every else listed
-            own = Path(mkdtemp(dir=folder))
-            return str(write_archive(painters, Path(file["path"]), asked, limit, own))
 
         shared: dict[str, Any] = {
             "concurrency_limit": 1,
@@ -138,30 +124,57 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         }
         gr.on(
             [
-                *(picture.change, classes.change, everything.change),
-                *(threshold.change, opacity.change),
+                *(controls.picture.change, controls.classes.change, controls.everything.change),
+                *(controls.threshold.change, controls.opacity.change),
             ],
             paint,
-            [*asking, opacity],
+            [*controls],
             [*(part for panel in panels for part in panel), download],
             trigger_mode="always_last",
             show_progress="hidden",
             **shared,
         )
-        everything.change(
+        controls.everything.change(
             lambda every: gr.update(interactive=not every),
-            everything,
-            classes,
+            controls.everything,
+            controls.classes,
             api_visibility="private",
             queue=False,
         )
-        download.click(pack, asking, archive, **shared).then(
-            None,
-            archive,
-            js="(file) => { const a = document.createElement('a'); a.href = file.url; "
-            "a.download = file.orig_name; a.click(); }",
-        )
+        download.click(pack, [*controls[:-1]], archive, **shared).then(None, archive, js=_SAVE)
     return page
+
+
+def _controls(names: Sequence[str], asked: list[str], examples: Sequence[Path]) -> Controls:
+    picture = gr.Image(label="Picture", sources=["upload"], height=160, elem_id="picture")
+    if examples:
+        gr.Examples(
+            [[str(file)] for file in examples],
+            picture,
+            label="or try one of these",
+            elem_id="examples",
+        )
+    return Controls(
+        picture,
+        gr.Dropdown(
+            names,
+            value=asked,
+            multiselect=True,
+            allow_custom_value=True,
+            label="Classes",
+            info="Pick some, or type a word and press Enter",
+            elem_id="classes",
+        ),
+        gr.Checkbox(label=f"all {len(names)} classes", elem_id="everything"),
+        gr.Slider(
+            *(0.05, 0.95, 0.5),
+            step=0.05,
+            label="Threshold: the least probability",
+            buttons=[],
+            elem_id="threshold",
+        ),
+        gr.Slider(*(0, 1, 0.5), step=0.05, label="Opacity", buttons=[], elem_id="opacity"),
+    )
 
 
 def _panel(painter: Painter, alone: bool) -> Panel:

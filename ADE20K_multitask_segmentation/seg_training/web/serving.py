@@ -47,7 +47,7 @@ def serve(page: gr.Blocks, host: str, port: int | None) -> str:
     except OSError as error:
         where = host if port is None else f"{host}:{port}"
         raise UserError(
-            f"cannot serve at {where} ({error}); is another program there? Give another --port, "
-            "or another --host"
+            f"cannot serve at {where}: another program does, or it is no address of this machine; "
+            "give another --port or --host"
         ) from error
     return address

@@ -89,5 +89,5 @@ def notice(sentences: Sequence[str]) -> str:
     """
     if not sentences:
         return ""
-    items = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+    items = "".join(f"<p>{escape(each[:1].upper() + each[1:])}</p>" for each in sentences)
     return f'<div class="notice" role="alert">{items}</div>'

@@ -134,7 +134,7 @@ def test_sliders_do_not_ask_the_networks_again(
         ((None, ["sky"], False, 0.5, 0.5), "The result appears here once there is a picture"),
         (("photo", [], False, 0.5, 0.5), "Pick a class, or type one"),
         (("photo", ["xyz"], False, 0.5, 0.5), "knows no class &#x27;xyz&#x27;"),
-        (("text", ["sky"], False, 0.5, 0.5), "cannot read image notes.jpg: it is no picture"),
+        (("text", ["sky"], False, 0.5, 0.5), "Cannot read image notes.jpg: it is no picture"),
     ],
 )
 def test_what_is_missing_is_said(
