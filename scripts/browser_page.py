@@ -1,6 +1,7 @@
 """A page that runs the network in the browser: scripts/browser_page.py --ckpt RUN --output DIR."""
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 from seg_training.config import run_shell
@@ -19,7 +20,11 @@ def main() -> None:
     add("--output", type=Path, required=True, metavar="DIR", help="a new folder")
     add("--examples", nargs="+", default=(), help="pictures to offer; they are copied")
     add("--node-modules", type=Path, default=REPOSITORY / "node_modules", help="from npm ci")
-    add("--serve", action="store_true", help="then serve it on this machine")
+    add(
+        "--serve",
+        action="store_true",
+        help="then serve it; one that is there already as it is",
+    )
     add("--port", type=int, default=8000, help="to serve it on; 8000 by default")
     arguments = parser.parse_args()
 
@@ -31,11 +36,17 @@ def main() -> None:
     from seg_training.trained_networks import load_network
 
     log_to_terminal()
-    network = load_network(arguments.ckpt)
-    build_page(network, arguments.output, arguments.node_modules, arguments.examples)
-    print(f"written: {arguments.output}")
-    if arguments.serve:
-        with page_server(arguments.output, arguments.port) as server:
+    with ExitStack() as stack:
+        server = None
+        if arguments.serve:  # before the work: the port may be taken
+            server = stack.enter_context(page_server(arguments.output, arguments.port))
+        if server and (arguments.output / "index.html").is_file():
+            print(f"already there, served as it is: {arguments.output}")
+        else:
+            network = load_network(arguments.ckpt)
+            build_page(network, arguments.output, arguments.node_modules, arguments.examples)
+            print(f"written: {arguments.output}")
+        if server:
             print(f"open http://127.0.0.1:{server.server_port} (Ctrl-C ends it)", flush=True)
             server.serve_forever()
 

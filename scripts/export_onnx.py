@@ -18,7 +18,7 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
-    add("--output", type=Path, required=True, metavar="F.onnx")
+    add("--output", type=Path, required=True, metavar="F.onnx", help="replaced if it is there")
     add("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of images; any by default")
     add("--parts", action="store_true", help="also write it cut where the class comes in")
     add("--int8", action="store_true", help="also write it in 8 bits, and measure the bIoU of both")
@@ -52,6 +52,8 @@ def main() -> None:
     # Wrong paths are said before the work.
     asked = (arguments.pictures, arguments.ckpt, arguments.overrides, CONFIG_DIR)
     pictures = example_pictures(*asked)
+    if arguments.int8:
+        module, data, trainer = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
     export_onnx(network, output, size)
     if arguments.parts:
         export_onnx_parts(network, output, size)
@@ -60,7 +62,6 @@ def main() -> None:
     check_same(comparisons, output)
 
     if arguments.int8:
-        module, data, trainer = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
         small = output.with_stem(f"{output.stem}_int8")
         quantise(output, small, calibration_batches(data, CALIBRATION_BATCHES))
         print(f"{small}: {small.stat().st_size / 1e6:.1f} MB")

@@ -17,7 +17,13 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
-    add("--output", type=Path, required=True, metavar="F.pt2 or F.pte")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="F",
+        help="*.pt2 or *.pte; is replaced",
+    )
     add(
         *("--size",),
         type=int,
@@ -25,15 +31,18 @@ def main() -> None:
         metavar=("HEIGHT", "WIDTH"),
         help="of images; any for *.pt2, the crop size for *.pte by default",
     )
-    add("--num-classes", type=int, default=1, help="that a *.pte is asked at once; 1 by default")
+    add("--num-classes", type=int, help="that a *.pte is asked at once; 1 by default")
     add("--pictures", nargs="+", help="to compare on; validation images by default")
     add("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
     arguments = parser.parse_intermixed_args()
     output: Path = arguments.output
     if output.suffix not in (".pt2", ".pte"):
         raise UserError(f"--output {output}: expected a file named *.pt2 or *.pte")
-    if arguments.num_classes < 1:
-        raise UserError(f"--num-classes {arguments.num_classes}: expected at least 1")
+    num_classes: int | None = arguments.num_classes
+    if num_classes is not None and output.suffix == ".pt2":
+        raise UserError("--num-classes is for *.pte: a *.pt2 takes any number of classes")
+    if num_classes is not None and num_classes < 1:
+        raise UserError(f"--num-classes {num_classes}: expected at least 1")
     size = tuple(arguments.size) if arguments.size else None
 
     # Imported here, so that --help does not wait for them.
@@ -48,9 +57,9 @@ def main() -> None:
     network = load_network(arguments.ckpt)
     asked = (arguments.pictures, arguments.ckpt, arguments.overrides, CONFIG_DIR)
     pictures = example_pictures(*asked)
-    export_torch(network, output, size, arguments.num_classes)
+    export_torch(network, output, size, num_classes or 1)
     fixed = size or (network.crop_size if output.suffix == ".pte" else None)
-    batch = {"num_images": 1, "num_classes": arguments.num_classes} if fixed else {}
+    batch = {"num_images": 1, "num_classes": num_classes or 1} if fixed else {}
     comparisons = compare_file(network, output, pictures, fixed, **batch)
     show_comparisons(comparisons)
     check_same(comparisons, output)

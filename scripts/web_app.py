@@ -37,7 +37,7 @@ def main() -> None:
     try:
         from seg_training.web.page import build_page
     except ModuleNotFoundError as error:
-        raise UserError(f"{error}; the page needs: pip install 'tasformer[web]'") from error
+        raise UserError(f"{error}; the page needs: pip install -e '.[web]'") from error
     from seg_training.web.examples import pictures_of_folder, validation_pictures
     from seg_training.web.painters import load_painters
     from seg_training.web.serving import serve

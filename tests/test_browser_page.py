@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -204,8 +205,8 @@ fetch("model.json").then((answer) => answer.text()).then(done);
 
 
 def test_honest_messages(page: Page) -> None:
-    page.search("tre")
-    assert page.text("message") == "This network knows no class “tre”. Did you mean “tree”?"
+    page.search("trez")
+    assert page.text("message") == "This network knows no class “trez”. Did you mean “tree”?"
     page.search("zzz")
     assert page.text("message") == "This network knows no class “zzz”."
     page.search("sky")
@@ -225,6 +226,14 @@ def test_honest_messages(page: Page) -> None:
     for row in page.legend().values():
         assert "not found" in row
         assert "highest probability 0." in row
+
+
+def test_the_picture_that_was_chosen_last_counts(page: Page) -> None:
+    page.choose(photo(1500, 2000), "large.png")
+    page.choose(PICTURE)
+    page.wait(lambda: page.shown().shape == PICTURE.shape)
+    time.sleep(1)  # time for the large one to come late
+    assert page.shown().shape == PICTURE.shape
 
 
 def test_typing_narrows_the_classes(page: Page) -> None:

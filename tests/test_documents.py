@@ -307,6 +307,19 @@ def test_export_commands(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Gradio and what it brings, about each other
+@pytest.mark.parametrize("command", commands(WEB))
+def test_web_app_commands(
+    command: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but waiting for Ctrl-C; tests/test_web_app.py uses the page."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gradio.Blocks.block_thread", lambda page: page.close())
+    _, text = run_written(command, a_run)
+    assert "open http://127.0.0.1:" in text
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (REPOSITORY / "node_modules" / "onnxruntime-web").is_dir(),
     reason="needs node_modules: npm ci",

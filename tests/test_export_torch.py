@@ -39,6 +39,8 @@ def test_wrong_options(arguments: list[str], tmp_path: Path) -> None:
     assert "--num-classes 0: expected at least 1" in answer_to(
         "--output", "f.pte", "--num-classes", "0"
     )
+    useless = answer_to("--output", "f.pt2", "--num-classes", "3")
+    assert "--num-classes is for *.pte" in useless
     nowhere = answer_to("--output", str(tmp_path / "photo.png" / "f.pt2"))
     assert "choose another --output" in nowhere
 

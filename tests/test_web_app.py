@@ -332,4 +332,4 @@ def test_what_is_wrong_is_one_message(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.delitem(sys.modules, "seg_training.web.page", raising=False)
     missing = run_script("web_app", "--ckpt", "run")
     assert missing.code == 1
-    assert "pip install 'tasformer[web]'" in missing.text
+    assert "pip install -e '.[web]'" in missing.text

@@ -65,6 +65,7 @@ class TASFormerImageProcessor(PilBackend):
             image = ImageOps.exif_transpose(image)
             if image.mode.startswith("I"):  # Pillow would cut 16 bit grey off at 255
                 image = Image.fromarray((np.asarray(image) // 256).astype(np.uint8))
+            image = image.convert("RGB")  # without what is transparent, as in training
         pixels: NDArray[Any] = super().process_image(image, *args, **kwargs)
         return pixels.repeat(3, axis=0) if pixels.shape[0] == 1 else pixels[:3]
 

@@ -14,8 +14,10 @@ _TEXT = """
 # {title}
 
 Class-prompted image segmentation: an image and the name of a class in, the mask of that class out.
-Method `{method}` of *TASFormer: Task-Aware Image Segmentation Transformer* (ICONIP 2023), a
-SegFormer-B0 with {parameters} parameters and {num_tasks} classes{crop}.
+Method `{method}` of [TASFormer: Task-Aware Image Segmentation
+Transformer](https://doi.org/10.1007/978-981-99-8073-4_24) (ICONIP 2023), a SegFormer-B0 with
+{parameters}
+parameters and {num_tasks} classes{crop}.
 
 ## Use
 
@@ -137,7 +139,7 @@ def _data(config: TASFormerConfig) -> ModelCardData:
                     dataset_name=dataset,
                     metric_type="bIoU",
                     metric_name="mean IoU over all binary masks, in percent",
-                    metric_value=config.measured["bIoU"],
+                    metric_value=round(config.measured["bIoU"], 2),
                 )
             ],
         }
@@ -174,5 +176,5 @@ def _measured(config: TASFormerConfig) -> str:
 def _training(config: TASFormerConfig) -> str:
     known = {key: value for key, value in (config.origin or {}).items() if value is not None}
     if config.origin is not None and config.origin.get("pretrained", "") is None:
-        known["pretrained"] = "nothing: random weights"
+        known["pretrained"] = "no, from random weights"
     return "\n".join(f"- {key}: {value}" for key, value in known.items()) or "Not recorded."

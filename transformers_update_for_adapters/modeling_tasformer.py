@@ -97,7 +97,10 @@ class FoldedFeatures(NamedTuple):
 def _required(task_ids: Tensor | None, config: TASFormerConfig) -> Tensor:
     """Return the task ids, or raise ValueError where a method that reads them was given none."""
     if task_ids is None:
-        raise ValueError(f"method '{config.method}' needs task_ids")
+        raise ValueError(
+            f"method '{config.method}' needs task_ids: which class? In a pipeline, the task is "
+            "'class-prompted-segmentation'"
+        )
     return task_ids
 
 
@@ -583,7 +586,8 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         """Ask classes of a picture: ``model.segment("photo.jpg", ["tree", "sky"]).masks["tree"]``.
 
         Args:
-            picture: a file, an address, Pillow's picture, or an (H, W, 3) uint8 RGB array.
+            picture: a file, an address, Pillow's picture, or an (H, W), (H, W, 3) or (H, W, 4)
+                uint8 RGB array.
             classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
             threshold: probabilities from it on are the class, in (0, 1).
 
@@ -606,11 +610,15 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             **kwargs: as in Transformers, but that weights keep the names that they have here.
         """
         kwargs.setdefault("save_original_format", False)
+        # Transformers would push what it wrote itself only.
+        push_to_hub, repo_id = kwargs.pop("push_to_hub", False), kwargs.pop("repo_id", None)
         Path(save_directory).mkdir(parents=True, exist_ok=True)
-        # Before the weights: with push_to_hub=True they go to the hub together.
-        TASFormerImageProcessor.of_model(self.config).save_pretrained(save_directory)
-        self._card(str(save_directory)).save(Path(save_directory) / _CARD)
         super().save_pretrained(save_directory, *args, **kwargs)
+        TASFormerImageProcessor.of_model(self.config).save_pretrained(save_directory)
+        self._card("path/to/this/folder").save(Path(save_directory) / _CARD)
+        if push_to_hub:
+            name = repo_id or Path(save_directory).name
+            self.push_to_hub(repo_id=name, token=kwargs.get("token"))  # type: ignore[call-arg]
 
     def _upload_modified_files(
         self, working_dir: str | PathLike[str], repo_id: str, *args: Any, **kwargs: Any

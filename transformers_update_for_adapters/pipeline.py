@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from transformers import Pipeline
-from transformers.image_utils import load_image
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .modeling_tasformer import TASFormerForSemanticSegmentation
-from .segmentation import Segmentation
+from .segmentation import Segmentation, open_picture
 
 __all__ = ["TASK", "ClassPromptedSegmentationPipeline"]
 
@@ -38,10 +37,10 @@ class ClassPromptedSegmentationPipeline(Pipeline):
         """Open the picture.
 
         Args:
-            input_: a file, an address or Pillow's picture.
+            input_: what ``segment`` takes.
             **_unused: nothing.
         """
-        return {"picture": load_image(input_)}
+        return {"picture": open_picture(input_)}
 
     def _forward(  # type: ignore[override]  # a picture is no tensor
         self,

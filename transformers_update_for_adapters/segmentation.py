@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from transformers.image_utils import load_image
 
 from .image_processing_tasformer import TASFormerImageProcessor
@@ -19,7 +20,9 @@ from .task_names import ALL, find_tasks
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
 
-__all__ = ["Segmentation", "segment_picture"]
+__all__ = ["Segmentation", "open_picture", "segment_picture"]
+
+_CHANNELS = ((), (3,), (4,))
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,35 @@ class Segmentation:
         return {name: own >= self.threshold for name, own in self.probabilities.items()}
 
 
+def open_picture(picture: str | PathLike[str] | Any) -> Image.Image:
+    """Open a picture, whatever it is.
+
+    Args:
+        picture: a file, an address, Pillow's picture, or an (H, W), (H, W, 3) or (H, W, 4) uint8
+            array.
+
+    Raises:
+        ValueError: if it is an array of another form.
+        OSError: if the file is missing, or no picture.
+    """
+    if isinstance(picture, Image.Image):
+        return picture
+    if isinstance(picture, str) and picture.startswith(("http://", "https://")):
+        opened: Image.Image = load_image(picture)
+        return opened
+    if isinstance(picture, str | PathLike):
+        with Image.open(picture) as file:
+            file.load()
+            return file
+    pixels = np.asarray(picture)
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in _CHANNELS:
+        raise ValueError(
+            f"the picture is an array of {pixels.dtype} and shape {pixels.shape}; expected uint8, "
+            "(height, width, 3) or (height, width)"
+        )
+    return Image.fromarray(pixels)
+
+
 @torch.inference_mode()
 def segment_picture(
     model: "TASFormerForSemanticSegmentation",
@@ -51,7 +83,7 @@ def segment_picture(
 
     Args:
         model: in evaluation mode, as ``from_pretrained`` gives it.
-        picture: a file, an address, Pillow's picture, or an (H, W, 3) uint8 RGB array.
+        picture: what :func:`open_picture` takes.
         classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
         threshold: probabilities from it on are the class, in (0, 1).
 
@@ -59,7 +91,9 @@ def segment_picture(
         Probabilities and masks at the picture's own size, by the names that were asked for.
 
     Raises:
-        ValueError: if a name is not known, or if the threshold is no probability.
+        ValueError: if a name is not known, if the threshold is no probability, or if an array is
+            no picture.
+        OSError: if the file is missing, or no picture.
     """
     if isinstance(classes, str):
         raise ValueError(f'classes is the word "{classes}"; give a list: ["{classes}"]')
@@ -68,10 +102,8 @@ def segment_picture(
     config = model.config
     task_ids = find_tasks(classes, config)
     names = list(classes if list(classes) != [ALL] else config.task_names or [])
-    if isinstance(picture, str | PathLike):
-        picture = load_image(str(picture))
     processor = TASFormerImageProcessor.of_model(config)
-    prepared = processor.process_image(picture, do_convert_rgb=True)
+    prepared = processor.process_image(open_picture(picture), do_convert_rgb=True)
     pixel_values = processor(prepared, return_tensors="pt")["pixel_values"]
     logits = model.class_logits(
         pixel_values.to(model.device, model.dtype), torch.tensor(task_ids, device=model.device)

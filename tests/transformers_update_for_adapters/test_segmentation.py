@@ -90,6 +90,38 @@ def test_a_picture_is_a_file_or_an_array(folder: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(result.masks["tree"], expected.masks["tree"])
 
 
+def test_a_picture_is_the_same_however_it_is_given(folder: Path, tmp_path: Path) -> None:
+    model = AutoModelForSemanticSegmentation.from_pretrained(folder)
+    alpha = np.zeros((45, 70, 1), np.uint8)
+    kinds = {
+        "transparent.png": np.concatenate([PIXELS, alpha], axis=2),
+        "sixteen_bit.png": PIXELS[..., 0].astype(np.uint16) * 257,
+    }
+    for name, pixels in kinds.items():
+        Image.fromarray(pixels).save(tmp_path / name)
+        eight_bit = PIXELS if "transparent" in name else PIXELS[..., 0]
+        expected = model.segment(eight_bit, ["tree"]).probabilities["tree"]
+        with Image.open(tmp_path / name) as opened:
+            for picture in (tmp_path / name, str(tmp_path / name), opened):
+                given = model.segment(picture, ["tree"]).probabilities["tree"]
+                np.testing.assert_allclose(given, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "array", [PIXELS / 255.0, PIXELS.transpose(2, 0, 1), PIXELS[None], PIXELS[0, 0]]
+)
+def test_arrays_that_are_no_picture(folder: Path, array: Any) -> None:
+    model = AutoModelForSemanticSegmentation.from_pretrained(folder)
+    with pytest.raises(ValueError, match=r"is an array of .*; expected uint8, \(height"):
+        model.segment(array, ["tree"])
+
+
+def test_the_task_of_transformers_is_not_ours(folder: Path) -> None:
+    ask = pipeline("image-segmentation", model=str(folder))
+    with pytest.raises(ValueError, match="the task is 'class-prompted-segmentation'"):
+        ask(Image.fromarray(PIXELS))
+
+
 def test_wrong_questions(folder: Path) -> None:
     model = TASFormerForSemanticSegmentation.from_pretrained(folder)
     with pytest.raises(ValueError, match="no class 'tre'; did you mean 'tree'"):
@@ -188,9 +220,14 @@ class Hub:
         pass
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("card", [None, "---\ntags: [mine]\n---\n# Written by hand"])
 def test_pushing_to_the_hub_brings_the_card(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, card: str | None
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    card: str | None,
+    at_once: bool,
 ) -> None:
     there = Hub(card)
 
@@ -201,7 +238,11 @@ def test_pushing_to_the_hub_brings_the_card(
 
     monkeypatch.setattr(hub, "hf_api", lambda: there)
     monkeypatch.setattr(hub.ModelCard, "load", load)
-    TASFormerForSemanticSegmentation.from_pretrained(folder).push_to_hub("tree-painter")
+    model = TASFormerForSemanticSegmentation.from_pretrained(folder)
+    if at_once:
+        model.save_pretrained(tmp_path / "again", push_to_hub=True, repo_id="tree-painter")
+    else:
+        model.push_to_hub("tree-painter")
     assert {"README.md", "config.json", "model.safetensors", "preprocessor_config.json"} <= set(
         there.files
     )

@@ -16,6 +16,7 @@ __all__ = ["SMALLEST_SIDE", "class_program", "fixed_program", "image_program", "
 SMALLEST_SIDE = 64
 """Of images whose size is not fixed: below it the coarsest map has one row or column."""
 
+_SMALLEST_FIXED_SIDE = 32  # the coarsest map's stride
 _LARGEST_SIDE = 8192
 _ANY_SIZE = (96, 128)  # of the example that is traced where the size is free
 _CLASS_IDS = {0: Dim("batch"), 1: Dim("classes")}
@@ -120,8 +121,9 @@ def _check(network: Network, size: tuple[int, int] | None, multiple_of: int = 1)
                 f"method '{network.method}' works at one size only: give its size, {height} {width}"
             )
         return
-    if min(size) < 1 or any(side % multiple_of for side in size):
-        kind = f"multiples of {multiple_of}" if multiple_of > 1 else "at least 1"
+    if min(size) < _SMALLEST_FIXED_SIDE or any(side % multiple_of for side in size):
+        kind = f"at least {_SMALLEST_FIXED_SIDE}"
+        kind += f", multiples of {multiple_of}" if multiple_of > 1 else ""
         raise UserError(f"size {size[0]}x{size[1]}: expected height and width, {kind}")
     network.check_size(*size)
 

@@ -58,8 +58,11 @@ function ask(task) {
 
 // ---- the picture --------------------------------------------------------------------------
 
+let opened = 0; // pictures that were chosen: the latest counts, whichever is read first
+
 async function open(blob, name) {
   complain("");
+  const turn = ++opened;
   let bitmap;
   try {
     bitmap = await createImageBitmap(blob); // upright, as its EXIF data says
@@ -67,6 +70,7 @@ async function open(blob, name) {
     complain(`“${name}” is no picture that this browser can read.`);
     return;
   }
+  if (turn !== opened) return;
   const { width, height } = bitmap;
   const scale = Math.min(1, MOST_SHOWN / Math.max(width, height));
   const shown = { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
@@ -120,7 +124,8 @@ function legendOf(task, answer, threshold) {
   row.dataset.name = name;
   row.style.setProperty("--colour", `rgb(${colour})`);
   row.append(document.createElement("i"), name);
-  const shareText = confidence === null ? "not found" : `${(100 * share).toFixed(1)} %`;
+  const percent = 100 * share;
+  const shareText = confidence === null ? "not found" : percent < 0.1 ? "< 0.1 %" : `${percent.toFixed(1)} %`;
   row.append(Object.assign(document.createElement("span"), { className: "share", textContent: shareText }));
   const small = document.createElement("small");
   small.textContent = confidence === null
@@ -132,7 +137,8 @@ function legendOf(task, answer, threshold) {
 }
 
 function drawClasses() {
-  const shown = matching(element("search").value, model);
+  const named = matching(element("search").value, model);
+  const shown = named.length ? named : model.classes;
   element("classes").replaceChildren(...shown.map(({ task, name, colour }) => {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
     button.style.setProperty("--colour", `rgb(${colour})`);
