@@ -1,5 +1,7 @@
 """The page: a picture, classes and sliders at the left, what each network paints beside them."""
 
+import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,7 +19,7 @@ from seg_training.web.results import write_archive
 from seg_training.web.showing import ShownClass, show
 from seg_training.web.texts import about, hint, legend, nothing_found, notice
 from transformers_update_for_adapters import ALL
-from transformers_update_for_adapters.model_card import licence_of
+from transformers_update_for_adapters.model_card import ABSENT_CLASSES, licence_of
 
 __all__ = ["build_page"]
 
@@ -30,9 +32,6 @@ machine that runs this page."""
 
 _EMPTY = "The result appears here once there is a picture"
 _NO_CLASS = "Pick a class, or type one"
-
-_ABSENT = """A class that a picture does not show may be painted somewhere all the same: where a
-training asks only for classes that are there, nothing teaches the network to paint nothing."""
 
 # A button cannot both make a file and save it: this saves what it made.
 _SAVE = """(file) => {
@@ -85,7 +84,7 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         asked = [ALL] if every else listed
         changes: dict[Any, Any] = {}
         for painter, panel in zip(painters, panels, strict=True):
-            changes |= _answer(painter, panel, file, asked, colours, threshold, opacity)
+            changes |= _answer(painter, panel, file, asked, colours, threshold, opacity, folder)
         anything = any(changes[panel.overlay] is not None for panel in panels)
         return {**changes, download: gr.update(interactive=anything)}
 
@@ -209,8 +208,9 @@ def _answer(
     colours: Mapping[str, Colour],
     threshold: float,
     opacity: float,
+    folder: Path,
 ) -> dict[Any, Any]:
-    """Give the new value of each part of a panel."""
+    """Give the new value of each part of a panel; pictures are files in the folder."""
     nothing = {panel.overlay: None, panel.legend: "", panel.masks: None}
     if file is None:
         return {panel.head: about(painter) + hint(_EMPTY), **nothing}
@@ -227,10 +227,27 @@ def _answer(
     said += nothing_found(shown.classes, threshold)
     return {
         panel.head: about(painter, answer.seconds) + notice(said),
-        panel.overlay: shown.overlay,
+        panel.overlay: _picture_file(shown.overlay, folder),
         panel.legend: legend(shown.classes),
-        panel.masks: [(_mask_picture(each), each.name) for each in shown.classes if each.found],
+        panel.masks: [
+            (_picture_file(_mask_picture(each), folder), each.name)
+            for each in shown.classes
+            if each.found
+        ],
     }
+
+
+def _picture_file(pixels: NDArray[np.uint8], folder: Path) -> str:
+    """Write a picture once, under the name of its content.
+
+    Gradio would write it again each time, also while a browser is loading it.
+    """
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "png")
+    file = folder / f"{hashlib.sha256(encoded.getvalue()).hexdigest()}.png"
+    if not file.exists():
+        file.write_bytes(encoded.getvalue())
+    return str(file)
 
 
 def _mask_picture(each: ShownClass) -> NDArray[np.uint8]:
@@ -250,4 +267,4 @@ def _first_asked(painter: Painter) -> list[str]:
 
 def _footer(painters: Sequence[Painter]) -> str:
     licences = dict.fromkeys(licence_of(painter.network.config) for painter in painters)
-    return "\n\n".join([_ABSENT, *(f"Weights: {licence}" for licence in licences)])
+    return "\n\n".join([ABSENT_CLASSES, *(f"Weights: {licence}" for licence in licences)])

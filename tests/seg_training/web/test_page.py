@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from small_networks import photo, small_network
 
@@ -58,9 +59,34 @@ def paint(painters: list[Painter], tmp_path: Path) -> Callable[..., Painted]:
         assert set(changes) == set(function.outputs)
         ordered = [changes[part] for part in function.outputs]
         names = [f"{part} {n}" for n in (0, 1) for part in ("head", "overlay", "legend", "masks")]
-        return dict(zip([*names, "download"], ordered, strict=True))
+        painted = dict(zip([*names, "download"], ordered, strict=True))
+        for n in (0, 1):
+            if painted[f"overlay {n}"] is not None:
+                painted[f"overlay {n}"] = pixels(painted[f"overlay {n}"])
+            masks = painted[f"masks {n}"]
+            painted[f"masks {n}"] = masks and [(pixels(mask), name) for mask, name in masks]
+        return painted
 
     return call
+
+
+def pixels(file: str) -> NDArray[np.uint8]:
+    with Image.open(file) as picture:
+        return np.asarray(picture)
+
+
+def test_a_picture_is_written_once(
+    paint: Callable[..., Painted], upload: dict[str, str], tmp_path: Path
+) -> None:
+    """A browser may be loading it when the same is painted again."""
+    asked = (upload, ["sky"], False, 0.5)
+    paint(*asked, 0.5)
+    files = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.png")}
+    paint(*asked, 0.9)
+    paint(*asked, 0.5)
+    again = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.png")}
+    assert len(again) > len(files) > 1
+    assert files.items() <= again.items()
 
 
 def test_controls_know_the_networks(painters: list[Painter], tmp_path: Path) -> None:
