@@ -1,9 +1,13 @@
-"""A script as a user types it, in the test's own process: that spares a start for each case."""
+"""A script as a user types it: in the test's own process, which spares a start, or in another."""
 
 import contextlib
 import importlib.util
 import io
+import os
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -52,3 +56,32 @@ def run_script(name: str, *arguments: str) -> Answer:
         except SystemExit as end:
             code, message = (1, end.code) if isinstance(end.code, str) else (end.code or 0, "")
     return Answer(code, printed.getvalue() + message)
+
+
+@contextlib.contextmanager
+def served(name: str, *arguments: str) -> Iterator[str]:
+    """Start ``python scripts/<name>.py``, give the address it prints, and end it with Ctrl-C."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    with subprocess.Popen(
+        [sys.executable, f"scripts/{name}.py", *arguments],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if line.startswith("open "):
+                    break
+            else:
+                raise AssertionError("".join(said))
+            yield line.split()[1]
+        finally:
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=30)
+    assert "Traceback" not in rest
+    assert process.returncode == 0

@@ -1,7 +1,6 @@
 """Every command and snippet in the documents, run as written on small data."""
 
 import json
-import os
 import re
 import runpy
 import shlex
@@ -18,7 +17,7 @@ import torch
 import yaml
 from fake_datasets import folder
 from fake_datasets.configs import MAKERS
-from own_process import run_script
+from own_process import run_script, served
 from short_runs import SHORT_RUNS
 from small_benchmark import QUICK, shrink
 from transformers import SegformerConfig, SegformerForImageClassification
@@ -311,25 +310,10 @@ def test_export_commands(
 @pytest.mark.parametrize("command", commands(WEB))
 def test_web_app_commands(command: str, a_run: Path) -> None:
     """As far as the page is served; tests/test_web_app.py uses it."""
-    words = shlex.split(A_RUN.sub(str(a_run), command))
+    words = shlex.split(A_RUN.sub(str(a_run), command))[1:]
     # In a process of its own: Gradio leaves sockets open.
-    with subprocess.Popen(
-        [sys.executable, "-u", *words[1:]],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        said = []
-        for line in process.stdout or ():
-            said.append(line)
-            if "open http://127.0.0.1:" in line:
-                break
-        process.terminate()
-        if process.stdout:
-            process.stdout.read()
-    assert "open http://127.0.0.1:" in said[-1], "".join(said)
+    with served(Path(words[0]).stem, *words[1:]) as address:
+        assert address.startswith("http://127.0.0.1:")
 
 
 @pytest.mark.slow

@@ -4,14 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from fake_datasets import folder
-from own_process import REPOSITORY, run_script
+from own_process import run_script
 from PIL import Image
-from short_runs import SHORT_RUNS
+from short_runs import SHORT_RUNS, train_a_step
 from small_networks import SMALL, photo, small_network
-
-from seg_training.config import compose_config
-from seg_training.training import train
 
 pytestmark = SHORT_RUNS
 
@@ -20,17 +16,7 @@ pytestmark = SHORT_RUNS
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network, trained for a step."""
     root = tmp_path_factory.mktemp("export")
-    folder.make(root / "data")
-    small = [
-        *("model=adapter_hf_scratch", "logger=csv", "log_plot_freq=0", "data.crop_size=[64,96]"),
-        *("trainer.max_steps=1", "trainer.accelerator=cpu", "trainer.num_sanity_val_steps=0"),
-        *("data.batch_size=2", "data.num_workers=0", f"run_dir={root / 'run'}"),
-        f"data.root={root / 'data'}",
-    ]
-    config = compose_config("folder_adapter", small, REPOSITORY / "configs")
-    config["data"]["classes"] = folder.CLASSES
-    config["model"] |= SMALL
-    return train(config).run_dir
+    return train_a_step(root, "data.crop_size=[64,96]", f"run_dir={root / 'run'}", model=SMALL)
 
 
 @pytest.mark.slow

@@ -11,19 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_datasets import folder
 from own_process import REPOSITORY
 from PIL import Image
-from short_runs import SHORT_RUNS
+from short_runs import SHORT_RUNS, train_a_step
 
 from seg_training.checkpoints import read_checkpoint
-from seg_training.config import compose_config
 from seg_training.datasets.images import read_image
 from seg_training.datasets.transforms import resize_image
 from seg_training.errors import UserError
 from seg_training.evaluation import load_module
 from seg_training.prediction.prediction import predict
-from seg_training.training import train
 
 pytestmark = SHORT_RUNS
 
@@ -32,17 +29,9 @@ pytestmark = SHORT_RUNS
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of three classes, one of them a group; trained for a step."""
     root = tmp_path_factory.mktemp("predict")
-    folder.make(root / "data")
-    small = [
-        *("model=adapter_hf_scratch", "logger=csv", "log_plot_freq=0", "data.crop_size=[32,64]"),
-        *("trainer.max_steps=1", "trainer.accelerator=cpu", "trainer.num_sanity_val_steps=0"),
-        *("data.batch_size=2", "data.num_workers=0", f"run_dir={root / 'run'}"),
-        f"data.root={root / 'data'}",
-    ]
-    config = compose_config("folder_adapter", small, REPOSITORY / "configs")
-    config["data"]["classes"] = folder.CLASSES
-    config["tasks"] = {"classes": {"sky": ["sky"], "ground": ["road"], "tree": ["tree"]}}
-    return train(config).run_dir
+    own = ("data.crop_size=[32,64]", f"run_dir={root / 'run'}")
+    tasks = {"sky": ["sky"], "ground": ["road"], "tree": ["tree"]}
+    return train_a_step(root, *own, classes=tasks)
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """The web page as a person uses it: the real script, in a browser that reaches nothing else."""
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
@@ -16,20 +13,17 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from chromium import needs_chromium, open_chromium, requested_hosts
-from fake_datasets import folder
-from own_process import REPOSITORY, run_script
+from own_process import REPOSITORY, run_script, served
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
-from short_runs import SHORT_RUNS
+from short_runs import SHORT_RUNS, train_a_step
 from small_networks import photo
 
-from seg_training.config import compose_config
 from seg_training.prediction.prediction import predict
-from seg_training.training import train
 
 pytestmark = SHORT_RUNS
 
@@ -44,20 +38,10 @@ class Runs(NamedTuple):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     root = tmp_path_factory.mktemp("web")
-    folder.make(root / "data")
 
     def trained(name: str, model: str, classes: dict[str, list[str]]) -> Path:
-        small = [
-            *(f"model={model}", "logger=csv", "log_plot_freq=0", "data.crop_size=[32,64]"),
-            *("trainer.max_steps=1", "trainer.accelerator=cpu", "trainer.num_sanity_val_steps=0"),
-            *("data.batch_size=2", "data.num_workers=0", f"run_dir={root / name}"),
-            f"data.root={root / 'data'}",
-            "data.sampler=images",
-        ]
-        config = compose_config("folder_adapter", small, REPOSITORY / "configs")
-        config["data"]["classes"] = folder.CLASSES
-        config["tasks"] = {"classes": classes}
-        return train(config).run_dir
+        own = (f"model={model}", "data.sampler=images", "data.crop_size=[32,64]")
+        return train_a_step(root, *own, f"run_dir={root / name}", classes=classes)
 
     return Runs(
         trained(
@@ -76,35 +60,6 @@ def picture(tmp_path: Path) -> Path:
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "scripts/web_app.py", *arguments]
-
-
-@contextmanager
-def served(*arguments: str) -> Iterator[str]:
-    """Start the script, give the address that it prints, and end it with Ctrl-C."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-    with subprocess.Popen(
-        command(*arguments),
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-    ) as process:
-        assert process.stdout is not None
-        said = []
-        try:
-            for line in process.stdout:
-                said.append(line)
-                if line.startswith("open "):
-                    break
-            else:
-                raise AssertionError("".join(said))
-            yield line.split()[1]
-        finally:
-            process.send_signal(signal.SIGINT)
-            rest, _ = process.communicate(timeout=30)
-    assert "Traceback" not in rest
-    assert process.returncode == 0
 
 
 class Visitor:
@@ -196,7 +151,7 @@ def test_a_visit(
 ) -> None:
     (tmp_path / "notes.jpg").write_text("no picture at all")
     expected = predicted(runs.first, picture, ["sky", "ground", "tree"], tmp_path / "out")
-    with served("--ckpt", str(runs.first)) as address:
+    with served("web_app", "--ckpt", str(runs.first)) as address:
         page = Visitor(driver, address)
         assert page.said() == (
             f"{runs.first.parent.name}/prompted\nadapter_hf · 3 classes · "
@@ -286,7 +241,9 @@ def test_two_networks_side_by_side(
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / picture.name).write_bytes(picture.read_bytes())
     both = ["--ckpt", str(runs.first), str(runs.second)]
-    with served(*both, "--examples", str(tmp_path / "examples"), "--port", free_port()) as address:
+    with served(
+        "web_app", *both, "--examples", str(tmp_path / "examples"), "--port", free_port()
+    ) as address:
         page = Visitor(driver, address)
         page.all("#examples .gallery-item")[0].click()
         page.type_class("car")
