@@ -35,7 +35,7 @@ def main() -> None:
     from seg_training.evaluation import restore
     from seg_training.export.comparing import check_same, compare_file, show_comparisons
     from seg_training.export.evaluating import evaluate_runtime, show_losses
-    from seg_training.export.example_pictures import example_pictures
+    from seg_training.export.example_pictures import given_pictures, validation_pictures
     from seg_training.export.exporting import export_onnx, export_onnx_parts
     from seg_training.export.quantising import calibration_batches, quantise
     from seg_training.export.runtimes import runtimes_of
@@ -50,10 +50,10 @@ def main() -> None:
             f"--size {network.crop_size[0]} {network.crop_size[1]}"
         )
     # Wrong paths are said before the work.
-    asked = (arguments.pictures, arguments.ckpt, arguments.overrides, CONFIG_DIR)
-    pictures = example_pictures(*asked)
-    if arguments.int8:
+    if arguments.int8 or not arguments.pictures:
         module, data, trainer = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
+    given = arguments.pictures
+    pictures = given_pictures(given) if given else validation_pictures(data)
     export_onnx(network, output, size)
     if arguments.parts:
         export_onnx_parts(network, output, size)

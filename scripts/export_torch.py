@@ -25,7 +25,7 @@ def main() -> None:
         help="*.pt2 or *.pte; is replaced",
     )
     add(
-        *("--size",),
+        "--size",
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
@@ -47,16 +47,20 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.evaluation import restore
     from seg_training.export.comparing import check_same, compare_file, show_comparisons
-    from seg_training.export.example_pictures import example_pictures
+    from seg_training.export.example_pictures import given_pictures, validation_pictures
     from seg_training.export.exporting import export_torch
     from seg_training.logs import log_to_terminal
     from seg_training.trained_networks import load_network
 
     log_to_terminal()
     network = load_network(arguments.ckpt)
-    asked = (arguments.pictures, arguments.ckpt, arguments.overrides, CONFIG_DIR)
-    pictures = example_pictures(*asked)
+    if arguments.pictures:
+        pictures = given_pictures(arguments.pictures)
+    else:
+        _, data, _ = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
+        pictures = validation_pictures(data)
     export_torch(network, output, size, num_classes or 1)
     fixed = size or (network.crop_size if output.suffix == ".pte" else None)
     batch = {"num_images": 1, "num_classes": num_classes or 1} if fixed else {}

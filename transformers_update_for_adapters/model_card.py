@@ -6,7 +6,12 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["licence_of", "model_card"]
+__all__ = ["ABSENT_CLASSES", "licence_of", "model_card"]
+
+ABSENT_CLASSES = (
+    "A class that a picture does not show may be painted somewhere all the same: where a training "
+    "asks only for classes that are there, nothing teaches the network to paint nothing."
+)
 
 _MIT_LICENCE = "https://github.com/NVlabs/SegFormer/blob/master/LICENSE"
 
@@ -39,8 +44,7 @@ result.masks[{example!r}]  # (H, W) bool, at the picture's own size
 
 {measured}
 
-A class that a picture does not show may be painted somewhere all the same: where a training asks
-only for classes that are there, nothing teaches the network to paint nothing.
+{absent}
 
 ## Training
 
@@ -103,6 +107,7 @@ def model_card(
         example=names[0] if names else "a class",
         classes=", ".join(names) or "Their names are not recorded.",
         measured=_measured(config),
+        absent=ABSENT_CLASSES,
         training=_training(config),
         licence=licence_of(config),
     )

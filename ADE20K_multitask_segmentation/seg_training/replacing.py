@@ -10,11 +10,12 @@ __all__ = ["replacing"]
 
 
 @contextmanager
-def replacing(file: Path) -> Iterator[Path]:
+def replacing(file: Path, cure: str = "") -> Iterator[Path]:
     """Give a place to write to, which becomes the file when all went well.
 
     Args:
         file: replaced if it is there; its folder is made.
+        cure: what to do where it cannot be written, for the message.
 
     Yields:
         A file beside it, with the same suffix.
@@ -31,4 +32,4 @@ def replacing(file: Path) -> Iterator[Path]:
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write {file}: {error}; choose another --output") from error
+        raise UserError(f"cannot write {file}: {error}{cure and f'; {cure}'}") from error

@@ -14,6 +14,7 @@ from rich.text import Text
 from seg_training.errors import UserError
 from seg_training.label_map_metrics import LabelMapResult
 from seg_training.metrics import BinaryIoUResult
+from seg_training.replacing import replacing
 
 __all__ = [
     "check_output",
@@ -116,13 +117,8 @@ def write_text(text: str, path: Path) -> None:
     Raises:
         UserError: if it cannot be written there.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error}") from error
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _without_nan(value: Any) -> Any:

@@ -74,18 +74,15 @@ def build_page(
 def _model_json(network: Network, examples: Sequence[str]) -> str:
     """Describe the network for the page, as the ONNX files do, with colours and examples."""
     about = description(network)
-    names, synonyms = json.loads(about["class_names"]), json.loads(about["class_synonyms"])
+    names, synonyms = about.pop("class_names"), about.pop("class_synonyms")
     content = {
+        **about,
         "classes": [
             {"name": name, "synonyms": words, "colour": colour}
             for name, words, colour in zip(
                 names, synonyms, distinct_colours(len(names)), strict=True
             )
         ],
-        "crop_size": network.crop_size,
-        "method": about["method"],
-        "licence": about["licence"],
-        "measured": json.loads(about["measured"]),
         "examples": list(examples),
     }
     return json.dumps(content, ensure_ascii=False)

@@ -1,46 +1,48 @@
 """Real pictures to compare runtimes on."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seg_training.datasets.images import read_image
-from seg_training.evaluation import restore
-from seg_training.prediction.pictures_to_paint import find_pictures
+from seg_training.datasets.loading import DataModule
+from seg_training.prediction.pictures_to_paint import find_pictures, spread
 
-__all__ = ["example_pictures"]
+__all__ = ["given_pictures", "validation_pictures"]
 
 _MOST = 6
 
 
-def example_pictures(
-    given: Sequence[str] | None, ckpt: str, overrides: Sequence[str], config_dir: Path
-) -> list[NDArray[np.uint8]]:
-    """Read a few pictures.
+def given_pictures(given: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """Read a few of the pictures that a user names.
 
     Args:
-        given: files, folders or patterns; None for validation images of the checkpoint's data.
-        ckpt: the checkpoint.
-        overrides: changes to its config.
-        config_dir: where groups are looked up.
+        given: files, folders or patterns.
 
     Returns:
-        (h, w, 3) uint8 RGB each; at the crop size where they are validation images.
+        (h, w, 3) uint8 RGB each.
 
     Raises:
         UserError: if there are none.
     """
-    if given:
-        files = list(find_pictures(given))
-        return [read_image(files[place]) for place in _spread(len(files))]
-    _, data, _ = restore(ckpt, overrides, config_dir)
+    files = list(find_pictures(given))
+    return [read_image(files[place]) for place in spread(len(files), _MOST)]
+
+
+def validation_pictures(data: DataModule) -> list[NDArray[np.uint8]]:
+    """Read a few validation images.
+
+    Args:
+        data: whose validation split to take.
+
+    Returns:
+        (H, W, 3) uint8 RGB each, of the crop size.
+
+    Raises:
+        UserError: if there are none.
+    """
     data.setup("validate")
     samples, task_pixels = data.validation_samples()
-    chosen = [samples[place] for place in _spread(len(task_pixels))]
+    chosen = [samples[place] for place in spread(len(task_pixels), _MOST)]
     return [sample.image.permute(1, 2, 0).numpy() for sample in chosen]
-
-
-def _spread(number: int) -> list[int]:
-    return [round(place) for place in np.linspace(0, number - 1, min(_MOST, number))]

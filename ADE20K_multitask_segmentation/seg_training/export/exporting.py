@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 
 from seg_training.errors import UserError
-from seg_training.export.onnx_files import description, write_onnx
+from seg_training.export.onnx_files import OUTPUT, as_metadata, description, write_onnx
 from seg_training.export.programs import (
     class_program,
     fixed_program,
     image_program,
     whole_program,
 )
-from seg_training.export.replacing import replacing
 from seg_training.networks import Network
+from seg_training.replacing import replacing
 
 __all__ = ["CLASS_PART", "IMAGE_PART", "export_onnx", "export_onnx_parts", "export_torch"]
 
@@ -84,12 +84,12 @@ def export_torch(
     """
     if file.suffix not in (".pt2", ".pte"):
         raise UserError(f"{file}: expected a name ending in .pt2 or .pte")
-    with replacing(file) as unfinished:
+    with replacing(file, OUTPUT) as unfinished:
         if file.suffix == ".pte":
             program = fixed_program(network, size or network.crop_size, 1, num_classes)
             unfinished.write_bytes(_lowered(program))
         else:
-            about = description(network)
+            about = as_metadata(description(network))
             torch.export.save(whole_program(network, size), unfinished, extra_files=about)
     _tell(file)
 

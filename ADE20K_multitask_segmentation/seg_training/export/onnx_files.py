@@ -5,34 +5,38 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 
-from seg_training.export.replacing import replacing
 from seg_training.networks import Network
+from seg_training.replacing import replacing
 from transformers_update_for_adapters.model_card import licence_of
 
-__all__ = ["description", "write_onnx"]
+__all__ = ["OUTPUT", "as_metadata", "description", "write_onnx"]
+
+OUTPUT = "choose another --output"
+"""What to do where a file cannot be written."""
 
 _OPSET = 20
 
 
 def write_onnx(
-    program: ExportedProgram, file: Path, metadata: Mapping[str, str], output: str = "logits"
+    program: ExportedProgram, file: Path, about: Mapping[str, Any], output: str = "logits"
 ) -> None:
     """Write a program as ONNX.
 
     Args:
         program: its inputs keep their names.
         file: replaced if it is there.
-        metadata: goes into the file.
+        about: the network's :func:`description`, which becomes metadata.
         output: what to call the output.
 
     Raises:
         UserError: if the file cannot be written.
     """
-    with replacing(file) as unfinished, _quiet_exporter():
+    with replacing(file, OUTPUT) as unfinished, _quiet_exporter():
         exported = torch.onnx.export(
             program,
             dynamo=True,
@@ -43,30 +47,41 @@ def write_onnx(
         )
         if exported is None:
             raise RuntimeError("torch.onnx.export gave nothing")
-        exported.model.metadata_props.update(metadata)
+        exported.model.metadata_props.update(as_metadata(about))
         exported.save(unfinished, external_data=False)
 
 
-def description(network: Network) -> dict[str, str]:
+def description(network: Network) -> dict[str, Any]:
     """Describe a network, so that its files can be used without this project.
 
     Args:
         network: trained.
 
     Returns:
-        ``class_names`` and ``class_synonyms`` (JSON lists, class k at place k), ``crop_size`` (JSON
-        list: height and width that pictures are resized to, bilinear), ``method``, ``licence``,
-        and ``measured`` (JSON, ``null`` where it is not known).
+        ``class_names`` and ``class_synonyms`` (lists, class k at place k), ``crop_size`` (height
+        and width that pictures are resized to, bilinear), ``method``, ``licence``, and ``measured``
+        (None where it is not known).
     """
     config = network.config
-    synonyms = config.task_synonyms or [[] for _ in network.task_names]
     return {
-        "class_names": json.dumps(network.task_names, ensure_ascii=False),
-        "class_synonyms": json.dumps(synonyms, ensure_ascii=False),
-        "crop_size": json.dumps(network.crop_size),
+        "class_names": network.task_names,
+        "class_synonyms": config.task_synonyms or [[] for _ in network.task_names],
+        "crop_size": network.crop_size,
         "method": network.method,
         "licence": licence_of(config),
-        "measured": json.dumps(config.measured, ensure_ascii=False),
+        "measured": config.measured,
+    }
+
+
+def as_metadata(about: Mapping[str, Any]) -> dict[str, str]:
+    """Turn a description into text: what is no text becomes JSON.
+
+    Args:
+        about: from :func:`description`.
+    """
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in about.items()
     }
 
 

@@ -11,11 +11,10 @@ from seg_training.errors import UserError
 from seg_training.export.graphs import ClassGraph, ImageGraph, WholeGraph
 from seg_training.networks import Network
 
-__all__ = ["SMALLEST_SIDE", "class_program", "fixed_program", "image_program", "whole_program"]
+__all__ = ["class_program", "fixed_program", "image_program", "whole_program"]
 
-SMALLEST_SIDE = 64
-"""Of images whose size is not fixed: below it the coarsest map has one row or column."""
-
+# Where the size is free: below it the coarsest map has one row or column.
+_SMALLEST_SIDE = 64
 _SMALLEST_FIXED_SIDE = 32  # the coarsest map's stride
 _LARGEST_SIDE = 8192
 _ANY_SIZE = (96, 128)  # of the example that is traced where the size is free
@@ -27,7 +26,7 @@ def whole_program(network: Network, size: tuple[int, int] | None = None) -> Expo
 
     Args:
         network: in evaluation mode, on the CPU.
-        size: (H, W) of images; None for any, from ``SMALLEST_SIDE`` on.
+        size: (H, W) of images; None for any, from 64 on.
 
     Returns:
         Of ``images`` (B, 3, H, W) uint8 and ``class_ids`` (B, T) int64; B and T are free.
@@ -136,7 +135,7 @@ def _feature_channels(network: Network) -> int:
 
 
 def _side(name: str, divided_by: int = 1) -> Any:
-    return Dim(name, min=SMALLEST_SIDE // divided_by, max=_LARGEST_SIDE // divided_by)
+    return Dim(name, min=_SMALLEST_SIDE // divided_by, max=_LARGEST_SIDE // divided_by)
 
 
 def _images(number: int, size: tuple[int, int] | None) -> Tensor:

@@ -1,6 +1,5 @@
 """Weights and activations of an ONNX file in 8 bits, by ONNX Runtime's quantiser."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 
 from seg_training.datasets.batch import Batch
 from seg_training.datasets.loading import DataModule
+from seg_training.export.onnx_files import OUTPUT
+from seg_training.replacing import replacing
 
 __all__ = ["calibration_batches", "quantise"]
 
@@ -44,6 +45,9 @@ def quantise(source: Path, target: Path, batches: Iterator[Mapping[str, NDArray[
         source: an ONNX file of a whole network.
         target: replaced if it is there.
         batches: inputs of the file.
+
+    Raises:
+        UserError: if the file cannot be written.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -52,16 +56,15 @@ def quantise(source: Path, target: Path, batches: Iterator[Mapping[str, NDArray[
         def get_next(self) -> Mapping[str, NDArray[Any]] | None:
             return next(batches, None)
 
-    with tempfile.TemporaryDirectory() as folder:
-        prepared, quantised = Path(folder) / "prepared.onnx", Path(folder) / "quantised.onnx"
+    with tempfile.TemporaryDirectory() as folder, replacing(target, OUTPUT) as unfinished:
+        prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,
-            quantised,
+            unfinished,
             Reader(),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=_OPERATIONS,
             per_channel=True,
             extra_options={"MatMulConstBOnly": True},
         )
-        shutil.move(quantised, target)

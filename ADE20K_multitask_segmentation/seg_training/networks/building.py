@@ -83,10 +83,8 @@ def build_network(
 
 def _option_names() -> list[str]:
     names = {*get_annotations(TASFormerConfig), *get_annotations(SegformerConfig)}
-    given, unread = (
-        {"method", "num_tasks", *_DESCRIPTIONS},
-        {"layer_norm_eps", "reshape_last_stage"},
-    )
+    given = {"method", "num_tasks", *_DESCRIPTIONS}
+    unread = {"layer_norm_eps", "reshape_last_stage"}
     return sorted((names - given - unread) | {"attn_implementation"})
 
 

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
+import numpy as np
+
 from seg_training.checkpoints import missing_file
 from seg_training.datasets.base import IMAGE_SUFFIXES
 from seg_training.errors import UserError
 from seg_training.prediction.writing import is_result_folder
 
-__all__ = ["find_pictures"]
+__all__ = ["find_pictures", "spread"]
 
 
 def find_pictures(given: Sequence[str]) -> dict[Path, str]:
@@ -69,3 +71,16 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
                 "folder that holds both, or predict them one after the other"
             )
     return names
+
+
+def spread(number: int, most: int) -> list[int]:
+    """Choose some of a list that lie apart: neighbours may be frames of one video.
+
+    Args:
+        number: how many there are.
+        most: how many to choose at the most.
+
+    Returns:
+        Their places.
+    """
+    return [round(place) for place in np.linspace(0, number - 1, min(most, number))]

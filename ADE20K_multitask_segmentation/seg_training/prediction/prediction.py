@@ -1,15 +1,19 @@
 """Predicting: from a checkpoint, pictures and names of classes to a folder of results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.progress import Progress
 
 from seg_training.checkpoints import find_checkpoint
 from seg_training.datasets.images import read_image
 from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
+from seg_training.networks import Network
 from seg_training.prediction.names import named_tasks
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.probabilities import Looks, class_probabilities
@@ -17,7 +21,7 @@ from seg_training.prediction.writing import PictureResult, settings_of
 from seg_training.trained_networks import load_network
 from transformers_update_for_adapters import ALL
 
-__all__ = ["PredictionReport", "predict"]
+__all__ = ["PredictionReport", "predict", "result_settings", "write_result"]
 
 _LARGEST_SCALE = 4
 _SMALLEST_WINDOW = 32
@@ -80,15 +84,7 @@ def predict(
     tasks = named_tasks(classes, network)
     looks = Looks(network.crop_size, flip, tuple(scales), window)
     write_empty = list(classes) != [ALL]
-    settings = {
-        "ckpt": str(find_checkpoint(ckpt).absolute()),
-        "classes": list(tasks.values()),
-        "only_found": not write_empty,
-        "threshold": threshold,
-        "flip": flip,
-        "scales": list(looks.scales),
-        "window": window,
-    }
+    settings = result_settings(find_checkpoint(ckpt), tasks, write_empty, threshold, looks)
     report = PredictionReport()
     with Progress(transient=True) as progress:
         for file, name in progress.track(names.items(), description="Predicting"):
@@ -101,17 +97,67 @@ def predict(
             except UserError as error:
                 report.failed[file] = str(error)
                 continue
-            probabilities = class_probabilities(network, picture, list(tasks), looks)
             try:
-                with PictureResult(folder, file, picture, threshold, settings) as result:
-                    for task_id, probability in probabilities:
-                        own = probability.cpu().numpy()
-                        result.add(task_id, tasks[task_id], own, write_empty)
-                    result.finish(network.num_tasks)
+                write_result(folder, file, picture, network, tasks, looks, settings)
             except OSError as error:
                 raise UserError(f"cannot write {folder}: {error}") from error
             report.written.append(file)
     return report
+
+
+def result_settings(
+    ckpt: Path, tasks: Mapping[int, str], write_empty: bool, threshold: float, looks: Looks
+) -> dict[str, Any]:
+    """List what a result depends on besides the picture; it is kept with it.
+
+    Args:
+        ckpt: the checkpoint's file.
+        tasks: task id to name.
+        write_empty: whether classes that are not found have files, too.
+        threshold: probabilities from it on are the class.
+        looks: how the picture is looked at.
+    """
+    return {
+        "ckpt": str(ckpt.absolute()),
+        "classes": list(tasks.values()),
+        "only_found": not write_empty,
+        "threshold": threshold,
+        "flip": looks.flip,
+        "scales": list(looks.scales),
+        "window": looks.window,
+    }
+
+
+def write_result(
+    folder: Path,
+    source: Path,
+    picture: NDArray[np.uint8],
+    network: Network,
+    tasks: Mapping[int, str],
+    looks: Looks,
+    settings: Mapping[str, Any],
+) -> None:
+    """Ask classes of a picture and write their result.
+
+    Class by class: all of a large picture could be too much for the memory.
+
+    Args:
+        folder: of the result.
+        source: the picture's file.
+        picture: (H, W, 3) uint8 RGB.
+        network: in evaluation mode.
+        tasks: task id to name.
+        looks: how to look at the picture.
+        settings: from :func:`result_settings`.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    with PictureResult(folder, source, picture, settings["threshold"], settings) as result:
+        for task_id, probability in class_probabilities(network, picture, list(tasks), looks):
+            own = probability.cpu().numpy()
+            result.add(task_id, tasks[task_id], own, not settings["only_found"])
+        result.finish(network.num_tasks)
 
 
 def _check(threshold: float, scales: Sequence[float], window: int | None) -> None:

@@ -1,15 +1,12 @@
 """Pictures to try a network on."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from seg_training.checkpoints import read_checkpoint
 from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
-from seg_training.prediction.pictures_to_paint import find_pictures
+from seg_training.prediction.pictures_to_paint import find_pictures, spread
 
 __all__ = ["pictures_of_folder", "validation_pictures"]
 
@@ -27,7 +24,8 @@ def pictures_of_folder(folder: str) -> list[Path]:
     Raises:
         UserError: if there is none.
     """
-    return _spread(list(find_pictures([folder])))
+    files = list(find_pictures([folder]))
+    return [files[place] for place in spread(len(files), _MOST)]
 
 
 def validation_pictures(ckpt: str) -> list[Path]:
@@ -51,10 +49,5 @@ def validation_pictures(ckpt: str) -> list[Path]:
     except UserError as error:
         _log.info("no example pictures: %s", error)
         return []
-    return _spread([source.dataset.root / files.image for files in pairing.files])
-
-
-def _spread(files: Sequence[Path]) -> list[Path]:
-    """Take some that lie apart: neighbours may be frames of one video."""
-    places = np.linspace(0, len(files) - 1, min(_MOST, len(files)))
-    return [files[round(place)] for place in places]
+    images = [source.dataset.root / files.image for files in pairing.files]
+    return [images[place] for place in spread(len(images), _MOST)]

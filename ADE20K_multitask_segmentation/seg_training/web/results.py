@@ -6,8 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from seg_training.datasets.images import read_image
-from seg_training.prediction.probabilities import class_probabilities
-from seg_training.prediction.writing import PictureResult
+from seg_training.prediction.prediction import result_settings, write_result
 from seg_training.web.painters import Painter
 from transformers_update_for_adapters import ALL
 
@@ -40,24 +39,17 @@ def write_archive(
             tasks = painter.understand(asked).tasks
             if not tasks:
                 continue
-            settings = {
-                "ckpt": str(painter.ckpt.absolute()),
-                "classes": list(tasks.values()),
-                "only_found": not write_empty,
-                "threshold": threshold,
-                "flip": painter.looks.flip,
-                "scales": list(painter.looks.scales),
-                "window": painter.looks.window,
-            }
             own = Path(unpacked)
             if len(painters) > 1:
                 own /= painter.name.replace("/", "_")
-            target, source = own / picture.stem, Path(picture.name)
-            # Class by class: all of a large picture could be too much for the memory.
-            with PictureResult(target, source, pixels, threshold, settings) as result:
-                for task_id, probability in class_probabilities(
-                    painter.network, pixels, list(tasks), painter.looks
-                ):
-                    result.add(task_id, tasks[task_id], probability.cpu().numpy(), write_empty)
-                result.finish(painter.network.num_tasks)
+            settings = result_settings(painter.ckpt, tasks, write_empty, threshold, painter.looks)
+            write_result(
+                own / picture.stem,
+                Path(picture.name),
+                pixels,
+                painter.network,
+                tasks,
+                painter.looks,
+                settings,
+            )
         return Path(shutil.make_archive(str(folder / picture.stem), "zip", unpacked))
