@@ -20,9 +20,8 @@ _TEXT = """
 
 Class-prompted image segmentation: an image and the name of a class in, the mask of that class out.
 Method `{method}` of [TASFormer: Task-Aware Image Segmentation
-Transformer](https://doi.org/10.1007/978-981-99-8073-4_24) (ICONIP 2023), a SegFormer-B0 with
-{parameters}
-parameters and {num_tasks} classes{crop}.
+Transformer](https://doi.org/10.1007/978-981-99-8073-4_24) (ICONIP 2023), a SegFormer-B0 of
+{parameters} parameters, for {num_tasks} classes{crop}.
 
 ## Use
 
