@@ -1,7 +1,7 @@
 """A page that runs the network in the browser: scripts/browser_page.py --ckpt RUN --output DIR."""
 
 import argparse
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from seg_training.config import run_shell
@@ -47,8 +47,9 @@ def main() -> None:
             build_page(network, arguments.output, arguments.node_modules, arguments.examples)
             print(f"written: {arguments.output}")
         if server:
-            print(f"open http://127.0.0.1:{server.server_port} (Ctrl-C ends it)", flush=True)
-            server.serve_forever()
+            with suppress(KeyboardInterrupt):
+                print(f"open http://127.0.0.1:{server.server_port} (Ctrl-C ends it)", flush=True)
+                server.serve_forever()
 
 
 if __name__ == "__main__":

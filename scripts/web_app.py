@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -52,8 +53,9 @@ def main() -> None:
         os.environ["GRADIO_TEMP_DIR"] = folder
         page = build_page(painters, examples, Path(folder))
         address = serve(page, arguments.host, arguments.port)
-        print(f"open {address} in a browser; Ctrl-C ends the page", flush=True)
-        page.block_thread()
+        with suppress(KeyboardInterrupt):
+            print(f"open {address} in a browser; Ctrl-C ends the page", flush=True)
+            page.block_thread()
 
 
 if __name__ == "__main__":

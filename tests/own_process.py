@@ -84,4 +84,4 @@ def served(name: str, *arguments: str) -> Iterator[str]:
             process.send_signal(signal.SIGINT)
             rest, _ = process.communicate(timeout=30)
     assert "Traceback" not in rest
-    assert process.returncode == 0
+    assert process.returncode == 0, rest
