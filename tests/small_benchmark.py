@@ -7,6 +7,9 @@ from seg_training.benchmark import benchmark, data, growth
 QUICK = ["--rounds", "1", "--size", "64", "--batch-size", "2", "--classes", "1", "3"]
 NUM_EVALUATED = 4
 
+WHOLE_BENCHMARK = "python scripts/benchmark.py --page benchmark.html"
+"""As it is documented."""
+
 
 def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make what the options do not set small as well."""

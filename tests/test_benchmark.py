@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from own_process import run_script
-from small_benchmark import NUM_EVALUATED, QUICK, shrink
+from small_benchmark import NUM_EVALUATED, QUICK, WHOLE_BENCHMARK, shrink
 
 
 @pytest.mark.slow
@@ -13,10 +13,11 @@ from small_benchmark import NUM_EVALUATED, QUICK, shrink
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
 def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shrink(monkeypatch)
-    files = tmp_path / "b.json", tmp_path / "b.html"
-    answer = run_script("benchmark", *QUICK, "--json", str(files[0]), "--page", str(files[1]))
+    monkeypatch.chdir(tmp_path)
+    options = WHOLE_BENCHMARK.split()[2:]
+    answer = run_script("benchmark", *options, "--json", "benchmark.json", *QUICK)
     assert answer.code == 0, answer.text
-    content = json.loads((tmp_path / "b.json").read_text())
+    content = json.loads((tmp_path / "benchmark.json").read_text())
     figures = {each["name"]: each for each in content["networks"]}
     stock = figures["stock, Hugging Face"]
     for name in ("emb", "vsa_emb", "adapter_hf", "adapter_hf++"):
@@ -53,7 +54,7 @@ def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "training step of 2 images",
         "3 classes of one image",
     ]
-    assert files[1].read_text(encoding="utf-8").count("<svg") == 3
+    assert (tmp_path / "benchmark.html").read_text(encoding="utf-8").count("<svg") == 3
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from fake_datasets import folder
 from fake_datasets.configs import MAKERS
 from own_process import run_script, served
 from short_runs import SHORT_RUNS
-from small_benchmark import QUICK, shrink
+from small_benchmark import QUICK, WHOLE_BENCHMARK, shrink
 from transformers import SegformerConfig, SegformerForImageClassification
 
 from seg_training.benchmark.report import markdown_tables, result_from_json
@@ -189,7 +189,7 @@ def test_training_commands(
     more = []
     if "demo.yaml" in command:  # on fewer scenes
         more = [*FEW_SCENES, f"data.root={a_run.parent / 'scenes'}"]
-    if "multitask_" in command and "data.batch_size" not in command:
+    if "data.batch_size" not in command:
         more.append("data.batch_size=2")  # there are few made-up images
     if "ckpt_path" in command:
         more.append("trainer.max_steps=3")
@@ -362,7 +362,7 @@ def test_figure_commands(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", commands(BENCHMARK))
+@pytest.mark.parametrize("command", sorted({*commands(BENCHMARK)} - {WHOLE_BENCHMARK}))
 def test_benchmark_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command)[1:]
@@ -372,6 +372,11 @@ def test_benchmark_commands(command: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert "times faster" in answer.text
     for option, file in (("--json", "benchmark.json"), ("--page", "benchmark.html")):
         assert (tmp_path / file).is_file() == (option in command)
+
+
+def test_the_whole_benchmark_is_documented() -> None:
+    """tests/test_benchmark.py runs it."""
+    assert WHOLE_BENCHMARK in commands(BENCHMARK)
 
 
 def test_the_documents_have_the_kept_results_of_camvid() -> None:

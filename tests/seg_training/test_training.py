@@ -25,7 +25,7 @@ from seg_training.datasets.images import read_image
 from seg_training.errors import UserError
 from seg_training.evaluation import evaluate
 from seg_training.examples import load_examples
-from seg_training.training import train
+from seg_training.training import TrainingResult, train
 
 pytestmark = SHORT_RUNS
 
@@ -124,6 +124,19 @@ def test_eval_refuses_another_network_and_unknown_keys(settings: Settings) -> No
         evaluate(run_dir, ["tasks=ade20k_2"], CONFIGS)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted() -> Callable[..., TrainingResult]:
+    """Train to the end, once with the same overrides: interrupted runs are compared with it."""
+    done: dict[tuple[str, ...], TrainingResult] = {}
+
+    def run(settings: Settings, *overrides: str) -> TrainingResult:
+        if overrides not in done:
+            done[overrides] = train(settings("folder_adapter", *overrides))
+        return done[overrides]
+
+    return run
+
+
 @pytest.mark.parametrize("sampler", ["mixed", "homogeneous"])
 @pytest.mark.parametrize(
     ("hook", "interrupted_at"),
@@ -136,7 +149,12 @@ def test_eval_refuses_another_network_and_unknown_keys(settings: Settings) -> No
     ],
 )
 def test_a_resumed_run_ends_with_the_same_weights(
-    settings: Settings, tmp_path: Path, sampler: str, hook: str, interrupted_at: int
+    settings: Settings,
+    uninterrupted: Callable[..., TrainingResult],
+    tmp_path: Path,
+    sampler: str,
+    hook: str,
+    interrupted_at: int,
 ) -> None:
     common = [
         f"data.sampler={sampler}",
@@ -144,7 +162,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
         "trainer.max_steps=8",
         "trainer.val_check_interval=4",
     ]
-    whole = train(settings("folder_adapter", *common))
+    whole = uninterrupted(settings, *common)
     expected = weights(whole.run_dir / "checkpoints" / "last.ckpt")
 
     def interrupt(trainer: pl.Trainer, *_: Any, **__: Any) -> None:
@@ -188,14 +206,18 @@ def test_a_resumed_run_ends_with_the_same_weights(
     ],
 )
 def test_ctrl_c_waits_for_the_step_and_nothing_is_seen_of_it(
-    settings: Settings, tmp_path: Path, hook: str, interrupted_at: int
+    settings: Settings,
+    uninterrupted: Callable[..., TrainingResult],
+    tmp_path: Path,
+    hook: str,
+    interrupted_at: int,
 ) -> None:
     common = [
         "trainer.max_steps=8",
         "trainer.limit_train_batches=3",
         "trainer.val_check_interval=2",
     ]
-    whole = train(settings("folder_adapter", *common))
+    whole = uninterrupted(settings, *common)
 
     pressed = []
 
