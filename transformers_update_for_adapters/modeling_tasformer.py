@@ -35,6 +35,7 @@ from transformers.models.segformer.modeling_segformer import (
     SegformerLayer,
     SegformerStage,
 )
+from transformers.utils import CONFIG_NAME
 from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
@@ -57,6 +58,7 @@ __all__ = [
 
 
 _CARD = "README.md"
+_MODEL_OF_A_RUN = "model"  # which trainings write into their folders
 _TO_BE_FILLED_IN = "[More Information Needed]"
 
 # Pairs of image and class are asked in chunks of about this many bytes: what a CPU's cache holds
@@ -298,7 +300,12 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
 
         Raises:
             ValueError: if the file lacks a weight of the backbone; the message names it.
+            OSError: if there is no such model; of a training's folder, the message names the
+                model's in it.
         """
+        inner = Path(str(pretrained_model_name_or_path), _MODEL_OF_A_RUN)
+        if (inner / CONFIG_NAME).is_file() and not (inner.parent / CONFIG_NAME).is_file():
+            raise OSError(f"'{inner.parent}' is the folder of a training; its model is '{inner}'")
         loaded: Any = super().from_pretrained(
             pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
         )

@@ -3,16 +3,18 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from transformers import Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from .image_processing_tasformer import TASFormerImageProcessor
 from .modeling_tasformer import TASFormerForSemanticSegmentation
-from .segmentation import Segmentation, open_picture
+from .segmentation import Segmentation, asked_tasks, check_threshold, prepare_picture
 
 __all__ = ["TASK", "ClassPromptedSegmentationPipeline"]
 
@@ -25,47 +27,65 @@ class ClassPromptedSegmentationPipeline(Pipeline):
     ``pipe("photo.jpg", classes=["tree", "sky"], threshold=0.5)`` gives, per class that was asked
     for, ``label``, ``mask`` (Pillow's picture of the photo's size, 255 where the class is) and
     ``score`` (the mean probability where it is, None where it is nowhere). Several pictures give a
-    list of such lists.
+    list of such lists; with ``batch_size`` the network takes as many at once.
     """
 
     model: TASFormerForSemanticSegmentation
+    image_processor: TASFormerImageProcessor
 
     def _sanitize_parameters(self, **asked: Any) -> tuple[dict[str, Any], ...]:
-        return {}, asked, {}
+        if "threshold" in asked:
+            check_threshold(asked["threshold"])
+        if asked.get("classes") is None:
+            return {}, {}, asked
+        asked["tasks"] = asked_tasks(asked.pop("classes"), self.model.config)
+        return {}, {"tasks": asked["tasks"]}, asked
 
     def preprocess(self, input_: Any, **_unused: Any) -> dict[str, Any]:
-        """Open the picture.
+        """Open the picture and resize it, so that several make a batch.
 
         Args:
             input_: what ``segment`` takes.
             **_unused: nothing.
         """
-        return {"picture": open_picture(input_)}
+        pixel_values, size = prepare_picture(input_, self.image_processor)
+        return {"pixel_values": pixel_values, "size": size}
 
-    def _forward(  # type: ignore[override]  # a picture is no tensor
-        self,
-        inputs: Mapping[str, Any],
-        classes: Sequence[str] | None = None,
-        threshold: float = 0.5,
-    ) -> Segmentation:
-        if classes is None:
+    def _forward(  # type: ignore[override]  # the result is no model's output
+        self, inputs: Mapping[str, Any], tasks: Mapping[str, int] | None = None
+    ) -> dict[str, Any]:
+        if tasks is None:
             raise ValueError('which classes? Give classes=["tree", "sky"], say, or classes=["all"]')
-        return self.model.segment(inputs["picture"], classes, threshold)
+        pixel_values = inputs["pixel_values"].to(self.model.dtype)
+        task_ids = torch.tensor([*tasks.values()], device=pixel_values.device)
+        return {
+            "logits": self.model.class_logits(pixel_values, task_ids),
+            "size": inputs["size"],
+        }
 
-    def postprocess(self, found: Segmentation, **_unused: Any) -> list[dict[str, Any]]:  # type: ignore[override]
+    def postprocess(  # type: ignore[override]  # the result is no model's output
+        self, found: Mapping[str, Any], tasks: Mapping[str, int], threshold: float = 0.5
+    ) -> list[dict[str, Any]]:
         """List what was found.
 
         Args:
-            found: on one picture.
-            **_unused: nothing.
+            found: on one picture: (1, T, h, w) ``logits``, and the picture's ``size``.
+            tasks: T ids by name.
+            threshold: probabilities from it on are the class.
         """
+        [probabilities] = self.image_processor.post_process_class_probabilities(
+            found["logits"], [found["size"]]
+        )
+        segmentation = Segmentation(dict(zip(tasks, probabilities.numpy(), strict=True)), threshold)
         return [
             {
                 "label": name,
-                "score": float(found.probabilities[name][mask].mean()) if mask.any() else None,
+                "score": float(segmentation.probabilities[name][mask].mean())
+                if mask.any()
+                else None,
                 "mask": Image.fromarray(mask.astype(np.uint8) * 255),
             }
-            for name, mask in found.masks.items()
+            for name, mask in segmentation.masks.items()
         ]
 
 

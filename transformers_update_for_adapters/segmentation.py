@@ -12,15 +12,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 from transformers.image_utils import load_image
 
+from .configuration_tasformer import TASFormerConfig
 from .image_processing_tasformer import TASFormerImageProcessor
 from .task_names import ALL, find_tasks
 
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
 
-__all__ = ["Segmentation", "open_picture", "segment_picture"]
+__all__ = [
+    "Segmentation",
+    "asked_tasks",
+    "check_threshold",
+    "open_picture",
+    "prepare_picture",
+    "segment_picture",
+]
 
 _CHANNELS = ((), (3,), (4,))
 
@@ -41,6 +50,19 @@ class Segmentation:
     def masks(self) -> dict[str, NDArray[np.bool_]]:
         """By class name, (H, W) bool."""
         return {name: own >= self.threshold for name, own in self.probabilities.items()}
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse what is no probability.
+
+    Args:
+        threshold: from a user.
+
+    Raises:
+        ValueError: if it is not in (0, 1).
+    """
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold {threshold}: expected a probability above 0 and below 1")
 
 
 def open_picture(picture: str | PathLike[str] | Any) -> Image.Image:
@@ -72,6 +94,47 @@ def open_picture(picture: str | PathLike[str] | Any) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def asked_tasks(classes: Sequence[str], config: TASFormerConfig) -> dict[str, int]:
+    """Find the tasks of the classes that a user asks for.
+
+    Args:
+        classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
+        config: a network's.
+
+    Returns:
+        The id by the name that was asked for.
+
+    Raises:
+        ValueError: if it is one word instead of a list, or if a name is not known.
+    """
+    if isinstance(classes, str):
+        raise ValueError(f'classes is the word "{classes}"; give a list: ["{classes}"]')
+    task_ids = find_tasks(classes, config)
+    names = list(classes if list(classes) != [ALL] else config.task_names or [])
+    return dict(zip(names, task_ids, strict=True))
+
+
+def prepare_picture(
+    picture: str | PathLike[str] | Any, processor: TASFormerImageProcessor
+) -> tuple[Tensor, tuple[int, int]]:
+    """Open a picture and bring it into the form that networks take.
+
+    Args:
+        picture: what :func:`open_picture` takes.
+        processor: the network's.
+
+    Returns:
+        (1, 3, h, w) float, resized and normalised; and the picture's own height and width.
+
+    Raises:
+        ValueError: if it is an array of another form.
+        OSError: if the file is missing, or no picture.
+    """
+    upright = processor.process_image(open_picture(picture), do_convert_rgb=True)
+    pixel_values: Tensor = processor(upright, return_tensors="pt")["pixel_values"]
+    return pixel_values, (upright.shape[1], upright.shape[2])
+
+
 @torch.inference_mode()
 def segment_picture(
     model: "TASFormerForSemanticSegmentation",
@@ -95,22 +158,13 @@ def segment_picture(
             no picture.
         OSError: if the file is missing, or no picture.
     """
-    if isinstance(classes, str):
-        raise ValueError(f'classes is the word "{classes}"; give a list: ["{classes}"]')
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold {threshold}: expected a probability above 0 and below 1")
-    config = model.config
-    task_ids = find_tasks(classes, config)
-    names = list(classes if list(classes) != [ALL] else config.task_names or [])
-    processor = TASFormerImageProcessor.of_model(config)
-    prepared = processor.process_image(open_picture(picture), do_convert_rgb=True)
-    pixel_values = processor(prepared, return_tensors="pt")["pixel_values"]
+    check_threshold(threshold)
+    tasks = asked_tasks(classes, model.config)
+    processor = TASFormerImageProcessor.of_model(model.config)
+    pixel_values, size = prepare_picture(picture, processor)
     logits = model.class_logits(
-        pixel_values.to(model.device, model.dtype), torch.tensor(task_ids, device=model.device)
+        pixel_values.to(model.device, model.dtype),
+        torch.tensor([*tasks.values()], device=model.device),
     )
-    size = (prepared.shape[1], prepared.shape[2])
     [probabilities] = processor.post_process_class_probabilities(logits, [size])
-    return Segmentation(
-        dict(zip(names, probabilities.cpu().numpy(), strict=True)),
-        threshold,
-    )
+    return Segmentation(dict(zip(tasks, probabilities.cpu().numpy(), strict=True)), threshold)

@@ -116,6 +116,11 @@ def test_arrays_that_are_no_picture(folder: Path, array: Any) -> None:
         model.segment(array, ["tree"])
 
 
+def test_a_trainings_folder_is_not_its_models(folder: Path) -> None:
+    with pytest.raises(OSError, match=rf"folder of a training; its model is '{folder}'"):
+        TASFormerForSemanticSegmentation.from_pretrained(folder.parent)
+
+
 def test_the_task_of_transformers_is_not_ours(folder: Path) -> None:
     ask = pipeline("image-segmentation", model=str(folder))
     with pytest.raises(ValueError, match="the task is 'class-prompted-segmentation'"):
@@ -150,6 +155,25 @@ def test_a_pipeline_answers_as_that_of_transformers_does(folder: Path) -> None:
     assert not np.asarray(several[1][0]["mask"]).any()
     with pytest.raises(ValueError, match=r'which classes\? Give classes=\["tree"'):
         ask(picture)
+    with pytest.raises(ValueError, match="no class 'tre'; did you mean 'tree'"):
+        ask(picture, classes=["tre"])
+    with pytest.raises(ValueError, match=r"threshold 2: expected a probability above 0"):
+        ask(picture, classes=["tree"], threshold=2)
+
+
+def test_a_pipeline_takes_batches_of_pictures_of_any_size(folder: Path) -> None:
+    ask = pipeline("class-prompted-segmentation", model=str(folder), classes=["tree", "sky"])
+    pictures = [PIXELS, PIXELS[:30], PIXELS[:, :50]]
+    given = ask([Image.fromarray(pixels) for pixels in pictures], batch_size=2)
+    for pixels, found in zip(pictures, given, strict=True):
+        expected = ask.model.segment(pixels, ["tree", "sky"])
+        for own in found:
+            probability = expected.probabilities[own["label"]]
+            decided = abs(probability - 0.5) > 1e-4  # a batch may differ in a last digit
+            np.testing.assert_array_equal(
+                np.asarray(own["mask"])[decided] > 0, expected.masks[own["label"]][decided]
+            )
+            assert np.asarray(own["mask"]).shape == pixels.shape[:2]
 
 
 def test_a_folder_has_everything(folder: Path) -> None:
