@@ -33,12 +33,17 @@ def main() -> None:
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.evaluation import restore
-    from seg_training.export.comparing import check_same, compare_file, show_comparisons
+    from seg_training.export.comparing import (
+        check_same,
+        compare_all,
+        questions,
+        show_comparisons,
+    )
     from seg_training.export.evaluating import evaluate_runtime, show_losses
     from seg_training.export.example_pictures import given_pictures, validation_pictures
     from seg_training.export.exporting import export_onnx, export_onnx_parts
     from seg_training.export.quantising import calibration_batches, quantise
-    from seg_training.export.runtimes import runtimes_of
+    from seg_training.export.runtimes import runtimes_of, runtimes_of_parts
     from seg_training.logs import log_to_terminal
     from seg_training.trained_networks import load_network
 
@@ -54,10 +59,13 @@ def main() -> None:
         module, data, trainer = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
     given = arguments.pictures
     pictures = given_pictures(given) if given else validation_pictures(data)
+    # Parts first: not every size is one of theirs.
+    parts = export_onnx_parts(network, output, size) if arguments.parts else None
     export_onnx(network, output, size)
-    if arguments.parts:
-        export_onnx_parts(network, output, size)
-    comparisons = compare_file(network, output, pictures, size)
+    comparisons = compare_all(network, runtimes_of(output), questions(network, pictures, size))
+    if parts:
+        asked = questions(network, pictures, size, multiple_of=4)
+        comparisons += compare_all(network, runtimes_of_parts(*parts), asked)
     show_comparisons(comparisons)
     check_same(comparisons, output)
 

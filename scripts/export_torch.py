@@ -48,9 +48,15 @@ def main() -> None:
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.evaluation import restore
-    from seg_training.export.comparing import check_same, compare_file, show_comparisons
+    from seg_training.export.comparing import (
+        check_same,
+        compare_all,
+        questions,
+        show_comparisons,
+    )
     from seg_training.export.example_pictures import given_pictures, validation_pictures
     from seg_training.export.exporting import export_torch
+    from seg_training.export.runtimes import runtimes_of
     from seg_training.logs import log_to_terminal
     from seg_training.trained_networks import load_network
 
@@ -64,7 +70,8 @@ def main() -> None:
     export_torch(network, output, size, num_classes or 1)
     fixed = size or (network.crop_size if output.suffix == ".pte" else None)
     batch = {"num_images": 1, "num_classes": num_classes or 1} if fixed else {}
-    comparisons = compare_file(network, output, pictures, fixed, **batch)
+    asked = questions(network, pictures, fixed, **batch)
+    comparisons = compare_all(network, runtimes_of(output), asked)
     show_comparisons(comparisons)
     check_same(comparisons, output)
 

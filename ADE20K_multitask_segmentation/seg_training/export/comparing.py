@@ -1,6 +1,6 @@
 """Whether an exported file paints what PyTorch paints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seg_training.datasets.transforms import resize_image
 from seg_training.errors import UserError
-from seg_training.export.runtimes import Runtime, runtimes_of
+from seg_training.export.runtimes import Runtime
 from seg_training.networks import Network
 
 __all__ = [
@@ -21,13 +21,16 @@ __all__ = [
     "Comparison",
     "check_same",
     "compare",
-    "compare_file",
+    "compare_all",
     "questions",
     "show_comparisons",
 ]
 
 LEAST_IOU = 0.999
 """Below it, two masks are not the same."""
+
+
+Question = tuple[Tensor, Tensor]  # images and class ids
 
 
 class Comparison(NamedTuple):
@@ -52,7 +55,8 @@ def questions(
     size: tuple[int, int] | None = None,
     num_images: int = 3,
     num_classes: int = 2,
-) -> Iterator[tuple[Tensor, Tensor]]:
+    multiple_of: int = 1,
+) -> Iterator[Question]:
     """Put pictures and classes together.
 
     Args:
@@ -61,13 +65,15 @@ def questions(
         size: of all images; None for the crop size and others.
         num_images: of a batch.
         num_classes: asked of each image of it, not the same ones.
+        multiple_of: what sizes other than ``size`` are multiples of.
 
     Yields:
         Images (B, 3, H, W) uint8 and class ids (B, T) int64.
     """
     height, width = network.crop_size
-    larger = ((height + height // 4 + 1, width), (height, width + width // 3 + 2))
-    for each in [size] if size else [(height, width), *larger]:
+    sizes = ((height, width), (height + height // 4 + 1, width), (height, width + width // 3 + 2))
+    rounded = [(_rounded_up(h, multiple_of), _rounded_up(w, multiple_of)) for h, w in sizes]
+    for each in [size] if size else rounded:
         images = torch.stack(
             [
                 torch.from_numpy(resize_image(picture, each).copy()).permute(2, 0, 1)
@@ -78,6 +84,10 @@ def questions(
             batch = images[first : first + num_images]
             ids = torch.arange(len(batch) * num_classes).view(len(batch), num_classes)
             yield batch, (ids + first * num_classes) % network.num_tasks
+
+
+def _rounded_up(side: int, multiple_of: int) -> int:
+    return -(-side // multiple_of) * multiple_of
 
 
 def compare(network: Network, runtime: Runtime, images: Tensor, class_ids: Tensor) -> Comparison:
@@ -106,28 +116,20 @@ def compare(network: Network, runtime: Runtime, images: Tensor, class_ids: Tenso
     )
 
 
-def compare_file(
-    network: Network,
-    file: Path,
-    pictures: Sequence[NDArray[np.uint8]],
-    size: tuple[int, int] | None = None,
-    num_images: int = 3,
-    num_classes: int = 2,
+def compare_all(
+    network: Network, runtimes: Sequence[Runtime], asked: Iterable[Question]
 ) -> list[Comparison]:
-    """Ask the same of PyTorch and of every runtime that is installed for a file.
+    """Ask PyTorch and several runtimes the same questions.
 
     Args:
         network: in evaluation mode, on the CPU.
-        file: the network's.
-        pictures: at least one, (h, w, 3) uint8 RGB.
-        size: (H, W) of the images that the file takes; None for any.
-        num_images: of a batch.
-        num_classes: asked of each image of it, not the same ones.
+        runtimes: with files of the network.
+        asked: from :func:`questions`.
     """
-    asked = list(questions(network, pictures, size, num_images, num_classes))
+    asked = list(asked)
     return [
         compare(network, runtime, images, class_ids)
-        for runtime in runtimes_of(file)
+        for runtime in runtimes
         for images, class_ids in asked
     ]
 
@@ -151,18 +153,21 @@ def check_same(comparisons: Sequence[Comparison], file: Path) -> None:
 
 
 def show_comparisons(comparisons: Sequence[Comparison], console: Console | None = None) -> None:
-    """Print comparisons as a table.
+    """Print comparisons as a table, a row for each runtime and size.
 
     Args:
         comparisons: in any order.
         console: where to print.
     """
+    rows: dict[tuple[str, str], list[Comparison]] = {}
+    for each in comparisons:
+        rows.setdefault((each.runtime, f"{each.shape[2]}x{each.shape[3]}"), []).append(each)
     table = Table(title="Beside PyTorch")
     table.add_column("runtime")
-    for column in ("images", "classes", "size", "largest error of a logit", "least IoU of a mask"):
+    for column in ("size", "masks", "largest error of a logit", "least IoU of a mask"):
         table.add_column(column, justify="right")
-    for runtime, (batch, classes, height, width), error, iou in comparisons:
-        table.add_row(
-            runtime, f"{batch}", f"{classes}", f"{height}x{width}", f"{error:.1e}", f"{iou:.5f}"
-        )
+    for (runtime, size), own in rows.items():
+        masks = sum(each.shape[0] * each.shape[1] for each in own)
+        error, iou = max(each.error for each in own), min(each.iou for each in own)
+        table.add_row(runtime, size, f"{masks}", f"{error:.1e}", f"{iou:.5f}")
     (console or Console()).print(table)

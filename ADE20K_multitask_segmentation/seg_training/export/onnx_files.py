@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,15 @@ OUTPUT = "choose another --output"
 """What to do where a file cannot be written."""
 
 _OPSET = 20
+
+# What the free dimensions of each input are called.
+_DIMENSIONS = {
+    "images": ("batch", "", "height", "width"),
+    "features": ("batch", "", "rows", "columns"),
+    "class_ids": ("batch", "classes"),
+}
+_QUARTERS = {"height": "rows", "width": "columns"}
+_SYMBOL = re.compile(r"s\d+")
 
 
 def write_onnx(
@@ -48,7 +58,9 @@ def write_onnx(
         if exported is None:
             raise RuntimeError("torch.onnx.export gave nothing")
         exported.model.metadata_props.update(as_metadata(about))
-        exported.save(unfinished, external_data=False)
+        model = exported.model_proto
+        _name_dimensions(model.graph)
+        unfinished.write_bytes(model.SerializeToString())
 
 
 def description(network: Network) -> dict[str, Any]:
@@ -83,6 +95,23 @@ def as_metadata(about: Mapping[str, Any]) -> dict[str, str]:
         key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for key, value in about.items()
     }
+
+
+def _name_dimensions(graph: Any) -> None:
+    """Give the exporter's symbols, s34 say, names that mean something.
+
+    An image whose height is a multiple of 4 has the height ``4*rows``.
+    """
+    names: dict[str, str] = {}
+    for value in graph.input:
+        dimensions = value.type.tensor_type.shape.dim
+        for dimension, name in zip(dimensions, _DIMENSIONS[value.name], strict=True):
+            for symbol in _SYMBOL.findall(dimension.dim_param):
+                names[symbol] = name if dimension.dim_param == symbol else _QUARTERS[name]
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        for dimension in value.type.tensor_type.shape.dim:
+            if symbols := dimension.dim_param:
+                dimension.dim_param = _SYMBOL.sub(lambda found: names[found[0]], symbols)
 
 
 @contextmanager

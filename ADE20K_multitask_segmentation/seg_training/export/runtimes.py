@@ -1,6 +1,6 @@
 """Exported files run by ONNX Runtime, OpenVINO, PyTorch and ExecuTorch, behind one interface."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from seg_training.errors import UserError
 
-__all__ = ["Runtime", "RuntimeNetwork", "open_onnx", "runtimes_of"]
+__all__ = ["Runtime", "RuntimeNetwork", "open_onnx", "runtimes_of", "runtimes_of_parts"]
 
 Logits = NDArray[np.float32]
 Run = Callable[[NDArray[np.uint8], NDArray[np.int64]], Logits]
+Graph = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
 
 
 class Runtime(NamedTuple):
-    """A file that was loaded by a runtime.
+    """A network's file, or its two parts, loaded by a runtime.
 
     Attributes:
         name: the runtime's.
@@ -39,15 +40,57 @@ def runtimes_of(file: Path) -> list[Runtime]:
     Raises:
         UserError: if no runtime for it is installed.
     """
-    known = {
-        ".onnx": (("onnxruntime", _onnx_runtime), ("openvino", _openvino)),
-        ".pt2": (("torch", _torch),),
-        ".pte": (("executorch", _executorch),),
-    }[file.suffix]
-    loaded = [load(file) for package, load in known if find_spec(package)]
-    if not loaded:
-        raise UserError(f"nothing that runs {file.name} is installed; pip install -e '.[export]'")
-    return loaded
+    if file.suffix == ".onnx":
+        return [
+            Runtime(name, _whole(open_graph(file))) for name, open_graph in _onnx_runtimes(file)
+        ]
+    package, load = {".pt2": ("torch", _torch), ".pte": ("executorch", _executorch)}[file.suffix]
+    if not find_spec(package):
+        raise _missing(file)
+    return [load(file)]
+
+
+def runtimes_of_parts(image_file: Path, class_file: Path) -> list[Runtime]:
+    """Load a network's two parts with every runtime that is installed for ONNX.
+
+    Args:
+        image_file: images to features.
+        class_file: features and class ids to logits.
+
+    Raises:
+        UserError: if no runtime for them is installed.
+    """
+    return [
+        Runtime(f"{name}, parts", _joined(open_graph(image_file), open_graph(class_file)))
+        for name, open_graph in _onnx_runtimes(class_file)
+    ]
+
+
+def _onnx_runtimes(file: Path) -> list[tuple[str, Callable[[Path], Graph]]]:
+    known: list[tuple[str, str, Callable[[Path], Graph]]] = [
+        ("onnxruntime", "ONNX Runtime", _onnx_runtime),
+        ("openvino", "OpenVINO", _openvino),
+    ]
+    installed = [(name, open_graph) for package, name, open_graph in known if find_spec(package)]
+    if not installed:
+        raise _missing(file)
+    return installed
+
+
+def _missing(file: Path) -> UserError:
+    return UserError(f"nothing that runs {file.name} is installed; pip install -e '.[export]'")
+
+
+def _whole(graph: Graph) -> Run:
+    return lambda images, class_ids: graph({"images": images, "class_ids": class_ids})
+
+
+def _joined(image_part: Graph, class_part: Graph) -> Run:
+    def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
+        features = image_part({"images": images})
+        return class_part({"features": features, "class_ids": class_ids})
+
+    return run
 
 
 def open_onnx(file: Path) -> Any:
@@ -66,27 +109,18 @@ def open_onnx(file: Path) -> Any:
     return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
-def _onnx_runtime(file: Path) -> Runtime:
+def _onnx_runtime(file: Path) -> Graph:
     session = open_onnx(file)
-
-    def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
-        [logits] = session.run(None, {"images": images, "class_ids": class_ids})
-        return np.asarray(logits)
-
-    return Runtime("ONNX Runtime", run)
+    return lambda inputs: np.asarray(session.run(None, dict(inputs))[0])
 
 
-def _openvino(file: Path) -> Runtime:
+def _openvino(file: Path) -> Graph:
     import openvino
 
     # Without the hint it computes in bfloat16 where the CPU can.
     hint = {"INFERENCE_PRECISION_HINT": "f32"}
     model = openvino.Core().compile_model(file, "CPU", hint)
-
-    def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
-        return np.asarray(model({"images": images, "class_ids": class_ids})[0])
-
-    return Runtime("OpenVINO", run)
+    return lambda inputs: np.array(model(dict(inputs))[0])  # what it gives is its own memory
 
 
 def _torch(file: Path) -> Runtime:

@@ -60,6 +60,8 @@ def test_classes_and_sizes_change_from_batch_to_batch() -> None:
     ]
     assert asked[0][1].tolist() == [[0, 1], [2, 3], [4, 0]]
     assert asked[1][1].tolist() == [[1, 2]]
+    even = {images.shape[2:] for images, _ in questions(network, pictures, multiple_of=4)}
+    assert even == {(64, 96), (84, 96), (64, 132)}
     one = list(questions(network, pictures, (32, 40), num_images=1, num_classes=3))
     assert {tuple(images.shape) for images, _ in one} == {(1, 3, 32, 40)}
     assert [ids.tolist() for _, ids in one] == [[[0, 1, 2]], [[3, 4, 0]], [[1, 2, 3]], [[4, 0, 1]]]
@@ -72,13 +74,23 @@ def test_masks_that_differ_are_an_error() -> None:
         check_same([good, Comparison("OpenVINO", (1, 1, 8, 8), 0.1, 0.998)], Path("f.onnx"))
 
 
-def test_the_table() -> None:
+def test_a_row_has_the_worst_of_a_runtime_and_size() -> None:
     text = io.StringIO()
-    show_comparisons(
-        [Comparison("OpenVINO", (3, 2, 160, 215), 1.2e-5, 0.99987)], Console(file=text, width=120)
-    )
-    for word in ("OpenVINO", "160x215", "1.2e-05", "0.99987"):
-        assert word in text.getvalue()
+    comparisons = [
+        Comparison("OpenVINO", (3, 2, 160, 215), 1.2e-5, 0.99987),
+        Comparison("OpenVINO", (1, 2, 160, 215), 3.4e-5, 1.0),
+        Comparison("OpenVINO", (3, 2, 64, 96), 5.6e-5, 0.9999),
+    ]
+    show_comparisons(comparisons, Console(file=text, width=120))
+    rows = [
+        [cell.strip() for cell in line.strip("│\n").split("│")]
+        for line in text.getvalue().splitlines()
+        if line.startswith("│")
+    ]
+    assert rows == [
+        ["OpenVINO", "160x215", "8", "3.4e-05", "0.99987"],
+        ["OpenVINO", "64x96", "6", "5.6e-05", "0.99990"],
+    ]
 
 
 def test_without_a_runtime_the_extra_is_named(

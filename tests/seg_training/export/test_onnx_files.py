@@ -10,10 +10,15 @@ import torch
 from small_networks import photo, small_network
 
 from seg_training.errors import UserError
-from seg_training.export.comparing import LEAST_IOU, compare_file
+from seg_training.export.comparing import LEAST_IOU, compare_all, questions
 from seg_training.export.exporting import export_onnx, export_onnx_parts
 from seg_training.export.quantising import quantise
-from seg_training.export.runtimes import RuntimeNetwork, open_onnx, runtimes_of
+from seg_training.export.runtimes import (
+    RuntimeNetwork,
+    open_onnx,
+    runtimes_of,
+    runtimes_of_parts,
+)
 from seg_training.networks import Network
 
 PICTURES = [photo(90, 120, seed) for seed in range(4)]
@@ -37,7 +42,7 @@ def file(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_masks_are_the_same_for_classes_and_sizes_in_one_batch(
     network: Network, file: Path
 ) -> None:
-    comparisons = compare_file(network, file, PICTURES)
+    comparisons = compare_all(network, runtimes_of(file), questions(network, PICTURES))
     assert {each.runtime for each in comparisons} == {"ONNX Runtime", "OpenVINO"}
     assert {each.shape[2:] for each in comparisons} == {(64, 96), (81, 96), (64, 130)}
     assert {each.shape[:2] for each in comparisons} == {(3, 2), (1, 2)}
@@ -50,7 +55,8 @@ def test_masks_are_the_same_for_classes_and_sizes_in_one_batch(
 def test_every_method_at_a_fixed_size(method: str, tmp_path: Path) -> None:
     network = small_network(method)
     export_onnx(network, tmp_path / "network.onnx", (64, 96))
-    comparisons = compare_file(network, tmp_path / "network.onnx", PICTURES, (64, 96))
+    runtimes = runtimes_of(tmp_path / "network.onnx")
+    comparisons = compare_all(network, runtimes, questions(network, PICTURES, (64, 96)))
     assert min(each.iou for each in comparisons) >= LEAST_IOU
     session = open_onnx(tmp_path / "network.onnx")
     assert session.get_inputs()[0].shape[1:] == [3, 64, 96]
@@ -69,19 +75,27 @@ def test_the_file_describes_itself(file: Path) -> None:
         ("images", "tensor(uint8)"),
         ("class_ids", "tensor(int64)"),
     ]
-    assert [each.name for each in session.get_outputs()] == ["logits"]
+    assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]
+    [logits] = session.get_outputs()
+    assert (logits.name, logits.shape) == ("logits", ["batch", "classes", "height", "width"])
 
 
 def test_the_parts_are_the_whole(network: Network, file: Path) -> None:
     image_file, class_file = export_onnx_parts(network, file)
     assert (image_file.name, class_file.name) == ("network_image.onnx", "network_class.onnx")
-    images = torch.from_numpy(np.stack([photo(64, 96), photo(64, 96, 1)])).permute(0, 3, 1, 2)
-    pixels, ids = images.contiguous().numpy(), np.array([[0, 3], [2, 1]])
-    [features] = open_onnx(image_file).run(["features"], {"images": pixels})
-    class_part = open_onnx(class_file)
-    [logits] = class_part.run(["logits"], {"features": features, "class_ids": ids})
-    [runtime, _] = runtimes_of(file)
-    np.testing.assert_allclose(logits, runtime.run(pixels, ids), atol=1e-3)
+    runtimes = runtimes_of_parts(image_file, class_file)
+    assert [each.name for each in runtimes] == ["ONNX Runtime, parts", "OpenVINO, parts"]
+    comparisons = compare_all(network, runtimes, questions(network, PICTURES, multiple_of=4))
+    assert {each.shape[2:] for each in comparisons} == {(64, 96), (84, 96), (64, 132)}
+    assert min(each.iou for each in comparisons) >= LEAST_IOU
+    assert max(each.error for each in comparisons) < 1e-3
+    image_part, class_part = open_onnx(image_file), open_onnx(class_file)
+    [features], [_, ids] = image_part.get_outputs(), class_part.get_inputs()
+    assert (features.name, features.shape) == ("features", ["batch", 16, "rows", "columns"])
+    assert image_part.get_inputs()[0].shape == ["batch", 3, "4*rows", "4*columns"]
+    assert class_part.get_inputs()[0].shape == features.shape
+    assert ids.shape == ["batch", "classes"]
+    assert class_part.get_outputs()[0].shape == ["batch", "classes", "4*rows", "4*columns"]
     assert "class_names" in class_part.get_modelmeta().custom_metadata_map
 
 
@@ -104,7 +118,8 @@ def test_eight_bits_are_smaller_and_nearly_the_same(
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
     weights = {each.data_type for each in onnx.load(small).graph.initializer if len(each.dims) > 1}
     assert onnx.TensorProto.INT8 in weights
-    for comparison in compare_file(network, small, PICTURES, (64, 96)):
+    asked = questions(network, PICTURES, (64, 96))
+    for comparison in compare_all(network, runtimes_of(small), asked):
         assert comparison.iou > 0.8
         assert comparison.error > 1e-3  # it is another network
     assert "class_names" in open_onnx(small).get_modelmeta().custom_metadata_map
