@@ -22,7 +22,7 @@ def main() -> None:
         nargs="+",
         default=[],
         metavar="PART",
-        help="networks, training, many_classes, data, evaluation, start, growth, profile",
+        help="networks, training, many_classes, exports, data, evaluation, start, growth, profile",
     )
     add("--json", type=Path, metavar="OUT", help="write all figures there")
     add("--markdown", type=Path, metavar="OUT", help="write the tables there, as Markdown")

@@ -41,9 +41,10 @@ def main() -> None:
         raise UserError(f"{error}; the page needs: pip install -e '.[web]'") from error
     from seg_training.web.examples import pictures_of_folder, validation_pictures
     from seg_training.web.painters import load_painters
-    from seg_training.web.serving import serve
+    from seg_training.web.serving import check_place, serve
 
     log_to_terminal()
+    check_place(arguments.host, arguments.port)
     painters = load_painters(arguments.ckpt, arguments.device)
     if arguments.examples:
         examples = pictures_of_folder(arguments.examples)

@@ -40,6 +40,19 @@ def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [each["classes"] for each in content["many_classes"]] == [1, 3]
     assert all(each["difference"] < 1e-5 for each in content["many_classes"])
     assert all(each["peak_bytes"] > 2**20 for each in content["many_classes"])
+    assert [each["name"] for each in content["exports"]] == [
+        "PyTorch",
+        "ONNX Runtime",
+        "OpenVINO",
+        "ONNX Runtime, 8 bits",
+        "OpenVINO, 8 bits",
+    ]
+    assert content["exports"][0]["bytes"] is None
+    assert content["exports"][3]["bytes"] < 0.3 * content["exports"][1]["bytes"]
+    for each in content["exports"]:
+        assert each["classes"] == [1, 10]
+        one, ten = each["timings"]
+        assert 0 < one["seconds"][0] < ten["seconds"][0]
     assert all(figure > 0 for figure in content["data"].values())
     evaluation = content["evaluation"]
     assert evaluation["biou"] == pytest.approx(evaluation["plain_biou"], abs=1e-2)

@@ -233,6 +233,16 @@ def test_a_visit(
         assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize("place", [("--port", "99999"), ("--host", "192.0.2.1")])
+def test_a_place_that_cannot_be_had_is_said_before_networks_are_loaded(
+    place: tuple[str, str],
+) -> None:
+    answer = run_script("web_app", "--ckpt", "nowhere", *place)
+    assert answer.code == 1
+    assert "cannot serve at " in answer.text
+    assert "nowhere" not in answer.text
+
+
 @pytest.mark.slow
 @needs_chromium
 def test_two_networks_side_by_side(

@@ -25,6 +25,7 @@ from seg_training.benchmark.evaluation import (
     evaluated_untrained,
     measure_evaluation,
 )
+from seg_training.benchmark.exports import ExportFigures, measure_exports
 from seg_training.benchmark.growth import NUM_STEPS, Growth, measure_growth
 from seg_training.benchmark.many_classes import ManyClasses, measure_many_classes
 from seg_training.benchmark.networks import (
@@ -46,6 +47,7 @@ PARTS = (
     "networks",
     "training",
     "many_classes",
+    "exports",
     "data",
     "evaluation",
     "start",
@@ -54,6 +56,7 @@ PARTS = (
 )
 _NUM_TASKS = 150
 _PROFILED = "adapter_hf"
+_EXPORTS_ASKED = (1, 10)  # classes
 _NUM_EVALUATED = 20
 _NUM_STARTED = 2_000
 
@@ -98,6 +101,7 @@ class BenchmarkResult:
         networks: forward pass and training step of each network.
         training: ways of training one of them, Hugging Face's network first.
         many_classes: many classes of one image.
+        exports: exported files beside PyTorch, on the CPU.
         data: start-up and training items.
         evaluation: of a validation split.
         start: of the commands.
@@ -110,6 +114,7 @@ class BenchmarkResult:
     networks: Sequence[NetworkFigures] = ()
     training: Sequence[TrainingFigures] = ()
     many_classes: Sequence[ManyClasses] = ()
+    exports: Sequence[ExportFigures] = ()
     data: DataFigures | None = None
     evaluation: EvaluationFigures | None = None
     start: StartFigures | None = None
@@ -159,6 +164,7 @@ def _measure(
     networks: Sequence[NetworkFigures] = ()
     training: Sequence[TrainingFigures] = ()
     many_classes: Sequence[ManyClasses] = ()
+    exports: Sequence[ExportFigures] = ()
     growth: Sequence[Growth] = ()
     profiles: Sequence[Profile] = ()
     data, evaluation, start = None, None, None
@@ -176,6 +182,12 @@ def _measure(
         each_round = bar("many classes", len(settings.classes) * (rounds + 1))
         many_classes = measure_many_classes(
             network, images[:1], settings.classes, rounds, each_round
+        )
+    if "exports" in parts:
+        each_round = bar("exported files", len(_EXPORTS_ASKED) * (rounds + 1))
+        exported = build_network(_PROFILED, _NUM_TASKS).eval()
+        exports = measure_exports(
+            exported, images[:1].cpu(), _EXPORTS_ASKED, folder, rounds, each_round
         )
     if "data" in parts:
         data = measure_data(folder / "data", bar("data", 6))
@@ -202,6 +214,7 @@ def _measure(
         networks,
         training,
         many_classes,
+        exports,
         data,
         evaluation,
         start,

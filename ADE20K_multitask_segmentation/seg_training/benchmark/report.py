@@ -115,6 +115,8 @@ def benchmark_tables(result: BenchmarkResult) -> list[BenchmarkTable]:
         tables.append(_ways_table(result))
     if result.many_classes:
         tables.append(_many_classes_table(result))
+    if result.exports:
+        tables.append(_exports_table(result))
     if result.data is not None:
         tables.append(_data_table(result.data))
         tables.append(_loader_table(result.data))
@@ -201,6 +203,31 @@ def _many_classes_table(result: BenchmarkResult) -> BenchmarkTable:
         ],
         "* a full pass of the same network with the stock head for each class; ** the most while "
         "all are asked: on a CPU of the whole process, PyTorch included",
+    )
+
+
+def _exports_table(result: BenchmarkResult) -> BenchmarkTable:
+    pytorch, *_ = result.exports
+    columns = [
+        column
+        for number in pytorch.classes
+        for column in (f"{number} class{'es' if number > 1 else ''}, ms", "beside PyTorch")
+    ]
+    return BenchmarkTable(
+        f"adapter_hf, exported: classes of one image at {_size(result)}, on the CPU",
+        ("", "MB", *columns),
+        [
+            (
+                each.name,
+                "-" if each.bytes is None else f"{each.bytes / 1e6:.1f}",
+                *(
+                    cell
+                    for own, reference in zip(each.timings, pytorch.timings, strict=True)
+                    for cell in (_milliseconds(own), _ratio(ratio(own, reference)))
+                ),
+            )
+            for each in result.exports
+        ],
     )
 
 

@@ -1,8 +1,8 @@
 """Networks that are asked for classes of a picture, and remember their latest answers."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,7 +27,7 @@ LONGEST_SIDE = 1024
 
 Value = TypeVar("Value", bound=np.integer[Any] | np.floating[Any])
 
-_REMEMBERED = 4  # answers of each network
+_REMEMBERED_BYTES = 2**28  # of each network's answers; the latest stays, however large it is
 
 
 class Prompt(NamedTuple):
@@ -78,7 +78,7 @@ class Painter:
         self.ckpt = ckpt
         self.network = network
         self.looks = Looks(network.crop_size)
-        self._remembered = lru_cache(_REMEMBERED)(self._look)
+        self._answers: OrderedDict[tuple[Path, tuple[int, ...]], Answer] = OrderedDict()
 
     def understand(self, asked: Sequence[str]) -> Prompt:
         """Find the tasks of names; names that are not known do not stop the others.
@@ -108,7 +108,16 @@ class Painter:
         Raises:
             UserError: if the file is no picture, or damaged.
         """
-        return self._remembered(picture, tuple(task_ids))
+        question = picture, tuple(task_ids)
+        answer = self._answers.pop(question, None) or self._look(*question)
+        self._answers[question] = answer  # the latest comes last
+        while len(self._answers) > 1 and self._remembered_bytes() > _REMEMBERED_BYTES:
+            self._answers.popitem(last=False)
+        return answer
+
+    def _remembered_bytes(self) -> int:
+        answers = self._answers.values()
+        return sum(own.nbytes for answer in answers for own in answer.probabilities.values())
 
     def _look(self, file: Path, task_ids: tuple[int, ...]) -> Answer:
         try:

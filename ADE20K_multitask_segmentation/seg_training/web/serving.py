@@ -1,12 +1,13 @@
 """Serving the page to a browser, with nothing from elsewhere."""
 
+import socket
 from pathlib import Path
 
 import gradio as gr
 
 from seg_training.errors import UserError
 
-__all__ = ["serve"]
+__all__ = ["check_place", "serve"]
 
 _STYLE = Path(__file__).with_name("page.css")
 
@@ -45,9 +46,32 @@ def serve(page: gr.Blocks, host: str, port: int | None) -> str:
             css_paths=_STYLE,
         )
     except OSError as error:
-        where = host if port is None else f"{host}:{port}"
-        raise UserError(
-            f"cannot serve at {where}: another program does, or it is no address of this machine; "
-            "give another --port or --host"
-        ) from error
+        raise _cannot_serve(host, port) from error
     return address
+
+
+def check_place(host: str, port: int | None) -> None:
+    """Refuse a place that cannot be listened at, before networks are loaded.
+
+    Args:
+        host: the address to listen at.
+        port: to listen at; None for any.
+
+    Raises:
+        UserError: if that cannot be listened at.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port or 0))
+    except (OSError, OverflowError) as error:
+        raise _cannot_serve(host, port) from error
+
+
+def _cannot_serve(host: str, port: int | None) -> UserError:
+    where = host if port is None else f"{host}:{port}"
+    return UserError(
+        f"cannot serve at {where}: another program does, or it is no address of this machine; "
+        "give another --port or --host"
+    )

@@ -12,6 +12,7 @@ from seg_training.benchmark.benchmark import BenchmarkResult, Settings
 from seg_training.benchmark.contenders import HUGGING_FACE
 from seg_training.benchmark.data import DataFigures
 from seg_training.benchmark.evaluation import EvaluationFigures
+from seg_training.benchmark.exports import ExportFigures
 from seg_training.benchmark.growth import OURS, Growth
 from seg_training.benchmark.many_classes import ManyClasses
 from seg_training.benchmark.networks import NetworkFigures, TrainingFigures
@@ -66,6 +67,12 @@ def result() -> BenchmarkResult:
                 1_100 * 2**20,
             )
         ],
+        exports=[
+            ExportFigures("PyTorch", None, (1, 4), (Timing((0.04, 0.02)), Timing((0.1, 0.1)))),
+            ExportFigures(
+                "OpenVINO", 30_440_000, (1, 4), (Timing((0.02, 0.02)), Timing((0.3, 0.15)))
+            ),
+        ],
         data=DataFigures(400.0, 20.0, 0.8, 0.008, 0.004, 0.0005, 250.0, 2_000.0),
         evaluation=EvaluationFigures(101, 800, 20.0, 90.0, 36.125, 36.125),
         start=StartFigures(Timing((0.5,)), Timing((0.25,)), Timing((9.0, 11.0, 10.0))),
@@ -80,6 +87,16 @@ def result() -> BenchmarkResult:
 def rows_of(result: BenchmarkResult, title: str) -> dict[str, list[str]]:
     [table] = [each for each in benchmark_tables(result) if each.title.startswith(title)]
     return {first: list(rest) for first, *rest in table.rows}
+
+
+def test_exports_are_beside_pytorch_with_the_same_number_of_classes(
+    result: BenchmarkResult,
+) -> None:
+    [table] = [each for each in benchmark_tables(result) if "exported" in each.title]
+    assert table.header[2:] == ("1 class, ms", "beside PyTorch", "4 classes, ms", "beside PyTorch")
+    ours = ["30.4", "20", "0.75 (0.62 to 0.88)", "225", "2.25 (1.87 to 2.62)"]
+    assert [row[1:] for row in map(list, table.rows)][1] == ours
+    assert list(table.rows[0])[:3] == ["PyTorch", "-", "30"]
 
 
 def test_ratios_are_of_the_same_round_and_beside_the_right_network(result: BenchmarkResult) -> None:

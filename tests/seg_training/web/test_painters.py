@@ -8,6 +8,7 @@ from small_networks import photo, small_network
 
 from seg_training.errors import UserError
 from seg_training.prediction.probabilities import Looks, class_probabilities
+from seg_training.web import painters
 from seg_training.web.painters import LONGEST_SIDE, Painter, Prompt, short_names
 
 
@@ -53,6 +54,20 @@ def test_the_network_runs_once_per_picture_and_classes(painter: Painter, picture
     assert runs == [2]
     painter.answer(picture, [0])
     assert runs == [2, 1]
+
+
+def test_the_oldest_answers_are_forgotten_when_they_are_too_large(
+    painter: Painter, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(painters, "_REMEMBERED_BYTES", 3 * 50 * 70 * 4)  # three classes
+    runs = count_runs(painter)
+    for classes in ([0], [1, 2], [0], [3], [0], [1, 2]):
+        painter.answer(picture, classes)
+    # The fourth question had [1, 2] forgotten, which was asked before [0].
+    assert runs == [1, 2, 1, 2]
+    painter.answer(picture, [0, 1, 2, 3])  # too large, but the latest
+    painter.answer(picture, [0, 1, 2, 3])
+    assert runs == [1, 2, 1, 2, 4]
 
 
 def test_large_pictures_are_shown_smaller(painter: Painter, tmp_path: Path) -> None:
