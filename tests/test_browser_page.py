@@ -117,6 +117,14 @@ def page(address: str, tmp_path: Path) -> Iterator[Page]:
         assert requested_hosts(driver) == {"127.0.0.1"}
 
 
+NOTE_STATUS = """
+window.said = [];
+const status = document.getElementById("status");
+const note = () => window.said.push(status.textContent);
+new MutationObserver(note).observe(status, { childList: true });
+"""
+
+
 def test_masks_are_those_of_pytorch_and_nothing_leaves(page: Page, network: Network) -> None:
     page.choose(PICTURE)
     page.wait(lambda: "encoded once" in page.text("status"))
@@ -130,9 +138,13 @@ def test_masks_are_those_of_pytorch_and_nothing_leaves(page: Page, network: Netw
         assert 0.05 < mask.mean() < 0.95
         assert float(row.splitlines()[1].split()[0]) == pytest.approx(100 * mask.mean(), abs=0.3)
 
+    page.driver.execute_script(NOTE_STATUS)
     page.driver.find_element(By.ID, "save").click()
     saved = page.folder / "photo_masks.zip"
     page.wait(saved.is_file)
+    said = page.driver.execute_script("return window.said")
+    assert said[:2] == ["Saving: mask 1 of 2 …", "Saving: mask 2 of 2 …"]
+    assert "encoded once" in page.text("status")
     with zipfile.ZipFile(saved) as files:
         assert sorted(files.namelist()) == [
             "000_tree_mask.png",
@@ -145,7 +157,9 @@ def test_masks_are_those_of_pytorch_and_nothing_leaves(page: Page, network: Netw
         for own in result["classes"]:
             mask = expected.masks[own["class"]]
             with Image.open(io.BytesIO(files.read(own["mask"]))) as image:
-                painted = np.asarray(image.convert("L")) > 127
+                assert image.mode == "L"
+                assert set(np.unique(image)) == {0, 255}
+                painted = np.asarray(image) > 127
             assert (painted & mask).sum() / (painted | mask).sum() > LEAST_IOU
             assert own["share_percent"] == pytest.approx(100 * painted.mean())
             rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))

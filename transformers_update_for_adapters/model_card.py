@@ -104,7 +104,7 @@ def model_card(
         crop="" if crop is None else f", for images resized to {crop[0]}x{crop[1]} (height, width)",
         folder=name,
         example=names[0] if names else "a class",
-        classes=", ".join(names) or "Their names are not recorded.",
+        classes=_classes(config),
         measured=_measured(config),
         absent=ABSENT_CLASSES,
         training=_training(config),
@@ -154,6 +154,16 @@ def _data(config: TASFormerConfig) -> ModelCardData:
         **licence,
         **results,
     )
+
+
+def _classes(config: TASFormerConfig) -> str:
+    names = config.task_names or []
+    synonyms = config.task_synonyms or [[] for _ in names]
+    described = [
+        f"{name} (also {', '.join(words)})" if words else name
+        for name, words in zip(names, synonyms, strict=True)
+    ]
+    return ", ".join(described) or "Their names are not recorded."
 
 
 def _measured(config: TASFormerConfig) -> str:

@@ -197,6 +197,7 @@ def test_the_card_has_the_measured_numbers_and_the_licence(folder: Path) -> None
     assert (result.metric_type, result.metric_value) == ("bIoU", 48.31)
     assert "bIoU 48.3 % on the validation images of ade20k" in card.text
     assert "| tree | 40.1 | 4 |" in card.text
+    assert "\ntree (also shrub), sky, car (also auto), road, wall\n" in card.text
     assert "non-commercial use only" in card.text
     assert "- step: 12" in card.text
     assert "tree, sky, car, road, wall" in card.text

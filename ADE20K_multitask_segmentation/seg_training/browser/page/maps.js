@@ -93,12 +93,7 @@ export function tint(pixels, maps, threshold, opacity) {
   }
 }
 
-/** Paint a map as a mask: RGBA pixels, white where it is above the threshold, black elsewhere. */
-export function maskPixels(map, threshold) {
-  const pixels = new Uint8ClampedArray(4 * map.length);
-  for (let place = 0; place < map.length; place++) {
-    pixels.fill(map[place] >= threshold ? 255 : 0, 4 * place, 4 * place + 3);
-    pixels[4 * place + 3] = 255;
-  }
-  return pixels;
+/** Turn a map into a mask: 255 where it is above the threshold, 0 elsewhere. */
+export function maskValues(map, threshold) {
+  return Uint8Array.from(map, (probability) => (probability >= threshold ? 255 : 0));
 }

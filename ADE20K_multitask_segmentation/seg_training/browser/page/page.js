@@ -1,7 +1,8 @@
 // The page: a picture, the classes that were picked, and what the network says of them.
 
 import { zipSync } from "./runtime/fflate.js";
-import { maskPixels, measured, planes, probabilities, tint } from "./maps.js";
+import { greyPng } from "./grey_png.js";
+import { maskValues, measured, planes, probabilities, tint } from "./maps.js";
 import { find, matching } from "./names.js";
 
 const MOST_SHOWN = 1400; // pixels of a side on the screen; files are of the picture's own size
@@ -114,7 +115,7 @@ function draw() {
     canvas.getContext("2d").putImageData(new ImageData(painted, width, height), 0, 0);
   }
   element("legend").replaceChildren(...found.map(([task, answer]) => legendOf(task, answer, threshold)));
-  element("save").disabled = !found.length;
+  element("save").disabled = saving || !found.length;
 }
 
 function legendOf(task, answer, threshold) {
@@ -178,34 +179,49 @@ function complain(text) {
 
 // ---- saving -------------------------------------------------------------------------------
 
+let saving = false;
+
 async function save() {
+  saving = true;
   element("save").disabled = true;
+  try {
+    await saveFiles(picture, [...answers].filter(([, answer]) => answer));
+    tellTimes();
+  } catch (error) {
+    complain(`The masks could not be saved: ${error.message}`);
+  } finally {
+    saving = false;
+    draw();
+  }
+}
+
+async function saveFiles({ name: file, width, height, pixels }, found) {
   const threshold = Number(element("threshold").value);
+  const opacity = Number(element("opacity").value);
   const [cropHeight, cropWidth] = model.crop_size;
-  const { width, height } = picture;
   const files = {}, classes = [], maps = [];
-  for (const [task, answer] of answers) {
-    if (!answer) continue;
+  for (const [task, { logits }] of found) {
+    say(`Saving: mask ${maps.length + 1} of ${found.length} …`);
+    await new Promise((done) => setTimeout(done)); // the page shows it
     const { name, colour } = model.classes[task];
-    const map = probabilities(answer.logits, cropWidth, cropHeight, width, height);
+    const map = probabilities(logits, cropWidth, cropHeight, width, height);
     const { share, confidence, box } = measured(map, width, threshold);
     const plain = name.replace(/[^\p{L}\p{N}_-]+/gu, "_").replace(/^_+|_+$/g, "");
     const mask = `${String(task).padStart(3, "0")}_${plain}_mask.png`;
-    files[mask] = await png(maskPixels(map, threshold), width, height);
+    files[mask] = greyPng(maskValues(map, threshold), width, height);
     maps.push({ map, colour });
     classes.push({ class: name, task_id: task, share_percent: 100 * share, confidence, box, mask });
   }
-  const painted = new Uint8ClampedArray(picture.pixels);
-  tint(painted, maps, threshold, Number(element("opacity").value));
+  const painted = new Uint8ClampedArray(pixels);
+  tint(painted, maps, threshold, opacity);
   files["overlay.png"] = await png(painted, width, height);
-  const result = { image: picture.name, width, height, threshold, classes };
+  const result = { image: file, width, height, threshold, classes };
   files["result.json"] = new TextEncoder().encode(JSON.stringify(result, null, 1));
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([zipSync(files, { level: 0 })], { type: "application/zip" }));
-  link.download = `${picture.name.replace(/\.[^.]*$/, "")}_masks.zip`;
+  link.download = `${file.replace(/\.[^.]*$/, "")}_masks.zip`;
   link.click();
   URL.revokeObjectURL(link.href);
-  element("save").disabled = false;
 }
 
 async function png(pixels, width, height) {
