@@ -257,6 +257,16 @@ def test_typing_narrows_the_classes(page: Page) -> None:
     assert [button.text for button in buttons] == ["tree"]
 
 
+def test_the_keyboard_stays_at_the_class_that_it_chose(page: Page) -> None:
+    page.choose(PICTURE)
+    page.wait(lambda: page.shown().shape == PICTURE.shape)
+    [sky] = page.driver.find_elements(By.CSS_SELECTOR, '#classes button[data-task="1"]')
+    sky.send_keys(Keys.ENTER)
+    page.wait(lambda: "sky" in page.legend())
+    focused = page.driver.switch_to.active_element
+    assert (focused.text, focused.get_attribute("aria-pressed")) == ("sky", "true")
+
+
 def test_an_example_is_one_click_away(page: Page) -> None:
     page.driver.find_element(By.CSS_SELECTOR, "#examples button").click()
     page.wait(lambda: page.shown().shape == (90, 90, 3))

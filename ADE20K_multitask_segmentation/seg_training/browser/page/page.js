@@ -140,14 +140,17 @@ function legendOf(task, answer, threshold) {
 function drawClasses() {
   const named = matching(element("search").value, model);
   const shown = named.length ? named : model.classes;
+  const focused = document.activeElement.dataset.task; // which stays so in the new list
   element("classes").replaceChildren(...shown.map(({ task, name, colour }) => {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
+    button.dataset.task = task;
     button.style.setProperty("--colour", `rgb(${colour})`);
     button.setAttribute("aria-pressed", String(answers.has(task)));
     button.disabled = !ready || !picture;
     button.onclick = () => toggle(task);
     return button;
   }));
+  if (focused) element("classes").querySelector(`[data-task="${focused}"]`)?.focus();
 }
 
 function toggle(task) {
