@@ -1,14 +1,30 @@
 """Train: python train.py --config ade20k_adapter.yaml [key=value ...]."""
 
 import sys
+import textwrap
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
-from seg_training.config import plain_config, run_shell, translate_config_argument
+from seg_training.config import (
+    experiment_names,
+    plain_config,
+    run_shell,
+    translate_config_argument,
+)
 
 CONFIG_DIR = Path(__file__).resolve().parent / "configs"
+
+HELP = """usage: python train.py --config FILE [key=value ...]
+
+Train one experiment: of configs, or a file of your own.
+
+{experiments}
+
+python train.py --config FILE --help shows the settings of FILE below; each can be changed:
+python train.py --config demo.yaml trainer.max_steps=100 optimizer.lr=1e-3
+"""
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=None)
@@ -40,6 +56,9 @@ def train_and_show(config: DictConfig) -> None:
 def start() -> None:
     """Take --config, then leave the rest to Hydra."""
     sys.argv[1:] = translate_config_argument(sys.argv[1:], CONFIG_DIR)
+    if {"--help", "-h"} & set(sys.argv):
+        experiments = textwrap.fill(", ".join(experiment_names(CONFIG_DIR)), 98)
+        sys.argv.append(f"hydra.help.header='{HELP.format(experiments=experiments)}'")
     main()
 
 

@@ -156,11 +156,20 @@ def test_an_image_without_label_map_is_named(shell: Shell, own_data: list[str]) 
     assert_user_error(answer, "have no label map", label_map.stem)
 
 
-@pytest.mark.parametrize("script", ["train.py", "eval.py"])
-def test_help(shell: Shell, script: str) -> None:
-    answer = shell(script, "--help")
+def test_help(shell: Shell) -> None:
+    evaluating, training = shell("eval.py", "--help"), shell("train.py", "--help")
+    assert (evaluating.returncode, training.returncode) == (0, 0)
+    assert "--ckpt" in evaluating.stdout
+    assert training.stdout.startswith("usage: python train.py --config FILE [key=value ...]")
+    assert "ade20k_adapter.yaml, ade20k_adapter_pp.yaml" in training.stdout
+    assert "== Configuration groups ==" in training.stdout
+
+
+def test_help_on_an_experiment_shows_its_settings(shell: Shell) -> None:
+    answer = shell("train.py", "--config", "demo.yaml", "-h")
     assert answer.returncode == 0
-    assert "--ckpt" in answer.stdout or "== Configuration groups ==" in answer.stdout
+    assert answer.stdout.startswith("usage: ")
+    assert "\n  method: adapter_hf\n" in answer.stdout
 
 
 def test_hydras_own_options_work(shell: Shell) -> None:
