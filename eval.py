@@ -18,10 +18,12 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.checkpoints import find_checkpoint
     from seg_training.evaluation import evaluate
     from seg_training.logs import log_to_terminal
     from seg_training.report import check_output, result_to_json, show_result, write_json
     from seg_training.trainer import process_rank
+    from seg_training.versions import code_versions
 
     log_to_terminal()
     if arguments.json:
@@ -31,7 +33,13 @@ def main() -> None:
         return
     show_result(result, module.task_names, module.dataset_names)
     if arguments.json:
-        write_json(result_to_json(result, module.task_names, module.dataset_names), arguments.json)
+        content = {
+            **result_to_json(result, module.task_names, module.dataset_names),
+            "checkpoint": str(find_checkpoint(arguments.ckpt)),
+            "overrides": arguments.overrides,
+            **code_versions(),
+        }
+        write_json(content, arguments.json)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,9 @@ def test_train_then_eval(shell: Shell, own_data: list[str], tmp_path: Path) -> N
     assert "all masks" in measured.stdout
     expected = json.loads((run_dir / "results.json").read_text())
     actual = json.loads((tmp_path / "out.json").read_text())
+    assert actual.pop("checkpoint") == str(run_dir / "checkpoints" / "best.ckpt")
+    assert actual.pop("overrides") == []
+    assert actual["commit"]
     assert actual == {key: expected[key] for key in actual}
 
     refused = shell("eval.py", "--ckpt", str(run_dir / "config.yaml"))

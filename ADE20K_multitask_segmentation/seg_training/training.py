@@ -3,8 +3,6 @@
 import logging
 import netrc
 import os
-import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +38,7 @@ from seg_training.report import result_to_json, write_json, write_text
 from seg_training.settings import check_keys, choose
 from seg_training.trained_networks import describe_network, save_network
 from seg_training.trainer import build_trainer, prepare_network, process_rank
+from seg_training.versions import code_versions
 
 __all__ = ["TrainingResult", "train"]
 
@@ -300,8 +299,7 @@ def _results(
         "seconds": round(record.seconds, 1),
         "curves": {"loss": record.loss, "bIoU": record.biou},
         "hardware": _hardware(trainer),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "commit": _commit(),
+        **code_versions(),
     }
 
 
@@ -317,18 +315,3 @@ def _hardware(trainer: pl.Trainer) -> str:
     if device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
     return f"{trainer.world_size} x {device.type}, {torch.get_num_threads()} threads"
-
-
-def _commit() -> str | None:
-    """The commit of the code, with ``-dirty`` where it was changed; None outside a checkout."""
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None

@@ -1,0 +1,33 @@
+"""What a result was computed with."""
+
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["code_versions"]
+
+
+def code_versions() -> dict[str, Any]:
+    """List ``versions`` of Python and PyTorch, and the ``commit`` of the code."""
+    return {
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the code, with ``-dirty`` where it was changed; None outside a checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
