@@ -64,7 +64,7 @@ def test_train_then_eval(shell: Shell, own_data: list[str], tmp_path: Path) -> N
     assert "all masks" in measured.stdout
     expected = json.loads((run_dir / "results.json").read_text())
     actual = json.loads((tmp_path / "out.json").read_text())
-    assert actual.pop("checkpoint") == str(run_dir / "checkpoints" / "best.ckpt")
+    assert actual.pop("checkpoint") == str(run_dir / "checkpoints" / "last.ckpt")
     assert actual.pop("overrides") == []
     assert actual["commit"]
     assert actual == {key: expected[key] for key in actual}
@@ -207,6 +207,8 @@ def test_two_processes_measure_what_one_does(
     )
     assert measured.returncode == 0, measured.stderr
     one = json.loads((tmp_path / "one.json").read_text())
+    assert one.pop("checkpoint") == str(run_dir / "checkpoints" / "best.ckpt")
+    assert one.pop("overrides") == ["trainer.devices=1"]
     assert one == {key: two[key] for key in one}
 
 
