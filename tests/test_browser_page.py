@@ -129,7 +129,7 @@ def test_masks_are_those_of_pytorch_and_nothing_leaves(page: Page, network: Netw
     page.choose(PICTURE)
     page.wait(lambda: "encoded once" in page.text("status"))
     page.click("tree")
-    page.search("motorcar")  # a synonym of car
+    page.search("MotorCar")  # a synonym of car
     page.wait(lambda: list(page.legend()) == ["tree", "car"])
 
     expected = network.model.segment(PICTURE, ["tree", "car"])

@@ -304,6 +304,8 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
                 model's in it.
         """
         inner = Path(str(pretrained_model_name_or_path), _MODEL_OF_A_RUN)
+        if len(inner.parts) > 3 and not inner.parent.exists():  # hub names have two parts
+            raise OSError(f"'{inner.parent}' does not exist")
         if (inner / CONFIG_NAME).is_file() and not (inner.parent / CONFIG_NAME).is_file():
             raise OSError(f"'{inner.parent}' is the folder of a training; its model is '{inner}'")
         loaded: Any = super().from_pretrained(

@@ -85,6 +85,11 @@ def open_picture(picture: str | PathLike[str] | Any) -> Image.Image:
         with Image.open(picture) as file:
             file.load()
             return file
+    if isinstance(picture, list | tuple):
+        raise ValueError(
+            "the picture is a list: give one picture at a time; several go into "
+            "pipeline('class-prompted-segmentation', model=...)"
+        )
     pixels = np.asarray(picture)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in _CHANNELS:
         raise ValueError(

@@ -61,7 +61,7 @@ def find_task(name: str, config: TASFormerConfig) -> int:
             tasks; or if the network has no names at all.
     """
     names = _names(config)
-    words = [{word.lower() for word in own} for own in config.task_synonyms or [[] for _ in names]]
+    words = [{_plain(word) for word in own} for own in config.task_synonyms or [[] for _ in names]]
     tasks = _tasks_of(name, names, words)
     if not tasks:
         known = [*names, *sorted(set().union(*words))]
@@ -79,12 +79,17 @@ def _names(config: TASFormerConfig) -> list[str]:
 
 
 def _tasks_of(name: str, names: Sequence[str], words: Sequence[set[str]]) -> list[int]:
-    """List the tasks that a name may mean: the exact name first, then without case."""
+    """List the tasks that a name may mean: the exact name first, then however it is written."""
     if name in names:
         return [names.index(name)]
-    lower = name.strip().lower()
-    own = [task for task, each in enumerate(names) if each.lower() == lower]
-    return own or [task for task, synonyms in enumerate(words) if lower in synonyms]
+    plain = _plain(name)
+    own = [task for task, each in enumerate(names) if _plain(each) == plain]
+    return own or [task for task, synonyms in enumerate(words) if plain in synonyms]
+
+
+def _plain(word: str) -> str:
+    """Leave out case, and the underscores that stand in files' names."""
+    return word.strip().lower().replace("_", " ")
 
 
 def _close(name: str, known: Sequence[str]) -> str:

@@ -119,6 +119,14 @@ def test_arrays_that_are_no_picture(folder: Path, array: Any) -> None:
 def test_a_trainings_folder_is_not_its_models(folder: Path) -> None:
     with pytest.raises(OSError, match=rf"folder of a training; its model is '{folder}'"):
         TASFormerForSemanticSegmentation.from_pretrained(folder.parent)
+    with pytest.raises(OSError, match=r"nowhere/model' does not exist"):
+        TASFormerForSemanticSegmentation.from_pretrained(folder.parent / "nowhere" / "model")
+
+
+def test_several_pictures_are_for_the_pipeline(folder: Path) -> None:
+    model = TASFormerForSemanticSegmentation.from_pretrained(folder)
+    with pytest.raises(ValueError, match=r"is a list: give one picture .* pipeline\('class-prompt"):
+        model.segment(["a.jpg", "b.jpg"], ["tree"])
 
 
 def test_the_task_of_transformers_is_not_ours(folder: Path) -> None:

@@ -16,6 +16,13 @@ def test_names_and_synonyms_whatever_their_case(name: str) -> None:
     assert find_tasks([name], config()) == [0]
 
 
+def test_underscores_of_file_names_are_spaces() -> None:
+    own = TASFormerConfig(
+        num_tasks=2, task_names=["brick wall", "snake_case"], task_synonyms=[["old wall"], []]
+    )
+    assert find_tasks(["brick_wall", "Old_Wall", "snake case", "snake_case"], own) == [0, 0, 1, 1]
+
+
 def test_the_order_is_that_of_the_names() -> None:
     assert find_tasks(["tree", "screen (large)", "tree"], config()) == [3, 1, 3]
 

@@ -9,6 +9,12 @@ from seg_training.tasks import LabelClasses
 
 __all__ = ["Synthetic"]
 
+_SYNONYMS = {
+    "house": ("building",),
+    "car": ("auto", "automobile"),
+    "rug": ("carpet",),
+}
+
 
 class Synthetic(SegmentationDataset):
     """Textured, overlapping things of named classes; label 0 is other."""
@@ -36,7 +42,8 @@ class Synthetic(SegmentationDataset):
     @property
     def classes(self) -> LabelClasses:
         """Value k + 1 is the k-th class of the scenes."""
-        return LabelClasses(dict(enumerate(SCENE_CLASSES, start=1)), other=frozenset({0}))
+        names = [";".join([name, *_SYNONYMS.get(name, ())]) for name in SCENE_CLASSES]
+        return LabelClasses(dict(enumerate(names, start=1)), other=frozenset({0}))
 
     def prepare(self) -> None:
         """Draw the scenes, unless the same ones are there."""

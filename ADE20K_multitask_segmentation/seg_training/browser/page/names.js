@@ -1,15 +1,20 @@
 // From the words that a person types to classes of the network.
 
+/** Leave out case, and the underscores that stand in files' names. */
+export function plain(words) {
+  return words.trim().toLowerCase().replaceAll("_", " ");
+}
+
 /** List the classes whose name or synonym contains the words; all of them for no words. */
 export function matching(words, model) {
-  const asked = words.trim().toLowerCase();
+  const asked = plain(words);
   return model.classes.filter((each) => each.words.some((word) => word.includes(asked)));
 }
 
 /** Find the one class that is called so, or whose name or synonym contains the words; otherwise give a message that suggests close words. */
 export function find(words, model) {
-  const asked = words.trim().toLowerCase();
-  const named = model.classes.filter((each) => each.name.toLowerCase() === asked);
+  const asked = plain(words);
+  const named = model.classes.filter((each) => plain(each.name) === asked);
   const found = named.length ? named : model.classes.filter((each) => each.words.includes(asked));
   if (found.length === 1) return { found: found[0] };
   const begun = matching(words, model);

@@ -3,7 +3,7 @@
 import { zipSync } from "./runtime/fflate.js";
 import { greyPng } from "./grey_png.js";
 import { maskValues, measured, planes, probabilities, tint } from "./maps.js";
-import { find, matching } from "./names.js";
+import { find, matching, plain } from "./names.js";
 
 const MOST_SHOWN = 1400; // pixels of a side on the screen; files are of the picture's own size
 
@@ -209,8 +209,8 @@ async function saveFiles({ name: file, width, height, pixels }, found) {
     const { name, colour } = model.classes[task];
     const map = probabilities(logits, cropWidth, cropHeight, width, height);
     const { share, confidence, box } = measured(map, width, threshold);
-    const plain = name.replace(/[^\p{L}\p{N}_-]+/gu, "_").replace(/^_+|_+$/g, "");
-    const mask = `${String(task).padStart(3, "0")}_${plain}_mask.png`;
+    const stem = name.replace(/[^\p{L}\p{N}_-]+/gu, "_").replace(/^_+|_+$/g, "");
+    const mask = `${String(task).padStart(3, "0")}_${stem}_mask.png`;
     files[mask] = greyPng(maskValues(map, threshold), width, height);
     maps.push({ map, colour });
     classes.push({ class: name, task_id: task, share_percent: 100 * share, confidence, box, mask });
@@ -282,7 +282,7 @@ async function start() {
   model = await (await fetch("model.json")).json();
   model.classes.forEach((each, task) => {
     each.task = task;
-    each.words = [each.name, ...each.synonyms].map((word) => word.toLowerCase());
+    each.words = [each.name, ...each.synonyms].map(plain);
   });
   const measuredText = model.measured
     ? ` bIoU ${model.measured.bIoU.toFixed(1)} % over ${model.measured.num_masks} masks of the validation split.`
