@@ -21,6 +21,7 @@ from small_networks import photo, small_network
 
 from seg_training.browser.building import build_page
 from seg_training.browser.serving import page_server
+from seg_training.drawing import tinted
 from seg_training.export.comparing import LEAST_IOU
 from seg_training.networks import Network
 
@@ -206,8 +207,11 @@ def test_sliders_redraw(page: Page, network: Network) -> None:
     page.move("threshold", 0.3)
     mask = network.model.segment(PICTURE, ["sky"], threshold=0.3).masks["sky"]
     colour = json.loads(page.driver.execute_async_script(FETCH_MODEL))["classes"][1]["colour"]
-    painted = (page.shown() == colour).all(axis=2)
-    assert (painted & mask).sum() / (painted | mask).sum() > LEAST_IOU
+    for opacity in (1, 0.4):
+        page.move("opacity", opacity)
+        expected = tinted(PICTURE, mask, {1: tuple(colour)}, opacity)
+        close = (np.abs(page.shown().astype(int) - expected) <= 1).all(axis=2)
+        assert close.mean() > LEAST_IOU
     page.move("opacity", 0)
     np.testing.assert_array_equal(page.shown(), PICTURE)
 
@@ -227,19 +231,41 @@ def test_honest_messages(page: Page) -> None:
     assert page.text("message") == "First choose a picture."
     (page.folder / "text.jpg").write_text("no picture")
     page.driver.find_element(By.ID, "file").send_keys(str(page.folder / "text.jpg"))
-    page.wait(lambda: "“text.jpg” is no picture" in page.text("message"))
-    page.choose(PICTURE)
+    page.wait(lambda: "“text.jpg” is no picture" in page.text("picture-message"))
+    page.choose(np.zeros_like(PICTURE))
     page.wait(lambda: page.shown().shape == PICTURE.shape)
-    assert not page.text("message")
-    page.click("wall")
-    page.wait(lambda: "wall" in page.legend())
+    assert not page.text("picture-message")
     page.move("threshold", 0.95)
-    for name in ("tree", "sky", "car", "road"):
+    for name in ("tree", "sky", "road", "wall"):
         page.click(name)
-    page.wait(lambda: len(page.legend()) == 5)
+    page.wait(lambda: len(page.legend()) == 4)
     for row in page.legend().values():
         assert "not found" in row
         assert "highest probability 0." in row
+
+
+def test_all_classes_at_once_and_none(page: Page, network: Network) -> None:
+    page.choose(PICTURE)
+    page.wait(lambda: page.shown().shape == PICTURE.shape)
+    page.click("car")
+    page.search("all")
+    page.wait(lambda: len(page.legend()) == 5)
+    found = network.model.segment(PICTURE, ["all"])
+    colours = [
+        tuple(each["colour"])
+        for each in json.loads(page.driver.execute_async_script(FETCH_MODEL))["classes"]
+    ]
+    probabilities = np.stack([*found.probabilities.values()])
+    labels = np.where(probabilities.max(axis=0) >= 0.5, probabilities.argmax(axis=0) + 1, 0)
+    page.move("opacity", 0.5)
+    expected = tinted(PICTURE, labels, dict(enumerate(colours, start=1)))
+    close = (np.abs(page.shown().astype(int) - expected) <= 1).all(axis=2)
+    assert close.mean() > LEAST_IOU
+    page.click("all 5")
+    assert page.legend() == {}
+    np.testing.assert_array_equal(page.shown(), PICTURE)
+    page.click("all 5")
+    page.wait(lambda: len(page.legend()) == 5)
 
 
 def test_the_picture_that_was_chosen_last_counts(page: Page) -> None:

@@ -11,6 +11,7 @@ import torch
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import EntryNotFoundError
 from PIL import Image
+from small_networks import tell_classes_apart
 from torch.nn import functional as F
 from transformers import AutoModelForSemanticSegmentation, pipeline
 from transformers.utils import hub
@@ -43,6 +44,7 @@ def make_model(
 ) -> Callable[..., TASFormerForSemanticSegmentation]:
     def make(method: str = "adapter_hf", **options: Any) -> TASFormerForSemanticSegmentation:
         model = TASFormerForSemanticSegmentation(make_config(method, **(KNOWN | options))).eval()
+        tell_classes_apart(model)
         with torch.no_grad():  # so that no class is everywhere or nowhere
             model.decode_head.classifier.weight.mul_(30)
         return model

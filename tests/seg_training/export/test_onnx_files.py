@@ -47,7 +47,7 @@ def test_masks_are_the_same_for_classes_and_sizes_in_one_batch(
     assert {each.shape[2:] for each in comparisons} == {(64, 96), (81, 96), (64, 130)}
     assert {each.shape[:2] for each in comparisons} == {(3, 2), (1, 2)}
     assert min(each.iou for each in comparisons) >= LEAST_IOU
-    assert max(each.error for each in comparisons) < 1e-3  # of logits that go up to hundreds
+    assert max(each.error for each in comparisons) < 1e-3  # of logits that go beyond ten
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def test_programs_equal_the_network_at_any_size(method: str) -> None:
     ]:
         pictures, class_ids = images(number, height, width), torch.tensor(ids)
         logits = expected(network, pictures, class_ids)
-        assert 0.1 < (logits > 0).float().mean() < 0.9 or method == "segformer"
+        assert logits.std() > 1  # beside what may differ
         torch.testing.assert_close(whole(pictures, class_ids), logits, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(
             WholeGraph(network)(pictures, class_ids), logits, atol=1e-4, rtol=1e-4

@@ -75,20 +75,31 @@ export function measured(map, width, threshold) {
   };
 }
 
-/** Tint RGBA pixels where a map is the highest of all and above the threshold, in place. */
-export function tint(pixels, maps, threshold, opacity) {
-  for (let place = 0; place < pixels.length / 4; place++) {
-    let best = threshold, colour = null;
-    for (const each of maps) {
-      if (each.map[place] >= best && (colour === null || each.map[place] > best)) {
-        best = each.map[place];
-        colour = each.colour;
+/** Tint RGBA pixels by the highest map above the threshold, and draw borders, in place. */
+export function tint(pixels, width, maps, threshold, opacity) {
+  const winners = new Int16Array(pixels.length / 4).fill(-1);
+  for (let place = 0; place < winners.length; place++) {
+    let best = -Infinity;
+    for (let number = 0; number < maps.length; number++) {
+      const probability = maps[number].map[place];
+      if (probability >= threshold && probability > best) {
+        best = probability;
+        winners[place] = number;
       }
     }
-    if (colour === null) continue;
+  }
+  const borders = Math.min(0.6, 2 * opacity); // of white
+  for (let place = 0; place < winners.length; place++) {
+    const winner = winners[place];
+    const border =
+      (place % width > 0 && winners[place - 1] !== winner) ||
+      (place >= width && winners[place - width] !== winner);
+    if (winner < 0 && !border) continue;
     for (let channel = 0; channel < 3; channel++) {
       const at = 4 * place + channel;
-      pixels[at] = pixels[at] * (1 - opacity) + colour[channel] * opacity;
+      let value = pixels[at];
+      if (winner >= 0) value = value * (1 - opacity) + maps[winner].colour[channel] * opacity;
+      pixels[at] = border ? value * (1 - borders) + 255 * borders : value;
     }
   }
 }

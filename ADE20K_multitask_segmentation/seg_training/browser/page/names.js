@@ -11,12 +11,16 @@ export function matching(words, model) {
   return model.classes.filter((each) => each.words.some((word) => word.includes(asked)));
 }
 
-/** Find the one class that is called so, or whose name or synonym contains the words; otherwise give a message that suggests close words. */
+/**
+ * Find the one class that is called so, or whose name or synonym contains the words; or every one for
+ * "all"; otherwise give a message that suggests close words.
+ */
 export function find(words, model) {
   const asked = plain(words);
   const named = model.classes.filter((each) => plain(each.name) === asked);
   const found = named.length ? named : model.classes.filter((each) => each.words.includes(asked));
   if (found.length === 1) return { found: found[0] };
+  if (!found.length && asked === "all") return { every: true };
   const begun = matching(words, model);
   if (!found.length && begun.length === 1) return { found: begun[0] };
   if (found.length) {

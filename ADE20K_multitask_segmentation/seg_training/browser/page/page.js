@@ -5,7 +5,11 @@ import { greyPng } from "./grey_png.js";
 import { maskValues, measured, planes, probabilities, tint } from "./maps.js";
 import { find, matching, plain } from "./names.js";
 
-const MOST_SHOWN = 1400; // pixels of a side on the screen; files are of the picture's own size
+// Pixels of a side on the screen, and those of all classes' maps; files are of the picture's own size.
+const MOST_SHOWN = 1400, MOST_KEPT = 2 ** 26;
+const REDRAWN_AFTER = 150; // ms: many answers are drawn together
+
+const EVERY = "all"; // asks for every class
 
 const element = (id) => document.getElementById(id);
 const worker = new Worker("network.js", { type: "module" });
@@ -36,7 +40,7 @@ worker.onmessage = ({ data }) => {
     const map = probabilities(data.logits, width, height, w, h);
     answers.set(data.task, { logits: data.logits, seconds: data.seconds, map });
     tellTimes();
-    draw();
+    drawSoon();
   } else if (data.kind === "error") {
     complain(`The network could not run: ${data.text}`);
     element("progress").classList.add("done");
@@ -62,18 +66,19 @@ function ask(task) {
 let opened = 0; // pictures that were chosen: the latest counts, whichever is read first
 
 async function open(blob, name) {
-  complain("");
+  complain("", "picture-message");
   const turn = ++opened;
   let bitmap;
   try {
     bitmap = await createImageBitmap(blob); // upright, as its EXIF data says
   } catch {
-    complain(`“${name}” is no picture that this browser can read.`);
+    complain(`“${name}” is no picture that this browser can read.`, "picture-message");
     return;
   }
   if (turn !== opened) return;
   const { width, height } = bitmap;
-  const scale = Math.min(1, MOST_SHOWN / Math.max(width, height));
+  const room = Math.sqrt(MOST_KEPT / (model.classes.length * width * height));
+  const scale = Math.min(1, MOST_SHOWN / Math.max(width, height), room);
   const shown = { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
   shown.pixels = pixelsOf(bitmap, shown.width, shown.height);
   picture = { id: crypto.randomUUID?.() ?? String(Math.random()), name, width, height, shown };
@@ -101,21 +106,34 @@ function canvasOf(width, height) {
 
 // ---- what is shown ------------------------------------------------------------------------
 
+let drawing = null;
+
+function drawSoon() {
+  drawing ??= setTimeout(draw, REDRAWN_AFTER);
+}
+
 function draw() {
+  clearTimeout(drawing);
+  drawing = null;
   const threshold = Number(element("threshold").value);
   const opacity = Number(element("opacity").value);
   const found = [...answers].filter(([, answer]) => answer);
   if (picture) {
     const { width, height, pixels } = picture.shown;
     const painted = new Uint8ClampedArray(pixels);
-    const maps = found.map(([task, { map }]) => ({ map, colour: model.classes[task].colour }));
-    tint(painted, maps, threshold, opacity);
+    tint(painted, width, mapsOf(found), threshold, opacity);
     const canvas = element("canvas");
     Object.assign(canvas, { width, height });
     canvas.getContext("2d").putImageData(new ImageData(painted, width, height), 0, 0);
   }
   element("legend").replaceChildren(...found.map(([task, answer]) => legendOf(task, answer, threshold)));
   element("save").disabled = saving || !found.length;
+}
+
+/** Maps in the order of the classes, whichever was asked first: of two that are equal one wins. */
+function mapsOf(found) {
+  const ordered = [...found].sort(([one], [other]) => one - other);
+  return ordered.map(([task, { map }]) => ({ map, colour: model.classes[task].colour }));
 }
 
 function legendOf(task, answer, threshold) {
@@ -138,19 +156,46 @@ function legendOf(task, answer, threshold) {
 }
 
 function drawClasses() {
-  const named = matching(element("search").value, model);
+  const words = element("search").value;
+  const named = words.trim() ? matching(words, model) : [];
   const shown = named.length ? named : model.classes;
   const focused = document.activeElement.dataset.task; // which stays so in the new list
-  element("classes").replaceChildren(...shown.map(({ task, name, colour }) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
-    button.dataset.task = task;
+  const every = classButton(`all ${model.classes.length}`, EVERY, allAsked(), toggleAll);
+  const buttons = shown.map(({ task, name, colour }) => {
+    const button = classButton(name, task, answers.has(task), () => toggle(task));
     button.style.setProperty("--colour", `rgb(${colour})`);
-    button.setAttribute("aria-pressed", String(answers.has(task)));
-    button.disabled = !ready || !picture;
-    button.onclick = () => toggle(task);
+    button.classList.toggle("light", isLight(colour));
     return button;
-  }));
+  });
+  element("classes").replaceChildren(...(shown === model.classes ? [every] : []), ...buttons);
   if (focused) element("classes").querySelector(`[data-task="${focused}"]`)?.focus();
+}
+
+function classButton(text, task, pressed, onclick) {
+  const button = Object.assign(document.createElement("button"), { type: "button", onclick });
+  button.textContent = text;
+  button.dataset.task = task;
+  button.setAttribute("aria-pressed", String(pressed));
+  button.disabled = !ready || !picture;
+  return button;
+}
+
+/** Whether dark letters are easier to read on a colour. */
+function isLight([red, green, blue]) {
+  return 0.299 * red + 0.587 * green + 0.114 * blue > 150;
+}
+
+function allAsked() {
+  return answers.size === model.classes.length;
+}
+
+function toggleAll() {
+  complain("");
+  if (!picture) return complain("First choose a picture.");
+  if (allAsked()) answers.clear();
+  else for (const { task } of model.classes) if (!answers.has(task)) ask(task);
+  drawClasses();
+  draw();
 }
 
 function toggle(task) {
@@ -175,9 +220,9 @@ function say(text) {
   element("status").textContent = text;
 }
 
-function complain(text) {
-  element("message").textContent = text;
-  element("message").hidden = !text;
+function complain(text, place = "message") {
+  element(place).textContent = text;
+  element(place).hidden = !text;
 }
 
 // ---- saving -------------------------------------------------------------------------------
@@ -206,17 +251,17 @@ async function saveFiles({ name: file, width, height, pixels }, found) {
   for (const [task, { logits }] of found) {
     say(`Saving: mask ${maps.length + 1} of ${found.length} …`);
     await new Promise((done) => setTimeout(done)); // the page shows it
-    const { name, colour } = model.classes[task];
+    const { name } = model.classes[task];
     const map = probabilities(logits, cropWidth, cropHeight, width, height);
     const { share, confidence, box } = measured(map, width, threshold);
     const stem = name.replace(/[^\p{L}\p{N}_-]+/gu, "_").replace(/^_+|_+$/g, "");
     const mask = `${String(task).padStart(3, "0")}_${stem}_mask.png`;
     files[mask] = greyPng(maskValues(map, threshold), width, height);
-    maps.push({ map, colour });
+    maps.push([task, { map }]);
     classes.push({ class: name, task_id: task, share_percent: 100 * share, confidence, box, mask });
   }
   const painted = new Uint8ClampedArray(pixels);
-  tint(painted, maps, threshold, opacity);
+  tint(painted, width, mapsOf(maps), threshold, opacity);
   files["overlay.png"] = await png(painted, width, height);
   const result = { image: file, width, height, threshold, classes };
   files["result.json"] = new TextEncoder().encode(JSON.stringify(result, null, 1));
@@ -262,7 +307,13 @@ element("search-form").onsubmit = (event) => {
   event.preventDefault();
   const words = element("search").value;
   if (!words.trim()) return;
-  const { found, message } = find(words, model);
+  const { found, every, message } = find(words, model);
+  if (every) {
+    element("search").value = "";
+    if (allAsked()) drawClasses();
+    else toggleAll();
+    return;
+  }
   if (!found) return complain(message);
   element("search").value = "";
   if (answers.has(found.task)) drawClasses();
