@@ -271,6 +271,13 @@ def test_two_networks_side_by_side(
         assert left["x"] + left["width"] <= right["x"]
         assert left["y"] == right["y"]
 
+        # On a phone the answers come right below the picture.
+        driver.set_window_size(500, 900)
+        below = ["#picture", "#examples", "#panel-0", "#panel-1", "#classes", "#download"]
+        page.until(lambda: page.all("#panel-1")[0].rect["y"] > page.all("#panel-0")[0].rect["y"])
+        places = [page.all(each)[0].rect["y"] for each in below]
+        assert places == sorted(places)
+
         page.all("#download")[0].click()
         files = downloaded(downloads, "street.zip")
         name = runs.first.parent.name

@@ -258,11 +258,14 @@ def _mask_picture(each: ShownClass) -> NDArray[np.uint8]:
 
 
 def _first_asked(painter: Painter) -> list[str]:
-    """Choose what the network is best at, so that a first try shows something."""
+    """Choose what is often there and found, so that a first try shows something."""
     measured = (painter.network.config.measured or {}).get("per_class", {})
-    names = painter.network.task_names
-    best = sorted(names, key=lambda name: -measured.get(name, {}).get("bIoU", 0))
-    return best[:_FIRST_ASKED]
+
+    def found(name: str) -> float:
+        own = measured.get(name, {"bIoU": 0, "num_masks": 0})
+        return float(own["bIoU"] * own["num_masks"])
+
+    return sorted(painter.network.task_names, key=found, reverse=True)[:_FIRST_ASKED]
 
 
 def _footer(painters: Sequence[Painter]) -> str:

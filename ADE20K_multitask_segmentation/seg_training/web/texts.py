@@ -36,6 +36,8 @@ def legend(classes: Sequence[ShownClass]) -> str:
     """
     found_first = sorted(classes, key=lambda each: not each.found)
     key = "Share of the picture, and the mean probability there"
+    if sum(each.share_percent for each in classes) > 100:
+        key += "; classes overlap, and the overlay shows the most probable one"
     if not all(each.found for each in classes):
         key += "; dashed: not found at this threshold, with the highest probability anywhere"
     return f'<ul class="legend">{"".join(map(_entry, found_first))}</ul><p class="key">{key}</p>'

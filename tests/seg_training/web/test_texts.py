@@ -21,6 +21,8 @@ def test_what_was_found_comes_first_with_numbers_and_colour() -> None:
     assert "<b>car</b><span>at most 0.31</span>" in car
     assert "dashed: not found at this threshold" in listed
     assert "dashed" not in legend([TREE])
+    assert "classes overlap" not in listed
+    assert "classes overlap, and the overlay shows the most probable" in legend([TREE] * 4)
 
 
 def test_where_nothing_was_found_the_nearest_class_is_named() -> None:
