@@ -43,7 +43,8 @@ def main() -> None:
         arguments.overwrite,
         arguments.device,
     )
-    sys.stdout.write(f"results written to {arguments.output}: {len(report.written)}\n")
+    if report.written:
+        sys.stdout.write(f"results written to {arguments.output}: {len(report.written)}\n")
     if report.kept:
         sys.stdout.write(f"already there: {len(report.kept)} (--overwrite writes them anew)\n")
     problems = []

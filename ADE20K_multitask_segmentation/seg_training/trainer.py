@@ -5,11 +5,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 
 from seg_training.errors import UserError
 from seg_training.networks import Network
+from seg_training.progress import progress_callback
 from seg_training.settings import check_keys, parameters_of
 
 __all__ = ["build_trainer", "prepare_network", "process_rank"]
@@ -64,7 +64,7 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
     arguments = {key: value for key, value in settings.items() if key not in OWN_SETTINGS}
     callbacks = list(fixed.pop("callbacks", ()))
     if settings.get("enable_progress_bar", True):
-        callbacks.append(RichProgressBar())
+        callbacks.append(progress_callback())
     try:
         # The samplers share the batches between the processes themselves.
         return pl.Trainer(

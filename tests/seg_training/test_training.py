@@ -17,7 +17,7 @@ from short_runs import SHORT_RUNS
 from torch import Tensor
 from transformers import SegformerConfig, SegformerForImageClassification
 
-from seg_training import pl_module, training
+from seg_training import pl_module, progress, training
 from seg_training.callbacks import TrainingRecord
 from seg_training.config import compose_config
 from seg_training.datasets.batch import Batch
@@ -492,6 +492,21 @@ def test_a_run_folder_that_cannot_be_made_is_named(settings: Settings, tmp_path:
     in_the_way.touch()
     with pytest.raises(UserError, match=f"cannot make the run's folder {in_the_way / 'run'}"):
         train(settings("folder_adapter", f"run_dir={in_the_way / 'run'}"))
+
+
+def test_a_log_without_a_terminal_has_lines_of_progress(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
+    with caplog.at_level("INFO"):
+        trained = train(settings())
+    losses = json.loads((trained.run_dir / "results.json").read_text())["curves"]["loss"]
+    lines = [each.getMessage() for each in caplog.records if each.name == progress.__name__]
+    assert len(lines) == 2
+    for line, (step, loss) in zip(lines, losses, strict=True):
+        assert line.startswith(f"step {step} of 2, ")
+        assert " steps a second, loss " in line
+        assert float(line.split()[-1]) == pytest.approx(loss, rel=1e-3)
 
 
 def test_a_run_folder_is_not_overwritten(settings: Settings) -> None:
