@@ -74,8 +74,17 @@ class TASFormerConfig(SegformerConfig):
         kwargs.pop("num_labels", None)  # it follows from the method and the number of tasks
         self._check()
         super().__post_init__(**kwargs)
-        channels = self.num_tasks + self.other_channel if self.method == "segformer" else 1
-        self.num_labels = channels
+        channels = self._channels()
+        self.num_labels = len(channels)
+        self.id2label = dict(enumerate(channels))
+        self.label2id = {name: channel for channel, name in self.id2label.items()}
+
+    def _channels(self) -> list[str]:
+        """Say what each output channel is."""
+        if self.method != "segformer":
+            return ["the class that was asked for"]
+        names = list(self.task_names or (f"class {task}" for task in range(self.num_tasks)))
+        return ["other", *names] if self.other_channel else names
 
     def _check(self) -> None:
         if self.method not in METHODS:

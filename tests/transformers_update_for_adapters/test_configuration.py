@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 
@@ -9,6 +11,16 @@ from transformers_update_for_adapters import METHODS, TASFormerConfig
 def test_only_the_baseline_has_a_channel_per_class(method: str, other_channel: bool) -> None:
     config = TASFormerConfig(method=method, num_tasks=12, other_channel=other_channel)
     assert config.num_labels == (12 + other_channel if method == "segformer" else 1)
+
+
+def test_channels_have_names(tmp_path: Path) -> None:
+    names = {"task_names": ["tree", "sky"], "num_tasks": 2}
+    config = TASFormerConfig(method="segformer", **names)
+    assert config.id2label == {0: "other", 1: "tree", 2: "sky"}
+    assert TASFormerConfig(method="segformer", other_channel=False, **names).id2label[1] == "sky"
+    config.save_pretrained(tmp_path)
+    assert TASFormerConfig.from_pretrained(tmp_path).label2id == {"other": 0, "tree": 1, "sky": 2}
+    assert TASFormerConfig(**names).id2label == {0: "the class that was asked for"}
 
 
 def test_defaults_are_the_published_network() -> None:
