@@ -6,7 +6,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["ABSENT_CLASSES", "licence_of", "model_card"]
+__all__ = ["ABSENT_CLASSES", "is_generated", "licence_of", "model_card"]
 
 ABSENT_CLASSES = (
     "A class that a picture does not show may be painted somewhere all the same: where a training "
@@ -52,7 +52,15 @@ result.masks[{example!r}]  # (H, W) bool, at the picture's own size
 ## Licence of the weights
 
 {licence}
+
+{generated}
 """
+
+_GENERATED = (
+    "<!-- This card is written anew whenever the model is saved or pushed; without this line it is "
+    "kept as it is. -->"
+)
+_TO_BE_FILLED_IN = "[More Information Needed]"  # in the card that Transformers writes
 
 _FREE = "free"
 _NVIDIA = "nvidia"
@@ -84,6 +92,15 @@ def licence_of(config: TASFormerConfig) -> str:
     return _LICENCES[_licence(config)]
 
 
+def is_generated(card: str) -> bool:
+    """Tell a card that a program wrote from one that a person wrote.
+
+    Args:
+        card: its text.
+    """
+    return _GENERATED in card or _TO_BE_FILLED_IN in card
+
+
 def model_card(
     config: TASFormerConfig, num_parameters: int, name: str = "path/to/folder"
 ) -> ModelCard:
@@ -109,6 +126,7 @@ def model_card(
         absent=ABSENT_CLASSES,
         training=_training(config),
         licence=licence_of(config),
+        generated=_GENERATED,
     )
     return ModelCard(f"---\n{_data(config).to_yaml()}\n---\n{text}")
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
-from huggingface_hub import ModelCard
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import (
@@ -45,7 +44,7 @@ from .folded_head import FoldedHead, fold_head
 from .fused_head import DefaultConv2d, FusedDecodeHead
 from .image_processing_tasformer import TASFormerImageProcessor
 from .kept import Kept
-from .model_card import model_card
+from .model_card import is_generated, model_card
 from .segmentation import Segmentation, segment_picture
 from .task_maps import TaskMaps
 
@@ -59,7 +58,6 @@ __all__ = [
 
 _CARD = "README.md"
 _MODEL_OF_A_RUN = "model"  # which trainings write into their folders
-_TO_BE_FILLED_IN = "[More Information Needed]"
 
 # Pairs of image and class are asked in chunks of about this many bytes: what a CPU's cache holds
 # some of, what fills a GPU.
@@ -624,7 +622,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         Path(save_directory).mkdir(parents=True, exist_ok=True)
         super().save_pretrained(save_directory, *args, **kwargs)
         TASFormerImageProcessor.of_model(self.config).save_pretrained(save_directory)
-        self._card("path/to/this/folder").save(Path(save_directory) / _CARD)
+        self._write_card(Path(save_directory), "path/to/this/folder")
         if push_to_hub:
             name = repo_id or Path(save_directory).name
             self.push_to_hub(repo_id=name, token=kwargs.get("token"))  # type: ignore[call-arg]
@@ -632,14 +630,15 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
     def _upload_modified_files(
         self, working_dir: str | PathLike[str], repo_id: str, *args: Any, **kwargs: Any
     ) -> Any:
-        """Put the model's own card where Transformers wrote one to be filled in."""
-        card = Path(working_dir) / _CARD
-        if _TO_BE_FILLED_IN in card.read_text(encoding="utf-8"):
-            self._card(repo_id).save(card)
+        """Put the model's card in the place of one that Transformers wrote, or of an older one."""
+        self._write_card(Path(working_dir), repo_id)
         return super()._upload_modified_files(working_dir, repo_id, *args, **kwargs)
 
-    def _card(self, name: str) -> ModelCard:
-        return model_card(self.config, self.num_parameters(), name)
+    def _write_card(self, folder: Path, name: str) -> None:
+        """Write the model's card, unless a person wrote the one that is there."""
+        card = folder / _CARD
+        if not card.is_file() or is_generated(card.read_text(encoding="utf-8")):
+            model_card(self.config, self.num_parameters(), name).save(card)
 
     def _may_fold(self) -> bool:
         """Whether nobody needs the head's weights one by one: in evaluation without gradients."""
