@@ -34,7 +34,7 @@ def page(tmp_path: Path, node_modules: Path) -> Path:
 
 def test_the_page_has_all_that_it_asks_for(page: Path) -> None:
     files = {file.relative_to(page).as_posix() for file in page.rglob("*") if file.is_file()}
-    own = {f"{name}.js" for name in ("page", "network", "names", "maps", "grey_png")}
+    own = {f"{name}.js" for name in ("page", "network", "names", "maps", "grey_png", "saving")}
     runtime = {f"runtime/{name}" for name in building._RUNTIME.values()}
     network = {"network_image.onnx", "network_class.onnx", "model.json"}
     assert files == {"index.html", "style.css", "examples/a street.jpg", *own, *runtime, *network}

@@ -75,30 +75,34 @@ export function measured(map, width, threshold) {
   };
 }
 
-/** Tint RGBA pixels by the highest map above the threshold, and draw borders, in place. */
-export function tint(pixels, width, maps, threshold, opacity) {
-  const winners = new Int16Array(pixels.length / 4).fill(-1);
-  for (let place = 0; place < winners.length; place++) {
-    let best = -Infinity;
-    for (let number = 0; number < maps.length; number++) {
-      const probability = maps[number].map[place];
-      if (probability >= threshold && probability > best) {
-        best = probability;
-        winners[place] = number;
-      }
-    }
+/** Pixels that no class has won yet: -1. */
+export function noWinners(size) {
+  return { tasks: new Int16Array(size).fill(-1), probabilities: new Float32Array(size) };
+}
+
+/** Let a class win where it is above the threshold and the highest yet; of equals the first wins. */
+export function compete({ tasks, probabilities }, task, map, threshold) {
+  for (let place = 0; place < map.length; place++) {
+    const own = map[place], best = probabilities[place];
+    if (own < threshold || own < best || (own === best && task > tasks[place])) continue;
+    tasks[place] = task;
+    probabilities[place] = own;
   }
+}
+
+/** Tint RGBA pixels by the colours of the classes that won them, and draw borders, in place. */
+export function tint(pixels, width, { tasks }, classes, opacity) {
   const borders = Math.min(0.6, 2 * opacity); // of white
-  for (let place = 0; place < winners.length; place++) {
-    const winner = winners[place];
+  for (let place = 0; place < tasks.length; place++) {
+    const task = tasks[place];
     const border =
-      (place % width > 0 && winners[place - 1] !== winner) ||
-      (place >= width && winners[place - width] !== winner);
-    if (winner < 0 && !border) continue;
+      (place % width > 0 && tasks[place - 1] !== task) ||
+      (place >= width && tasks[place - width] !== task);
+    if (task < 0 && !border) continue;
     for (let channel = 0; channel < 3; channel++) {
       const at = 4 * place + channel;
       let value = pixels[at];
-      if (winner >= 0) value = value * (1 - opacity) + maps[winner].colour[channel] * opacity;
+      if (task >= 0) value = value * (1 - opacity) + classes[task].colour[channel] * opacity;
       pixels[at] = border ? value * (1 - borders) + 255 * borders : value;
     }
   }

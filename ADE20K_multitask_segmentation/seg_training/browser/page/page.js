@@ -1,9 +1,8 @@
 // The page: a picture, the classes that were picked, and what the network says of them.
 
-import { zipSync } from "./runtime/fflate.js";
-import { greyPng } from "./grey_png.js";
-import { maskValues, measured, planes, probabilities, tint } from "./maps.js";
+import { compete, measured, noWinners, planes, probabilities, tint } from "./maps.js";
 import { find, matching, plain } from "./names.js";
+import { saveZip } from "./saving.js";
 
 // Pixels of a side on the screen, and those of all classes' maps; files are of the picture's own size.
 const MOST_SHOWN = 1400, MOST_KEPT = 2 ** 26;
@@ -121,19 +120,15 @@ function draw() {
   if (picture) {
     const { width, height, pixels } = picture.shown;
     const painted = new Uint8ClampedArray(pixels);
-    tint(painted, width, mapsOf(found), threshold, opacity);
+    const winners = noWinners(width * height);
+    for (const [task, { map }] of found) compete(winners, task, map, threshold);
+    tint(painted, width, winners, model.classes, opacity);
     const canvas = element("canvas");
     Object.assign(canvas, { width, height });
     canvas.getContext("2d").putImageData(new ImageData(painted, width, height), 0, 0);
   }
   element("legend").replaceChildren(...found.map(([task, answer]) => legendOf(task, answer, threshold)));
   element("save").disabled = saving || !found.length;
-}
-
-/** Maps in the order of the classes, whichever was asked first: of two that are equal one wins. */
-function mapsOf(found) {
-  const ordered = [...found].sort(([one], [other]) => one - other);
-  return ordered.map(([task, { map }]) => ({ map, colour: model.classes[task].colour }));
 }
 
 function legendOf(task, answer, threshold) {
@@ -233,7 +228,9 @@ async function save() {
   saving = true;
   element("save").disabled = true;
   try {
-    await saveFiles(picture, [...answers].filter(([, answer]) => answer));
+    const found = [...answers].filter(([, answer]) => answer);
+    const threshold = Number(element("threshold").value);
+    await saveZip(picture, found, model, threshold, Number(element("opacity").value), say);
     tellTimes();
   } catch (error) {
     complain(`The masks could not be saved: ${error.message}`);
@@ -241,42 +238,6 @@ async function save() {
     saving = false;
     draw();
   }
-}
-
-async function saveFiles({ name: file, width, height, pixels }, found) {
-  const threshold = Number(element("threshold").value);
-  const opacity = Number(element("opacity").value);
-  const [cropHeight, cropWidth] = model.crop_size;
-  const files = {}, classes = [], maps = [];
-  for (const [task, { logits }] of found) {
-    say(`Saving: mask ${maps.length + 1} of ${found.length} …`);
-    await new Promise((done) => setTimeout(done)); // the page shows it
-    const { name } = model.classes[task];
-    const map = probabilities(logits, cropWidth, cropHeight, width, height);
-    const { share, confidence, box } = measured(map, width, threshold);
-    const stem = name.replace(/[^\p{L}\p{N}_-]+/gu, "_").replace(/^_+|_+$/g, "");
-    const mask = `${String(task).padStart(3, "0")}_${stem}_mask.png`;
-    files[mask] = greyPng(maskValues(map, threshold), width, height);
-    maps.push([task, { map }]);
-    classes.push({ class: name, task_id: task, share_percent: 100 * share, confidence, box, mask });
-  }
-  const painted = new Uint8ClampedArray(pixels);
-  tint(painted, width, mapsOf(maps), threshold, opacity);
-  files["overlay.png"] = await png(painted, width, height);
-  const result = { image: file, width, height, threshold, classes };
-  files["result.json"] = new TextEncoder().encode(JSON.stringify(result, null, 1));
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([zipSync(files, { level: 0 })], { type: "application/zip" }));
-  link.download = `${file.replace(/\.[^.]*$/, "")}_masks.zip`;
-  link.click();
-  URL.revokeObjectURL(link.href);
-}
-
-async function png(pixels, width, height) {
-  const canvas = canvasOf(width, height);
-  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
-  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
-  return new Uint8Array(await blob.arrayBuffer());
 }
 
 // ---- what a person does -------------------------------------------------------------------

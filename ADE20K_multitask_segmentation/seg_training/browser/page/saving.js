@@ -1,0 +1,43 @@
+// A zip of masks, overlay and JSON, at the picture's own size.
+
+import { zipSync } from "./runtime/fflate.js";
+import { greyPng } from "./grey_png.js";
+import { compete, maskValues, measured, noWinners, probabilities, tint } from "./maps.js";
+
+/** Save what was found, [task, { logits }] of each class; `told` is told how far it is. */
+export async function saveZip(picture, found, model, threshold, opacity, told) {
+  const [cropHeight, cropWidth] = model.crop_size;
+  const { name: image, width, height } = picture;
+  const files = {}, classes = [];
+  const winners = noWinners(width * height); // at this size maps of all classes would fill the memory
+  for (const [task, { logits }] of found) {
+    told(`Saving: mask ${classes.length + 1} of ${found.length} …`);
+    await new Promise((done) => setTimeout(done)); // the page shows it
+    const { name } = model.classes[task];
+    const map = probabilities(logits, cropWidth, cropHeight, width, height);
+    const { share, confidence, box } = measured(map, width, threshold);
+    const stem = name.replace(/[^\p{L}\p{N}_-]+/gu, "_").replace(/^_+|_+$/g, "");
+    const mask = `${String(task).padStart(3, "0")}_${stem}_mask.png`;
+    files[mask] = greyPng(maskValues(map, threshold), width, height);
+    compete(winners, task, map, threshold);
+    classes.push({ class: name, task_id: task, share_percent: 100 * share, confidence, box, mask });
+  }
+  const painted = new Uint8ClampedArray(picture.pixels);
+  tint(painted, width, winners, model.classes, opacity);
+  files["overlay.png"] = await colourPng(painted, width, height);
+  const result = { image, width, height, threshold, classes };
+  files["result.json"] = new TextEncoder().encode(JSON.stringify(result, null, 1));
+  const zip = new Blob([zipSync(files, { level: 0 })], { type: "application/zip" });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(zip);
+  link.download = `${image.replace(/\.[^.]*$/, "")}_masks.zip`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+async function colourPng(pixels, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+  const blob = await canvas.convertToBlob({ type: "image/png" });
+  return new Uint8Array(await blob.arrayBuffer());
+}
