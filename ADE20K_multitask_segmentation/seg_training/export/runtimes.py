@@ -1,6 +1,7 @@
 """Exported files run by ONNX Runtime, OpenVINO, PyTorch and ExecuTorch, behind one interface."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,12 +115,23 @@ def _onnx_runtime(file: Path) -> Graph:
     return lambda inputs: np.asarray(session.run(None, dict(inputs))[0])
 
 
-def _openvino(file: Path) -> Graph:
+@lru_cache
+def _openvino_core() -> Any:
+    """Make OpenVINO's core once for the process, which keeps it.
+
+    Each core sets the thread's stack for signals, and when it goes, sets back the one before it. Of
+    two cores, that may be the stack of the one that went first: the next signal, of a loader's
+    process that ends, say, then crashes this process (OpenVINO 2026.4).
+    """
     import openvino
 
+    return openvino.Core()
+
+
+def _openvino(file: Path) -> Graph:
     # Without the hint it computes in bfloat16 where the CPU can.
     hint = {"INFERENCE_PRECISION_HINT": "f32"}
-    model = openvino.Core().compile_model(file, "CPU", hint)
+    model = _openvino_core().compile_model(file, "CPU", hint)
     return lambda inputs: np.array(model(dict(inputs))[0])  # what it gives is its own memory
 
 

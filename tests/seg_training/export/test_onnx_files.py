@@ -1,6 +1,9 @@
 """PyTorch, ONNX Runtime and OpenVINO paint the same masks."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +108,30 @@ def test_a_runtime_in_the_place_of_a_network(network: Network, file: Path) -> No
     logits = RuntimeNetwork(runtimes_of(file)[0]).task_logits(images, ids)
     with torch.no_grad():
         torch.testing.assert_close(logits, network.task_logits(images, ids), atol=1e-3, rtol=1e-4)
+
+
+RUNTIMES_THAT_COME_AND_GO = """
+import os, signal, sys
+from pathlib import Path
+from seg_training.export.runtimes import runtimes_of
+
+file = Path(sys.argv[1])
+first, second = runtimes_of(file), runtimes_of(file)
+del first
+del second
+signal.signal(signal.SIGCHLD, lambda *_: None)
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_runtimes_that_went_do_not_crash_what_comes_after(file: Path) -> None:
+    answer = subprocess.run([sys.executable, "-c", RUNTIMES_THAT_COME_AND_GO, str(file)])
+    assert answer.returncode == 0
 
 
 def test_eight_bits_are_smaller_and_nearly_the_same(
