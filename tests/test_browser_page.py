@@ -212,6 +212,9 @@ def test_sliders_redraw(page: Page, network: Network) -> None:
         expected = tinted(PICTURE, mask, {1: tuple(colour)}, opacity)
         close = (np.abs(page.shown().astype(int) - expected) <= 1).all(axis=2)
         assert close.mean() > LEAST_IOU
+        if opacity == 1:
+            inside, painted = ((p == colour).all(axis=2) for p in (expected, page.shown()))
+            assert (painted & inside).sum() / (painted | inside).sum() > LEAST_IOU
     page.move("opacity", 0)
     np.testing.assert_array_equal(page.shown(), PICTURE)
 
@@ -232,13 +235,13 @@ def test_honest_messages(page: Page) -> None:
     (page.folder / "text.jpg").write_text("no picture")
     page.driver.find_element(By.ID, "file").send_keys(str(page.folder / "text.jpg"))
     page.wait(lambda: "“text.jpg” is no picture" in page.text("picture-message"))
-    page.choose(np.zeros_like(PICTURE))
+    page.choose(np.zeros_like(PICTURE) + np.array([0, 20, 40], np.uint8))
     page.wait(lambda: page.shown().shape == PICTURE.shape)
     assert not page.text("picture-message")
     page.move("threshold", 0.95)
-    for name in ("tree", "sky", "road", "wall"):
+    for name in ("tree", "sky", "car", "road", "wall"):
         page.click(name)
-    page.wait(lambda: len(page.legend()) == 4)
+    page.wait(lambda: len(page.legend()) == 5)
     for row in page.legend().values():
         assert "not found" in row
         assert "highest probability 0." in row
@@ -274,6 +277,26 @@ def test_the_picture_that_was_chosen_last_counts(page: Page) -> None:
     page.wait(lambda: page.shown().shape == PICTURE.shape)
     time.sleep(1)  # time for the large one to come late
     assert page.shown().shape == PICTURE.shape
+
+
+SLOW_MODEL = """
+const fetched = window.fetch;
+window.fetch = async (file, ...more) => {
+  if (file === "model.json") await new Promise((done) => setTimeout(done, 1500));
+  return fetched(file, ...more);
+};
+"""
+
+
+def test_a_picture_that_comes_before_the_model_is_not_lost(address: str, tmp_path: Path) -> None:
+    with open_chromium(tmp_path) as driver:
+        script = "Page.addScriptToEvaluateOnNewDocument"
+        driver.execute_cdp_cmd(script, {"source": SLOW_MODEL})
+        driver.get(address)
+        page = Page(driver, tmp_path)
+        page.choose(PICTURE)
+        page.wait(lambda: page.shown().shape == PICTURE.shape)
+        page.wait(lambda: "encoded once" in page.text("status"))
 
 
 def test_typing_narrows_the_classes(page: Page) -> None:

@@ -67,6 +67,7 @@ let opened = 0; // pictures that were chosen: the latest counts, whichever is re
 async function open(blob, name) {
   complain("", "picture-message");
   const turn = ++opened;
+  await starting; // the model's classes say how large a picture is shown
   let bitmap;
   try {
     bitmap = await createImageBitmap(blob); // upright, as its EXIF data says
@@ -105,6 +106,13 @@ function canvasOf(width, height) {
 
 // ---- what is shown ------------------------------------------------------------------------
 
+const answered = () => [...answers].filter(([, answer]) => answer);
+
+function sliders() {
+  const [threshold, opacity] = ["threshold", "opacity"].map((name) => Number(element(name).value));
+  return { threshold, opacity };
+}
+
 let drawing = null;
 
 function drawSoon() {
@@ -114,9 +122,7 @@ function drawSoon() {
 function draw() {
   clearTimeout(drawing);
   drawing = null;
-  const threshold = Number(element("threshold").value);
-  const opacity = Number(element("opacity").value);
-  const found = [...answers].filter(([, answer]) => answer);
+  const { threshold, opacity } = sliders(), found = answered();
   if (picture) {
     const { width, height, pixels } = picture.shown;
     const painted = new Uint8ClampedArray(pixels);
@@ -152,8 +158,9 @@ function legendOf(task, answer, threshold) {
 
 function drawClasses() {
   const words = element("search").value;
-  const named = words.trim() ? matching(words, model) : [];
-  const shown = named.length ? named : model.classes;
+  const named = matching(words, model);
+  const narrowed = words.trim() && named.length;
+  const shown = narrowed ? named : model.classes;
   const focused = document.activeElement.dataset.task; // which stays so in the new list
   const every = classButton(`all ${model.classes.length}`, EVERY, allAsked(), toggleAll);
   const buttons = shown.map(({ task, name, colour }) => {
@@ -162,7 +169,7 @@ function drawClasses() {
     button.classList.toggle("light", isLight(colour));
     return button;
   });
-  element("classes").replaceChildren(...(shown === model.classes ? [every] : []), ...buttons);
+  element("classes").replaceChildren(...(narrowed ? [] : [every]), ...buttons);
   if (focused) element("classes").querySelector(`[data-task="${focused}"]`)?.focus();
 }
 
@@ -228,9 +235,7 @@ async function save() {
   saving = true;
   element("save").disabled = true;
   try {
-    const found = [...answers].filter(([, answer]) => answer);
-    const threshold = Number(element("threshold").value);
-    await saveZip(picture, found, model, threshold, Number(element("opacity").value), say);
+    await saveZip(picture, answered(), model, sliders(), say);
     tellTimes();
   } catch (error) {
     complain(`The masks could not be saved: ${error.message}`);
@@ -269,15 +274,10 @@ element("search-form").onsubmit = (event) => {
   const words = element("search").value;
   if (!words.trim()) return;
   const { found, every, message } = find(words, model);
-  if (every) {
-    element("search").value = "";
-    if (allAsked()) drawClasses();
-    else toggleAll();
-    return;
-  }
-  if (!found) return complain(message);
+  if (message) return complain(message);
   element("search").value = "";
-  if (answers.has(found.task)) drawClasses();
+  if (every ? allAsked() : answers.has(found.task)) drawClasses();
+  else if (every) toggleAll();
   else toggle(found.task);
 };
 for (const name of ["threshold", "opacity"]) {
@@ -315,4 +315,5 @@ async function start() {
   worker.postMessage({ kind: "load" });
 }
 
-start().catch((error) => complain(`The page could not be loaded: ${error.message}`));
+const starting = start();
+starting.catch((error) => complain(`The page could not be loaded: ${error.message}`));

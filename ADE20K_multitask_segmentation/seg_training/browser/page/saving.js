@@ -5,7 +5,7 @@ import { greyPng } from "./grey_png.js";
 import { compete, maskValues, measured, noWinners, probabilities, tint } from "./maps.js";
 
 /** Save what was found, [task, { logits }] of each class; `told` is told how far it is. */
-export async function saveZip(picture, found, model, threshold, opacity, told) {
+export async function saveZip(picture, found, model, { threshold, opacity }, told) {
   const [cropHeight, cropWidth] = model.crop_size;
   const { name: image, width, height } = picture;
   const files = {}, classes = [];
