@@ -17,6 +17,7 @@ def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     options = WHOLE_BENCHMARK.split()[2:]
     answer = run_script("benchmark", *options, "--json", "benchmark.json", *QUICK)
     assert answer.code == 0, answer.text
+    assert "times faster" in answer.text
     content = json.loads((tmp_path / "benchmark.json").read_text())
     figures = {each["name"]: each for each in content["networks"]}
     stock = figures["stock, Hugging Face"]

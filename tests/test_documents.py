@@ -190,7 +190,7 @@ def test_training_commands(
     if "demo.yaml" in command:  # on fewer scenes
         more = [*FEW_SCENES, f"data.root={a_run.parent / 'scenes'}"]
     if "data.batch_size" not in command:
-        more.append("data.batch_size=2")  # there are few made-up images
+        more.append("data.batch_size=2")  # quick, and there are few made-up images
     if "ckpt_path" in command:
         more.append("trainer.max_steps=3")
     trained = train_as_written(written, mit_b0, tmp_path / "run", *more)

@@ -301,11 +301,12 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
             OSError: if there is no such model; of a training's folder, the message names the
                 model's in it.
         """
-        inner = Path(str(pretrained_model_name_or_path), _MODEL_OF_A_RUN)
-        if len(inner.parts) > 3 and not inner.parent.exists():  # hub names have two parts
-            raise OSError(f"'{inner.parent}' does not exist")
-        if (inner / CONFIG_NAME).is_file() and not (inner.parent / CONFIG_NAME).is_file():
-            raise OSError(f"'{inner.parent}' is the folder of a training; its model is '{inner}'")
+        folder = Path(str(pretrained_model_name_or_path))
+        if len(folder.parts) > 2 and not folder.exists():  # names on the hub have two parts
+            raise OSError(f"'{folder}' does not exist")
+        model = folder / _MODEL_OF_A_RUN
+        if (model / CONFIG_NAME).is_file() and not (folder / CONFIG_NAME).is_file():
+            raise OSError(f"'{folder}' is the folder of a training; its model is '{model}'")
         loaded: Any = super().from_pretrained(
             pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
         )

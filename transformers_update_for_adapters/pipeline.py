@@ -3,7 +3,7 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .image_processing_tasformer import TASFormerImageProcessor
 from .modeling_tasformer import TASFormerForSemanticSegmentation
-from .segmentation import Segmentation, asked_tasks, check_threshold, prepare_picture
+from .segmentation import asked_tasks, check_threshold, prepare_picture, read_logits
 
 __all__ = ["TASK", "ClassPromptedSegmentationPipeline"]
 
@@ -33,13 +33,16 @@ class ClassPromptedSegmentationPipeline(Pipeline):
     model: TASFormerForSemanticSegmentation
     image_processor: TASFormerImageProcessor
 
-    def _sanitize_parameters(self, **asked: Any) -> tuple[dict[str, Any], ...]:
-        if "threshold" in asked:
-            check_threshold(asked["threshold"])
-        if asked.get("classes") is None:
-            return {}, {}, asked
-        asked["tasks"] = asked_tasks(asked.pop("classes"), self.model.config)
-        return {}, {"tasks": asked["tasks"]}, asked
+    def _sanitize_parameters(  # type: ignore[override]  # these and no others
+        self, classes: Sequence[str] | None = None, threshold: float | None = None
+    ) -> tuple[dict[str, Any], ...]:
+        tasks: dict[str, Any] = {}
+        if classes is not None:
+            tasks = {"tasks": asked_tasks(classes, self.model.config)}
+        if threshold is None:
+            return {}, tasks, tasks
+        check_threshold(threshold)
+        return {}, tasks, {**tasks, "threshold": threshold}
 
     def preprocess(self, input_: Any, **_unused: Any) -> dict[str, Any]:
         """Open the picture and resize it, so that several make a batch.
@@ -73,10 +76,9 @@ class ClassPromptedSegmentationPipeline(Pipeline):
             tasks: T ids by name.
             threshold: probabilities from it on are the class.
         """
-        [probabilities] = self.image_processor.post_process_class_probabilities(
-            found["logits"], [found["size"]]
+        segmentation = read_logits(
+            found["logits"], found["size"], tasks, threshold, self.image_processor
         )
-        segmentation = Segmentation(dict(zip(tasks, probabilities.numpy(), strict=True)), threshold)
         return [
             {
                 "label": name,

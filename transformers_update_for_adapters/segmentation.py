@@ -3,7 +3,7 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ __all__ = [
     "check_threshold",
     "open_picture",
     "prepare_picture",
+    "read_logits",
     "segment_picture",
 ]
 
@@ -140,6 +141,26 @@ def prepare_picture(
     return pixel_values, (upright.shape[1], upright.shape[2])
 
 
+def read_logits(
+    logits: Tensor,
+    size: tuple[int, int],
+    names: Iterable[str],
+    threshold: float,
+    processor: TASFormerImageProcessor,
+) -> Segmentation:
+    """Turn a picture's logits into what was found on it.
+
+    Args:
+        logits: (1, T, h, w) float.
+        size: height and width of the picture.
+        names: of the T classes.
+        threshold: probabilities from it on are the class.
+        processor: the network's.
+    """
+    [probabilities] = processor.post_process_class_probabilities(logits, [size])
+    return Segmentation(dict(zip(names, probabilities.cpu().numpy(), strict=True)), threshold)
+
+
 @torch.inference_mode()
 def segment_picture(
     model: "TASFormerForSemanticSegmentation",
@@ -171,5 +192,4 @@ def segment_picture(
         pixel_values.to(model.device, model.dtype),
         torch.tensor([*tasks.values()], device=model.device),
     )
-    [probabilities] = processor.post_process_class_probabilities(logits, [size])
-    return Segmentation(dict(zip(tasks, probabilities.cpu().numpy(), strict=True)), threshold)
+    return read_logits(logits, size, tasks, threshold, processor)

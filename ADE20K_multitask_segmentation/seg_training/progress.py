@@ -28,7 +28,7 @@ class ProgressLines(ProgressBar):
         """Start with nothing told."""
         super().__init__()
         self._enabled = True
-        self._told_at, self._told_step = time.monotonic(), 0
+        self._note(0)
 
     def enable(self) -> None:
         """Tell."""
@@ -40,13 +40,12 @@ class ProgressLines(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to count."""
-        self._told_at, self._told_step = time.monotonic(), trainer.global_step
+        self._note(trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
         """Tell, if it is time."""
-        super().on_train_batch_end(trainer, pl_module, *args, **kwargs)
         seconds = time.monotonic() - self._told_at
         if not self._enabled or seconds < _SECONDS_BETWEEN_LINES:
             return
@@ -58,4 +57,7 @@ class ProgressLines(ProgressBar):
             steps / seconds,
             trainer.progress_bar_metrics["train/loss"],
         )
-        self._told_at, self._told_step = time.monotonic(), trainer.global_step
+        self._note(trainer.global_step)
+
+    def _note(self, step: int) -> None:
+        self._told_at, self._told_step = time.monotonic(), step

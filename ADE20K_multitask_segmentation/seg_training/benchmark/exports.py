@@ -15,7 +15,7 @@ from seg_training.benchmark.timing import Timing, time_in_turn
 from seg_training.export.onnx_files import write_onnx
 from seg_training.export.programs import whole_program
 from seg_training.export.quantising import quantise
-from seg_training.export.runtimes import Runtime, runtimes_of
+from seg_training.export.runtimes import runtimes_of
 from seg_training.networks import Network
 
 __all__ = ["PYTORCH", "ExportFigures", "measure_exports"]
@@ -78,8 +78,10 @@ def measure_exports(
         small,
         ({"images": pixels, "class_ids": _ids(1).numpy()} for _ in range(_CALIBRATION_BATCHES)),
     )
-    runtimes = [(each, exact) for each in runtimes_of(exact)]
-    runtimes += [(Runtime(f"{name}, 8 bits", run), small) for name, run in runtimes_of(small)]
+    runs, sizes = {}, {}
+    for file, kind in ((exact, ""), (small, ", 8 bits")):
+        for name, run in runtimes_of(file):
+            runs[name + kind], sizes[name + kind] = run, file.stat().st_size
 
     timings: dict[str, list[Timing]] = {}
     for number in numbers:
@@ -87,12 +89,11 @@ def measure_exports(
         ways: dict[str, Callable[[], Any]] = {
             PYTORCH: partial(network.task_logits, image, task_ids[0])
         }
-        ways |= {name: partial(run, pixels, task_ids.numpy()) for (name, run), _ in runtimes}
+        ways |= {name: partial(run, pixels, task_ids.numpy()) for name, run in runs.items()}
         with torch.inference_mode():
             measured = time_in_turn(ways, rounds, image.device, each_round=each_round)
         for name, timing in measured.items():
             timings.setdefault(name, []).append(timing)
-    sizes = {runtime.name: file.stat().st_size for runtime, file in runtimes}
     return [
         ExportFigures(name, sizes.get(name), tuple(numbers), tuple(own))
         for name, own in timings.items()

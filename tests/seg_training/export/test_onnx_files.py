@@ -92,6 +92,10 @@ def test_the_parts_are_the_whole(network: Network, file: Path) -> None:
     assert {each.shape[2:] for each in comparisons} == {(64, 96), (84, 96), (64, 132)}
     assert min(each.iou for each in comparisons) >= LEAST_IOU
     assert max(each.error for each in comparisons) < 1e-3
+    images = torch.from_numpy(np.stack([photo(64, 96), photo(64, 96, 1)])).permute(0, 3, 1, 2)
+    pixels, asked = images.contiguous().numpy(), np.array([[0, 3], [2, 1]])
+    [whole, _], [parts, _] = runtimes_of(file), runtimes
+    np.testing.assert_allclose(parts.run(pixels, asked), whole.run(pixels, asked), atol=1e-3)
     image_part, class_part = open_onnx(image_file), open_onnx(class_file)
     [features], [_, ids] = image_part.get_outputs(), class_part.get_inputs()
     assert (features.name, features.shape) == ("features", ["batch", 16, "rows", "columns"])
