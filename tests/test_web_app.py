@@ -87,9 +87,13 @@ class Visitor:
         field.send_keys(word, Keys.ENTER, Keys.TAB)
 
     def set_slider(self, name: str, value: float) -> None:
+        # In one step: typed, "0.9" would ask for 0 on its way.
         [field] = self.all(f"#{name} input[type=number]")
-        field.send_keys(Keys.CONTROL, "a")
-        field.send_keys(str(value), Keys.TAB)
+        self.driver.execute_script(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'));",
+            field,
+            value,
+        )
 
     def legend(self, panel: int = 0) -> list[list[str]]:
         """Name, share and confidence of each class."""
