@@ -143,9 +143,9 @@ def test_masks_are_those_of_pytorch_and_nothing_leaves(page: Page, network: Netw
     page.driver.find_element(By.ID, "save").click()
     saved = page.folder / "photo_masks.zip"
     page.wait(saved.is_file)
+    page.wait(lambda: "encoded once" in page.text("status"))
     said = page.driver.execute_script("return window.said")
     assert said[:2] == ["Saving: mask 1 of 2 …", "Saving: mask 2 of 2 …"]
-    assert "encoded once" in page.text("status")
     with zipfile.ZipFile(saved) as files:
         assert sorted(files.namelist()) == [
             "000_tree_mask.png",

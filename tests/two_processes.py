@@ -32,7 +32,7 @@ def answers_of_two(
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(180)
         process.kill()
     assert [process.exitcode for process in processes] == [0, 0]
     return [answers.get(), answers.get()]
@@ -48,7 +48,7 @@ def _answer(
         init_method=f"file://{store}",
         rank=rank,
         world_size=2,
-        timeout=timedelta(seconds=30),
+        timeout=timedelta(seconds=120),
     )
     answers.put(function(rank))
     distributed.destroy_process_group()

@@ -32,7 +32,7 @@ export async function saveZip(picture, found, model, { threshold, opacity }, tol
   link.href = URL.createObjectURL(zip);
   link.download = `${image.replace(/\.[^.]*$/, "")}_masks.zip`;
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // some browsers read it only then
 }
 
 async function colourPng(pixels, width, height) {
