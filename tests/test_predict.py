@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from own_process import REPOSITORY
 from PIL import Image
 from short_runs import SHORT_RUNS, train_a_step
 
-from seg_training.checkpoints import read_checkpoint
+from seg_training.checkpoints import find_checkpoint, read_checkpoint
 from seg_training.datasets.images import read_image
 from seg_training.datasets.transforms import resize_image
 from seg_training.errors import UserError
@@ -127,6 +128,21 @@ def test_results_that_are_there_stay(run_dir: Path, photos: Path, tmp_path: Path
     assert (len(anew.written), anew.kept, anew.others) == (5, [], [])
     assert not before.items() <= contents(output).items()
     assert not list(output.rglob("*tree*"))
+
+
+def test_another_training_in_the_same_place_is_another_checkpoint(
+    run_dir: Path, photos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    given = tmp_path / "run", [str(photos / "grey.png")], ["tree"], tmp_path / "out"
+    predict(*given)
+    assert len(predict(*given).kept) == 1
+    file = find_checkpoint(tmp_path / "run")
+    checkpoint = torch.load(file, weights_only=False)
+    next(iter(checkpoint["state_dict"].values())).mul_(1.5)
+    torch.save(checkpoint, file)
+    again = predict(*given)
+    assert (again.written, again.kept, len(again.others)) == ([], [], 1)
 
 
 def test_results_may_lie_among_the_pictures(run_dir: Path, photos: Path) -> None:

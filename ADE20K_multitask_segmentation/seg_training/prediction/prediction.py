@@ -1,11 +1,13 @@
 """Predicting: from a checkpoint, pictures and names of classes to a folder of results."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
@@ -84,7 +86,7 @@ def predict(
     tasks = named_tasks(classes, network)
     looks = Looks(network.crop_size, flip, tuple(scales), window)
     write_empty = list(classes) != [ALL]
-    settings = result_settings(find_checkpoint(ckpt), tasks, write_empty, threshold, looks)
+    settings = result_settings(find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks)
     report = PredictionReport()
     with Progress(transient=True) as progress:
         for file, name in progress.track(names.items(), description="Predicting"):
@@ -106,12 +108,18 @@ def predict(
 
 
 def result_settings(
-    ckpt: Path, tasks: Mapping[int, str], write_empty: bool, threshold: float, looks: Looks
+    ckpt: Path,
+    network: Network,
+    tasks: Mapping[int, str],
+    write_empty: bool,
+    threshold: float,
+    looks: Looks,
 ) -> dict[str, Any]:
     """List what a result depends on besides the picture; it is kept with it.
 
     Args:
         ckpt: the checkpoint's file.
+        network: from it; another training may have the same place later, so its weights count, too.
         tasks: task id to name.
         write_empty: whether classes that are not found have files, too.
         threshold: probabilities from it on are the class.
@@ -119,6 +127,7 @@ def result_settings(
     """
     return {
         "ckpt": str(ckpt.absolute()),
+        "weights_sha256": _weights_digest(network),
         "classes": list(tasks.values()),
         "only_found": not write_empty,
         "threshold": threshold,
@@ -169,3 +178,11 @@ def _check(threshold: float, scales: Sequence[float], window: int | None) -> Non
         )
     if window is not None and window < _SMALLEST_WINDOW:
         raise UserError(f"window {window}: expected at least {_SMALLEST_WINDOW} pixels")
+
+
+def _weights_digest(network: Network) -> str:
+    digest = hashlib.sha256()
+    for name, weight in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -42,7 +42,9 @@ def write_archive(
             own = Path(unpacked)
             if len(painters) > 1:
                 own /= painter.name.replace("/", "_")
-            settings = result_settings(painter.ckpt, tasks, write_empty, threshold, painter.looks)
+            settings = result_settings(
+                painter.ckpt, painter.network, tasks, write_empty, threshold, painter.looks
+            )
             write_result(
                 own / picture.stem,
                 Path(picture.name),
