@@ -50,8 +50,8 @@ def main() -> None:
     problems = []
     if report.others:
         problems.append(
-            f"left as they are, with other classes, options or checkpoint: {len(report.others)}, "
-            f"{report.others[0]} for one; use --overwrite or another --output"
+            "left as they are, of another picture, checkpoint, options or classes, or not whole: "
+            f"{len(report.others)}, {report.others[0]} for one; use --overwrite or another --output"
         )
     if report.failed:
         problems += [f"could not be read: {len(report.failed)}", *report.failed.values()]

@@ -145,6 +145,35 @@ def test_another_training_in_the_same_place_is_another_checkpoint(
     assert (again.written, again.kept, len(again.others)) == ([], [], 1)
 
 
+def test_another_picture_of_the_same_name_has_no_result_yet(
+    run_dir: Path, photos: Path, tmp_path: Path
+) -> None:
+    given: Any = (["tree"], tmp_path / "out")
+    predict(run_dir, [str(photos / "grey.png")], *given)
+    other = tmp_path / "other" / "grey.png"
+    other.parent.mkdir()
+    Image.new("RGB", (60, 40), "green").save(other)
+    again = predict(run_dir, [str(other)], *given)
+    assert (again.written, again.kept, again.others) == ([], [], [other])
+    shutil.copy(photos / "grey.png", other)  # the same picture may lie elsewhere
+    assert predict(run_dir, [str(other)], *given).kept == [other]
+
+
+@pytest.mark.parametrize(
+    "gone", ["002_tree_mask.png", "002_tree_probability.png", "label_map.png", "overlay.png"]
+)
+def test_a_result_of_which_a_file_is_gone_is_not_whole(
+    gone: str, run_dir: Path, photos: Path, tmp_path: Path
+) -> None:
+    given: Any = (run_dir, [str(photos / "grey.png")], ["tree"], tmp_path / "out")
+    predict(*given)
+    (tmp_path / "out" / "grey" / gone).unlink()
+    again = predict(*given)
+    assert (again.written, again.kept, len(again.others)) == ([], [], 1)
+    assert len(predict(*given, overwrite=True).written) == 1
+    assert len(predict(*given).kept) == 1
+
+
 def test_results_may_lie_among_the_pictures(run_dir: Path, photos: Path) -> None:
     first = predict(run_dir, [str(photos)], ["tree"], photos)
     again = predict(run_dir, [str(photos)], ["tree"], photos)

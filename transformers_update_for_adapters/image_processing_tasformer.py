@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoImageProcessor
@@ -18,6 +18,7 @@ from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from .configuration_tasformer import TASFormerConfig
+from .pictures import upright_rgb
 
 __all__ = ["TASFormerImageProcessor"]
 
@@ -28,7 +29,8 @@ class TASFormerImageProcessor(PilBackend):
     """Resize whole pictures to the crop size (their aspect changes) and normalise them.
 
     Pictures are files, addresses, Pillow's (turned upright as their EXIF data says), arrays or
-    tensors. Resizing is OpenCV's bilinear one, which training uses.
+    tensors; white where they are transparent. Resizing is OpenCV's bilinear one, which training
+    uses.
     """
 
     resample = PILImageResampling.BILINEAR
@@ -62,11 +64,11 @@ class TASFormerImageProcessor(PilBackend):
             (3, H, W), uint8 for whole numbers.
         """
         if isinstance(image, Image.Image):
-            image = ImageOps.exif_transpose(image)
-            if image.mode.startswith("I"):  # Pillow would cut 16 bit grey off at 255
-                image = Image.fromarray((np.asarray(image) // 256).astype(np.uint8))
-            image = image.convert("RGB")  # without what is transparent, as in training
+            image = upright_rgb(image)
         pixels: NDArray[Any] = super().process_image(image, *args, **kwargs)
+        if pixels.shape[0] == 4 and pixels.dtype == np.uint8:
+            on_white = upright_rgb(Image.fromarray(pixels.transpose(1, 2, 0)))
+            return np.asarray(on_white).transpose(2, 0, 1)
         return pixels.repeat(3, axis=0) if pixels.shape[0] == 1 else pixels[:3]
 
     def resize(

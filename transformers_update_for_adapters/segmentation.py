@@ -3,7 +3,8 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.image_utils import load_image
 
 from .configuration_tasformer import TASFormerConfig
@@ -171,7 +172,7 @@ def segment_picture(
     """Ask classes of a picture.
 
     Args:
-        model: in evaluation mode, as ``from_pretrained`` gives it.
+        model: asked in evaluation mode, whatever mode it is in.
         picture: what :func:`open_picture` takes.
         classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
         threshold: probabilities from it on are the class, in (0, 1).
@@ -188,8 +189,21 @@ def segment_picture(
     tasks = asked_tasks(classes, model.config)
     processor = TASFormerImageProcessor.of_model(model.config)
     pixel_values, size = prepare_picture(picture, processor)
-    logits = model.class_logits(
-        pixel_values.to(model.device, model.dtype),
-        torch.tensor([*tasks.values()], device=model.device),
-    )
+    with _evaluating(model):
+        logits = model.class_logits(
+            pixel_values.to(model.device, model.dtype),
+            torch.tensor([*tasks.values()], device=model.device),
+        )
     return read_logits(logits, size, tasks, threshold, processor)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and every part back into its own afterwards."""
+    in_training = [part for part in model.modules() if part.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part in in_training:
+            part.training = True

@@ -94,14 +94,23 @@ def test_a_picture_is_a_file_or_an_array(folder: Path, tmp_path: Path) -> None:
 
 def test_a_picture_is_the_same_however_it_is_given(folder: Path, tmp_path: Path) -> None:
     model = AutoModelForSemanticSegmentation.from_pretrained(folder)
-    alpha = np.zeros((45, 70, 1), np.uint8)
+    alpha = np.full((45, 70, 1), 255, np.uint8)
+    alpha[:20] = 0
+    on_white = PIXELS.copy()
+    on_white[:20] = 255
+    transparent = np.concatenate([PIXELS, alpha], axis=2)
+    sixteen_bit = PIXELS[..., 0].astype(np.uint16) * 257
     kinds = {
-        "transparent.png": np.concatenate([PIXELS, alpha], axis=2),
-        "sixteen_bit.png": PIXELS[..., 0].astype(np.uint16) * 257,
+        "transparent.png": (transparent, on_white),
+        "sixteen_bit.png": (sixteen_bit, PIXELS[..., 0]),
     }
-    for name, pixels in kinds.items():
+    processor = TASFormerImageProcessor.of_model(model.config)
+    for array in (transparent, transparent.transpose(2, 0, 1)):
+        np.testing.assert_array_equal(
+            *(processor(each, return_tensors="np")["pixel_values"] for each in (array, on_white))
+        )
+    for name, (pixels, eight_bit) in kinds.items():
         Image.fromarray(pixels).save(tmp_path / name)
-        eight_bit = PIXELS if "transparent" in name else PIXELS[..., 0]
         expected = model.segment(eight_bit, ["tree"]).probabilities["tree"]
         with Image.open(tmp_path / name) as opened:
             for picture in (tmp_path / name, str(tmp_path / name), opened):
@@ -116,6 +125,19 @@ def test_arrays_that_are_no_picture(folder: Path, array: Any) -> None:
     model = AutoModelForSemanticSegmentation.from_pretrained(folder)
     with pytest.raises(ValueError, match=r"is an array of .*; expected uint8, \(height"):
         model.segment(array, ["tree"])
+
+
+def test_a_model_in_training_is_asked_in_evaluation_mode(folder: Path) -> None:
+    model = AutoModelForSemanticSegmentation.from_pretrained(folder)
+    expected = model.segment(PIXELS, ["tree"]).probabilities["tree"]
+    model.train()
+    frozen = next(part for part in model.modules() if isinstance(part, torch.nn.BatchNorm2d)).eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    given = model.segment(PIXELS, ["tree"]).probabilities["tree"]
+    np.testing.assert_allclose(given, expected, atol=1e-6)
+    assert [part for part in model.modules() if not part.training] == [frozen]
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
 
 
 def test_a_trainings_folder_is_not_its_models(folder: Path) -> None:

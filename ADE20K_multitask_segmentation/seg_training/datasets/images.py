@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from seg_training.errors import UserError
+from transformers_update_for_adapters.pictures import upright_rgb
 
 __all__ = ["image_mode", "image_size", "read_binary_mask", "read_image", "read_label_map"]
 
@@ -17,7 +18,7 @@ _SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as RGB, turned upright as its EXIF data says.
+    """Read a picture as RGB, turned upright as its EXIF data says, white where it is transparent.
 
     Pillow rather than OpenCV: it raises on a truncated file where OpenCV fills with grey.
 
@@ -29,12 +30,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
-            upright: Image.Image = image
-            if image.getexif().get(_ORIENTATION, 1) != 1:
-                upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I"):  # Pillow would cut 16 bit grey off at 255
-                upright = Image.fromarray((np.asarray(upright) // 256).astype(np.uint8))
-            return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
+            return np.asarray(upright_rgb(image))
     except _UNREADABLE as error:
         raise _unreadable("image", path, error) from error
 

@@ -8,6 +8,9 @@ from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 
 __all__ = ["Network"]
 
+# Of float images: some resizings leave [0, 1] a little, and what is no such image goes far beyond.
+_LEAST, _MOST = -0.5, 1.5
+
 # ImageNet's mean and standard deviation in thousandths: whole numbers, and so exact in every
 # floating-point type that the network is cast to.
 _MEAN = (485.0, 456.0, 406.0)
@@ -128,8 +131,7 @@ class Network(nn.Module):
         return self.model.class_logits(self.normalised(pixel_values), task_ids)
 
     def _checked_ids(self, task_ids: Tensor, pixel_values: Tensor) -> Tensor:
-        # Looking at ids on a GPU would make the host wait for it.
-        if task_ids.device.type == "cpu" and not torch.compiler.is_compiling():
+        if _can_look_at(task_ids):
             bad = task_ids[(task_ids < 0) | (task_ids >= self.num_tasks)]
             if len(bad):
                 raise ValueError(
@@ -146,6 +148,10 @@ class Network(nn.Module):
 
         Returns:
             (B, 3, H, W) float, with ImageNet's mean and standard deviation taken out.
+
+        Raises:
+            ValueError: if it is something else: of the values on a GPU we do not know, for looking
+                at them would make the host wait.
         """
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
             raise ValueError(
@@ -155,6 +161,13 @@ class Network(nn.Module):
             raise ValueError(
                 f"pixel_values is {pixel_values.dtype}; expected uint8, or float in [0, 1]"
             )
+        if pixel_values.is_floating_point() and _can_look_at(pixel_values):
+            low, high = (float(value) for value in pixel_values.aminmax())
+            if not _LEAST <= low <= high <= _MOST:
+                raise ValueError(
+                    f"pixel_values is float, from {low:.3g} to {high:.3g}; expected values in "
+                    "[0, 1], or uint8. Mean and standard deviation are taken out here, not before"
+                )
         self.check_size(*pixel_values.shape[-2:])
         scale = 1000 / 255 if pixel_values.dtype == torch.uint8 else 1000
         return (pixel_values.to(self.mean.dtype) * scale - self.mean) / self.std
@@ -175,3 +188,8 @@ class Network(nn.Module):
             self.model.task_maps.check_size(((height + 3) // 4, (width + 3) // 4), (height, width))
         except ValueError as error:
             raise UserError(str(error)) from error
+
+
+def _can_look_at(values: Tensor) -> bool:
+    """Tell whether reading values is free: on a GPU it makes the host wait, in a graph it fails."""
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()

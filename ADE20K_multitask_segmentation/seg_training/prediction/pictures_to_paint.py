@@ -68,7 +68,7 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
             same = [str(file) for file, own in names.items() if own == name]
             raise UserError(
                 f"{' and '.join(same)} would be written to the same folder '{name}'; give the "
-                "folder that holds both, or predict them one after the other"
+                "folder that holds both, or predict each into an --output of its own"
             )
     return names
 

@@ -23,7 +23,7 @@ from seg_training.prediction.writing import PictureResult, settings_of
 from seg_training.trained_networks import load_network
 from transformers_update_for_adapters import ALL
 
-__all__ = ["PredictionReport", "predict", "result_settings", "write_result"]
+__all__ = ["PredictionReport", "of_picture", "predict", "result_settings", "write_result"]
 
 _LARGEST_SCALE = 4
 _SMALLEST_WINDOW = 32
@@ -36,7 +36,8 @@ class PredictionReport:
     Attributes:
         written: those with a new result.
         kept: those whose result was there already.
-        others: those with a result of other settings, which was left as it is.
+        others: those with a result of another picture or other settings, or not a whole one, which
+            was left as it is.
         failed: those that could not be read, with the reason.
     """
 
@@ -91,16 +92,18 @@ def predict(
     with Progress(transient=True) as progress:
         for file, name in progress.track(names.items(), description="Predicting"):
             folder = output / name
-            if not overwrite and (there := settings_of(folder)) is not None:
-                (report.kept if there == settings else report.others).append(file)
-                continue
+            there = None if overwrite else settings_of(folder)
             try:
-                picture = read_image(file)
+                own = of_picture(settings, file)
+                picture = read_image(file) if there is None else None
             except UserError as error:
                 report.failed[file] = str(error)
                 continue
+            if picture is None:
+                (report.kept if there == own else report.others).append(file)
+                continue
             try:
-                write_result(folder, file, picture, network, tasks, looks, settings)
+                write_result(folder, file, picture, network, tasks, looks, own)
             except OSError as error:
                 raise UserError(f"cannot write {folder}: {error}") from error
             report.written.append(file)
@@ -115,7 +118,7 @@ def result_settings(
     threshold: float,
     looks: Looks,
 ) -> dict[str, Any]:
-    """List what a result depends on besides the picture; it is kept with it.
+    """List what results depend on besides the picture; it is kept with them.
 
     Args:
         ckpt: the checkpoint's file.
@@ -135,6 +138,24 @@ def result_settings(
         "scales": list(looks.scales),
         "window": looks.window,
     }
+
+
+def of_picture(settings: Mapping[str, Any], picture: Path) -> dict[str, Any]:
+    """Add the picture to what its result depends on: another one may have the same name later.
+
+    Args:
+        settings: from :func:`result_settings`.
+        picture: the file.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    try:
+        with picture.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read image {picture}: {error}") from error
+    return {**settings, "image_sha256": digest}
 
 
 def write_result(
@@ -157,7 +178,7 @@ def write_result(
         network: in evaluation mode.
         tasks: task id to name.
         looks: how to look at the picture.
-        settings: from :func:`result_settings`.
+        settings: from :func:`of_picture`.
 
     Raises:
         OSError: if the folder cannot be written.

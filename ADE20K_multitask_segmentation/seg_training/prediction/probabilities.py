@@ -97,7 +97,8 @@ def class_probabilities(
     """Ask classes of a picture.
 
     Logits are resized to the picture's own size, bilinear; their probabilities are averaged over
-    the looks at each pixel. With one look a probability above one half is a positive logit.
+    the looks at each pixel. With one look a probability above one half is a positive logit. A
+    window counts most in its middle and hardly at its edges, where it would leave straight cuts.
 
     Args:
         network: in evaluation mode.
@@ -113,13 +114,16 @@ def class_probabilities(
     all_looks = looks.at(height, width)
     pixels_of_logits = sum(math.prod(look.size) for look in all_looks)
     at_once = max(1, _MOST_BYTES // (4 * pixels_of_logits))
-    times = torch.zeros(height, width, device=network.mean.device)
+    weight = torch.ones((), device=network.mean.device)
+    if looks.window is not None:
+        weight = _hat(all_looks[0].height, all_looks[0].width).to(weight)
+    weights = torch.zeros(height, width, device=weight.device)
     for look in all_looks:
-        times[look.part] += 1
+        weights[look.part] += weight
     for ids in torch.split(torch.tensor(list(task_ids)), at_once):
         seen = [_logits(network, picture, ids, look) for look in all_looks]
         for position, task_id in enumerate(ids.tolist()):
-            total = torch.zeros_like(times)
+            total = torch.zeros_like(weights)
             for look, logits in zip(all_looks, seen, strict=True):
                 resized = F.interpolate(
                     logits[None, position : position + 1],
@@ -127,8 +131,8 @@ def class_probabilities(
                     mode="bilinear",
                     align_corners=False,
                 )
-                total[look.part] += resized[0, 0].sigmoid()
-            yield task_id, total / times
+                total[look.part] += weight * resized[0, 0].sigmoid()
+            yield task_id, total / weights
 
 
 @torch.inference_mode()
@@ -140,6 +144,17 @@ def _logits(network: Network, picture: NDArray[np.uint8], task_ids: Tensor, look
         image = image.flip(-1)
     logits = network.task_logits(image[None], task_ids)[0].float()
     return logits.flip(-1) if look.flipped else logits
+
+
+def _hat(height: int, width: int) -> Tensor:
+    """Rise from the edges of a window to its middle: (height, width), above 0.
+
+    Windows that overlap by half add up to 1 along an axis.
+    """
+    rows, columns = (
+        1 - (2 * (torch.arange(side) + 0.5) / side - 1).abs() for side in (height, width)
+    )
+    return rows[:, None] * columns
 
 
 def _rounded(side: float) -> int:

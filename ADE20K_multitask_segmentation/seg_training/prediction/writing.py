@@ -24,6 +24,8 @@ __all__ = ["PictureResult", "is_result_folder", "outline", "settings_of"]
 RESULT = "result.json"
 """The list of classes, written last: where it is, a result is whole."""
 
+_LABEL_MAP, _OVERLAY = "label_map.png", "overlay.png"
+_KINDS = ("mask", "probability")  # of files that a class may have
 _UNFINISHED = ".unfinished"
 _LEAST_WIDTH = 240  # of an overlay, so that names in its legend can be read
 
@@ -44,10 +46,15 @@ def settings_of(folder: Path) -> Any:
         folder: a picture's.
 
     Returns:
-        None where there is no result; what cannot be read is like no known settings.
+        None where there is no result; one that cannot be read, or of which a file is gone, is like
+        no known settings.
     """
     try:
-        return json.loads((folder / RESULT).read_text(encoding="utf-8"))["settings"]
+        content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        files = [_LABEL_MAP, _OVERLAY]
+        files += [each[kind] for each in content["classes"] for kind in _KINDS if kind in each]
+        is_whole = all((folder / file).is_file() for file in files)
+        return content["settings"] if is_whole else "unknown"
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError):
@@ -113,7 +120,7 @@ class PictureResult:
         if found or write_empty:
             plain_name = re.sub(r"[^\w-]+", "_", name).strip("_")
             stem = f"{task_id:03d}_{plain_name}"
-            files = {"mask": f"{stem}_mask.png", "probability": f"{stem}_probability.png"}
+            files = {kind: f"{stem}_{kind}.png" for kind in _KINDS}
             Image.fromarray(mask.astype(np.uint8) * 255).save(self._unfinished / files["mask"])
             sixteen_bit = (probability * np.iinfo(np.uint16).max).round().astype(np.uint16)
             Image.fromarray(sixteen_bit).save(self._unfinished / files["probability"])
@@ -138,7 +145,7 @@ class PictureResult:
         labels = self._label_map.labels
         label_map = Image.fromarray(labels, mode="P")
         label_map.putpalette([0, 0, 0, *(part for colour in colours for part in colour)])
-        label_map.save(self._unfinished / "label_map.png")
+        label_map.save(self._unfinished / _LABEL_MAP)
         shown = {label: colours[label - 1] for label in self._names}
         painted = tinted(self._picture, labels, shown)
         legend = [(name, colours[label - 1]) for label, name in self._names.items()]
@@ -147,7 +154,7 @@ class PictureResult:
             missing = max(0, _LEAST_WIDTH - overlay.shape[2])
             overlay = F.pad(overlay, (0, missing), value=255)
             overlay = torch.cat([overlay, legend_picture(legend, overlay.shape[2])], dim=1)
-        Image.fromarray(overlay.permute(1, 2, 0).numpy()).save(self._unfinished / "overlay.png")
+        Image.fromarray(overlay.permute(1, 2, 0).numpy()).save(self._unfinished / _OVERLAY)
         height, width = self._picture.shape[:2]
         content = json.dumps(
             {

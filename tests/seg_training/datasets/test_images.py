@@ -49,10 +49,13 @@ def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "a.png"), PIXELS[..., :1].repeat(3, axis=2))
 
 
-def test_alpha_is_dropped(tmp_path: Path) -> None:
-    alpha = np.full((2, 3, 1), 128, np.uint8)
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    alpha = np.full((2, 3, 1), 255, np.uint8)
+    alpha[0] = 0
     Image.fromarray(np.concatenate([PIXELS, alpha], axis=2)).save(tmp_path / "a.png")
-    assert np.array_equal(read_image(tmp_path / "a.png"), PIXELS)
+    expected = PIXELS.copy()
+    expected[0] = 255
+    assert np.array_equal(read_image(tmp_path / "a.png"), expected)
 
 
 def test_a_palette_gives_its_colours_as_image_and_its_indices_as_labels(tmp_path: Path) -> None:

@@ -73,19 +73,23 @@ def test_scales_are_averaged(network: Network, picture: NDArray[np.uint8]) -> No
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_windows_are_averaged_where_they_overlap(
+def test_windows_are_averaged_by_how_near_their_middle_a_pixel_is(
     network: Network, picture: NDArray[np.uint8]
 ) -> None:
     windows = [(top, left) for top in (0, 10) for left in (0, 15, 30)]
-    total, times = torch.zeros(50, 70), torch.zeros(50, 70)
+    rise = [(k + 0.5) / 20 for k in range(20)]
+    hat = torch.tensor(rise + rise[::-1])
+    weight = hat[:, None] * hat
+    total, weights = torch.zeros(50, 70), torch.zeros(50, 70)
     for top, left in windows:
         part = picture[top : top + 40, left : left + 40]
-        total[top : top + 40, left : left + 40] += logits_of(network, part, CROP).sigmoid()
-        times[top : top + 40, left : left + 40] += 1
+        seen = logits_of(network, part, CROP).sigmoid()
+        total[top : top + 40, left : left + 40] += weight * seen
+        weights[top : top + 40, left : left + 40] += weight
     looks = Looks(CROP, window=40)
     assert [(look.top, look.left) for look in looks.at(50, 70)] == windows
     actual = asked(network, picture, looks)
-    torch.testing.assert_close(actual, total / times, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(actual, total / weights, atol=1e-5, rtol=1e-5)
 
 
 def test_classes_one_by_one_are_those_of_all_at_once(
