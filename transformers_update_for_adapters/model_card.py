@@ -13,6 +13,7 @@ ABSENT_CLASSES = (
     "asks only for classes that are there, nothing teaches the network to paint nothing."
 )
 
+_MIT = "nvidia/mit-b0"
 _MIT_LICENCE = "https://github.com/NVlabs/SegFormer/blob/master/LICENSE"
 
 _TEXT = """
@@ -25,7 +26,7 @@ Transformer](https://doi.org/10.1007/978-981-99-8073-4_24) (ICONIP 2023), a SegF
 
 ## Use
 
-With the package `tasformer` installed:
+With the package `tasformer`, from its repository (`pip install -e .` there):
 
 ```python
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
@@ -34,6 +35,9 @@ model = TASFormerForSemanticSegmentation.from_pretrained({folder!r})
 result = model.segment("photo.jpg", [{example!r}])
 result.masks[{example!r}]  # (H, W) bool, at the picture's own size
 ```
+
+With the package imported, `pipeline("class-prompted-segmentation", model={folder!r})` of
+Transformers takes it as well: `pipe("photo.jpg", classes=[{example!r}])`.
 
 ## Classes
 
@@ -53,6 +57,20 @@ result.masks[{example!r}]  # (H, W) bool, at the picture's own size
 
 {licence}
 
+## Citation
+
+```bibtex
+@inproceedings{{yudin2024tasformer,
+  title     = {{TASFormer: Task-Aware Image Segmentation Transformer}},
+  author    = {{Yudin, D. and Khorin, A. and Zemskova, T. and Ovchinnikova, D.}},
+  booktitle = {{Neural Information Processing (ICONIP 2023)}},
+  publisher = {{Springer Nature Singapore}},
+  year      = {{2024}},
+  pages     = {{305--317}},
+  doi       = {{10.1007/978-981-99-8073-4_24}}
+}}
+```
+
 {generated}
 """
 
@@ -61,6 +79,8 @@ _GENERATED = (
     "kept as it is. -->"
 )
 _TO_BE_FILLED_IN = "[More Information Needed]"  # in the card that Transformers writes
+
+_LOST = 0.05  # bIoU in percent below which a class counts as not found
 
 _FREE = "free"
 _NVIDIA = "nvidia"
@@ -149,6 +169,8 @@ def _data(config: TASFormerConfig) -> ModelCardData:
             "license_name": "nvidia-segformer",
             "license_link": _MIT_LICENCE,
         }
+        if (config.origin or {})["pretrained"] == _MIT:
+            licence["base_model"] = _MIT
     results: dict[str, Any] = {}
     if config.measured:
         dataset = _dataset(config)
@@ -188,25 +210,32 @@ def _measured(config: TASFormerConfig) -> str:
     measured = config.measured
     if not measured:
         return "Nothing is recorded."
+    interval = measured.get("bIoU_interval")
+    shown = "" if interval is None else f" ({interval[0]:.1f} to {interval[1]:.1f})"
     lines = [
-        f"bIoU {measured['bIoU']:.1f} % on the validation images of {_dataset(config)}: the mean "
-        f"IoU over all {measured['num_masks']} binary masks, each class asked of the images that "
-        "show it.",
+        f"bIoU {measured['bIoU']:.1f} %{shown} on the validation images of {_dataset(config)}: the "
+        f"mean IoU over all {measured['num_masks']} binary masks, each class asked of the images "
+        f"that show it{', with its 95 % interval over images' if shown else ''}.",
         "",
         "| class | bIoU | masks |",
         "|---|---|---|",
     ]
-    return "\n".join(
-        lines
-        + [
-            f"| {name} | {own['bIoU']:.1f} | {own['num_masks']} |"
-            for name, own in measured.get("per_class", {}).items()
-        ]
-    )
+    # In the order of the tasks: a configuration that was saved has its keys sorted.
+    per_class = measured.get("per_class", {})
+    of_task = {name: per_class[name] for name in config.task_names or [] if name in per_class}
+    lines += [
+        f"| {name} | {own['bIoU']:.1f} | {own['num_masks']} |" for name, own in of_task.items()
+    ]
+    if lost := [name for name, own in of_task.items() if own["bIoU"] < _LOST]:
+        lines += ["", f"Not found: {', '.join(lost)}. Do not ask this network for them."]
+    return "\n".join(lines)
 
 
 def _training(config: TASFormerConfig) -> str:
-    known = {key: value for key, value in (config.origin or {}).items() if value is not None}
-    if config.origin is not None and config.origin.get("pretrained", "") is None:
-        known["pretrained"] = "no, from random weights"
+    origin = config.origin or {}
+    # These first, and in this order: a configuration that was saved has its keys sorted.
+    keys = dict.fromkeys(("pretrained", "dataset", "step", "seed", "commit", *origin))
+    known = {key: origin[key] for key in keys if origin.get(key) is not None}
+    if origin.get("pretrained", "") is None:
+        known = {"pretrained": "no, from random weights", **known}
     return "\n".join(f"- {key}: {value}" for key, value in known.items()) or "Not recorded."

@@ -22,6 +22,7 @@ from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 __all__ = ["describe_network", "load_network", "save_network", "task_synonyms"]
 
 _RESULTS = "results.json"
+_MEASURED = ("bIoU", "bIoU_interval", "num_masks", "per_class")
 
 
 def load_network(path: str | Path) -> Network:
@@ -84,7 +85,7 @@ def describe_network(
     own.task_synonyms = task_synonyms(config, network.task_names)
     measured = results or {}
     if results is not None:
-        own.measured = {key: results[key] for key in ("bIoU", "num_masks", "per_class")}
+        own.measured = {key: results[key] for key in _MEASURED if key in results}
     own.origin = dict(
         origin
         or {

@@ -28,6 +28,7 @@ TINY: dict[str, Any] = {
 }
 RESULTS = {
     "bIoU": 12.5,
+    "bIoU_interval": [11.0, 14.0],
     "num_masks": 3,
     "per_class": {"tree": {"bIoU": 12.5, "num_masks": 3}},
     "evaluated_step": 40,
@@ -83,7 +84,8 @@ def test_a_network_is_told_what_is_known_of_it(network: Network, config: dict[st
         "seed": 7,
         "commit": "abc",
     }
-    assert own.measured == {key: RESULTS[key] for key in ("bIoU", "num_masks", "per_class")}
+    measured = ("bIoU", "bIoU_interval", "num_masks", "per_class")
+    assert own.measured == {key: RESULTS[key] for key in measured}
     assert own.task_synonyms == [["edifice"], ["flooring"]]
 
 

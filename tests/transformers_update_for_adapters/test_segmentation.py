@@ -33,7 +33,13 @@ KNOWN: dict[str, Any] = {
     "measured": {
         "bIoU": 48.31,
         "num_masks": 7,
-        "per_class": {"tree": {"bIoU": 40.06, "num_masks": 4}, "sky": {"bIoU": 59, "num_masks": 3}},
+        "bIoU_interval": [40.04, 55.96],
+        "per_class": {
+            "tree": {"bIoU": 40.06, "num_masks": 4},
+            "sky": {"bIoU": 59, "num_masks": 3},
+            "car": {"bIoU": 0.04, "num_masks": 2},
+            "road": {"bIoU": 0.06, "num_masks": 2},
+        },
     },
 }
 
@@ -227,11 +233,23 @@ def test_the_card_has_the_measured_numbers_and_the_licence(folder: Path) -> None
     assert card.data.library_name == "transformers"
     [result] = card.data.eval_results
     assert (result.metric_type, result.metric_value) == ("bIoU", 48.31)
-    assert "bIoU 48.3 % on the validation images of ade20k" in card.text
-    assert "| tree | 40.1 | 4 |" in card.text
+    assert card.data.base_model == "nvidia/mit-b0"
+    assert "bIoU 48.3 % (40.0 to 56.0) on the validation images of ade20k" in card.text
+    assert "with its 95 % interval over images.\n" in card.text
+    assert "| tree | 40.1 | 4 |\n| sky | 59.0 | 3 |\n| car | 0.0 | 2 |" in card.text
+    assert "\nNot found: car. Do not ask this network for them.\n" in card.text
+    assert "title     = {TASFormer: Task-Aware Image Segmentation Transformer}" in card.text
     assert "\ntree (also shrub), sky, car (also auto), road, wall\n" in card.text
     assert "non-commercial use only" in card.text
-    assert "- step: 12" in card.text
+    assert "- pretrained: nvidia/mit-b0\n- dataset: ade20k\n- step: 12\n- seed: 0\n" in card.text
+
+
+def test_the_card_of_what_was_loaded_is_the_same(folder: Path, tmp_path: Path) -> None:
+    TASFormerForSemanticSegmentation.from_pretrained(folder).save_pretrained(tmp_path / "again")
+    first, second = (
+        ModelCard.load(each / "README.md").text for each in (folder, tmp_path / "again")
+    )
+    assert second == first
 
 
 @pytest.mark.parametrize(
@@ -251,6 +269,7 @@ def test_a_card_claims_no_more_than_is_known(
     make_model(origin=origin, measured=None).save_pretrained(tmp_path)
     card = ModelCard.load(tmp_path / "README.md")
     assert card.data.get("license") is None
+    assert card.data.get("base_model") is None
     assert card.data.eval_results is None
     assert words in card.text
     assert "Nothing is recorded" in card.text

@@ -25,6 +25,8 @@ __all__ = ["build_page"]
 
 _FIRST_ASKED = 4  # classes that are picked when the page opens
 _MASK_SIDE = 320  # of masks side by side, in pixels
+_LEAST, _MOST = 0.05, 0.95  # threshold
+_USUAL = 0.5  # threshold and opacity
 
 _TITLE = """# TASFormer: ask for a class, get its mask
 Drop a picture and pick classes: the network paints where they are. Everything stays on the
@@ -79,17 +81,23 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
     colours = dict(zip(names, distinct_colours(len(names)), strict=True))
 
     def paint(
-        file: Upload | None, listed: list[str], every: bool, threshold: float, opacity: float
+        file: Upload | None,
+        listed: list[str],
+        every: bool,
+        threshold: float | None,
+        opacity: float | None,
     ) -> dict[Any, Any]:
         asked = [ALL] if every else listed
+        threshold, opacity = _typed(threshold, _LEAST, _MOST), _typed(opacity, 0, 1)
         changes: dict[Any, Any] = {}
         for painter, panel in zip(painters, panels, strict=True):
             changes |= _answer(painter, panel, file, asked, colours, threshold, opacity, folder)
         anything = any(changes[panel.overlay] is not None for panel in panels)
         return {**changes, download: gr.update(interactive=anything)}
 
-    def pack(file: Upload, listed: list[str], every: bool, threshold: float) -> str:
+    def pack(file: Upload, listed: list[str], every: bool, threshold: float | None) -> str:
         asked = [ALL] if every else listed
+        threshold = _typed(threshold, _LEAST, _MOST)
         own = Path(mkdtemp(dir=folder))
         return str(write_archive(painters, Path(file["path"]), asked, threshold, own))
 
@@ -166,13 +174,13 @@ def _controls(names: Sequence[str], asked: list[str], examples: Sequence[Path]) 
         ),
         gr.Checkbox(label=f"all {len(names)} classes", elem_id="everything"),
         gr.Slider(
-            *(0.05, 0.95, 0.5),
+            *(_LEAST, _MOST, _USUAL),
             step=0.05,
             label="Threshold: the least probability",
             buttons=[],
             elem_id="threshold",
         ),
-        gr.Slider(*(0, 1, 0.5), step=0.05, label="Opacity", buttons=[], elem_id="opacity"),
+        gr.Slider(*(0, 1, _USUAL), step=0.05, label="Opacity", buttons=[], elem_id="opacity"),
     )
 
 
@@ -235,6 +243,11 @@ def _answer(
             if each.found
         ],
     }
+
+
+def _typed(value: float | None, least: float, most: float) -> float:
+    """Give what a person means by a slider's number, which may be empty or out of its range."""
+    return _USUAL if value is None else min(max(value, least), most)
 
 
 def _picture_file(pixels: NDArray[np.uint8], folder: Path) -> str:

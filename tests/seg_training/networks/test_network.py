@@ -240,6 +240,9 @@ class TestTaskMaps:
         (images(64, 64)[0], [0, 1, 2], r"pixel_values has shape \(3, 64, 64\); expected \(B, 3"),
         (images(64, 64)[:, :1], [0, 1, 2], r"pixel_values has shape \(3, 1, 64, 64\); expected"),
         (images(64, 64).long(), [0, 1, 2], "pixel_values is torch.int64; expected uint8, or float"),
+        (images(64, 64).float(), [0, 1, 2], r"pixel_values is float, from 0 to 255; expected"),
+        (images(64, 64) / 127.5 - 1, [0, 1, 2], r"pixel_values is float, from -1 to 1; expected"),
+        (images(64, 64) * float("nan"), [0, 1, 2], r"pixel_values is float, from nan to nan"),
     ],
 )
 @pytest.mark.parametrize("method", ["segformer", "adapter_hf"])

@@ -157,6 +157,18 @@ def test_sliders_do_not_ask_the_networks_again(
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"), [((None, None), (0.5, 0.5)), ((7, -1), (0.95, 0)), ((0, 1.5), (0.05, 1))]
+)
+def test_numbers_that_a_slider_has_not_are_the_nearest_it_has(
+    typed: tuple[Any, Any], meant: tuple[Any, Any], paint: Callable[..., Painted], upload: Any
+) -> None:
+    got, expected = (paint(upload, ["sky"], False, *numbers) for numbers in (typed, meant))
+    for part in ("head 1", "legend 1"):
+        assert got[part] == expected[part]
+    np.testing.assert_array_equal(got["overlay 1"], expected["overlay 1"])
+
+
+@pytest.mark.parametrize(
     ("values", "words"),
     [
         ((None, ["sky"], False, 0.5, 0.5), "The result appears here once there is a picture"),
