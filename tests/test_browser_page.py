@@ -228,6 +228,8 @@ fetch("model.json").then((answer) => answer.text()).then(done);
 def test_honest_messages(page: Page) -> None:
     page.search("trez")
     assert page.text("message") == "This network knows no class “trez”. Did you mean “tree”?"
+    page.search("raod")
+    assert page.text("message") == "This network knows no class “raod”. Did you mean “road”?"
     page.search("zzz")
     assert page.text("message") == "This network knows no class “zzz”."
     page.search("sky")
@@ -238,6 +240,8 @@ def test_honest_messages(page: Page) -> None:
     page.choose(np.zeros_like(PICTURE) + np.array([0, 20, 40], np.uint8))
     page.wait(lambda: page.shown().shape == PICTURE.shape)
     assert not page.text("picture-message")
+    page.driver.find_element(By.ID, "file").send_keys(str(page.folder / "text.jpg"))
+    page.wait(lambda: "“photo.png” is still here." in page.text("picture-message"))
     page.move("threshold", 0.95)
     for name in ("tree", "sky", "car", "road", "wall"):
         page.click(name)
@@ -245,6 +249,37 @@ def test_honest_messages(page: Page) -> None:
     for row in page.legend().values():
         assert "not found" in row
         assert "highest probability 0." in row
+
+
+def test_what_is_transparent_is_white_as_elsewhere(page: Page, network: Network) -> None:
+    alpha = np.full((120, 200, 1), 255, np.uint8)
+    alpha[:, :90] = 0
+    transparent = np.concatenate([PICTURE, alpha], axis=2)
+    on_white = PICTURE.copy()
+    on_white[:, :90] = 255
+    page.choose(transparent)
+    page.wait(lambda: page.shown().shape == PICTURE.shape)
+    np.testing.assert_array_equal(page.shown(), on_white)
+    page.click("sky")
+    page.wait(lambda: "sky" in page.legend())
+    mask = network.model.segment(transparent, ["sky"]).masks["sky"]
+    share = float(page.legend()["sky"].splitlines()[1].split()[0])
+    assert share == pytest.approx(100 * mask.mean(), abs=0.3)
+
+
+def test_what_was_found_is_listed_first(page: Page, network: Network) -> None:
+    dark = np.zeros_like(PICTURE) + np.array([0, 20, 40], np.uint8)
+    found = network.model.segment(dark, ["tree", "car"], threshold=0.7).masks
+    assert (found["tree"].any(), found["car"].any()) == (False, True)
+    page.choose(dark)
+    page.wait(lambda: page.shown().shape == dark.shape)
+    for name in ("tree", "car"):
+        page.click(name)
+    page.move("threshold", 0.7)
+    page.wait(lambda: list(page.legend()) == ["car", "tree"])
+    assert "not found" in page.legend()["tree"]
+    page.move("threshold", 0.05)
+    assert list(page.legend()) == ["tree", "car"]
 
 
 def test_all_classes_at_once_and_none(page: Page, network: Network) -> None:

@@ -236,13 +236,19 @@ def test_a_visit(
         assert "Traceback" not in refused.stderr
 
 
-@pytest.mark.parametrize("place", [("--port", "99999"), ("--host", "192.0.2.1")])
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (("--port", "99999"), "--port 99999: expected a number from 1 to 65535"),
+        (("--host", "192.0.2.1"), "cannot serve at 192.0.2.1: "),
+    ],
+)
 def test_a_place_that_cannot_be_had_is_said_before_networks_are_loaded(
-    place: tuple[str, str],
+    place: tuple[str, str], words: str
 ) -> None:
     answer = run_script("web_app", "--ckpt", "nowhere", *place)
     assert answer.code == 1
-    assert "cannot serve at " in answer.text
+    assert words in answer.text
     assert "nowhere" not in answer.text
 
 

@@ -304,6 +304,11 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
         folder = Path(str(pretrained_model_name_or_path))
         if len(folder.parts) > 2 and not folder.exists():  # names on the hub have two parts
             raise OSError(f"'{folder}' does not exist")
+        if folder.suffix == ".ckpt" and folder.is_file():
+            raise OSError(
+                f"'{folder}' is a checkpoint of a training; give the folder '{_MODEL_OF_A_RUN}' of "
+                "the training, or one that scripts/save_pretrained.py wrote from the checkpoint"
+            )
         model = folder / _MODEL_OF_A_RUN
         if (model / CONFIG_NAME).is_file() and not (folder / CONFIG_NAME).is_file():
             raise OSError(f"'{folder}' is the folder of a training; its model is '{model}'")

@@ -111,8 +111,8 @@ def _read_weights(source: Path, method: str) -> Mapping[str, Tensor]:
     found = released_method(weights)
     if found is None:
         raise UserError(
-            f"{source} is no released checkpoint of TASFormer: its weights are called "
-            f"{', '.join(list(weights)[:3]) or 'nothing'}. What train.py wrote needs no conversion"
+            f"{source} is no released checkpoint of TASFormer; what train.py wrote needs no "
+            f"conversion. Its weights are called {', '.join(list(weights)[:3]) or 'nothing'}"
         )
     if found != method:
         raise UserError(f"{source} is of method '{found}', not '{method}': give --method {found}")

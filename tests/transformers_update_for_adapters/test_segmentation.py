@@ -149,6 +149,9 @@ def test_a_model_in_training_is_asked_in_evaluation_mode(folder: Path) -> None:
 def test_a_trainings_folder_is_not_its_models(folder: Path) -> None:
     with pytest.raises(OSError, match=rf"folder of a training; its model is '{folder}'"):
         TASFormerForSemanticSegmentation.from_pretrained(folder.parent)
+    (folder.parent / "best.ckpt").touch()
+    with pytest.raises(OSError, match=r"best.ckpt' is a checkpoint of a training; give the folder"):
+        TASFormerForSemanticSegmentation.from_pretrained(folder.parent / "best.ckpt")
     with pytest.raises(OSError, match=r"nowhere/model' does not exist"):
         TASFormerForSemanticSegmentation.from_pretrained(folder.parent / "nowhere" / "model")
 

@@ -9,6 +9,7 @@ from seg_training.errors import UserError
 
 __all__ = ["check_place", "serve"]
 
+_LAST_PORT = 65535
 _STYLE = Path(__file__).with_name("page.css")
 
 # Fonts that are there: others would be asked for at Google.
@@ -58,14 +59,16 @@ def check_place(host: str, port: int | None) -> None:
         port: to listen at; None for any.
 
     Raises:
-        UserError: if that cannot be listened at.
+        UserError: if that is no port, or cannot be listened at.
     """
+    if port is not None and not 0 < port <= _LAST_PORT:
+        raise UserError(f"--port {port}: expected a number from 1 to {_LAST_PORT}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind((host, port or 0))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise _cannot_serve(host, port) from error
 
 

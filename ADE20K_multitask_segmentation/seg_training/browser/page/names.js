@@ -38,16 +38,18 @@ export function find(words, model) {
   return { message: `This network knows no class “${words}”.${hint}` };
 }
 
-/** Count the letters to insert, delete or replace (Levenshtein). */
+/** Count the letters to insert, delete or replace, and the neighbours to exchange. */
 function distance(one, other) {
-  let row = Array.from({ length: other.length + 1 }, (_, place) => place);
+  const rows = [Array.from({ length: other.length + 1 }, (_, place) => place)];
   for (let i = 1; i <= one.length; i++) {
-    const next = [i];
+    const next = [i], row = rows[i - 1];
     for (let j = 1; j <= other.length; j++) {
       const replaced = row[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1));
+      const exchanged = i > 1 && j > 1 && one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1]
+        ? rows[i - 2][j - 2] + 1 : Infinity;
+      next.push(Math.min(replaced, exchanged, row[j] + 1, next[j - 1] + 1));
     }
-    row = next;
+    rows.push(next);
   }
-  return row[other.length];
+  return rows[one.length][other.length];
 }

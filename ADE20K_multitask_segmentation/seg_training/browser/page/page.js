@@ -72,7 +72,8 @@ async function open(blob, name) {
   try {
     bitmap = await createImageBitmap(blob); // upright, as its EXIF data says
   } catch {
-    complain(`“${name}” is no picture that this browser can read.`, "picture-message");
+    const still = picture ? ` “${picture.name}” is still here.` : "";
+    complain(`“${name}” is no picture that this browser can read.${still}`, "picture-message");
     return;
   }
   if (turn !== opened) return;
@@ -133,7 +134,10 @@ function draw() {
     Object.assign(canvas, { width, height });
     canvas.getContext("2d").putImageData(new ImageData(painted, width, height), 0, 0);
   }
-  element("legend").replaceChildren(...found.map(([task, answer]) => legendOf(task, answer, threshold)));
+  const rows = found.map(([task, answer]) => legendOf(task, answer, threshold));
+  const missing = (row) => row.querySelector(".missing") !== null;
+  rows.sort((one, other) => missing(one) - missing(other)); // what was found comes first
+  element("legend").replaceChildren(...rows);
   element("save").disabled = saving || !found.length;
 }
 
