@@ -137,18 +137,19 @@ def tinted(
     return painted.round().astype(np.uint8)
 
 
-def legend_picture(entries: Sequence[tuple[str, Colour]], width: int) -> Tensor:
+def legend_picture(entries: Sequence[tuple[str, Colour]], width: int, scale: float = 1.0) -> Tensor:
     """Draw names beside their colours, in columns from top to bottom.
 
     Args:
         entries: names and colours.
         width: of the picture, in pixels.
+        scale: of letters and colours, for pictures that will be shown smaller than they are.
 
     Returns:
         (3, h, width) uint8 RGB.
     """
-    font = ImageFont.load_default(13)
-    line, swatch, margin = 20, 14, 6
+    font = ImageFont.load_default(13 * scale)
+    line, swatch, margin, gap = (round(scale * pixels) for pixels in (20, 14, 6, 2))
     longest = max((font.getlength(name) for name, _ in entries), default=0)
     column = min(int(longest) + swatch + 4 * margin, width)
     columns = min(max(1, width // column), len(entries) or 1)
@@ -158,6 +159,6 @@ def legend_picture(entries: Sequence[tuple[str, Colour]], width: int) -> Tensor:
     for place, (name, colour) in enumerate(entries):
         left = margin + place // rows * column
         top = margin + place % rows * line
-        draw.rectangle((left, top + 2, left + swatch, top + 2 + swatch), fill=colour)
-        draw.text((left + swatch + margin, top + 1), name, fill="black", font=font)
+        draw.rectangle((left, top + gap, left + swatch, top + gap + swatch), fill=colour)
+        draw.text((left + swatch + margin, top + gap // 2), name, fill="black", font=font)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)

@@ -27,6 +27,7 @@ RESULT = "result.json"
 _LABEL_MAP, _OVERLAY = "label_map.png", "overlay.png"
 _KINDS = ("mask", "probability")  # of files that a class may have
 _UNFINISHED = ".unfinished"
+_SHOWN_WIDTH = 1200  # at which the names of a larger overlay can be read
 _LEAST_WIDTH = 240  # of an overlay, so that names in its legend can be read
 
 
@@ -153,7 +154,8 @@ class PictureResult:
         if legend:
             missing = max(0, _LEAST_WIDTH - overlay.shape[2])
             overlay = F.pad(overlay, (0, missing), value=255)
-            overlay = torch.cat([overlay, legend_picture(legend, overlay.shape[2])], dim=1)
+            scale = max(1, overlay.shape[2] / _SHOWN_WIDTH)
+            overlay = torch.cat([overlay, legend_picture(legend, overlay.shape[2], scale)], dim=1)
         Image.fromarray(overlay.permute(1, 2, 0).numpy()).save(self._unfinished / _OVERLAY)
         height, width = self._picture.shape[:2]
         content = json.dumps(

@@ -97,6 +97,21 @@ def test_the_overlay_tints_what_was_found_above_a_legend(tmp_path: Path) -> None
     assert (overlay[2, 5] == 100).all()  # nothing is there
 
 
+def test_the_legend_of_a_large_picture_is_as_large_as_it(tmp_path: Path) -> None:
+    heights = []
+    for width in (800, 1200, 2400, 4800):
+        picture = np.full((4, width, 3), 100, np.uint8)
+        with PictureResult(
+            tmp_path / str(width), Path("wide.jpg"), picture, 0.5, SETTINGS
+        ) as result:
+            result.add(0, "tree", np.ones((4, width), np.float32), True)
+            result.finish(10)
+        overlay = read(tmp_path / str(width) / "overlay.png")
+        assert overlay.shape[1] == width
+        heights.append(overlay.shape[0] - 4)
+    assert heights == [32, 32, 64, 128]
+
+
 def test_an_old_result_goes_only_when_the_new_one_is_whole(tmp_path: Path) -> None:
     folder = tmp_path / "photo"
     write(folder)
@@ -124,6 +139,10 @@ def test_what_is_no_result_has_no_settings(tmp_path: Path) -> None:
     assert settings_of(tmp_path / "nowhere") is None
     (tmp_path / "result.json").write_text("{}")
     assert settings_of(tmp_path) == "unknown"
+    write(tmp_path / "photo")
+    assert settings_of(tmp_path / "photo") == SETTINGS
+    (tmp_path / "photo" / "label_map.png").unlink()
+    assert settings_of(tmp_path / "photo") == "unknown"
 
 
 def test_outlines_of_a_hand_made_mask() -> None:
