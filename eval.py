@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from seg_training.checkpoint_files import find_checkpoint
 from seg_training.config import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parent / "configs"
@@ -15,10 +16,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the result there")
     parser.add_argument("overrides", nargs="*", help="changes to the config: key=value, group=name")
     arguments = parser.parse_intermixed_args()
+    find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.checkpoints import find_checkpoint
     from seg_training.evaluation import evaluate
     from seg_training.logs import log_to_terminal
     from seg_training.report import check_output, result_to_json, show_result, write_json

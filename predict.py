@@ -4,7 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from seg_training.checkpoint_files import find_checkpoint
 from seg_training.config import run_shell
+from seg_training.prediction.options import check_looks, check_threshold
+from seg_training.prediction.pictures_to_paint import find_pictures
 
 CONFIG_DIR = Path(__file__).resolve().parent / "configs"
 
@@ -24,6 +27,11 @@ def main() -> None:
     add("--overwrite", action="store_true", help="write results anew that are there already")
     add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
     arguments = parser.parse_args()
+    # Said at once, not after the seconds that the imports take.
+    find_checkpoint(arguments.ckpt)
+    find_pictures(arguments.image)
+    check_threshold(arguments.threshold)
+    check_looks(arguments.scales, arguments.window)
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets

@@ -10,7 +10,8 @@ from multitask_segmentation.coco_annotations import (
     draw_segmentation,
     read_annotations,
 )
-from seg_training.datasets.base import IMAGE_SUFFIXES, ImageFiles, Pairing, SegmentationDataset
+from seg_training.datasets.base import ImageFiles, Pairing, SegmentationDataset
+from seg_training.datasets.suffixes import IMAGE_SUFFIXES
 from seg_training.errors import UserError
 from seg_training.tasks import LabelClasses
 

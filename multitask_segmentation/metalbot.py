@@ -4,7 +4,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from seg_training.datasets.base import IMAGE_SUFFIXES, ImageFiles, Pairing, SegmentationDataset
+from seg_training.datasets.base import ImageFiles, Pairing, SegmentationDataset
+from seg_training.datasets.suffixes import IMAGE_SUFFIXES
 from seg_training.errors import UserError
 from seg_training.tasks import LabelClasses
 

@@ -4,6 +4,7 @@ import argparse
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from seg_training.checkpoint_files import find_checkpoint
 from seg_training.config import run_shell
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -27,6 +28,8 @@ def main() -> None:
     )
     add("--port", type=int, default=8000, help="to serve it on; 8000 by default")
     arguments = parser.parse_args()
+    if not arguments.serve:
+        find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from seg_training.checkpoint_files import find_checkpoint
 from seg_training.config import run_shell
 from seg_training.errors import UserError
 
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=240, help="of one picture, in pixels")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
     arguments = parser.parse_intermixed_args()
+    find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     for option, least in (("images", 1), ("prompts", 1), ("width", 32)):
         if (value := getattr(arguments, option)) < least:

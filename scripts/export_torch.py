@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from seg_training.checkpoint_files import find_checkpoint
 from seg_training.config import run_shell
 from seg_training.errors import UserError
 
@@ -35,6 +36,7 @@ def main() -> None:
     add("--pictures", nargs="+", help="to compare on; validation images by default")
     add("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
     arguments = parser.parse_intermixed_args()
+    find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
     output: Path = arguments.output
     if output.suffix not in (".pt2", ".pte"):
         raise UserError(f"--output {output}: expected a file named *.pt2 or *.pte")

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from seg_training.checkpoint_files import find_checkpoint
 from seg_training.config import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
@@ -17,6 +18,7 @@ def main() -> None:
     parser.add_argument("--ckpt", required=True, help="a checkpoint or a run's folder")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder")
     arguments = parser.parse_args()
+    find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets

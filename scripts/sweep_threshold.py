@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from seg_training.checkpoint_files import find_checkpoint
 from seg_training.config import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
@@ -22,6 +23,7 @@ def main() -> None:
     add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
     add("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
     arguments = parser.parse_intermixed_args()
+    find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets

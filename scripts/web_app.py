@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from seg_training.checkpoint_files import find_checkpoint
 from seg_training.config import run_shell
 from seg_training.errors import UserError
 
@@ -30,6 +31,8 @@ def main() -> None:
     add("--port", type=int, help="the first free one from 7860 on by default")
     add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
     arguments = parser.parse_args()
+    for ckpt in arguments.ckpt:
+        find_checkpoint(ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets

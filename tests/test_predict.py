@@ -16,7 +16,8 @@ from own_process import REPOSITORY
 from PIL import Image
 from short_runs import SHORT_RUNS, train_a_step
 
-from seg_training.checkpoints import find_checkpoint, read_checkpoint
+from seg_training.checkpoint_files import find_checkpoint
+from seg_training.checkpoints import read_checkpoint
 from seg_training.datasets.images import read_image
 from seg_training.datasets.transforms import resize_image
 from seg_training.errors import UserError

@@ -51,6 +51,61 @@ def own_data(
     return [f"data.root={fake_folder()}", f"data.classes={classes}"]
 
 
+IMPORTED = """
+import runpy, sys
+script, *sys.argv[1:] = sys.argv[1:]
+sys.path.insert(0, ".")
+try:
+    runpy.run_path(script, run_name="__main__")
+finally:
+    heavy = {"torch", "transformers", "cv2", "gradio"}.intersection(sys.modules)
+    print("imported:", *sorted(heavy))
+"""
+OUTPUT = ("--output", "nowhere/out.onnx")
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("eval.py", ()),
+        ("predict.py", ("--image", "images", "--classes", "sky", *OUTPUT)),
+        ("scripts/browser_page.py", OUTPUT),
+        ("scripts/draw_figure.py", OUTPUT),
+        ("scripts/export_onnx.py", OUTPUT),
+        ("scripts/export_torch.py", ("--output", "nowhere/out.pt2")),
+        ("scripts/save_pretrained.py", OUTPUT),
+        ("scripts/sweep_threshold.py", ()),
+        ("scripts/web_app.py", ()),
+    ],
+)
+def test_a_wrong_checkpoint_is_said_before_pytorch_is_imported(
+    script: str, arguments: tuple[str, ...], shell: Shell
+) -> None:
+    answer = shell("-c", IMPORTED, script, "--ckpt", "no/run", *arguments)
+    assert answer.returncode == 1
+    assert answer.stdout == "imported:\n"
+    assert answer.stderr == "error: checkpoint no/run does not exist\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (("--image", "no/photo.jpg"), "picture no/photo.jpg does not exist"),
+        (("--image", "images", "--threshold", "50"), "threshold 50.0: expected a probability"),
+        (("--image", "images", "--scales", "9"), "scales [9.0]: expected numbers above 0"),
+        (("--image", "images", "--window", "8"), "window 8: expected at least 32 pixels"),
+    ],
+)
+def test_what_predict_cannot_do_is_said_before_pytorch_is_imported(
+    wrong: tuple[str, ...], words: str, shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "run.ckpt").touch()
+    given = ("--ckpt", str(tmp_path / "run.ckpt"), "--classes", "sky", *OUTPUT)
+    answer = shell("-c", IMPORTED, "predict.py", *given, *wrong)
+    assert (answer.returncode, answer.stdout) == (1, "imported:\n")
+    assert answer.stderr.startswith(f"error: {words}")
+
+
 def test_train_then_eval(shell: Shell, own_data: list[str], tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     trained = shell(

@@ -244,12 +244,13 @@ def test_a_visit(
     ],
 )
 def test_a_place_that_cannot_be_had_is_said_before_networks_are_loaded(
-    place: tuple[str, str], words: str
+    place: tuple[str, str], words: str, tmp_path: Path
 ) -> None:
-    answer = run_script("web_app", "--ckpt", "nowhere", *place)
+    (tmp_path / "damaged.ckpt").touch()
+    answer = run_script("web_app", "--ckpt", str(tmp_path / "damaged.ckpt"), *place)
     assert answer.code == 1
     assert words in answer.text
-    assert "nowhere" not in answer.text
+    assert "damaged" not in answer.text
 
 
 @pytest.mark.slow
@@ -314,6 +315,7 @@ def test_what_is_wrong_is_one_message(tmp_path: Path, monkeypatch: pytest.Monkey
     assert run_script("web_app", "--ckpt", "run", "--share").code == 2
     monkeypatch.setitem(sys.modules, "gradio", None)  # as where it is not installed
     monkeypatch.delitem(sys.modules, "seg_training.web.page", raising=False)
-    missing = run_script("web_app", "--ckpt", "run")
+    (tmp_path / "run.ckpt").touch()
+    missing = run_script("web_app", "--ckpt", str(tmp_path / "run.ckpt"))
     assert missing.code == 1
     assert "pip install -e '.[web]'" in missing.text

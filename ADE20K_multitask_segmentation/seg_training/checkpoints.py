@@ -4,7 +4,6 @@
 # Transformers has types for a part of its functions only.
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,67 +11,16 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from seg_training.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.config import plain_config
-from seg_training.errors import UserError, suggest
+from seg_training.errors import UserError
 
-__all__ = [
-    "CONFIG",
-    "WEIGHTS",
-    "find_checkpoint",
-    "missing_file",
-    "read_checkpoint",
-]
+__all__ = ["read_checkpoint"]
 
-# A model folder holds a network without what a training needs to go on, as Hugging Face has it:
-# weights and config.json, where the task names are. Beside them is the experiment's config.
-WEIGHTS, CONFIG, _MODEL_CONFIG = "model.safetensors", "config.yaml", "config.json"
+_MODEL_CONFIG = "config.json"  # of a model folder: the task names are there
 
 # Where the weights are in LitSeg.
 _PREFIX = "network.model."
-
-
-def find_checkpoint(
-    path: str | Path, names: Sequence[str] = ("best.ckpt", "last.ckpt", WEIGHTS)
-) -> Path:
-    """Find the checkpoint that a path means.
-
-    Args:
-        path: a file, a run's folder or a model folder.
-        names: which checkpoint of a folder to take, the first that is there.
-
-    Raises:
-        UserError: if there is none.
-    """
-    path = Path(path).expanduser()
-    if path.is_file():
-        if path.name == WEIGHTS and WEIGHTS not in names:
-            raise UserError(
-                f"{path} holds weights alone: they can be evaluated, but no training can go on "
-                "from them; give a run's folder or a checkpoint of train.py"
-            )
-        return path
-    if path.is_dir():
-        for folder in (path / "checkpoints", path):
-            for name in names:
-                if (folder / name).is_file():
-                    return folder / name
-        raise UserError(
-            f"folder {path} holds no checkpoint (looked for checkpoints/{names[0]}); give a run's "
-            "folder, as train.py names it in its last line"
-        )
-    raise missing_file(path, "checkpoint")
-
-
-def missing_file(path: Path, what: str) -> UserError:
-    """Say that a file does not exist, and which files there have names like it.
-
-    Args:
-        path: the file.
-        what: what to call it.
-    """
-    # Names alone: with the folders in front, everything beside it would be close.
-    beside = [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else []
-    return UserError(f"{what} {path} does not exist{suggest(path.name, beside)}")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

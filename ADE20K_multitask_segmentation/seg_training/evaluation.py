@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
-from seg_training.checkpoints import find_checkpoint, read_checkpoint
+from seg_training.checkpoint_files import find_checkpoint
+from seg_training.checkpoints import read_checkpoint
 from seg_training.config import override_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seg_training.checkpoints import missing_file
+from seg_training.checkpoint_files import missing_file
 from seg_training.config import compose_config
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network, load_reference_state_dict

@@ -10,7 +10,8 @@ from typing import Any
 
 from omegaconf import MISSING, OmegaConf
 
-from seg_training.checkpoints import CONFIG, WEIGHTS, find_checkpoint, read_checkpoint
+from seg_training.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
+from seg_training.checkpoints import read_checkpoint
 from seg_training.config import plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError

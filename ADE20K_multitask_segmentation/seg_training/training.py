@@ -23,7 +23,8 @@ from seg_training.callbacks import (
     TrainingRecord,
     log_picture,
 )
-from seg_training.checkpoints import find_checkpoint, read_checkpoint
+from seg_training.checkpoint_files import find_checkpoint
+from seg_training.checkpoints import read_checkpoint
 from seg_training.config import plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from seg_training.checkpoints import find_checkpoint, read_checkpoint
+from seg_training.checkpoint_files import find_checkpoint
+from seg_training.checkpoints import read_checkpoint
 from seg_training.config import compose_config
 from seg_training.errors import UserError
 from seg_training.networks import build_network

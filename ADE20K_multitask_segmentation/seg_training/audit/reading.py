@@ -13,14 +13,10 @@ from rich.console import Console
 from rich.progress import track
 
 from seg_training.audit.findings import Size
-from seg_training.datasets.base import (
-    LABEL_MAP_SUFFIXES,
-    ImageFiles,
-    Pairing,
-    SegmentationDataset,
-)
+from seg_training.datasets.base import ImageFiles, Pairing, SegmentationDataset
 from seg_training.datasets.images import image_mode, read_image
 from seg_training.datasets.index import usable_cores
+from seg_training.datasets.suffixes import LABEL_MAP_SUFFIXES
 from seg_training.errors import UserError
 
 __all__ = ["ReadImage", "ReadLabelMap", "ReadPair", "read_pairs"]

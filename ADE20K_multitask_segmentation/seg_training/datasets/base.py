@@ -10,13 +10,11 @@ from typing import Any, ClassVar, NamedTuple
 from numpy.typing import NDArray
 
 from seg_training.datasets.images import read_label_map
+from seg_training.datasets.suffixes import IMAGE_SUFFIXES, LABEL_MAP_SUFFIXES
 from seg_training.errors import UserError, suggest
 from seg_training.tasks import LabelClasses
 
 __all__ = ["ImageFiles", "OfficialCounts", "Pairing", "SegmentationDataset", "common_folder"]
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-LABEL_MAP_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 
 _log = logging.getLogger(__name__)
 

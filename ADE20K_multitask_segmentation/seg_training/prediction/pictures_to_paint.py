@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from seg_training.checkpoints import missing_file
-from seg_training.datasets.base import IMAGE_SUFFIXES
+from seg_training.checkpoint_files import missing_file
+from seg_training.datasets.suffixes import IMAGE_SUFFIXES
 from seg_training.errors import UserError
-from seg_training.prediction.writing import is_result_folder
+from seg_training.prediction.result_files import is_result_folder
 
 __all__ = ["find_pictures", "spread"]
 

@@ -11,22 +11,21 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from seg_training.checkpoints import find_checkpoint
+from seg_training.checkpoint_files import find_checkpoint
 from seg_training.datasets.images import read_image
 from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
 from seg_training.networks import Network
 from seg_training.prediction.names import named_tasks
+from seg_training.prediction.options import check_looks, check_threshold
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.probabilities import Looks, class_probabilities
-from seg_training.prediction.writing import PictureResult, settings_of
+from seg_training.prediction.result_files import settings_of
+from seg_training.prediction.writing import PictureResult
 from seg_training.trained_networks import load_network
 from transformers_update_for_adapters import ALL
 
 __all__ = ["PredictionReport", "of_picture", "predict", "result_settings", "write_result"]
-
-_LARGEST_SCALE = 4
-_SMALLEST_WINDOW = 32
 
 
 @dataclass
@@ -79,7 +78,8 @@ def predict(
     Raises:
         UserError: if the checkpoint, a name, a path or an option is wrong.
     """
-    _check(threshold, scales, window)
+    check_threshold(threshold)
+    check_looks(scales, window)
     if output.exists() and not output.is_dir():
         raise UserError(f"output {output} is a file; give a folder")
     names = find_pictures(pictures)
@@ -188,17 +188,6 @@ def write_result(
             own = probability.cpu().numpy()
             result.add(task_id, tasks[task_id], own, not settings["only_found"])
         result.finish(network.num_tasks)
-
-
-def _check(threshold: float, scales: Sequence[float], window: int | None) -> None:
-    if not 0 < threshold < 1:
-        raise UserError(f"threshold {threshold}: expected a probability above 0 and below 1")
-    if not scales or any(not 0 < scale <= _LARGEST_SCALE for scale in scales):
-        raise UserError(
-            f"scales {list(scales)}: expected numbers above 0, at most {_LARGEST_SCALE}"
-        )
-    if window is not None and window < _SMALLEST_WINDOW:
-        raise UserError(f"window {window}: expected at least {_SMALLEST_WINDOW} pixels")
 
 
 def _weights_digest(network: Network) -> str:

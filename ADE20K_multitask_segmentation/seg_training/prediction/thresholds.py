@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from seg_training.datasets.loading import DataModule
-from seg_training.errors import UserError
 from seg_training.metrics import BinaryIoU, BinaryIoUResult
 from seg_training.pl_module import LitSeg
+from seg_training.prediction.options import check_threshold
 
 __all__ = ["best_threshold", "show_thresholds", "sweep_thresholds"]
 
@@ -34,8 +34,8 @@ def sweep_thresholds(
     Raises:
         UserError: if a threshold is no probability, or if the data is wrong.
     """
-    if bad := [each for each in thresholds if not 0 < each < 1]:
-        raise UserError(f"threshold {bad[0]}: expected a probability above 0 and below 1")
+    for threshold in thresholds:
+        check_threshold(threshold)
     data.prepare_data()
     data.setup("validate")
     module.eval()

@@ -17,49 +17,13 @@ from torch.nn import functional as F
 
 from seg_training.drawing import distinct_colours, legend_picture, tinted
 from seg_training.prediction.label_map import LabelMap
+from seg_training.prediction.result_files import KINDS, LABEL_MAP, OVERLAY, RESULT, UNFINISHED
 from seg_training.report import write_text
 
-__all__ = ["PictureResult", "is_result_folder", "outline", "settings_of"]
+__all__ = ["PictureResult", "outline"]
 
-RESULT = "result.json"
-"""The list of classes, written last: where it is, a result is whole."""
-
-_LABEL_MAP, _OVERLAY = "label_map.png", "overlay.png"
-_KINDS = ("mask", "probability")  # of files that a class may have
-_UNFINISHED = ".unfinished"
 _SHOWN_WIDTH = 1200  # at which the names of a larger overlay can be read
 _LEAST_WIDTH = 240  # of an overlay, so that names in its legend can be read
-
-
-def is_result_folder(folder: Path) -> bool:
-    """Tell whether a folder holds one picture's result, or an unfinished one.
-
-    Args:
-        folder: any.
-    """
-    return (folder / RESULT).is_file() or folder.name.endswith(_UNFINISHED)
-
-
-def settings_of(folder: Path) -> Any:
-    """Read with which settings the result in a folder was made.
-
-    Args:
-        folder: a picture's.
-
-    Returns:
-        None where there is no result; one that cannot be read, or of which a file is gone, is like
-        no known settings.
-    """
-    try:
-        content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        files = [_LABEL_MAP, _OVERLAY]
-        files += [each[kind] for each in content["classes"] for kind in _KINDS if kind in each]
-        is_whole = all((folder / file).is_file() for file in files)
-        return content["settings"] if is_whole else "unknown"
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return "unknown"
 
 
 class PictureResult:
@@ -84,7 +48,7 @@ class PictureResult:
         """
         self._settings = dict(settings)
         self._folder = folder
-        self._unfinished = folder.with_name(folder.name + _UNFINISHED)
+        self._unfinished = folder.with_name(folder.name + UNFINISHED)
         self._source = source
         self._picture = picture
         height, width = picture.shape[:2]
@@ -121,7 +85,7 @@ class PictureResult:
         if found or write_empty:
             plain_name = re.sub(r"[^\w-]+", "_", name).strip("_")
             stem = f"{task_id:03d}_{plain_name}"
-            files = {kind: f"{stem}_{kind}.png" for kind in _KINDS}
+            files = {kind: f"{stem}_{kind}.png" for kind in KINDS}
             Image.fromarray(mask.astype(np.uint8) * 255).save(self._unfinished / files["mask"])
             sixteen_bit = (probability * np.iinfo(np.uint16).max).round().astype(np.uint16)
             Image.fromarray(sixteen_bit).save(self._unfinished / files["probability"])
@@ -146,7 +110,7 @@ class PictureResult:
         labels = self._label_map.labels
         label_map = Image.fromarray(labels, mode="P")
         label_map.putpalette([0, 0, 0, *(part for colour in colours for part in colour)])
-        label_map.save(self._unfinished / _LABEL_MAP)
+        label_map.save(self._unfinished / LABEL_MAP)
         shown = {label: colours[label - 1] for label in self._names}
         painted = tinted(self._picture, labels, shown)
         legend = [(name, colours[label - 1]) for label, name in self._names.items()]
@@ -156,7 +120,7 @@ class PictureResult:
             overlay = F.pad(overlay, (0, missing), value=255)
             scale = max(1, overlay.shape[2] / _SHOWN_WIDTH)
             overlay = torch.cat([overlay, legend_picture(legend, overlay.shape[2], scale)], dim=1)
-        Image.fromarray(overlay.permute(1, 2, 0).numpy()).save(self._unfinished / _OVERLAY)
+        Image.fromarray(overlay.permute(1, 2, 0).numpy()).save(self._unfinished / OVERLAY)
         height, width = self._picture.shape[:2]
         content = json.dumps(
             {

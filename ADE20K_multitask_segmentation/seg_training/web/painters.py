@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_training.checkpoints import find_checkpoint
+from seg_training.checkpoint_files import find_checkpoint
 from seg_training.datasets.images import read_image
 from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
 from seg_training.drawing import distinct_colours
-from seg_training.prediction.writing import PictureResult, outline, settings_of
+from seg_training.prediction.result_files import settings_of
+from seg_training.prediction.writing import PictureResult, outline
 
 SETTINGS = {"classes": ["tree"], "threshold": 0.5, "scales": [1.0], "window": None}
 PICTURE = np.full((4, 6, 3), 100, np.uint8)
