@@ -23,7 +23,6 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=240, help="of one picture, in pixels")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
     arguments = parser.parse_intermixed_args()
-    find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     for option, least in (("images", 1), ("prompts", 1), ("width", 32)):
         if (value := getattr(arguments, option)) < least:
@@ -31,6 +30,7 @@ def main() -> None:
 
     if arguments.output.suffix.lower() != ".png":
         raise UserError(f"--output {arguments.output}: expected a file named *.png")
+    find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets

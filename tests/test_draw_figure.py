@@ -61,7 +61,9 @@ def test_a_number_that_makes_no_figure_is_refused(option: str, value: str, tmp_p
 
 def test_an_output_that_is_no_picture_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "run.ckpt").touch()
     for name, words in (("f.xyz", "expected a file named *.png"), ("folder.png", "is a folder")):
-        answer = run_script("draw_figure", "--ckpt", "nowhere", "--output", str(tmp_path / name))
+        given = ("--ckpt", str(tmp_path / "run.ckpt"), "--output", str(tmp_path / name))
+        answer = run_script("draw_figure", *given)
         assert answer.code == 1
         assert words in answer.text

@@ -70,7 +70,7 @@ OUTPUT = ("--output", "nowhere/out.onnx")
         ("eval.py", ()),
         ("predict.py", ("--image", "images", "--classes", "sky", *OUTPUT)),
         ("scripts/browser_page.py", OUTPUT),
-        ("scripts/draw_figure.py", OUTPUT),
+        ("scripts/draw_figure.py", ("--output", "nowhere/figure.png")),
         ("scripts/export_onnx.py", OUTPUT),
         ("scripts/export_torch.py", ("--output", "nowhere/out.pt2")),
         ("scripts/save_pretrained.py", OUTPUT),

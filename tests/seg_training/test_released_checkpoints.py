@@ -575,11 +575,11 @@ def test_an_input_that_is_not_there(tmp_path: Path) -> None:
         ({"weights": {}}, "is no checkpoint: it holds no state_dict of tensors"),
         ({"state_dict": {"a": 1.0}}, "is no checkpoint: it holds no state_dict of tensors"),
         ({"state_dict": {3: torch.zeros(1)}}, "it holds no state_dict of tensors"),
-        ({"state_dict": {}}, "its weights are called nothing"),
+        ({"state_dict": {}}, "Its weights are called nothing"),
         (
             {"state_dict": {f"network.model.{k}": torch.zeros(1) for k in range(9)}},
-            r"a\.ckpt is no released checkpoint of TASFormer: its weights are called "
-            r"network\.model\.0, network\.model\.1, network\.model\.2\. What train\.py wrote needs",
+            r"a\.ckpt is no released checkpoint of TASFormer; what train\.py wrote needs no "
+            r"conversion\. Its weights are called network\.model\.0, network\.model\.1, network\.model\.2$",
         ),
     ],
 )
