@@ -82,6 +82,10 @@ def served(name: str, *arguments: str) -> Iterator[str]:
             yield line.split()[1]
         finally:
             process.send_signal(signal.SIGINT)
-            rest, _ = process.communicate(timeout=30)
+            try:
+                rest, _ = process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()  # leaving the context would wait for it
+                raise
     assert "Traceback" not in rest
     assert process.returncode == 0, rest
