@@ -428,6 +428,14 @@ SNIPPETS = [block for block in blocks() if block.language == "python"]
 EXPORTED = "outputs/network.onnx"
 
 
+@pytest.fixture(scope="module")
+def exported(a_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the documents' first command of ``export_onnx.py`` writes."""
+    file = tmp_path_factory.mktemp("exported") / "network.onnx"
+    export_onnx(load_network(a_run), file)
+    return file
+
+
 @pytest.mark.parametrize(
     "block",
     [
@@ -438,13 +446,18 @@ EXPORTED = "outputs/network.onnx"
     ],
 )
 def test_python_snippets(
-    block: Block, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    block: Block,
+    a_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     photo = next((a_run.parent / "scenes" / "images" / "validation").glob("*.jpg"))
     shutil.copy(photo, tmp_path / "photo.jpg")
     if EXPORTED in block.text:
-        export_onnx(load_network(a_run), Path(EXPORTED))
+        Path(EXPORTED).parent.mkdir()
+        shutil.copy(request.getfixturevalue("exported"), EXPORTED)
     text = A_RUN.sub(str(a_run), block.text)
     monkeypatch.setattr(data_module, "DATASETS", dict(DATASETS))  # some snippet may add one
     exec(compile(text, block.document, "exec"), {})
