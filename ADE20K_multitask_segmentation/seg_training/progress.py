@@ -6,19 +6,17 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
-from rich import get_console
+
+from seg_training.tracking import SECONDS_BETWEEN_LINES, is_watched
 
 __all__ = ["ProgressLines", "progress_callback"]
-
-_SECONDS_BETWEEN_LINES = 30
 
 _log = logging.getLogger(__name__)
 
 
 def progress_callback() -> ProgressBar:
     """Make a bar where it can be seen, and lines where the output goes into a file."""
-    console = get_console()
-    return RichProgressBar() if console.is_terminal or console.is_jupyter else ProgressLines()
+    return RichProgressBar() if is_watched() else ProgressLines()
 
 
 class ProgressLines(ProgressBar):
@@ -47,7 +45,7 @@ class ProgressLines(ProgressBar):
     ) -> None:
         """Tell, if it is time."""
         seconds = time.monotonic() - self._told_at
-        if not self._enabled or seconds < _SECONDS_BETWEEN_LINES:
+        if not self._enabled or seconds < SECONDS_BETWEEN_LINES:
             return
         steps = trainer.global_step - self._told_step
         _log.info(

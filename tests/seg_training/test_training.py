@@ -497,7 +497,7 @@ def test_a_run_folder_that_cannot_be_made_is_named(settings: Settings, tmp_path:
 def test_a_log_without_a_terminal_has_lines_of_progress(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
     with caplog.at_level("INFO"):
         trained = train(settings())
     losses = json.loads((trained.run_dir / "results.json").read_text())["curves"]["loss"]

@@ -1,5 +1,6 @@
 """The whole benchmark: what is measured, on what, with which settings."""
 
+import logging
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ from seg_training.benchmark.start import StartFigures, measure_start
 from seg_training.devices import find_device
 from seg_training.networks import build_network
 from seg_training.settings import choose
+from seg_training.tracking import is_watched
 
 __all__ = ["PARTS", "BenchmarkResult", "Settings", "run_benchmark"]
 
@@ -59,6 +61,8 @@ _PROFILED = "adapter_hf"
 _EXPORTS_ASKED = (1, 10)  # classes
 _NUM_EVALUATED = 20
 _NUM_STARTED = 2_000
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -139,9 +143,11 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
     with TemporaryDirectory() as folder:
         # What has bars of its own comes before ours.
         evaluated = _evaluated(settings, Path(folder)) if "evaluation" in parts else None
-        with Progress(transient=True) as progress:
+        with Progress(transient=True, disable=not is_watched()) as progress:
 
             def bar(title: str, steps: int) -> Callable[[], None]:
+                if not is_watched():
+                    _log.info("measuring: %s", title)
                 return partial(progress.advance, progress.add_task(title, total=steps))
 
             return _measure(settings, parts, device, evaluated, Path(folder), bar)

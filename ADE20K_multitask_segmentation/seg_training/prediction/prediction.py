@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from seg_training.checkpoint_files import find_checkpoint
 from seg_training.datasets.images import read_image
@@ -22,6 +21,7 @@ from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.probabilities import Looks, class_probabilities
 from seg_training.prediction.result_files import settings_of
 from seg_training.prediction.writing import PictureResult
+from seg_training.tracking import tracked
 from seg_training.trained_networks import load_network
 from transformers_update_for_adapters import ALL
 
@@ -89,24 +89,23 @@ def predict(
     write_empty = list(classes) != [ALL]
     settings = result_settings(find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks)
     report = PredictionReport()
-    with Progress(transient=True) as progress:
-        for file, name in progress.track(names.items(), description="Predicting"):
-            folder = output / name
-            there = None if overwrite else settings_of(folder)
-            try:
-                own = of_picture(settings, file)
-                picture = read_image(file) if there is None else None
-            except UserError as error:
-                report.failed[file] = str(error)
-                continue
-            if picture is None:
-                (report.kept if there == own else report.others).append(file)
-                continue
-            try:
-                write_result(folder, file, picture, network, tasks, looks, own)
-            except OSError as error:
-                raise UserError(f"cannot write {folder}: {error}") from error
-            report.written.append(file)
+    for file, name in tracked(names.items(), "Predicting"):
+        folder = output / name
+        there = None if overwrite else settings_of(folder)
+        try:
+            own = of_picture(settings, file)
+            picture = read_image(file) if there is None else None
+        except UserError as error:
+            report.failed[file] = str(error)
+            continue
+        if picture is None:
+            (report.kept if there == own else report.others).append(file)
+            continue
+        try:
+            write_result(folder, file, picture, network, tasks, looks, own)
+        except OSError as error:
+            raise UserError(f"cannot write {folder}: {error}") from error
+        report.written.append(file)
     return report
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +12,7 @@ from seg_training.datasets.loading import DataModule
 from seg_training.metrics import BinaryIoU, BinaryIoUResult
 from seg_training.pl_module import LitSeg
 from seg_training.prediction.options import check_threshold
+from seg_training.tracking import tracked
 
 __all__ = ["best_threshold", "show_thresholds", "sweep_thresholds"]
 
@@ -41,7 +41,7 @@ def sweep_thresholds(
     module.eval()
     metrics = {threshold: BinaryIoU() for threshold in thresholds}
     loader = data.val_dataloader()
-    for batch in track(loader, "Evaluating", transient=True):
+    for batch in tracked(loader, "Evaluating"):
         for image, task_ids, label_map, _, source, position in batch.samples():
             task_ids = task_ids.to(module.device)
             logits = module.network.task_logits(image[None].to(module.device), task_ids)[0]

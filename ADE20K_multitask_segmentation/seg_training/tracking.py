@@ -1,0 +1,51 @@
+"""How far a loop is: a bar on a terminal, a line every half minute where the output is a file."""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+from rich import get_console
+from rich.progress import track
+
+__all__ = ["SECONDS_BETWEEN_LINES", "is_watched", "tracked"]
+
+SECONDS_BETWEEN_LINES = 30
+
+_log = logging.getLogger(__name__)
+
+Item = TypeVar("Item", covariant=True)
+
+
+class Countable(Protocol[Item]):
+    """Something to go through that knows how much it is."""
+
+    def __len__(self) -> int:
+        """Count the items."""
+
+    def __iter__(self) -> Iterator[Item]:
+        """Go through the items."""
+
+
+def is_watched() -> bool:
+    """Tell whether a bar would be seen."""
+    console = get_console()
+    return console.is_terminal or console.is_jupyter
+
+
+def tracked(items: Countable[Item], title: str) -> Iterator[Item]:
+    """Go through items and show how far that is.
+
+    Args:
+        items: what to go through.
+        title: what is done with them.
+    """
+    if is_watched():
+        yield from track(items, title, len(items), transient=True)
+        return
+    told_at = time.monotonic()
+    for done, item in enumerate(items):
+        if time.monotonic() - told_at >= SECONDS_BETWEEN_LINES:
+            _log.info("%s: %d of %d", title, done, len(items))
+            told_at = time.monotonic()
+        yield item
