@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # Said at once, not after the seconds that the imports take.
     find_checkpoint(arguments.ckpt)
-    find_pictures(arguments.image)
+    find_pictures([each for each in arguments.image if not Path(each).is_dir()])
     check_threshold(arguments.threshold)
     check_looks(arguments.scales, arguments.window)
 

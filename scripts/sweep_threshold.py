@@ -5,6 +5,7 @@ from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
 from seg_training.config import run_shell
+from seg_training.prediction.options import check_threshold
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -23,7 +24,10 @@ def main() -> None:
     add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
     add("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
     arguments = parser.parse_intermixed_args()
-    find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
+    # Said at once, not after seconds of imports.
+    find_checkpoint(arguments.ckpt)
+    for threshold in arguments.thresholds:
+        check_threshold(threshold)
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets

@@ -70,6 +70,7 @@ OUTPUT = ("--output", "nowhere/out.onnx")
         ("eval.py", ()),
         ("predict.py", ("--image", "images", "--classes", "sky", *OUTPUT)),
         ("scripts/browser_page.py", OUTPUT),
+        ("scripts/browser_page.py", (*OUTPUT, "--serve")),
         ("scripts/draw_figure.py", ("--output", "nowhere/figure.png")),
         ("scripts/export_onnx.py", OUTPUT),
         ("scripts/export_torch.py", ("--output", "nowhere/out.pt2")),
@@ -85,6 +86,16 @@ def test_a_wrong_checkpoint_is_said_before_pytorch_is_imported(
     assert answer.returncode == 1
     assert answer.stdout == "imported:\n"
     assert answer.stderr == "error: checkpoint no/run does not exist\n"
+
+
+def test_a_wrong_threshold_of_a_sweep_is_said_before_pytorch_is_imported(
+    shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "run.ckpt").touch()
+    given = ("--ckpt", str(tmp_path / "run.ckpt"), "--thresholds", "0.5", "50")
+    answer = shell("-c", IMPORTED, "scripts/sweep_threshold.py", *given)
+    assert (answer.returncode, answer.stdout) == (1, "imported:\n")
+    assert answer.stderr.startswith("error: threshold 50.0: expected a probability")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from .configuration_tasformer import TASFormerConfig
-from .pictures import upright_rgb
+from .pictures import open_picture, upright_rgb
 
 __all__ = ["TASFormerImageProcessor"]
 
@@ -29,8 +29,8 @@ class TASFormerImageProcessor(PilBackend):
     """Resize whole pictures to the crop size (their aspect changes) and normalise them.
 
     Pictures are files, addresses, Pillow's (turned upright as their EXIF data says), arrays or
-    tensors; white where they are transparent. Resizing is OpenCV's bilinear one, which training
-    uses.
+    tensors; white where they are transparent, but of floats alpha is left out. Resizing is OpenCV's
+    bilinear one, which training uses.
     """
 
     resample = PILImageResampling.BILINEAR
@@ -51,6 +51,19 @@ class TASFormerImageProcessor(PilBackend):
         """
         height, width = config.crop_size or _DEFAULT_SIZE
         return cls(size={"height": height, "width": width})
+
+    def fetch_images(self, image_url_or_urls: Any) -> Any:
+        """Open files and addresses; Transformers would drop what is transparent.
+
+        Args:
+            image_url_or_urls: files, addresses, pictures, or lists of these.
+
+        Returns:
+            The same, with pictures instead of files and addresses.
+        """
+        if isinstance(image_url_or_urls, str):
+            return open_picture(image_url_or_urls)
+        return super().fetch_images(image_url_or_urls)
 
     def process_image(self, image: Any, *args: Any, **kwargs: Any) -> NDArray[Any]:
         """Turn one picture into an upright RGB array.

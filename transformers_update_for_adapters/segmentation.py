@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
-from transformers.image_utils import load_image
 
 from .configuration_tasformer import TASFormerConfig
 from .image_processing_tasformer import TASFormerImageProcessor
+from .pictures import open_picture
 from .task_names import ALL, find_tasks
 
 if TYPE_CHECKING:
@@ -27,13 +26,10 @@ __all__ = [
     "Segmentation",
     "asked_tasks",
     "check_threshold",
-    "open_picture",
     "prepare_picture",
     "read_logits",
     "segment_picture",
 ]
-
-_CHANNELS = ((), (3,), (4,))
 
 
 @dataclass(frozen=True)
@@ -65,40 +61,6 @@ def check_threshold(threshold: float) -> None:
     """
     if not 0 < threshold < 1:
         raise ValueError(f"threshold {threshold}: expected a probability above 0 and below 1")
-
-
-def open_picture(picture: str | PathLike[str] | Any) -> Image.Image:
-    """Open a picture, whatever it is.
-
-    Args:
-        picture: a file, an address, Pillow's picture, or an (H, W), (H, W, 3) or (H, W, 4) uint8
-            array.
-
-    Raises:
-        ValueError: if it is an array of another form.
-        OSError: if the file is missing, or no picture.
-    """
-    if isinstance(picture, Image.Image):
-        return picture
-    if isinstance(picture, str) and picture.startswith(("http://", "https://")):
-        opened: Image.Image = load_image(picture)
-        return opened
-    if isinstance(picture, str | PathLike):
-        with Image.open(picture) as file:
-            file.load()
-            return file
-    if isinstance(picture, list | tuple):
-        raise ValueError(
-            "the picture is a list: give one picture at a time; several go into "
-            "pipeline('class-prompted-segmentation', model=...)"
-        )
-    pixels = np.asarray(picture)
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in _CHANNELS:
-        raise ValueError(
-            f"the picture is an array of {pixels.dtype} and shape {pixels.shape}; expected uint8, "
-            "(height, width, 3) or (height, width)"
-        )
-    return Image.fromarray(pixels)
 
 
 def asked_tasks(classes: Sequence[str], config: TASFormerConfig) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 
-from seg_training.tracking import SECONDS_BETWEEN_LINES, is_watched
+from seg_training.loop_progress import SECONDS_BETWEEN_LINES, is_watched
 
 __all__ = ["ProgressLines", "progress_callback"]
 

@@ -23,7 +23,6 @@ from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 __all__ = ["describe_network", "load_network", "save_network", "task_synonyms"]
 
 _RESULTS = "results.json"
-_MEASURED = ("bIoU", "bIoU_interval", "num_masks", "per_class")
 
 
 def load_network(path: str | Path) -> Network:
@@ -86,7 +85,9 @@ def describe_network(
     own.task_synonyms = task_synonyms(config, network.task_names)
     measured = results or {}
     if results is not None:
-        own.measured = {key: results[key] for key in _MEASURED if key in results}
+        own.measured = {key: results[key] for key in ("bIoU", "num_masks", "per_class")}
+        if "bIoU_interval" in results:
+            own.measured["bIoU_interval"] = results["bIoU_interval"]
     own.origin = dict(
         origin
         or {

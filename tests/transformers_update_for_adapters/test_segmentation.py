@@ -1,6 +1,10 @@
 """A saved model as a user of Hugging Face has it: loaded, asked, in a pipeline, on the hub."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,21 @@ from transformers_update_for_adapters import (
     TASFormerForSemanticSegmentation,
     TASFormerImageProcessor,
 )
+
+
+@contextmanager
+def files_at(folder: Path) -> Iterator[str]:
+    """Serve a folder on this machine."""
+
+    class Silent(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
 
 NAMES = ["tree", "sky", "car", "road", "wall"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (45, 70, 3), dtype=np.uint8)
@@ -118,8 +137,13 @@ def test_a_picture_is_the_same_however_it_is_given(folder: Path, tmp_path: Path)
     for name, (pixels, eight_bit) in kinds.items():
         Image.fromarray(pixels).save(tmp_path / name)
         expected = model.segment(eight_bit, ["tree"]).probabilities["tree"]
-        with Image.open(tmp_path / name) as opened:
-            for picture in (tmp_path / name, str(tmp_path / name), opened):
+        fetched = processor(str(tmp_path / name), return_tensors="np")["pixel_values"]
+        whole = eight_bit if eight_bit.ndim == 3 else np.stack([eight_bit] * 3, axis=2)
+        np.testing.assert_array_equal(
+            fetched, processor(whole, return_tensors="np")["pixel_values"]
+        )
+        with Image.open(tmp_path / name) as opened, files_at(tmp_path) as address:
+            for picture in (tmp_path / name, str(tmp_path / name), opened, address + name):
                 given = model.segment(picture, ["tree"]).probabilities["tree"]
                 np.testing.assert_allclose(given, expected, atol=1e-5)
 

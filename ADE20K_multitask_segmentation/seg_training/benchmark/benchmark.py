@@ -39,9 +39,9 @@ from seg_training.benchmark.networks import (
 from seg_training.benchmark.profiling import Profile, matrix_product_rate, measure_profile
 from seg_training.benchmark.start import StartFigures, measure_start
 from seg_training.devices import find_device
+from seg_training.loop_progress import is_watched
 from seg_training.networks import build_network
 from seg_training.settings import choose
-from seg_training.tracking import is_watched
 
 __all__ = ["PARTS", "BenchmarkResult", "Settings", "run_benchmark"]
 

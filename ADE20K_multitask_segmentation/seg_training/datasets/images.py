@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from seg_training.errors import UserError
-from transformers_update_for_adapters.pictures import upright_rgb
+from transformers_update_for_adapters.pictures import ORIENTATION, upright_rgb
 
 __all__ = ["image_mode", "image_size", "read_binary_mask", "read_image", "read_label_map"]
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-_ORIENTATION = 0x0112  # EXIF tag
-_SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
+_SIDEWAYS = (5, 6, 7, 8)  # values of its orientation that swap height and width
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -44,7 +43,7 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+            sideways = image.getexif().get(ORIENTATION) in _SIDEWAYS
     except _UNREADABLE as error:
         raise _unreadable("image", path, error) from error
     return (width, height) if sideways else (height, width)

@@ -32,7 +32,7 @@ __all__ = ["ResizedCache", "resized_cache"]
 
 _log = logging.getLogger(__name__)
 
-_VERSION = "1"  # part of a file's name: raise it when the content changes its meaning
+_VERSION = "2"  # part of a file's name: raise it when the content changes its meaning
 _SUFFIX = ".records"
 _UNFINISHED = ".unfinished"
 _ABANDONED_SECONDS = 24 * 3600

@@ -162,7 +162,7 @@ class Network(nn.Module):
                 f"pixel_values is {pixel_values.dtype}; expected uint8, or float in [0, 1]"
             )
         if pixel_values.is_floating_point() and _can_look_at(pixel_values):
-            low, high = (float(value) for value in pixel_values.aminmax())
+            low, high = (float(value) for value in pixel_values.detach().aminmax())
             if not _LEAST <= low <= high <= _MOST:
                 raise ValueError(
                     f"pixel_values is float, from {low:.3g} to {high:.3g}; expected values in "
@@ -192,4 +192,5 @@ class Network(nn.Module):
 
 def _can_look_at(values: Tensor) -> bool:
     """Tell whether reading values is free: on a GPU it makes the host wait, in a graph it fails."""
-    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+    is_plain = type(values) in (Tensor, nn.Parameter) and values.numel() > 0
+    return values.device.type == "cpu" and is_plain and not torch.compiler.is_compiling()

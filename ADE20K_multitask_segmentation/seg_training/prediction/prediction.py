@@ -14,6 +14,7 @@ from seg_training.checkpoint_files import find_checkpoint
 from seg_training.datasets.images import read_image
 from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
+from seg_training.loop_progress import tracked
 from seg_training.networks import Network
 from seg_training.prediction.names import named_tasks
 from seg_training.prediction.options import check_looks, check_threshold
@@ -21,11 +22,10 @@ from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.probabilities import Looks, class_probabilities
 from seg_training.prediction.result_files import settings_of
 from seg_training.prediction.writing import PictureResult
-from seg_training.tracking import tracked
 from seg_training.trained_networks import load_network
 from transformers_update_for_adapters import ALL
 
-__all__ = ["PredictionReport", "of_picture", "predict", "result_settings", "write_result"]
+__all__ = ["PredictionReport", "predict", "result_settings", "settings_for_picture", "write_result"]
 
 
 @dataclass
@@ -93,7 +93,7 @@ def predict(
         folder = output / name
         there = None if overwrite else settings_of(folder)
         try:
-            own = of_picture(settings, file)
+            own = settings_for_picture(settings, file)
             picture = read_image(file) if there is None else None
         except UserError as error:
             report.failed[file] = str(error)
@@ -139,7 +139,7 @@ def result_settings(
     }
 
 
-def of_picture(settings: Mapping[str, Any], picture: Path) -> dict[str, Any]:
+def settings_for_picture(settings: Mapping[str, Any], picture: Path) -> dict[str, Any]:
     """Add the picture to what its result depends on: another one may have the same name later.
 
     Args:
@@ -177,7 +177,7 @@ def write_result(
         network: in evaluation mode.
         tasks: task id to name.
         looks: how to look at the picture.
-        settings: from :func:`of_picture`.
+        settings: from :func:`settings_for_picture`.
 
     Raises:
         OSError: if the folder cannot be written.

@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from seg_training.datasets.loading import DataModule
+from seg_training.loop_progress import tracked
 from seg_training.metrics import BinaryIoU, BinaryIoUResult
 from seg_training.pl_module import LitSeg
 from seg_training.prediction.options import check_threshold
-from seg_training.tracking import tracked
 
 __all__ = ["best_threshold", "show_thresholds", "sweep_thresholds"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from seg_training.datasets.images import read_image
-from seg_training.prediction.prediction import of_picture, result_settings, write_result
+from seg_training.prediction.prediction import result_settings, settings_for_picture, write_result
 from seg_training.web.painters import Painter
 from transformers_update_for_adapters import ALL
 
@@ -52,6 +52,6 @@ def write_archive(
                 painter.network,
                 tasks,
                 painter.looks,
-                of_picture(settings, picture),
+                settings_for_picture(settings, picture),
             )
         return Path(shutil.make_archive(str(folder / picture.stem), "zip", unpacked))

@@ -251,6 +251,15 @@ def test_wrong_inputs(method: str, pixels: Tensor, ids: list[int], message: str)
         tiny(method)(pixels, torch.tensor(ids))
 
 
+def test_float_images_may_ask_for_gradients_and_there_may_be_none() -> None:
+    network = tiny("adapter_hf")
+    pixels = (images(64, 64) / 255).requires_grad_()
+    network(pixels, torch.tensor([0, 1, 2])).sum().backward()
+    assert pixels.grad is not None
+    assert pixels.grad.abs().max() > 0
+    assert network.normalised(pixels[:0]).shape == (0, 3, 64, 64)
+
+
 def test_wrong_inputs_of_task_logits() -> None:
     network = tiny("adapter_hf")
     with pytest.raises(ValueError, match=r"task_ids has shape \(1, 3\); expected \(T,\)"):

@@ -72,6 +72,7 @@ async function open(blob, name) {
   try {
     bitmap = await createImageBitmap(blob); // upright, as its EXIF data says
   } catch {
+    if (turn !== opened) return;
     const still = picture ? ` “${picture.name}” is still here.` : "";
     complain(`“${name}” is no picture that this browser can read.${still}`, "picture-message");
     return;
