@@ -4,6 +4,7 @@
 # Transformers has types for a part of its functions only.
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import cv2
@@ -62,8 +63,9 @@ class TASFormerImageProcessor(PilBackend):
             The same, with pictures instead of files and addresses.
         """
         if isinstance(image_url_or_urls, str):
-            return open_picture(image_url_or_urls)
-        return super().fetch_images(image_url_or_urls)
+            with suppress(OSError):
+                return open_picture(image_url_or_urls)
+        return super().fetch_images(image_url_or_urls)  # base64, too; it says what is wrong
 
     def process_image(self, image: Any, *args: Any, **kwargs: Any) -> NDArray[Any]:
         """Turn one picture into an upright RGB array.

@@ -1,3 +1,4 @@
+import base64
 from pathlib import Path
 
 import cv2
@@ -46,6 +47,16 @@ def test_pictures_of_every_kind(processor: TASFormerImageProcessor, tmp_path: Pa
     torch.testing.assert_close(
         prepared(processor, palette), prepared(processor, palette.convert("RGB"))
     )
+
+
+def test_words_are_files_or_base64(processor: TASFormerImageProcessor, tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "photo.png")
+    encoded = base64.b64encode((tmp_path / "photo.png").read_bytes()).decode()
+    expected = prepared(processor, PIXELS)
+    for words in (str(tmp_path / "photo.png"), encoded):
+        torch.testing.assert_close(prepared(processor, words), expected)
+    with pytest.raises(ValueError, match="Incorrect image source"):
+        prepared(processor, str(tmp_path / "nowhere.png"))
 
 
 def test_a_picture_is_turned_upright(processor: TASFormerImageProcessor, tmp_path: Path) -> None:
