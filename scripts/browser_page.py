@@ -9,7 +9,6 @@ from seg_training.config import run_shell
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG_DIR = REPOSITORY / "configs"
-_PAGE = "index.html"
 
 
 def main() -> None:
@@ -29,7 +28,8 @@ def main() -> None:
     )
     add("--port", type=int, default=8000, help="to serve it on; 8000 by default")
     arguments = parser.parse_args()
-    if not (arguments.serve and (arguments.output / _PAGE).is_file()):
+    is_there = arguments.serve and (arguments.output / "index.html").is_file()
+    if not is_there:
         find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for them.
@@ -44,7 +44,7 @@ def main() -> None:
         server = None
         if arguments.serve:  # before the work: the port may be taken
             server = stack.enter_context(page_server(arguments.output, arguments.port))
-        if server and (arguments.output / _PAGE).is_file():
+        if is_there:
             print(f"already there, served as it is: {arguments.output}")
         else:
             network = load_network(arguments.ckpt)

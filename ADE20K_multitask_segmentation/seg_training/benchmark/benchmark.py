@@ -143,10 +143,11 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
     with TemporaryDirectory() as folder:
         # What has bars of its own comes before ours.
         evaluated = _evaluated(settings, Path(folder)) if "evaluation" in parts else None
-        with Progress(transient=True, disable=not is_watched()) as progress:
+        watched = is_watched()
+        with Progress(transient=True, disable=not watched) as progress:
 
             def bar(title: str, steps: int) -> Callable[[], None]:
-                if not is_watched():
+                if not watched:
                     _log.info("measuring: %s", title)
                 return partial(progress.advance, progress.add_task(title, total=steps))
 

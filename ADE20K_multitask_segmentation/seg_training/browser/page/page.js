@@ -68,16 +68,13 @@ async function open(blob, name) {
   complain("", "picture-message");
   const turn = ++opened;
   await starting; // the model's classes say how large a picture is shown
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(blob); // upright, as its EXIF data says
-  } catch {
-    if (turn !== opened) return;
+  const bitmap = await createImageBitmap(blob).catch(() => null); // upright, as its EXIF data says
+  if (turn !== opened) return;
+  if (!bitmap) {
     const still = picture ? ` “${picture.name}” is still here.` : "";
     complain(`“${name}” is no picture that this browser can read.${still}`, "picture-message");
     return;
   }
-  if (turn !== opened) return;
   const { width, height } = bitmap;
   const room = Math.sqrt(MOST_KEPT / (model.classes.length * width * height));
   const scale = Math.min(1, MOST_SHOWN / Math.max(width, height), room);
