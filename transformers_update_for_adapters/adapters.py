@@ -4,6 +4,7 @@ Making the weights and applying them are apart: ``AdapterHypernet`` turns task i
 ``AdapterWeights`` per block, and ``apply_adapter`` uses them.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,13 +13,20 @@ from torch.nn import functional as F
 
 from .configuration_tasformer import TASFormerConfig
 from .kept import Kept
+from .plain_modules import is_plain
 
-__all__ = ["AdapterHypernet", "AdapterWeights", "apply_adapter"]
+__all__ = [
+    "MOST_ADAPTER_NUMBERS",
+    "AdapterHypernet",
+    "AdapterWeights",
+    "apply_adapter",
+    "select_adapters",
+]
 
 
-# The adapters of all classes are kept if they have at most this many numbers: 256 MiB in float32,
-# room for 1,300 classes.
-_MOST_KEPT_NUMBERS = 2**26
+# At most this many numbers of adapters are there at once: 256 MiB in float32, room for 1,300
+# classes.
+MOST_ADAPTER_NUMBERS = 2**26
 
 
 class AdapterWeights(NamedTuple):
@@ -58,6 +66,23 @@ def apply_adapter(hidden_states: Tensor, weights: AdapterWeights) -> Tensor:
     update = F.layer_norm(update, update.shape[-1:], eps=1e-5)
     update = torch.addcmul(weights.beta.unsqueeze(1), update, weights.gamma.unsqueeze(1))
     return update.add_(hidden_states)
+
+
+def select_adapters(
+    weights: Sequence[Sequence[AdapterWeights]], rows: Tensor
+) -> list[list[AdapterWeights]]:
+    """Take the adapters of some samples.
+
+    Args:
+        weights: per stage, per block, of B samples.
+        rows: (N,) int64 in [0, B).
+
+    Returns:
+        Per stage, per block, of N samples.
+    """
+    return [
+        [AdapterWeights(*(kind[rows] for kind in block)) for block in stage] for stage in weights
+    ]
 
 
 class AdapterGenerator(nn.Module):
@@ -100,6 +125,10 @@ class AdapterGenerator(nn.Module):
         )
 
 
+# What a hypernetwork is made of.
+_PARTS = (nn.Embedding, nn.Sequential, nn.Linear, nn.ReLU, nn.ModuleList, AdapterGenerator)
+
+
 class AdapterHypernet(nn.Module):
     """Make the adapter weights of every block from task ids.
 
@@ -116,6 +145,7 @@ class AdapterHypernet(nn.Module):
         """
         super().__init__()
         self.depths = tuple(config.depths)
+        self.num_tasks = config.num_tasks
         num_blocks = sum(self.depths)
         dim = config.task_embedding_dim
         self.task_embeddings = nn.Embedding(config.num_tasks, dim)
@@ -146,7 +176,7 @@ class AdapterHypernet(nn.Module):
         self._of_all: Kept[list[list[AdapterWeights]]] = Kept()
 
     def forward(self, task_ids: Tensor) -> list[list[AdapterWeights]]:
-        """Make the weights; in evaluation without gradients, look them up.
+        """Make the weights; while they are held still, look them up.
 
         Args:
             task_ids: (B,) int64, each in [0, num_tasks).
@@ -154,24 +184,24 @@ class AdapterHypernet(nn.Module):
         Returns:
             Per stage, per block, the weights of B adapters.
         """
-        if (
-            self.training
-            or torch.is_grad_enabled()
-            or torch.compiler.is_compiling()
-            or self.numbers_per_task * self.task_embeddings.num_embeddings > _MOST_KEPT_NUMBERS
-        ):
-            return self._make(self.task_embeddings(task_ids))
-        of_all = self._of_all.get(
-            self.parameters(), lambda: self._make(self.task_embeddings.weight)
-        )
-        return [
-            [AdapterWeights(*(kind[task_ids] for kind in block)) for block in stage]
-            for stage in of_all
-        ]
+        if self._may_look_up():
+            every = torch.arange(self.num_tasks, device=task_ids.device)
+            of_all = self._of_all.get(self.parameters(), lambda: self._make(every))
+            return select_adapters(of_all, task_ids)
+        return self._make(task_ids)
 
-    def _make(self, tasks: Tensor) -> list[list[AdapterWeights]]:
-        """Make the weights from task embeddings (B, D)."""
-        features = self._block_features(tasks)
+    def _may_look_up(self) -> bool:
+        """Whether weights of all classes can be kept, and those here be taken from them."""
+        return (
+            self._of_all.is_held
+            and not (self.training or torch.is_grad_enabled() or torch.compiler.is_compiling())
+            and self.numbers_per_task * self.num_tasks <= MOST_ADAPTER_NUMBERS
+            and all(is_plain(part, *_PARTS) for part in self.modules() if part is not self)
+        )
+
+    def _make(self, task_ids: Tensor) -> list[list[AdapterWeights]]:
+        """Make the weights, calling every module: each may be another than it was."""
+        features = self._block_features(self.task_embeddings(task_ids))
         weights: list[list[AdapterWeights]] = []
         block = 0
         for stage, depth in enumerate(self.depths):
@@ -187,7 +217,7 @@ class AdapterHypernet(nn.Module):
         num_blocks = sum(self.depths)
         if self.block_embeddings is None:
             return [self.projector(tasks)] * num_blocks
-        blocks = self.block_embeddings.weight
+        blocks = self.block_embeddings(torch.arange(num_blocks, device=tasks.device))
         pairs = torch.cat(
             (
                 tasks.unsqueeze(0).expand(num_blocks, -1, -1),

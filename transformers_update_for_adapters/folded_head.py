@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .fused_head import FusedDecodeHead
+from .fused_head import FusedDecodeHead, is_pointwise
+from .plain_modules import is_plain
 
-__all__ = ["FoldedHead", "fold_head"]
+__all__ = ["FoldedHead", "fold_head", "may_fold"]
 
 # How many numbers of the fused map there are at a time: 1 MiB in float32 on a CPU.
 _TILE_NUMBERS = {"cpu": 2**18}
@@ -115,13 +116,42 @@ class FoldedHead:
         return logits.movedim(-1, -3)
 
 
+def may_fold(head: nn.Module) -> bool:
+    """Tell whether a head does what its weights say, in evaluation, and nobody wants gradients.
+
+    Args:
+        head: a model's; a library may have put something else into its place, or into it.
+    """
+    return (
+        not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+        and isinstance(head, FusedDecodeHead)
+        and is_plain(head, FusedDecodeHead)
+        and head.may_fuse()
+        and is_plain(head.batch_norm, nn.BatchNorm2d)
+        and not head.batch_norm.training
+        and head.batch_norm.running_mean is not None
+        and head.batch_norm.weight is not None
+        and is_plain(head.activation, nn.ReLU)
+        and is_plain(head.dropout, nn.Dropout)
+        and not head.dropout.training
+        and is_pointwise(head.classifier)
+        and head.classifier.bias is not None
+    )
+
+
 @torch.no_grad()
 def fold_head(head: FusedDecodeHead) -> FoldedHead:
     """Multiply a head's constants together, as they are now.
 
     Args:
-        head: whose normalisation has its running statistics: in evaluation.
+        head: that ``may_fold``.
     """
+    # Mixed precision would round the products.
+    with torch.autocast(head.classifier.weight.device.type, enabled=False):
+        return _fold(head)
+
+
+def _fold(head: FusedDecodeHead) -> FoldedHead:
     norm = head.batch_norm
     linears = [cast(nn.Linear, linear.proj) for linear in head.linear_projections]
     dtype = norm.weight.dtype

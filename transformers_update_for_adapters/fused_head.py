@@ -6,6 +6,9 @@ weights that sum to one, so linear layers commute with it: here each stage's pro
 multiplied by its slice of the fuse weight, applied at the stage's own resolution, resized and
 added. The function and its gradients are the same, the parameters too; more than half of the
 network's multiply-adds and the map of 4 D channels disappear.
+
+That reads weights past their layers, and so only where these are what they were built as. Where a
+library has put something else in their place, they are called in the stock order.
 """
 
 # mypy: allow-untyped-calls
@@ -14,17 +17,34 @@ network's multiply-adds and the map of 4 D channels disappear.
 from collections.abc import Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import SegformerDecodeHead
+from transformers.models.segformer.modeling_segformer import SegformerMLP
 
 from .configuration_tasformer import TASFormerConfig
+from .plain_modules import is_plain
 
-__all__ = ["DefaultConv2d", "FusedDecodeHead"]
+__all__ = ["DefaultConv2d", "FusedDecodeHead", "is_pointwise"]
 
 
 class DefaultConv2d(nn.Conv2d):
     """A convolution that keeps PyTorch's own initialisation in a Transformers model."""
+
+
+def is_pointwise(layer: nn.Module) -> bool:
+    """Tell whether a layer is a plain convolution of single positions: a matrix.
+
+    Args:
+        layer: of a head.
+    """
+    return (
+        is_plain(layer, nn.Conv2d, DefaultConv2d)
+        and layer.kernel_size == layer.stride == (1, 1)
+        and layer.padding == (0, 0)
+        and layer.groups == 1
+    )
 
 
 class FusedDecodeHead(SegformerDecodeHead):
@@ -49,7 +69,7 @@ class FusedDecodeHead(SegformerDecodeHead):
             self.classifier = DefaultConv2d(width, 1, kernel_size=1)
 
     def fuse(self, stages: Sequence[Tensor]) -> Tensor:
-        """Project, fuse and add the encoder's maps.
+        """Project, fuse and add the encoder's maps; only for a head that ``may_fuse``.
 
         Args:
             stages: per stage (B, C_i, h_i, w_i) float, the finest first.
@@ -107,10 +127,42 @@ class FusedDecodeHead(SegformerDecodeHead):
         Returns:
             (B, num_labels, h_0, w_0) float logits.
         """
+        if not self.may_fuse():
+            return self.classify(self._fuse_by_layers(stages, task_maps))
         fused = self.fuse(stages)
         if task_maps is not None:
             fused = fused + self.fuse_task_maps(task_maps)
         return self.classify(fused)
+
+    def may_fuse(self) -> bool:
+        """Tell whether projections and fuse layer are layers whose weights say what they do."""
+        fuse = self.linear_fuse
+        return (
+            is_pointwise(fuse)
+            and fuse.bias is None
+            and all(
+                is_plain(linear, SegformerMLP)
+                and is_plain(linear.proj, nn.Linear)
+                and linear.proj.bias is not None
+                for linear in self.linear_projections
+            )
+        )
+
+    def _fuse_by_layers(self, stages: Sequence[Tensor], task_maps: Tensor | None) -> Tensor:
+        """Call the layers, as the stock head does: (B, D, h_0, w_0), before the normalisation."""
+        size = stages[0].shape[-2:]
+        maps = [
+            F.interpolate(
+                linear(stage).mT.unflatten(-1, stage.shape[-2:]),
+                size=size,
+                mode="bilinear",
+                align_corners=False,
+            )
+            for stage, linear in zip(stages, self.linear_projections, strict=True)
+        ]
+        first = [] if task_maps is None else [task_maps]
+        fused: Tensor = self.linear_fuse(torch.cat(first + maps[::-1], dim=1))
+        return fused
 
     def fuse_slices(self) -> list[Tensor]:
         """Split the fuse weight by what it reads.

@@ -8,7 +8,9 @@ size. Axes: B batch, T tasks, N positions, D channels, H and W the image, h and 
 # Transformers has types for a part of its functions only.
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -38,13 +40,20 @@ from transformers.utils import CONFIG_NAME
 from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
-from .adapters import AdapterHypernet, AdapterWeights, apply_adapter
+from .adapters import (
+    MOST_ADAPTER_NUMBERS,
+    AdapterHypernet,
+    AdapterWeights,
+    apply_adapter,
+    select_adapters,
+)
 from .configuration_tasformer import TASFormerConfig
-from .folded_head import FoldedHead, fold_head
+from .folded_head import FoldedHead, fold_head, may_fold
 from .fused_head import DefaultConv2d, FusedDecodeHead
 from .image_processing_tasformer import TASFormerImageProcessor
 from .kept import Kept
 from .model_card import is_generated, model_card
+from .plain_modules import is_plain
 from .segmentation import Segmentation, segment_picture
 from .task_maps import TaskMaps
 
@@ -92,6 +101,19 @@ class FoldedFeatures(NamedTuple):
 
     fused: Tensor
     """(B, h, w, D) float, fused and normalised, before the activation."""
+    head: FoldedHead
+    """The constants that it was fused with."""
+
+
+class UnsharedImages(NamedTuple):
+    """Images of a model in which a library changed what could be shared: nothing is."""
+
+    pixel_values: Tensor
+    """(B, 3, H, W) float, normalised."""
+
+
+Shared = SharedFeatures | FoldedFeatures | UnsharedImages | Tensor
+"""What is computed of images once for all classes; a tensor (B, D, h, w) is a fused map."""
 
 
 def _required(task_ids: Tensor | None, config: TASFormerConfig) -> Tensor:
@@ -112,7 +134,7 @@ class TASFormerLayer(SegformerLayer):
         hidden_states: Tensor,
         height: int,
         width: int,
-        adapter: AdapterWeights | None = None,
+        *adapter: Tensor,
         **kwargs: Any,
     ) -> Tensor:
         """Apply the block; without an adapter it is the stock one.
@@ -121,14 +143,16 @@ class TASFormerLayer(SegformerLayer):
             hidden_states: (B, N, D) float, N = height * width.
             height: height of the map.
             width: width of the map.
-            adapter: for each sample, or one that all share.
+            *adapter: the tensors of ``AdapterWeights``, for each sample or one that all share.
+                One by one, because reentrant checkpointing cuts gradients only of tensors that are
+                arguments themselves.
             **kwargs: for the attention.
 
         Returns:
             (B, N, D) float.
         """
         update, residual = self.before_adapter(hidden_states, height, width, **kwargs)
-        return self.after_adapter(update, residual, adapter)
+        return self.after_adapter(update, residual, AdapterWeights(*adapter) if adapter else None)
 
     def before_adapter(
         self, hidden_states: Tensor, height: int, width: int, **kwargs: Any
@@ -209,7 +233,7 @@ class TASFormerStage(SegformerStage):
         """
         hidden_states, height, width = self.patch_embeddings(hidden_states)
         for block, adapter in zip(self.blocks, adapters, strict=True):
-            hidden_states = block(hidden_states, height, width, adapter=adapter, **kwargs)
+            hidden_states = block(hidden_states, height, width, *(adapter or ()), **kwargs)
         return self._to_map(hidden_states, height, width)
 
     def before_adapter(self, pixel_values: Tensor) -> SharedFeatures:
@@ -240,7 +264,7 @@ class TASFormerStage(SegformerStage):
         first = cast(TASFormerLayer, self.blocks[0])
         hidden_states = first.after_adapter(update, residual, adapters[0])
         for block, adapter in zip(self.blocks[1:], adapters[1:], strict=True):
-            hidden_states = block(hidden_states, height, width, adapter=adapter)
+            hidden_states = block(hidden_states, height, width, *adapter)
         return self._to_map(hidden_states, height, width)
 
     def _to_map(self, hidden_states: Tensor, height: int, width: int) -> Tensor:
@@ -323,7 +347,41 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
                 f"'{pretrained_model_name_or_path}' lacks {len(missing)} of the backbone's "
                 f"weights: {', '.join(missing[:3])}{more}"
             )
+        _own_memory(model)
         return loaded if output_loading_info else model
+
+    @contextmanager
+    def kept(self) -> Iterator["TASFormerPreTrainedModel"]:
+        """Promise to hold the weights still: ``with model.kept(): ...`` many calls are faster.
+
+        In evaluation without gradients, the adapters of all classes and the folded head are then
+        made once, at their first use. Without it, every call computes them from the weights, and
+        adapters only of the classes that are asked.
+
+        Yields:
+            The model.
+
+        Raises:
+            RuntimeError: at the end, if weights were written through ``.data`` meanwhile. Any other
+                way to change them is noticed, and acts.
+        """
+        with ExitStack() as stack:
+            for part in self.modules():
+                for value in vars(part).values():
+                    if isinstance(value, Kept):
+                        stack.enter_context(value.held())
+            yield self
+
+
+def _own_memory(model: nn.Module) -> None:
+    """Copy weights out of the file that they are mapped from.
+
+    There they lie at any address, by which kernels round differently, and they would change with
+    the file.
+    """
+    for tensor in chain(model.parameters(), model.buffers()):
+        if type(tensor.data) is Tensor and tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
 
 
 class TASFormerModel(TASFormerPreTrainedModel):
@@ -369,7 +427,7 @@ class TASFormerModel(TASFormerPreTrainedModel):
         """
         hidden_states = pixel_values
         features: tuple[Tensor, ...] = ()
-        for stage, adapters in zip(self.stages, self._adapters(task_ids), strict=True):
+        for stage, adapters in zip(self.stages, self.adapters(task_ids), strict=True):
             hidden_states = stage(hidden_states, adapters, **kwargs)
             features += (hidden_states,)
         if output_hidden_states is None:
@@ -390,24 +448,44 @@ class TASFormerModel(TASFormerPreTrainedModel):
         """
         return cast(TASFormerStage, self.stages[0]).before_adapter(pixel_values)
 
-    def features_for_tasks(self, shared: SharedFeatures, task_ids: Tensor) -> list[Tensor]:
+    def features_for_tasks(
+        self, shared: SharedFeatures, adapters: Sequence[Sequence[AdapterWeights]]
+    ) -> list[Tensor]:
         """Go on from ``shared_features``; for the adapter methods.
 
         Args:
             shared: of B images.
-            task_ids: (B,) int64 in [0, num_tasks).
+            adapters: from ``adapters``, of B tasks.
 
         Returns:
             Per stage (B, D, h, w) float.
         """
-        adapters = self._adapters(task_ids)
         features = [cast(TASFormerStage, self.stages[0]).after_adapter(shared, adapters[0])]
         for stage, stage_adapters in zip(self.stages[1:], adapters[1:], strict=True):
             features.append(stage(features[-1], stage_adapters))
         return features
 
-    def _adapters(self, task_ids: Tensor | None) -> list[Any]:
-        """Make the adapter weights, or None, per stage and block."""
+    def may_share(self) -> bool:
+        """Tell whether ``shared_features`` leaves nothing out that a library put around modules."""
+        first = cast(TASFormerStage, self.stages[0])
+        return (
+            is_plain(self, TASFormerModel)
+            and is_plain(first, TASFormerStage)
+            and is_plain(first.blocks[0], TASFormerLayer)
+        )
+
+    def adapters(self, task_ids: Tensor | None) -> list[Any]:
+        """Make the adapters of classes.
+
+        Args:
+            task_ids: (B,) int64 in [0, num_tasks).
+
+        Returns:
+            Per stage, per block, ``AdapterWeights``; None for methods that have no adapters.
+
+        Raises:
+            ValueError: if the method has adapters and no ids were given.
+        """
         if self.hypernet is None:
             return [[None] * depth for depth in self.config.depths]
         return cast(list[Any], self.hypernet(_required(task_ids, self.config)))
@@ -493,7 +571,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             logits, size=tuple(size), mode="bilinear", align_corners=self.config.align_corners
         )
 
-    def shared_features(self, pixel_values: Tensor) -> SharedFeatures | FoldedFeatures | Tensor:
+    def shared_features(self, pixel_values: Tensor) -> Shared:
         """Compute what does not depend on the class, to ask many classes of an image.
 
         Args:
@@ -502,16 +580,35 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         Returns:
             What ``task_logits`` takes.
         """
+        return self._share(pixel_values, self._head())
+
+    def _share(self, pixel_values: Tensor, head: FoldedHead | nn.Module) -> Shared:
+        if not self._may_share():
+            return UnsharedImages(pixel_values)
         if self.config.uses_adapters:
             return self.segformer.shared_features(pixel_values)
-        outputs = self.segformer(pixel_values, output_hidden_states=True)
-        if self._may_fold():
-            return FoldedFeatures(self._folded_head().fuse(outputs.hidden_states))
-        return self.decode_head.fuse(outputs.hidden_states)
+        stages = self.segformer(pixel_values, output_hidden_states=True).hidden_states
+        if isinstance(head, FoldedHead):
+            return FoldedFeatures(head.fuse(stages), head)
+        return self.decode_head.fuse(stages)
 
-    def task_logits(
-        self, shared: SharedFeatures | FoldedFeatures | Tensor, task_ids: Tensor
-    ) -> Tensor:
+    def _may_share(self) -> bool:
+        """Whether asking the parts is asking the model: no library changed it or what they read."""
+        cls = TASFormerForSemanticSegmentation
+        if type(self).forward is not cls.forward or not is_plain(self, type(self)):
+            return False
+        if self.config.uses_adapters:
+            return self.segformer.may_share()
+        return is_plain(self.decode_head, FusedDecodeHead) and self.decode_head.may_fuse()
+
+    def _head(self) -> FoldedHead | nn.Module:
+        """The head, folded where it may be."""
+        head = self.decode_head
+        if not may_fold(head):
+            return head
+        return self._folded.get([*head.parameters(), *head.buffers()], lambda: fold_head(head))
+
+    def task_logits(self, shared: Shared, task_ids: Tensor) -> Tensor:
         """Ask classes of images whose shared part is known; not for ``segformer``.
 
         Args:
@@ -521,30 +618,53 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         Returns:
             (B, T, h, w) float logits, equal to those of ``forward`` in evaluation mode.
         """
-        if isinstance(shared, SharedFeatures):
-            task_ids = task_ids.expand(shared.update.shape[0], -1)
-            stages = self.segformer.features_for_tasks(
-                shared.repeat(task_ids.shape[1]), task_ids.flatten()
-            )
-            head = self._folded_head().logits if self._may_fold() else self.decode_head
-            logits: Tensor = head(stages)[:, 0].unflatten(0, task_ids.shape)
-            return logits
-        if self.task_maps is None:
+        if self.config.method == "segformer":
             raise ValueError(f"method '{self.config.method}' has all its classes in its logits")
+        if isinstance(shared, UnsharedImages):
+            return self._ask_whole(shared.pixel_values, task_ids)
+        if not isinstance(shared, SharedFeatures):
+            return self._ask_maps(shared, task_ids)
+        task_ids = task_ids.expand(shared.update.shape[0], -1)
+        adapters = self.segformer.adapters(task_ids.flatten())
+        return self._ask_adapters(shared, adapters, self._head())
+
+    def _ask_adapters(
+        self,
+        shared: SharedFeatures,
+        adapters: Sequence[Sequence[AdapterWeights]],
+        head: FoldedHead | nn.Module,
+    ) -> Tensor:
+        """Ask T classes of each of B images, with adapters of (B T) samples: (B, T, h, w)."""
+        num_images = shared.update.shape[0]
+        num_tasks = adapters[0][0].beta.shape[0] // num_images
+        stages = self.segformer.features_for_tasks(shared.repeat(num_tasks), adapters)
+        logits = head.logits(stages) if isinstance(head, FoldedHead) else head(stages)
+        return cast(Tensor, logits[:, 0].unflatten(0, (num_images, num_tasks)))
+
+    def _ask_maps(self, shared: FoldedFeatures | Tensor, task_ids: Tensor) -> Tensor:
+        """Ask T classes of each of B images, with task maps: (B, T, h, w)."""
+        task_maps = cast(nn.Module, self.task_maps)
         if isinstance(shared, FoldedFeatures):
             if task_ids.ndim == 2:
                 images = zip(shared.fused.split(1), task_ids, strict=True)
                 return torch.cat(
-                    [self.task_logits(FoldedFeatures(own), ids) for own, ids in images]
+                    [self._ask_maps(FoldedFeatures(own, shared.head), ids) for own, ids in images]
                 )
-            maps = self.task_maps(task_ids, shared.fused.shape[1:3])
-            return self._folded_head().logits_with_maps(shared.fused, maps)
+            maps = task_maps(task_ids, shared.fused.shape[1:3])
+            return shared.head.logits_with_maps(shared.fused, maps)
         maps = self.decode_head.fuse_task_maps(
-            self.task_maps(task_ids.flatten(), shared.shape[2:])
+            task_maps(task_ids.flatten(), shared.shape[2:])
         ).unflatten(0, task_ids.shape)
         fused = shared.unsqueeze(1) + maps
         logits = self.decode_head.classify(fused.flatten(0, 1))[:, 0]
         return logits.view(*fused.shape[:2], *logits.shape[1:])
+
+    def _ask_whole(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
+        """Call the whole model for each of B images and T classes: (B, T, h, w)."""
+        task_ids = task_ids.expand(pixel_values.shape[0], -1)
+        images = pixel_values.repeat_interleave(task_ids.shape[1], dim=0)
+        logits: Tensor = self(images, task_ids=task_ids.flatten()).logits
+        return logits[:, 0].unflatten(0, task_ids.shape)
 
     def class_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Ask many classes of each image, at its size; in evaluation mode as ``forward`` would.
@@ -566,13 +686,36 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         numbers = 16 * self.config.hidden_sizes[0] * (height // 4 + 1) * (width // 4 + 1)
         budget = _CHUNK_BYTES.get(pixel_values.device.type, _CHUNK_BYTES_ELSEWHERE)
         pairs = max(1, budget // (numbers * pixel_values.element_size()))
+        return torch.cat(
+            [
+                self._ask_in_chunks(pixel_values, own, pairs)
+                for own in torch.split(task_ids, self._most_tasks())
+            ],
+            dim=1,
+        )
+
+    def _most_tasks(self) -> int:
+        """Of how many classes adapters are made at once."""
+        hypernet = self.segformer.hypernet
+        return (
+            2**31 if hypernet is None else max(1, MOST_ADAPTER_NUMBERS // hypernet.numbers_per_task)
+        )
+
+    def _ask_in_chunks(self, pixel_values: Tensor, task_ids: Tensor, pairs: int) -> Tensor:
+        """Ask T classes of B images, some pairs at a time: (B, T, H, W)."""
+        head = self._head()
+        adapters = self.segformer.adapters(task_ids) if self._may_share() else None
         logits = []
         for images in torch.split(pixel_values, max(1, pairs // max(1, len(task_ids)))):
-            shared = self.shared_features(images)
-            chunks = [
-                self.upsample(self.task_logits(shared, ids), (height, width))
-                for ids in torch.split(task_ids, pairs)
-            ]
+            shared = self._share(images, head)
+            chunks = []
+            for rows in torch.split(torch.arange(len(task_ids), device=task_ids.device), pairs):
+                if isinstance(shared, SharedFeatures) and adapters is not None:
+                    own = select_adapters(adapters, rows.repeat(len(images)))
+                    answer = self._ask_adapters(shared, own, head)
+                else:
+                    answer = self.task_logits(shared, task_ids[rows])
+                chunks.append(self.upsample(answer, pixel_values.shape[-2:]))
             logits.append(torch.cat(chunks, dim=1))
         return torch.cat(logits)
 
@@ -645,18 +788,6 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         card = folder / _CARD
         if not card.is_file() or is_generated(card.read_text(encoding="utf-8")):
             model_card(self.config, self.num_parameters(), name).save(card)
-
-    def _may_fold(self) -> bool:
-        """Whether nobody needs the head's weights one by one: in evaluation without gradients."""
-        return not (
-            self.decode_head.batch_norm.training
-            or torch.is_grad_enabled()
-            or torch.compiler.is_compiling()
-        )
-
-    def _folded_head(self) -> FoldedHead:
-        head = self.decode_head
-        return self._folded.get([*head.parameters(), *head.buffers()], lambda: fold_head(head))
 
 
 # Without a mapping of their own, subclasses silently ignore files with Transformers 4 key names.

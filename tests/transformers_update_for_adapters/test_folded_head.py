@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from transformers_update_for_adapters import TASFormerConfig, folded_head
-from transformers_update_for_adapters.folded_head import FoldedHead, _resizing, _tiles, fold_head
+from transformers_update_for_adapters.folded_head import _resizing, _tiles, fold_head
 from transformers_update_for_adapters.fused_head import FusedDecodeHead
-from transformers_update_for_adapters.kept import Kept
 
 MakeConfig = Callable[..., TASFormerConfig]
 SIZES = ((13, 18), (7, 9), (4, 5), (2, 3))
@@ -109,6 +108,6 @@ def test_low_precision_is_folded_in_high(make_config: MakeConfig) -> None:
         assert torch.equal(actual, expected.float().bfloat16())
     single = FusedDecodeHead(config).eval()
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = Kept[FoldedHead]().get(single.parameters(), lambda: fold_head(single))
+        mixed = fold_head(single)
     for actual, expected in zip(mixed.stages, fold_head(single).stages, strict=True):
         assert torch.equal(actual, expected)

@@ -2,12 +2,17 @@ import copy
 import pickle
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
+from transformers_update_for_adapters import (
+    METHODS,
+    TASFormerConfig,
+    TASFormerForSemanticSegmentation,
+)
 from transformers_update_for_adapters import adapters as adapters_module
 from transformers_update_for_adapters.adapters import AdapterHypernet, AdapterWeights
 from transformers_update_for_adapters.kept import Kept
@@ -47,41 +52,100 @@ CHANGES: dict[str, Callable[[nn.Linear], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_value_is_made_anew_when_its_weights_changed(
+def test_a_held_value_is_made_anew_when_its_weights_changed(
     change: Callable[[nn.Linear], object],
 ) -> None:
     counter = Counter(nn.Linear(3, 2))
-    for _ in range(3):
+    with counter.kept.held():
+        for _ in range(3):
+            assert torch.equal(counter.value(), 2 * counter.module.weight)
+        assert counter.times == 1
+        change(counter.module)
+        for _ in range(3):
+            assert torch.equal(counter.value(), 2 * counter.module.weight)
+            assert counter.value().dtype == counter.module.weight.dtype
+        assert counter.times == 2
+
+
+def test_nothing_is_kept_where_nobody_holds_it() -> None:
+    counter = Counter(nn.Linear(3, 2))
+    for times in (1, 2):
+        counter.value()
+        assert counter.times == times
+    with counter.kept.held():
+        with counter.kept.held():
+            counter.value()
+        counter.value()  # it is held still
+        assert counter.times == 3
+    counter.value()
+    assert counter.times == 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda weight: weight.data.mul_(2),
+        lambda weight: weight.data.copy_(weight.detach().flip(0)),  # two classes exchanged
+        lambda weight: weight.data[1, 2].add_(0.1),
+        lambda weight: weight.data.neg_(),
+    ],
+)
+def test_what_is_written_past_the_count_is_an_error_in_the_end(
+    write: Callable[[Tensor], object], dtype: torch.dtype
+) -> None:
+    counter = Counter(nn.Linear(3, 2, dtype=dtype))
+
+    def use_and_write(error: Exception | None = None) -> None:
+        with counter.kept.held():
+            counter.value()
+            write(counter.module.weight)
+            if error:
+                raise error
+
+    with pytest.raises(RuntimeError, match=r"written through \.data while kept\(\) held"):
+        use_and_write()
+    with counter.kept.held():  # the next one starts anew
         assert torch.equal(counter.value(), 2 * counter.module.weight)
-    assert counter.times == 1
-    change(counter.module)
-    for _ in range(3):
+    with pytest.raises(KeyError, match="its own"):  # nothing else is hidden
+        use_and_write(KeyError("its own"))
+
+
+def test_what_is_written_before_the_first_use_or_after_a_seen_change_is_no_error() -> None:
+    counter = Counter(nn.Linear(3, 2))
+    with counter.kept.held():
+        counter.module.weight.data.mul_(2)
         assert torch.equal(counter.value(), 2 * counter.module.weight)
-        assert counter.value().dtype == counter.module.weight.dtype
-    assert counter.times == 2
+        nn.init.ones_(counter.module.weight)
+        counter.module.weight.data.mul_(3)
+        assert torch.equal(counter.value(), torch.full((2, 3), 6.0))
 
 
 def test_a_copy_starts_with_nothing() -> None:
     counter = Counter(nn.Linear(3, 2))
-    counter.value()
-    for other in (copy.deepcopy(counter), pickle.loads(pickle.dumps(counter))):
-        nn.init.ones_(other.module.weight)
-        assert torch.equal(other.value(), torch.full((2, 3), 2.0))
-        assert other.times == 2
-    assert counter.value() is counter.value()
-    assert counter.times == 1
+    with counter.kept.held():
+        counter.value()
+        for other in (copy.deepcopy(counter), pickle.loads(pickle.dumps(counter))):
+            assert not other.kept.is_held
+            nn.init.ones_(other.module.weight)
+            assert torch.equal(other.value(), torch.full((2, 3), 2.0))
+            assert other.times == 2
+        assert counter.value() is counter.value()
+        assert counter.times == 1
 
 
 def test_what_cannot_be_watched_is_not_kept() -> None:
     with torch.inference_mode():
         counter = Counter(nn.Linear(3, 2))
-        counter.value()
-        counter.module.weight.zero_()  # not counted
-        assert torch.equal(counter.value(), torch.zeros(2, 3))
+        with counter.kept.held():
+            counter.value()
+            counter.module.weight.zero_()  # not counted
+            assert torch.equal(counter.value(), torch.zeros(2, 3))
     with FakeTensorMode():
         counter = Counter(nn.Linear(3, 2))
-        counter.value()
-        counter.value()
+        with counter.kept.held():
+            counter.value()
+            counter.value()
     assert counter.times == 2
 
 
@@ -98,7 +162,7 @@ def test_kept_adapters_are_those_that_are_made(
     made = everything(hypernet(ids))
     assert made[0].requires_grad
     assert hypernet.numbers_per_task == sum(kind[0].numel() for kind in made)
-    with torch.no_grad():
+    with torch.no_grad(), hypernet._of_all.held():
         first, second = everything(hypernet(ids)), everything(hypernet(ids))
         for expected, one, other in zip(made, first, second, strict=True):
             torch.testing.assert_close(one, expected)
@@ -109,7 +173,7 @@ def test_kept_adapters_are_those_that_are_made(
         assert torch.equal(changed[0][1:], first[0][1:])
         # Too many classes to keep are made as they are asked for.
         monkeypatch.setattr(
-            adapters_module, "_MOST_KEPT_NUMBERS", 5 * hypernet.numbers_per_task - 1
+            adapters_module, "MOST_ADAPTER_NUMBERS", 5 * hypernet.numbers_per_task - 1
         )
         for one, other in zip(changed, everything(hypernet(ids)), strict=True):
             torch.testing.assert_close(one, other)
@@ -125,11 +189,87 @@ def test_what_was_first_asked_for_in_mixed_precision_is_kept_in_full(
     def logits() -> Tensor:
         return model.task_logits(model.shared_features(pixels), ids)
 
-    fresh = copy.deepcopy(model)
-    expected = fresh.task_logits(fresh.shared_features(pixels), ids)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert logits().dtype == torch.bfloat16
-    assert torch.equal(logits(), expected)
+    with model.kept():
+        expected = logits()
+    with model.kept():
+        with torch.autocast("cpu", torch.bfloat16):
+            assert logits().dtype == torch.bfloat16
+        assert torch.equal(logits(), expected)
+
+
+WRITES: dict[str, Callable[[Tensor], object]] = {
+    "data": lambda weight: weight.data.normal_(),
+    "data of another": lambda weight: setattr(weight, "data", torch.randn_like(weight)),
+    "numpy": lambda weight: np.copyto(weight.detach().numpy(), 0.3),
+    "in place": lambda weight: weight.normal_(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("method", METHODS)
+@torch.no_grad()
+def test_weights_written_in_any_way_act_at_once(
+    method: str, write: Callable[[Tensor], object], make_config: MakeConfig
+) -> None:
+    """Moving averages swap weights through ``.data``."""
+    model = TASFormerForSemanticSegmentation(make_config(method)).eval()
+    pixels, ids = torch.randn(1, 3, 64, 64), torch.tensor([1, 3])
+    before = model.class_logits(pixels, ids)
+    model(pixels, task_ids=ids[:1])
+    for weight in model.parameters():
+        write(weight)
+    fresh = TASFormerForSemanticSegmentation(model.config).eval()
+    fresh.load_state_dict(model.state_dict())
+    after = model.class_logits(pixels, ids)
+    assert torch.equal(after, fresh.class_logits(pixels, ids))
+    assert not torch.equal(after, before)
+    one, expected = (each(pixels, task_ids=ids[:1]).logits for each in (model, fresh))
+    assert torch.equal(one, expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@torch.no_grad()
+def test_kept_answers_are_the_same_and_seen_changes_act(
+    method: str, make_config: MakeConfig
+) -> None:
+    model = TASFormerForSemanticSegmentation(make_config(method)).eval()
+    pixels, ids = torch.randn(2, 3, 64, 64), torch.tensor([1, 3, 0])
+
+    def answers() -> tuple[Tensor, Tensor]:
+        return model.class_logits(pixels, ids), model(pixels, task_ids=ids[:2]).logits
+
+    plain = answers()
+    with model.kept() as held:
+        assert held is model
+        for _ in range(2):
+            for kept, expected in zip(answers(), plain, strict=True):
+                torch.testing.assert_close(kept, expected, atol=1e-5, rtol=1e-5)
+        for weight in model.parameters():
+            weight.normal_(std=0.3)
+        kept = answers()
+    for one, expected in zip(kept, answers(), strict=True):
+        torch.testing.assert_close(one, expected, atol=1e-4, rtol=1e-4)
+    assert not torch.equal(kept[0], plain[0])
+
+
+@torch.no_grad()
+def test_kept_asks_for_adapters_once_and_a_call_by_itself_for_its_own_classes(
+    make_config: MakeConfig,
+) -> None:
+    model = TASFormerForSemanticSegmentation(make_config("adapter_hf")).eval()
+    hypernet = model.segformer.hypernet
+    assert hypernet is not None
+    made: list[list[int]] = []
+    make = hypernet._make
+    hypernet._make = lambda ids: made.append(ids.tolist()) or make(ids)  # type: ignore[method-assign]
+    pixels = torch.randn(2, 3, 64, 64)
+    model.class_logits(pixels, torch.tensor([4, 1]))
+    assert made == [[4, 1]]
+    made.clear()
+    with model.kept():
+        for _ in range(2):
+            model.class_logits(pixels, torch.tensor([4, 1]))
+    assert made == [[0, 1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize("method", ["emb", "adapter_hf"])
