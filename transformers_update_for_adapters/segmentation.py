@@ -151,10 +151,11 @@ def segment_picture(
     tasks = asked_tasks(classes, model.config)
     processor = TASFormerImageProcessor.of_model(model.config)
     pixel_values, size = prepare_picture(picture, processor)
+    # Where weights are offloaded, hooks bring the input to where they will be.
+    device = torch.device("cpu") if model.device.type == "meta" else model.device
     with _evaluating(model):
         logits = model.class_logits(
-            pixel_values.to(model.device, model.dtype),
-            torch.tensor([*tasks.values()], device=model.device),
+            pixel_values.to(device, model.dtype), torch.tensor([*tasks.values()], device=device)
         )
     return read_logits(logits, size, tasks, threshold, processor)
 

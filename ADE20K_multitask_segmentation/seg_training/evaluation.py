@@ -111,7 +111,8 @@ def restore(
 
 def run_validation(trainer: pl.Trainer, module: LitSeg, data: DataModule) -> BinaryIoUResult:
     """Run the validation that training runs as well, once."""
-    trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
+    with module.network.kept():
+        trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
     if module.result is None:
         raise UserError("nothing was evaluated; is trainer.limit_val_batches=0?")
     return module.result
@@ -138,6 +139,13 @@ def predict_examples(
         width: of the pictures, in pixels. The network sees its crop size; its logits are resized.
     """
     module.eval()
+    with module.network.kept():
+        return _predict_examples(module, data, num_images, num_prompts, width)
+
+
+def _predict_examples(
+    module: LitSeg, data: DataModule, num_images: int, num_prompts: int, width: int
+) -> list[Example]:
     samples, task_pixels = data.validation_samples()
     datasets = list(data.sources())
     examples = []

@@ -1,5 +1,6 @@
 """Asking many classes of one image, beside one full pass per class."""
 
+import copy
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,12 +27,13 @@ class ManyClasses:
 
     Attributes:
         classes: how many.
-        together: all at once, by ``task_logits``.
+        together: all at once, by ``task_logits`` of a network that is ``kept()``.
         one_by_one: a full pass of the same network with the stock head for each, at batch 1.
         speed_up: how many times longer the latter takes.
         difference: largest difference of the logits.
         peak_bytes: the most memory while all are asked at once, in a process of its own; see
             :func:`seg_training.benchmark.memory.peak_bytes`.
+        unkept: all at once, outside of ``kept()``; None in older results.
     """
 
     classes: int
@@ -40,6 +42,7 @@ class ManyClasses:
     speed_up: Ratio
     difference: float
     peak_bytes: int | None
+    unkept: Timing | None = None
 
 
 @torch.inference_mode()
@@ -62,17 +65,19 @@ def measure_many_classes(
         each_round: called after each round, for a progress bar.
     """
     network.eval()
-    stock = with_stock_head(network)
+    stock, kept = with_stock_head(network), copy.deepcopy(network)
     measured = []
     peaks = _peaks(network, image, numbers)
     for number, peak in zip(numbers, peaks, strict=True):
         task_ids = torch.arange(number, device=image.device) % network.num_tasks
         some = task_ids[:_MOST_PASSES]
         ways = {
-            "together": lambda ids=task_ids: network.task_logits(image, ids),
+            "together": lambda ids=task_ids: kept.task_logits(image, ids),
+            "unkept": lambda ids=task_ids: network.task_logits(image, ids),
             "one by one": lambda ids=some: [stock(image, task_id[None]) for task_id in ids],
         }
-        times = time_in_turn(ways, rounds, image.device, each_round=each_round)
+        with kept.kept():
+            times = time_in_turn(ways, rounds, image.device, each_round=each_round)
         one_by_one = times["one by one"].scaled(number / len(some))
         expected = torch.cat([stock(image, task_id[None]) for task_id in some], dim=1)
         logits = network.task_logits(image, task_ids)[:, : len(some)]
@@ -84,6 +89,7 @@ def measure_many_classes(
                 ratio(one_by_one, times["together"]),
                 (logits - expected).abs().max().item(),
                 peak,
+                times["unkept"],
             )
         )
     return measured

@@ -1,6 +1,7 @@
 """Exported files run by ONNX Runtime, OpenVINO, PyTorch and ExecuTorch, behind one interface."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -169,6 +170,10 @@ class RuntimeNetwork(nn.Module):
         """
         super().__init__()
         self.runtime = runtime
+
+    def kept(self) -> AbstractContextManager["RuntimeNetwork"]:
+        """Nothing needs to be held still: the file is what it is."""
+        return nullcontext(self)
 
     def task_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Ask many classes of each image.

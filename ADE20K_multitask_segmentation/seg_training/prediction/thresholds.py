@@ -1,13 +1,14 @@
 """Which threshold suits a network: bIoU of a validation split at several of them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from seg_training.datasets.batch import EvaluationBatch
 from seg_training.datasets.loading import DataModule
 from seg_training.loop_progress import tracked
 from seg_training.metrics import BinaryIoU, BinaryIoUResult
@@ -41,14 +42,21 @@ def sweep_thresholds(
     module.eval()
     metrics = {threshold: BinaryIoU() for threshold in thresholds}
     loader = data.val_dataloader()
-    for batch in tracked(loader, "Evaluating"):
+    with module.network.kept():
+        _count(module, tracked(loader, "Evaluating"), metrics)
+    return {threshold: metric.compute() for threshold, metric in metrics.items()}
+
+
+def _count(
+    module: LitSeg, batches: Iterable[EvaluationBatch], metrics: Mapping[float, BinaryIoU]
+) -> None:
+    for batch in batches:
         for image, task_ids, label_map, _, source, position in batch.samples():
             task_ids = task_ids.to(module.device)
             logits = module.network.task_logits(image[None].to(module.device), task_ids)[0]
             for threshold, metric in metrics.items():
                 above = logits - math.log(threshold / (1 - threshold))
                 metric.update(above, label_map.to(module.device), task_ids, source, position)
-    return {threshold: metric.compute() for threshold, metric in metrics.items()}
 
 
 def best_threshold(bious: Mapping[float, float]) -> float:
