@@ -15,7 +15,7 @@ library has put something else in their place, they are called in the stock orde
 # Transformers has types for a part of its functions only.
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,11 +40,16 @@ def is_pointwise(layer: nn.Module) -> bool:
         layer: of a head.
     """
     return (
-        is_plain(layer, nn.Conv2d, DefaultConv2d)
+        isinstance(layer, nn.Conv2d)
+        and is_plain(layer, nn.Conv2d, DefaultConv2d)
         and layer.kernel_size == layer.stride == (1, 1)
         and layer.padding == (0, 0)
         and layer.groups == 1
     )
+
+
+def _is_linear(layer: Any) -> bool:
+    return is_plain(layer, nn.Linear) and layer.bias is not None
 
 
 class FusedDecodeHead(SegformerDecodeHead):
@@ -141,9 +146,7 @@ class FusedDecodeHead(SegformerDecodeHead):
             is_pointwise(fuse)
             and fuse.bias is None
             and all(
-                is_plain(linear, SegformerMLP)
-                and is_plain(linear.proj, nn.Linear)
-                and linear.proj.bias is not None
+                is_plain(linear, SegformerMLP) and _is_linear(linear.proj)
                 for linear in self.linear_projections
             )
         )

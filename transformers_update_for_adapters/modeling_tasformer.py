@@ -657,7 +657,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         ).unflatten(0, task_ids.shape)
         fused = shared.unsqueeze(1) + maps
         logits = self.decode_head.classify(fused.flatten(0, 1))[:, 0]
-        return logits.view(*fused.shape[:2], *logits.shape[1:])
+        return cast(Tensor, logits.view(*fused.shape[:2], *logits.shape[1:]))
 
     def _ask_whole(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Call the whole model for each of B images and T classes: (B, T, h, w)."""

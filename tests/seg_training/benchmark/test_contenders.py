@@ -32,7 +32,12 @@ def test_the_slow_way_is_scaled_and_agrees(monkeypatch: pytest.MonkeyPatch) -> N
 
     def fake_timing(ways: dict[str, Any], *_: Any, **__: Any) -> dict[str, Timing]:
         passes.append(len(ways["one by one"]()))
-        return {"together": Timing((2.0, 4.0)), "one by one": Timing((10.0, 12.0))}
+        torch.testing.assert_close(ways["together"](), ways["unkept"]())
+        return {
+            "together": Timing((2.0, 4.0)),
+            "unkept": Timing((3.0, 4.0)),
+            "one by one": Timing((10.0, 12.0)),
+        }
 
     monkeypatch.setattr(many_classes, "time_in_turn", fake_timing)
     network = build_network("adapter_hf", 5)
@@ -40,6 +45,7 @@ def test_the_slow_way_is_scaled_and_agrees(monkeypatch: pytest.MonkeyPatch) -> N
     few, many = many_classes.measure_many_classes(network, image, (2, 30), 2)
     assert passes == [2, 10]
     assert (few.classes, many.classes) == (2, 30)
+    assert few.unkept == Timing((3.0, 4.0))
     assert few.one_by_one == Timing((10.0, 12.0))
     assert many.one_by_one == Timing((30.0, 36.0))  # three times what was timed
     assert many.speed_up.median == 12.0  # of 15 and 9
