@@ -43,7 +43,9 @@ from .configuration_tasformer import TASFormerConfig
 from .folded_head import FoldedHead, fold_head
 from .fused_head import DefaultConv2d, FusedDecodeHead
 from .image_processing_tasformer import TASFormerImageProcessor
+from .input_checks import can_look_at, check_images_and_ids, check_labels
 from .kept import Kept
+from .label_counting import let_trainers_count
 from .model_card import is_generated, model_card
 from .segmentation import Segmentation, segment_picture
 from .task_maps import TaskMaps
@@ -366,7 +368,11 @@ class TASFormerModel(TASFormerPreTrainedModel):
 
         Returns:
             ``last_hidden_state`` (B, D, h, w) float, and ``hidden_states`` if asked for.
+
+        Raises:
+            ValueError: if ids are not as above, as far as looking at them is free.
         """
+        check_images_and_ids(self.config, pixel_values, task_ids)
         hidden_states = pixel_values
         features: tuple[Tensor, ...] = ()
         for stage, adapters in zip(self.stages, self._adapters(task_ids), strict=True):
@@ -426,6 +432,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         self.segformer = TASFormerModel(config)
         self.task_maps = TaskMaps(config) if config.uses_task_maps else None
         self.decode_head = FusedDecodeHead(config)
+        self._saw_the_class = False
         self._folded: Kept[FoldedHead] = Kept()
         self.post_init()
 
@@ -436,6 +443,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         pixel_values: Tensor,
         task_ids: Tensor | None = None,
         labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> SemanticSegmenterOutput:
         """Segment images.
@@ -446,12 +454,19 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
                 by ``segformer``.
             labels: (B, H, W) int64: mask of the class in {0, 1}, or channel numbers for
                 ``segformer``; ``config.semantic_loss_ignore_index`` is left out.
+            num_items_in_batch: what the loss is summed over the pixels and divided by: with
+                gradient accumulation the step's pixels that are not left out, of all its batches.
+                Transformers' Trainer gives it; without, those of ``labels`` are counted.
             **kwargs: as in Transformers.
 
         Returns:
             ``logits`` (B, num_labels, h, w) float with h and w a quarter of H and W, and ``loss``
             where labels are given: binary cross-entropy, or cross-entropy for ``segformer``.
+
+        Raises:
+            ValueError: if ids or labels are not as above, as far as looking at them is free.
         """
+        self._check_inputs(pixel_values, task_ids, labels)
         outputs = self.segformer(pixel_values, task_ids=task_ids, **kwargs)
         stages = outputs.hidden_states
         task_maps = None
@@ -459,25 +474,81 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             task_maps = self.task_maps(_required(task_ids, self.config), stages[0].shape[-2:])
         logits = self.decode_head(stages, task_maps)
         return SemanticSegmenterOutput(
-            loss=None if labels is None else self._loss(logits, labels),
+            loss=None if labels is None else self._loss(logits, labels, num_items_in_batch),
             logits=logits,
             hidden_states=stages,
             attentions=outputs.attentions,
         )
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _check_inputs(
+        self, pixel_values: Tensor, task_ids: Tensor | None, labels: Tensor | None
+    ) -> None:
+        check_images_and_ids(self.config, pixel_values, task_ids)
+        if labels is None:
+            return
+        is_baseline = self.config.method == "segformer"
+        if is_baseline and self.config.num_labels == 1:
+            raise ValueError(
+                "with one channel the cross-entropy is 0 whatever the logits are, and nothing is "
+                "learnt; train with other_channel=True, or with several classes"
+            )
+        if labels.ndim != 3 or labels.shape[0] != pixel_values.shape[0]:
+            raise ValueError(
+                f"labels has shape {tuple(labels.shape)}; expected (B, H, W) with B "
+                f"{pixel_values.shape[0]}"
+            )
+        ignore = self.config.semantic_loss_ignore_index
+        num_values = self.config.num_labels if is_baseline else 2
+        check_labels(labels, num_values, ignore, "labels", " (semantic_loss_ignore_index)")
+        if not is_baseline and not self._saw_the_class and can_look_at(labels):
+            values = set(labels.unique().tolist())
+            if values == {0, ignore}:
+                raise ValueError(
+                    f"labels hold 0 and {ignore}, and no 1 so far; expected 1 where the class is, "
+                    f"for {ignore} (semantic_loss_ignore_index) does not count. Divide masks of 0 "
+                    "and 255 by 255; if no class is there, begin with a batch that shows one, or "
+                    "set another semantic_loss_ignore_index"
+                )
+            self._saw_the_class = 1 in values
+
+    def _loss(
+        self, logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None
+    ) -> Tensor:
+        # The sum over a batch's pixels is beyond the range of half precision.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         logits = self.upsample(logits, labels.shape[-2:])
         ignore = self.config.semantic_loss_ignore_index
-        if self.config.method == "segformer":
-            return F.cross_entropy(logits, labels, ignore_index=ignore)
+        labels = labels.long()
         valid = labels != ignore
-        loss = F.binary_cross_entropy_with_logits(
-            logits.squeeze(1),
-            labels.to(logits.dtype),
-            weight=valid.to(logits.dtype),
-            reduction="sum",
-        )
-        return loss / valid.sum().clamp(min=1)
+        if self.config.method == "segformer":
+            total = F.cross_entropy(logits, labels, ignore_index=ignore, reduction="sum")
+        else:
+            total = F.binary_cross_entropy_with_logits(
+                logits.squeeze(1),
+                labels.to(logits.dtype),
+                weight=valid.to(logits.dtype),
+                reduction="sum",
+            )
+        if num_items_in_batch is None:
+            num_items_in_batch = valid.sum()
+        return total / torch.as_tensor(num_items_in_batch, device=total.device).clamp(min=1)
+
+    @property
+    def accepts_loss_kwargs(self) -> bool:
+        """Whether the loss takes ``num_items_in_batch``; for Trainers, which ask when made."""
+        return let_trainers_count()
+
+    def countable_labels(self, labels: Tensor) -> Tensor:
+        """Mark ignored labels as Transformers' Trainer does; by them it counts a step's pixels.
+
+        Args:
+            labels: (B, H, W), as ``forward`` takes them.
+
+        Returns:
+            (B, H, W) int64, -100 where they are left out.
+        """
+        labels = labels.long()
+        return labels.masked_fill(labels == self.config.semantic_loss_ignore_index, -100)
 
     def upsample(self, logits: Tensor, size: Sequence[int]) -> Tensor:
         """Resize logits to the image's size, the way the method was published.
