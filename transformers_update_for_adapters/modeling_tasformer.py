@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
+from huggingface_hub import ModelCard
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import (
@@ -34,7 +35,7 @@ from transformers.models.segformer.modeling_segformer import (
     SegformerLayer,
     SegformerStage,
 )
-from transformers.utils import CONFIG_NAME
+from transformers.utils import CONFIG_NAME, hub
 from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
@@ -683,26 +684,92 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         """
         return segment_picture(self, picture, classes, threshold)
 
-    def save_pretrained(
-        self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any
+    def save_pretrained(  # the parameters and their order are those of Transformers
+        self,
+        save_directory: str | PathLike[str],
+        is_main_process: bool = True,
+        state_dict: dict[str, Tensor] | None = None,
+        push_to_hub: bool = False,
+        max_shard_size: int | str = "50GB",
+        variant: str | None = None,
+        token: str | bool | None = None,
+        save_peft_format: bool = True,
+        save_original_format: bool = False,
+        **kwargs: Any,
     ) -> None:
         """Save weights, config, preprocessing and a model card, for ``from_pretrained``.
 
         Args:
             save_directory: a folder; made if it is not there.
-            *args: as in Transformers.
-            **kwargs: as in Transformers, but that weights keep the names that they have here.
+            is_main_process: as in Transformers: others write nothing.
+            state_dict: the weights to save, instead of the model's own.
+            push_to_hub: whether to upload what was written as well.
+            max_shard_size: as in Transformers.
+            variant: as in Transformers.
+            token: for the hub.
+            save_peft_format: as in Transformers.
+            save_original_format: as in Transformers, but weights keep the names they have here.
+            **kwargs: of ``push_to_hub`` (``repo_id``, ``commit_message``, ``commit_description``,
+                ``create_pr``, ``revision``, ``tags``) and of the hub's ``create_repo``
+                (``private`` and so on).
         """
-        kwargs.setdefault("save_original_format", False)
-        # Transformers would push what it wrote itself only.
-        push_to_hub, repo_id = kwargs.pop("push_to_hub", False), kwargs.pop("repo_id", None)
-        Path(save_directory).mkdir(parents=True, exist_ok=True)
-        super().save_pretrained(save_directory, *args, **kwargs)
-        TASFormerImageProcessor.of_model(self.config).save_pretrained(save_directory)
-        self._write_card(Path(save_directory), "path/to/this/folder")
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        timestamps = self._get_files_timestamps(folder)
+        distributed = kwargs.pop("distributed_checkpoint", False)
+        super().save_pretrained(
+            folder,
+            is_main_process=is_main_process,
+            state_dict=state_dict,
+            max_shard_size=max_shard_size,
+            variant=variant,
+            token=token,
+            save_peft_format=save_peft_format,
+            save_original_format=save_original_format,
+            distributed_checkpoint=distributed,
+        )
+        if not self.should_save_on_this_rank(is_main_process):
+            return
+        TASFormerImageProcessor.of_model(self.config).save_pretrained(folder)
+        self._write_card(folder, "path/to/this/folder")
         if push_to_hub:
-            name = repo_id or Path(save_directory).name
-            self.push_to_hub(repo_id=name, token=kwargs.get("token"))  # type: ignore[call-arg]
+            self._push(folder, timestamps, token, **kwargs)
+
+    def _push(
+        self,
+        folder: Path,
+        timestamps: dict[str, float],
+        token: str | bool | None,
+        repo_id: str | None = None,
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        create_pr: bool = False,
+        revision: str | None = None,
+        tags: list[str] | str | None = None,
+        **of_repository: Any,
+    ) -> None:
+        """Upload a folder that was saved: Transformers' own pushing knows nothing of our files."""
+        repo_id = (
+            hub.hf_api()
+            .create_repo(repo_id or folder.name, token=token, exist_ok=True, **of_repository)
+            .repo_id
+        )
+        if tags:
+            self.add_model_tags(tags)
+        card = folder / _CARD
+        if is_generated(card.read_text(encoding="utf-8")):  # else the folder's own is uploaded
+            hub.create_and_tag_model_card(repo_id, self.model_tags, token=token).save(card)
+        timestamps.pop(_CARD, None)
+        self._upload_modified_files(
+            folder,
+            repo_id,
+            timestamps,
+            commit_message=commit_message,
+            token=token,
+            create_pr=create_pr,
+            revision=revision,
+            commit_description=commit_description,
+        )
 
     def _upload_modified_files(
         self, working_dir: str | PathLike[str], repo_id: str, *args: Any, **kwargs: Any
@@ -712,10 +779,15 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         return super()._upload_modified_files(working_dir, repo_id, *args, **kwargs)
 
     def _write_card(self, folder: Path, name: str) -> None:
-        """Write the model's card, unless a person wrote the one that is there."""
+        """Write the model's card, with the tags of the one there, unless a person wrote that."""
         card = folder / _CARD
-        if not card.is_file() or is_generated(card.read_text(encoding="utf-8")):
-            model_card(self.config, self.num_parameters(), name).save(card)
+        tags = list(self.model_tags or ())
+        if card.is_file():
+            text = card.read_text(encoding="utf-8")
+            if not is_generated(text):
+                return
+            tags += ModelCard(text).data.tags or ()
+        model_card(self.config, self.num_parameters(), name, tags).save(card)
 
     def _may_fold(self) -> bool:
         """Whether nobody needs the head's weights one by one: in evaluation without gradients."""
