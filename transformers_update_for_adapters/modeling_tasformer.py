@@ -294,13 +294,17 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
             pretrained_model_name_or_path: a hub name or a folder.
             *model_args: as in Transformers.
             output_loading_info: whether to return the loading info too.
-            **kwargs: as in Transformers; to start from a backbone, give ``config``.
+            **kwargs: as in Transformers; to start from a backbone, give ``config``. For other
+                classes than the saved ones' give ``task_names`` or ``num_tasks``, and
+                ``ignore_mismatched_sizes=True``; ``num_labels``, ``id2label`` and ``label2id`` are
+                the output channels of ``segformer``, and of another method refused.
 
         Returns:
             The model, or the model and the loading info.
 
         Raises:
-            ValueError: if the file lacks a weight of the backbone; the message names it.
+            ValueError: if the file lacks a weight of the backbone, or has one of another size; the
+                message names it.
             OSError: if there is no such model; of a training's folder, the message names the
                 model's in it.
         """
@@ -319,6 +323,12 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
             pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
         )
         model, info = loaded
+        for key, found, expected in sorted(info["mismatched_keys"]):
+            if "stages." in key:  # of a head this is what fine-tuning asks for
+                raise ValueError(
+                    f"the backbone's weights in '{pretrained_model_name_or_path}' do not fit: "
+                    f"{key} is {tuple(found)}, but the network has {tuple(expected)}"
+                )
         missing = sorted(key for key in info["missing_keys"] if "stages." in key)
         if missing:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
@@ -717,6 +727,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         folder.mkdir(parents=True, exist_ok=True)
         timestamps = self._get_files_timestamps(folder)
         distributed = kwargs.pop("distributed_checkpoint", False)
+        self._check_config()
         super().save_pretrained(
             folder,
             is_main_process=is_main_process,
@@ -734,6 +745,22 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         self._write_card(folder, "path/to/this/folder")
         if push_to_hub:
             self._push(folder, timestamps, token, **kwargs)
+
+    def _check_config(self) -> None:
+        """Refuse to save what could not be loaded: a config that was changed after building."""
+        if getattr(self, "_hf_peft_config_loaded", False) or getattr(self, "hf_quantizer", None):
+            return
+        own = self.state_dict()
+        with torch.device("meta"):
+            described = TASFormerForSemanticSegmentation(self.config).state_dict()
+        for name, tensor in described.items():
+            if name not in own or own[name].shape != tensor.shape:
+                found = f"is {tuple(own[name].shape)}" if name in own else "is not there"
+                raise ValueError(
+                    f"the config does not describe these weights: {name} {found}, but would be "
+                    f"{tuple(tensor.shape)}. It was changed after the network was built; build "
+                    "another network instead, by from_pretrained(..., ignore_mismatched_sizes=True)"
+                )
 
     def _push(
         self,
