@@ -7,6 +7,7 @@ classes, and whatever would make them disagree is refused: given together, store
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from inspect import get_annotations
@@ -17,6 +18,8 @@ from huggingface_hub.dataclasses import strict
 from transformers import SegformerConfig
 
 __all__ = ["METHODS", "TASFormerConfig"]
+
+_log = logging.getLogger(__name__)
 
 METHODS = ("segformer", "emb", "vsa_emb", "adapter_hf", "adapter_hf++")
 
@@ -56,6 +59,7 @@ class TASFormerConfig(SegformerConfig):
             backbone's weights, None for random ones), ``dataset``, ``step``, ``seed``, ``commit``.
         measured: what evaluation gave, for the model card, or None: ``bIoU`` in percent,
             ``num_masks`` and, by class, ``per_class`` with ``bIoU`` and ``num_masks``.
+        fingerprint: of the weights that ``origin`` and ``measured`` are true of, or None.
         id2label: the output channels' names, which follow from ``task_names``. Given without these,
             those of ``segformer`` name its tasks; any other that do not fit are refused.
         label2id: the same the other way round.
@@ -81,6 +85,7 @@ class TASFormerConfig(SegformerConfig):
     crop_size: list[int] | tuple[int, ...] | None = None
     origin: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
+    fingerprint: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Check the fields and derive the number of output channels and their names."""
@@ -127,6 +132,12 @@ class TASFormerConfig(SegformerConfig):
             ValueError: if a field is wrong, or if two disagree.
         """
         stored = dict(config_dict)
+        if stored.get("measured") and not stored.get("fingerprint"):
+            _log.warning(
+                "bIoU %.1f %% is left out: the configuration has no fingerprint of the weights it "
+                "was measured with, as older ones have none; evaluate again",
+                stored.pop("measured")["bIoU"],
+            )
         if stored.get("model_type", cls.model_type) != cls.model_type:
             for name in _LABELS:  # of ImageNet, say
                 stored.pop(name, None)

@@ -141,7 +141,9 @@ def model_card(
     names = list(config.task_names or [])
     crop = config.crop_size
     text = _TEXT.format(
-        title="TASFormer" if config.origin is None else f"TASFormer on {_dataset(config)}",
+        title=f"TASFormer on {_dataset(config)}"
+        if "dataset" in (config.origin or {})
+        else "TASFormer",
         method=config.method,
         parameters=f"{num_parameters:,}",
         num_tasks=config.num_tasks,

@@ -50,6 +50,7 @@ from .label_counting import let_trainers_count
 from .model_card import is_generated, model_card
 from .segmentation import Segmentation, segment_picture
 from .task_maps import TaskMaps
+from .weights_fingerprint import describe_saved_weights, forget_other_weights
 
 __all__ = [
     "SharedFeatures",
@@ -336,6 +337,8 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
                 f"'{pretrained_model_name_or_path}' lacks {len(missing)} of the backbone's "
                 f"weights: {', '.join(missing[:3])}{more}"
             )
+        if isinstance(model, TASFormerForSemanticSegmentation):
+            forget_other_weights(model.config, model.state_dict())
         return loaded if output_loading_info else model
 
 
@@ -709,6 +712,8 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
     ) -> None:
         """Save weights, config, preprocessing and a model card, for ``from_pretrained``.
 
+        What was measured with other weights is left out, of the model's config, too.
+
         Args:
             save_directory: a folder; made if it is not there.
             is_main_process: as in Transformers: others write nothing.
@@ -728,6 +733,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         timestamps = self._get_files_timestamps(folder)
         distributed = kwargs.pop("distributed_checkpoint", False)
         self._check_config()
+        describe_saved_weights(self.config, state_dict or self.state_dict())
         super().save_pretrained(
             folder,
             is_main_process=is_main_process,
