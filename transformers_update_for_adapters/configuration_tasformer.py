@@ -148,9 +148,10 @@ class TASFormerConfig(SegformerConfig):
     def _take_labels(self, labels: Mapping[str, Any]) -> None:
         """Check labels against the classes; where these have no names, take the labels' names."""
         names = _names_of(**labels)
-        for number in (labels.get("num_labels"), names and len(names)):
-            if number is not None:
-                self._check_number(number)
+        if labels.get("num_labels") is not None:
+            self._check_number(labels["num_labels"])
+        if names is not None:
+            self._check_number(len(names))
         unnamed = [f"class {task}" for task in range(self.num_tasks)]
         for given, own in zip(names or (), self._channels(), strict=False):
             is_name_for_none = self.task_names is None and own in unnamed

@@ -36,7 +36,7 @@ def check_values(values: Tensor, good: Tensor, name: str, expected: str) -> None
     """
     if can_look_at(values):
         if not good.all():
-            found = values[~good].double().unique().tolist()
+            found = sorted(set(values[~good].tolist()))
             more = " and more" if len(found) > _MOST_SHOWN else ""
             shown = ", ".join(f"{value:g}" for value in found[:_MOST_SHOWN])
             raise ValueError(f"{name} hold {shown}{more}; expected {expected}")

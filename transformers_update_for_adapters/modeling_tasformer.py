@@ -512,7 +512,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
                 f"{pixel_values.shape[0]}"
             )
         ignore = self.config.semantic_loss_ignore_index
-        num_values = self.config.num_labels if is_baseline else 2
+        num_values = len(self.config.id2label or ()) if is_baseline else 2
         check_labels(labels, num_values, ignore, "labels", " (semantic_loss_ignore_index)")
         if not is_baseline and not self._saw_the_class and can_look_at(labels):
             values = set(labels.unique().tolist())
@@ -708,6 +708,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         token: str | bool | None = None,
         save_peft_format: bool = True,
         save_original_format: bool = False,
+        distributed_checkpoint: bool = False,
         **kwargs: Any,
     ) -> None:
         """Save weights, config, preprocessing and a model card, for ``from_pretrained``.
@@ -724,6 +725,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             token: for the hub.
             save_peft_format: as in Transformers.
             save_original_format: as in Transformers, but weights keep the names they have here.
+            distributed_checkpoint: as in Transformers.
             **kwargs: of ``push_to_hub`` (``repo_id``, ``commit_message``, ``commit_description``,
                 ``create_pr``, ``revision``, ``tags``) and of the hub's ``create_repo``
                 (``private`` and so on).
@@ -731,7 +733,6 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         timestamps = self._get_files_timestamps(folder)
-        distributed = kwargs.pop("distributed_checkpoint", False)
         self._check_config()
         describe_saved_weights(self.config, state_dict or self.state_dict())
         super().save_pretrained(
@@ -743,7 +744,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             token=token,
             save_peft_format=save_peft_format,
             save_original_format=save_original_format,
-            distributed_checkpoint=distributed,
+            distributed_checkpoint=distributed_checkpoint,
         )
         if not self.should_save_on_this_rank(is_main_process):
             return
@@ -791,7 +792,8 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             self.add_model_tags(tags)
         card = folder / _CARD
         if is_generated(card.read_text(encoding="utf-8")):  # else the folder's own is uploaded
-            hub.create_and_tag_model_card(repo_id, self.model_tags, token=token).save(card)
+            there = hub.create_and_tag_model_card(repo_id, self.model_tags, token)  # type: ignore[arg-type]
+            there.save(card)
         timestamps.pop(_CARD, None)
         self._upload_modified_files(
             folder,
@@ -819,7 +821,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             text = card.read_text(encoding="utf-8")
             if not is_generated(text):
                 return
-            tags += ModelCard(text).data.tags or ()
+            tags += ModelCard(text).data.get("tags") or ()
         model_card(self.config, self.num_parameters(), name, tags).save(card)
 
     def _may_fold(self) -> bool:
