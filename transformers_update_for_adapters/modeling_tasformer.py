@@ -733,8 +733,11 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         timestamps = self._get_files_timestamps(folder)
-        self._check_config()
-        describe_saved_weights(self.config, state_dict or self.state_dict())
+        is_writer = self.should_save_on_this_rank(is_main_process)
+        if is_writer:
+            self._check_config(state_dict)
+            saved = self.state_dict() if state_dict is None else state_dict
+            describe_saved_weights(self.config, saved)
         super().save_pretrained(
             folder,
             is_main_process=is_main_process,
@@ -746,28 +749,31 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             save_original_format=save_original_format,
             distributed_checkpoint=distributed_checkpoint,
         )
-        if not self.should_save_on_this_rank(is_main_process):
+        if not is_writer:
             return
         TASFormerImageProcessor.of_model(self.config).save_pretrained(folder)
         self._write_card(folder, "path/to/this/folder")
         if push_to_hub:
             self._push(folder, timestamps, token, **kwargs)
 
-    def _check_config(self) -> None:
+    def _check_config(self, state_dict: dict[str, Tensor] | None) -> None:
         """Refuse to save what could not be loaded: a config that was changed after building."""
         if getattr(self, "_hf_peft_config_loaded", False) or getattr(self, "hf_quantizer", None):
             return
-        own = self.state_dict()
+        saved = self.state_dict() if state_dict is None else state_dict
         with torch.device("meta"):
             described = TASFormerForSemanticSegmentation(self.config).state_dict()
         for name, tensor in described.items():
-            if name not in own or own[name].shape != tensor.shape:
-                found = f"is {tuple(own[name].shape)}" if name in own else "is not there"
-                raise ValueError(
-                    f"the config does not describe these weights: {name} {found}, but would be "
-                    f"{tuple(tensor.shape)}. It was changed after the network was built; build "
-                    "another network instead, by from_pretrained(..., ignore_mismatched_sizes=True)"
-                )
+            if name in saved and saved[name].shape == tensor.shape:
+                continue
+            if name not in saved and state_dict is not None:  # a part may be saved
+                continue
+            found = f"is {tuple(saved[name].shape)}" if name in saved else "is not there"
+            raise ValueError(
+                f"the config does not describe these weights: {name} {found}, but would be "
+                f"{tuple(tensor.shape)}. It was changed after the network was built; build another "
+                "network instead, by from_pretrained(..., ignore_mismatched_sizes=True)"
+            )
 
     def _push(
         self,
