@@ -445,6 +445,7 @@ def exported(a_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for block in SNIPPETS
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*pin_memory.*no accelerator:UserWarning")  # on a CPU
 def test_python_snippets(
     block: Block,
     a_run: Path,

@@ -1,8 +1,16 @@
-"""What describes a TASFormer: the SegFormer fields plus the method and its classes."""
+"""What describes a TASFormer: the SegFormer fields plus the method and its classes.
+
+``id2label``, ``label2id`` and ``num_labels`` say what the output channels are. They follow from the
+classes, and whatever would make them disagree is refused: given together, stored or set afterwards.
+"""
 
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from inspect import get_annotations
 from math import prod
 from typing import Any
 
@@ -11,7 +19,12 @@ from transformers import SegformerConfig
 
 __all__ = ["METHODS", "TASFormerConfig"]
 
+_log = logging.getLogger(__name__)
+
 METHODS = ("segformer", "emb", "vsa_emb", "adapter_hf", "adapter_hf++")
+
+_LABELS = ("num_labels", "id2label", "label2id")
+_TASKS = ("method", "num_tasks", "task_names", "task_synonyms", "other_channel")
 
 
 @strict
@@ -24,7 +37,7 @@ class TASFormerConfig(SegformerConfig):
             ``adapter_hf`` and ``adapter_hf++`` put adapters into the encoder, whose weights a
             hypernetwork makes from the task's embedding.
         num_tasks: number of classes K; task ids are 0..K-1.
-        task_names: the K class names in the order of their ids, or None.
+        task_names: the K class names in the order of their ids, each once, or None.
         task_synonyms: per class the other words it answers to, or None.
         other_channel: ``segformer`` only: whether channel 0 is "other", so that task k is in
             channel k + 1. Without it channel k is task k.
@@ -46,6 +59,10 @@ class TASFormerConfig(SegformerConfig):
             backbone's weights, None for random ones), ``dataset``, ``step``, ``seed``, ``commit``.
         measured: what evaluation gave, for the model card, or None: ``bIoU`` in percent,
             ``num_masks`` and, by class, ``per_class`` with ``bIoU`` and ``num_masks``.
+        fingerprint: of the weights that ``origin`` and ``measured`` are true of, or None.
+        id2label: the output channels' names, which follow from ``task_names``. Given without these,
+            those of ``segformer`` name its tasks; any other that do not fit are refused.
+        label2id: the same the other way round.
         **kwargs: fields of ``SegformerConfig``.
     """
 
@@ -68,23 +85,115 @@ class TASFormerConfig(SegformerConfig):
     crop_size: list[int] | tuple[int, ...] | None = None
     origin: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
+    fingerprint: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Check the fields and derive the number of output channels."""
-        kwargs.pop("num_labels", None)  # it follows from the method and the number of tasks
+        """Check the fields and derive the number of output channels and their names."""
+        labels = {"id2label": self.id2label, "label2id": self.label2id}
+        labels["num_labels"] = kwargs.pop("num_labels", None)
+        self.id2label = self.label2id = None
         self._check()
         super().__post_init__(**kwargs)
+        self._take_labels(labels)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field; one that says what the classes are is checked as in a new configuration."""
+        if name not in (*_LABELS, *_TASKS) or not self.__dict__.get("_post_init_done"):
+            super().__setattr__(name, value)
+        elif name in _LABELS:
+            self._take_labels({name: value})
+        else:
+            before = getattr(self, name)
+            super().__setattr__(name, value)
+            try:
+                self._check()
+            except ValueError:
+                super().__setattr__(name, before)
+                raise
+            self._name_channels()
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Make a configuration from a stored one and from what is to be otherwise.
+
+        What is given, by ``from_pretrained`` for one, holds for all that depends on it: other
+        ``task_names`` bring their number, another ``num_tasks`` leaves the old names behind, and
+        with either go synonyms and measured numbers. For ``segformer`` the labels of fine-tuning
+        (``num_labels``, ``id2label``, ``label2id``) mean its output channels.
+
+        Args:
+            config_dict: as ``to_dict`` gives it.
+            **kwargs: fields, and ``return_unused_kwargs`` as in Transformers.
+
+        Returns:
+            The configuration, and what of ``kwargs`` is no field if that is asked for.
+
+        Raises:
+            ValueError: if a field is wrong, or if two disagree.
+        """
+        stored = dict(config_dict)
+        if stored.get("measured") and not stored.get("fingerprint"):
+            _log.warning(
+                "bIoU %.1f %% is left out: the configuration has no fingerprint of the weights it "
+                "was measured with, as older ones have none; evaluate again",
+                stored.pop("measured")["bIoU"],
+            )
+        if stored.get("model_type", cls.model_type) != cls.model_type:
+            for name in _LABELS:  # of ImageNet, say
+                stored.pop(name, None)
+        fields = {*get_annotations(cls), *get_annotations(SegformerConfig), *_LABELS}
+        given = {name: kwargs.pop(name) for name in list(kwargs) if name in fields}
+        return super().from_dict(_changed(stored, given), **kwargs)
+
+    def _take_labels(self, labels: Mapping[str, Any]) -> None:
+        """Check labels against the classes; where these have no names, take the labels' names."""
+        names = _names_of(**labels)
+        if labels.get("num_labels") is not None:
+            self._check_number(labels["num_labels"])
+        if names is not None:
+            self._check_number(len(names))
+        unnamed = [f"class {task}" for task in range(self.num_tasks)]
+        for given, own in zip(names or (), self._channels(), strict=False):
+            is_name_for_none = self.task_names is None and own in unnamed
+            if given != own and given not in unnamed and not is_name_for_none:
+                raise ValueError(
+                    f"id2label or label2id call a channel '{given}' that is '{own}'; they follow "
+                    "from task_names: change these, and leave the labels out"
+                )
+        if names not in (None, self._channels()) and self.task_names is None:
+            self.task_names = names[1:] if self.other_channel else names
+        self._name_channels()
+
+    def _check_number(self, num_labels: int) -> None:
         channels = self._channels()
-        self.num_labels = len(channels)
-        self.id2label = dict(enumerate(channels))
-        self.label2id = {name: channel for channel, name in self.id2label.items()}
+        if num_labels == len(channels):
+            return
+        if self.method != "segformer":
+            raise ValueError(
+                f"num_labels, id2label or label2id say {num_labels} labels, but method "
+                f"'{self.method}' has one output channel, for whichever class is asked; give "
+                "its classes as num_tasks and task_names"
+            )
+        other = " and 'other'" if self.other_channel else ""
+        raise ValueError(
+            f"num_labels, id2label or label2id say {num_labels} labels, but {self.num_tasks} tasks"
+            f"{other} have {len(channels)} output channels; give num_tasks and task_names, and "
+            "leave labels out, for they follow"
+        )
+
+    def _name_channels(self) -> None:
+        channels = self._channels()
+        super().__setattr__("id2label", dict(enumerate(channels)))
+        super().__setattr__("label2id", {name: index for index, name in enumerate(channels)})
 
     def _channels(self) -> list[str]:
         """Say what each output channel is."""
         if self.method != "segformer":
             return ["the class that was asked for"]
         names = list(self.task_names or (f"class {task}" for task in range(self.num_tasks)))
-        return ["other", *names] if self.other_channel else names
+        if not self.other_channel:
+            return names
+        return ["no class" if "other" in names else "other", *names]
 
     def _check(self) -> None:
         if self.method not in METHODS:
@@ -104,8 +213,12 @@ class TASFormerConfig(SegformerConfig):
             entries = getattr(self, name)
             if entries is not None and len(entries) != self.num_tasks:
                 raise ValueError(
-                    f"{name} has {len(entries)} entries, but num_tasks is {self.num_tasks}"
+                    f"{name} has {len(entries)} entries, but num_tasks is {self.num_tasks}; to "
+                    f"change both, give both at once, or set {name} to None first"
                 )
+        counted = Counter(self.task_names or ())
+        if twice := [name for name, times in counted.items() if times > 1]:
+            raise ValueError(f"task_names has '{twice[0]}' twice; give each task a name of its own")
         if self.crop_size is not None and (len(self.crop_size) != 2 or min(self.crop_size) < 1):
             raise ValueError(
                 f"crop_size is {tuple(self.crop_size)}; expected (height, width), each 1 or more"
@@ -137,3 +250,51 @@ class TASFormerConfig(SegformerConfig):
     def align_corners(self) -> bool:
         """How the logits were upsampled to the image's size when the method was published."""
         return not self.uses_task_maps
+
+
+def _names_of(
+    num_labels: int | None = None,
+    id2label: Mapping[Any, str] | None = None,
+    label2id: Mapping[str, Any] | None = None,
+) -> list[str] | None:
+    """List the channels' names; None where there are none, or only those of Transformers."""
+    named = None if id2label is None else {int(index): name for index, name in id2label.items()}
+    if label2id is not None:
+        inverse = {int(index): name for name, index in label2id.items()}
+        if named not in (None, inverse):
+            raise ValueError("label2id is not the inverse of id2label; give one of them")
+        named = inverse
+    if named is None or all(name == f"LABEL_{index}" for index, name in named.items()):
+        return None
+    if num_labels not in (None, len(named)):
+        raise ValueError(f"num_labels is {num_labels}, but id2label or label2id name {len(named)}")
+    if sorted(named) != list(range(len(named))):
+        raise ValueError(
+            f"id2label or label2id have the indices {sorted(named)}; expected 0, 1, ..."
+        )
+    return [named[index] for index in range(len(named))]
+
+
+def _changed(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Put what is given into a stored configuration, and leave out what it makes untrue."""
+    if isinstance(given.get("task_names"), tuple):
+        given = {**given, "task_names": list(given["task_names"])}  # as stored ones are
+    config = stored | given
+    labels = {name: given[name] for name in _LABELS if given.get(name) is not None}
+    if labels and config.get("method") == "segformer":
+        other = config.get("other_channel", True)
+        names = _names_of(**labels)
+        number = labels.get("num_labels", len(names or labels.get("id2label") or ()))
+        config["num_tasks"] = given.get("num_tasks", number - other)
+        if names:
+            config["task_names"] = given.get("task_names", names[other:])
+    elif given.get("task_names") is not None:
+        config["num_tasks"] = given.get("num_tasks", len(given["task_names"]))
+    changed = {name for name in _TASKS if config.get(name) != stored.get(name)} - {"task_synonyms"}
+    if "num_tasks" in changed and "task_names" not in changed | given.keys():
+        config["task_names"] = None
+    untrue = ("task_synonyms", "measured", *_LABELS) if changed else _LABELS if labels else ()
+    for name in untrue:
+        if name not in given:
+            config.pop(name, None)
+    return config

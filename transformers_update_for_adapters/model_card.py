@@ -1,5 +1,6 @@
 """The card of a saved model: how to use it, what was measured, whose licence the weights have."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -12,6 +13,8 @@ ABSENT_CLASSES = (
     "A class that a picture does not show may be painted somewhere all the same: where a training "
     "asks only for classes that are there, nothing teaches the network to paint nothing."
 )
+
+_TAGS = ("tasformer", "segformer", "class-prompted-segmentation")
 
 _MIT = "nvidia/mit-b0"
 _MIT_LICENCE = "https://github.com/NVlabs/SegFormer/blob/master/LICENSE"
@@ -122,7 +125,10 @@ def is_generated(card: str) -> bool:
 
 
 def model_card(
-    config: TASFormerConfig, num_parameters: int, name: str = "path/to/folder"
+    config: TASFormerConfig,
+    num_parameters: int,
+    name: str = "path/to/folder",
+    tags: Sequence[str] = (),
 ) -> ModelCard:
     """Write the card of a model.
 
@@ -130,11 +136,14 @@ def model_card(
         config: the model's; what it does not know is said to be unknown.
         num_parameters: of the model.
         name: what ``from_pretrained`` takes, for the example.
+        tags: for the hub, besides those that every card has.
     """
     names = list(config.task_names or [])
     crop = config.crop_size
     text = _TEXT.format(
-        title="TASFormer" if config.origin is None else f"TASFormer on {_dataset(config)}",
+        title=f"TASFormer on {_dataset(config)}"
+        if "dataset" in (config.origin or {})
+        else "TASFormer",
         method=config.method,
         parameters=f"{num_parameters:,}",
         num_tasks=config.num_tasks,
@@ -148,7 +157,7 @@ def model_card(
         licence=licence_of(config),
         generated=_GENERATED,
     )
-    return ModelCard(f"---\n{_data(config).to_yaml()}\n---\n{text}")
+    return ModelCard(f"---\n{_data(config, tags).to_yaml()}\n---\n{text}")
 
 
 def _licence(config: TASFormerConfig) -> str:
@@ -161,7 +170,7 @@ def _dataset(config: TASFormerConfig) -> str:
     return str((config.origin or {}).get("dataset") or "unknown data")
 
 
-def _data(config: TASFormerConfig) -> ModelCardData:
+def _data(config: TASFormerConfig, tags: Sequence[str]) -> ModelCardData:
     licence: dict[str, Any] = {}
     if _licence(config) == _NVIDIA:
         licence = {
@@ -190,7 +199,7 @@ def _data(config: TASFormerConfig) -> ModelCardData:
     return ModelCardData(
         library_name="transformers",
         pipeline_tag="image-segmentation",
-        tags=["tasformer", "segformer", "class-prompted-segmentation"],
+        tags=list(dict.fromkeys([*_TAGS, *tags])),
         **licence,
         **results,
     )

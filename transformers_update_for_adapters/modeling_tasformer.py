@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
+from huggingface_hub import ModelCard
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import (
@@ -36,7 +37,7 @@ from transformers.models.segformer.modeling_segformer import (
     SegformerLayer,
     SegformerStage,
 )
-from transformers.utils import CONFIG_NAME
+from transformers.utils import CONFIG_NAME, hub
 from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
@@ -51,11 +52,14 @@ from .configuration_tasformer import TASFormerConfig
 from .folded_head import FoldedHead, fold_head, may_fold
 from .fused_head import DefaultConv2d, FusedDecodeHead
 from .image_processing_tasformer import TASFormerImageProcessor
+from .input_checks import can_look_at, check_images_and_ids, check_labels
 from .kept import Kept
+from .label_counting import let_trainers_count
 from .model_card import is_generated, model_card
 from .plain_modules import is_plain
 from .segmentation import Segmentation, segment_picture
 from .task_maps import TaskMaps
+from .weights_fingerprint import describe_saved_weights, forget_other_weights
 
 __all__ = [
     "SharedFeatures",
@@ -315,13 +319,17 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
             pretrained_model_name_or_path: a hub name or a folder.
             *model_args: as in Transformers.
             output_loading_info: whether to return the loading info too.
-            **kwargs: as in Transformers; to start from a backbone, give ``config``.
+            **kwargs: as in Transformers; to start from a backbone, give ``config``. For other
+                classes than the saved ones' give ``task_names`` or ``num_tasks``, and
+                ``ignore_mismatched_sizes=True``; ``num_labels``, ``id2label`` and ``label2id`` are
+                the output channels of ``segformer``, and of another method refused.
 
         Returns:
             The model, or the model and the loading info.
 
         Raises:
-            ValueError: if the file lacks a weight of the backbone; the message names it.
+            ValueError: if the file lacks a weight of the backbone, or has one of another size; the
+                message names it.
             OSError: if there is no such model; of a training's folder, the message names the
                 model's in it.
         """
@@ -340,6 +348,12 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
             pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
         )
         model, info = loaded
+        for key, found, expected in sorted(info["mismatched_keys"]):
+            if "stages." in key:  # of a head this is what fine-tuning asks for
+                raise ValueError(
+                    f"the backbone's weights in '{pretrained_model_name_or_path}' do not fit: "
+                    f"{key} is {tuple(found)}, but the network has {tuple(expected)}"
+                )
         missing = sorted(key for key in info["missing_keys"] if "stages." in key)
         if missing:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
@@ -348,6 +362,8 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
                 f"weights: {', '.join(missing[:3])}{more}"
             )
         _own_memory(model)
+        if isinstance(model, TASFormerForSemanticSegmentation):
+            forget_other_weights(model.config, model.state_dict())
         return loaded if output_loading_info else model
 
     @contextmanager
@@ -424,7 +440,11 @@ class TASFormerModel(TASFormerPreTrainedModel):
 
         Returns:
             ``last_hidden_state`` (B, D, h, w) float, and ``hidden_states`` if asked for.
+
+        Raises:
+            ValueError: if ids are not as above, as far as looking at them is free.
         """
+        check_images_and_ids(self.config, pixel_values, task_ids)
         hidden_states = pixel_values
         features: tuple[Tensor, ...] = ()
         for stage, adapters in zip(self.stages, self.adapters(task_ids), strict=True):
@@ -504,6 +524,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         self.segformer = TASFormerModel(config)
         self.task_maps = TaskMaps(config) if config.uses_task_maps else None
         self.decode_head = FusedDecodeHead(config)
+        self._saw_the_class = False
         self._folded: Kept[FoldedHead] = Kept()
         self.post_init()
 
@@ -514,6 +535,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         pixel_values: Tensor,
         task_ids: Tensor | None = None,
         labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> SemanticSegmenterOutput:
         """Segment images.
@@ -524,12 +546,19 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
                 by ``segformer``.
             labels: (B, H, W) int64: mask of the class in {0, 1}, or channel numbers for
                 ``segformer``; ``config.semantic_loss_ignore_index`` is left out.
+            num_items_in_batch: what the loss is summed over the pixels and divided by: with
+                gradient accumulation the step's pixels that are not left out, of all its batches.
+                Transformers' Trainer gives it; without, those of ``labels`` are counted.
             **kwargs: as in Transformers.
 
         Returns:
             ``logits`` (B, num_labels, h, w) float with h and w a quarter of H and W, and ``loss``
             where labels are given: binary cross-entropy, or cross-entropy for ``segformer``.
+
+        Raises:
+            ValueError: if ids or labels are not as above, as far as looking at them is free.
         """
+        self._check_inputs(pixel_values, task_ids, labels)
         outputs = self.segformer(pixel_values, task_ids=task_ids, **kwargs)
         stages = outputs.hidden_states
         task_maps = None
@@ -537,25 +566,81 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             task_maps = self.task_maps(_required(task_ids, self.config), stages[0].shape[-2:])
         logits = self.decode_head(stages, task_maps)
         return SemanticSegmenterOutput(
-            loss=None if labels is None else self._loss(logits, labels),
+            loss=None if labels is None else self._loss(logits, labels, num_items_in_batch),
             logits=logits,
             hidden_states=stages,
             attentions=outputs.attentions,
         )
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _check_inputs(
+        self, pixel_values: Tensor, task_ids: Tensor | None, labels: Tensor | None
+    ) -> None:
+        check_images_and_ids(self.config, pixel_values, task_ids)
+        if labels is None:
+            return
+        is_baseline = self.config.method == "segformer"
+        if is_baseline and self.config.num_labels == 1:
+            raise ValueError(
+                "with one channel the cross-entropy is 0 whatever the logits are, and nothing is "
+                "learnt; train with other_channel=True, or with several classes"
+            )
+        if labels.ndim != 3 or labels.shape[0] != pixel_values.shape[0]:
+            raise ValueError(
+                f"labels has shape {tuple(labels.shape)}; expected (B, H, W) with B "
+                f"{pixel_values.shape[0]}"
+            )
+        ignore = self.config.semantic_loss_ignore_index
+        num_values = len(self.config.id2label or ()) if is_baseline else 2
+        check_labels(labels, num_values, ignore, "labels", " (semantic_loss_ignore_index)")
+        if not is_baseline and not self._saw_the_class and can_look_at(labels):
+            values = set(labels.unique().tolist())
+            if values == {0, ignore}:
+                raise ValueError(
+                    f"labels hold 0 and {ignore}, and no 1 so far; expected 1 where the class is, "
+                    f"for {ignore} (semantic_loss_ignore_index) does not count. Divide masks of 0 "
+                    "and 255 by 255; if no class is there, begin with a batch that shows one, or "
+                    "set another semantic_loss_ignore_index"
+                )
+            self._saw_the_class = 1 in values
+
+    def _loss(
+        self, logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None
+    ) -> Tensor:
+        # The sum over a batch's pixels is beyond the range of half precision.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         logits = self.upsample(logits, labels.shape[-2:])
         ignore = self.config.semantic_loss_ignore_index
-        if self.config.method == "segformer":
-            return F.cross_entropy(logits, labels, ignore_index=ignore)
+        labels = labels.long()
         valid = labels != ignore
-        loss = F.binary_cross_entropy_with_logits(
-            logits.squeeze(1),
-            labels.to(logits.dtype),
-            weight=valid.to(logits.dtype),
-            reduction="sum",
-        )
-        return loss / valid.sum().clamp(min=1)
+        if self.config.method == "segformer":
+            total = F.cross_entropy(logits, labels, ignore_index=ignore, reduction="sum")
+        else:
+            total = F.binary_cross_entropy_with_logits(
+                logits.squeeze(1),
+                labels.to(logits.dtype),
+                weight=valid.to(logits.dtype),
+                reduction="sum",
+            )
+        if num_items_in_batch is None:
+            num_items_in_batch = valid.sum()
+        return total / torch.as_tensor(num_items_in_batch, device=total.device).clamp(min=1)
+
+    @property
+    def accepts_loss_kwargs(self) -> bool:
+        """Whether the loss takes ``num_items_in_batch``; for Trainers, which ask when made."""
+        return let_trainers_count()
+
+    def countable_labels(self, labels: Tensor) -> Tensor:
+        """Mark ignored labels as Transformers' Trainer does; by them it counts a step's pixels.
+
+        Args:
+            labels: (B, H, W), as ``forward`` takes them.
+
+        Returns:
+            (B, H, W) int64, -100 where they are left out.
+        """
+        labels = labels.long()
+        return labels.masked_fill(labels == self.config.semantic_loss_ignore_index, -100)
 
     def upsample(self, logits: Tensor, size: Sequence[int]) -> Tensor:
         """Resize logits to the image's size, the way the method was published.
@@ -657,7 +742,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         ).unflatten(0, task_ids.shape)
         fused = shared.unsqueeze(1) + maps
         logits = self.decode_head.classify(fused.flatten(0, 1))[:, 0]
-        return cast(Tensor, logits.view(*fused.shape[:2], *logits.shape[1:]))
+        return logits.unflatten(0, fused.shape[:2])
 
     def _ask_whole(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Call the whole model for each of B images and T classes: (B, T, h, w)."""
@@ -755,26 +840,120 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         """
         return segment_picture(self, picture, classes, threshold)
 
-    def save_pretrained(
-        self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any
+    def save_pretrained(  # the parameters and their order are those of Transformers
+        self,
+        save_directory: str | PathLike[str],
+        is_main_process: bool = True,
+        state_dict: dict[str, Tensor] | None = None,
+        push_to_hub: bool = False,
+        max_shard_size: int | str = "50GB",
+        variant: str | None = None,
+        token: str | bool | None = None,
+        save_peft_format: bool = True,
+        save_original_format: bool = False,
+        distributed_checkpoint: bool = False,
+        **kwargs: Any,
     ) -> None:
         """Save weights, config, preprocessing and a model card, for ``from_pretrained``.
 
+        What was measured with other weights is left out, of the model's config, too.
+
         Args:
             save_directory: a folder; made if it is not there.
-            *args: as in Transformers.
-            **kwargs: as in Transformers, but that weights keep the names that they have here.
+            is_main_process: as in Transformers: others write nothing.
+            state_dict: the weights to save, instead of the model's own.
+            push_to_hub: whether to upload what was written as well.
+            max_shard_size: as in Transformers.
+            variant: as in Transformers.
+            token: for the hub.
+            save_peft_format: as in Transformers.
+            save_original_format: as in Transformers, but weights keep the names they have here.
+            distributed_checkpoint: as in Transformers.
+            **kwargs: of ``push_to_hub`` (``repo_id``, ``commit_message``, ``commit_description``,
+                ``create_pr``, ``revision``, ``tags``) and of the hub's ``create_repo``
+                (``private`` and so on).
         """
-        kwargs.setdefault("save_original_format", False)
-        # Transformers would push what it wrote itself only.
-        push_to_hub, repo_id = kwargs.pop("push_to_hub", False), kwargs.pop("repo_id", None)
-        Path(save_directory).mkdir(parents=True, exist_ok=True)
-        super().save_pretrained(save_directory, *args, **kwargs)
-        TASFormerImageProcessor.of_model(self.config).save_pretrained(save_directory)
-        self._write_card(Path(save_directory), "path/to/this/folder")
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        timestamps = self._get_files_timestamps(folder)
+        is_writer = self.should_save_on_this_rank(is_main_process)
+        if is_writer:
+            self._check_config(state_dict)
+            saved = self.state_dict() if state_dict is None else state_dict
+            describe_saved_weights(self.config, saved)
+        super().save_pretrained(
+            folder,
+            is_main_process=is_main_process,
+            state_dict=state_dict,
+            max_shard_size=max_shard_size,
+            variant=variant,
+            token=token,
+            save_peft_format=save_peft_format,
+            save_original_format=save_original_format,
+            distributed_checkpoint=distributed_checkpoint,
+        )
+        if not is_writer:
+            return
+        TASFormerImageProcessor.of_model(self.config).save_pretrained(folder)
+        self._write_card(folder, "path/to/this/folder")
         if push_to_hub:
-            name = repo_id or Path(save_directory).name
-            self.push_to_hub(repo_id=name, token=kwargs.get("token"))  # type: ignore[call-arg]
+            self._push(folder, timestamps, token, **kwargs)
+
+    def _check_config(self, state_dict: dict[str, Tensor] | None) -> None:
+        """Refuse to save what could not be loaded: a config that was changed after building."""
+        if getattr(self, "_hf_peft_config_loaded", False) or getattr(self, "hf_quantizer", None):
+            return
+        saved = self.state_dict() if state_dict is None else state_dict
+        with torch.device("meta"):
+            described = TASFormerForSemanticSegmentation(self.config).state_dict()
+        for name, tensor in described.items():
+            if name in saved and saved[name].shape == tensor.shape:
+                continue
+            if name not in saved and state_dict is not None:  # a part may be saved
+                continue
+            found = f"is {tuple(saved[name].shape)}" if name in saved else "is not there"
+            raise ValueError(
+                f"the config does not describe these weights: {name} {found}, but would be "
+                f"{tuple(tensor.shape)}. It was changed after the network was built; build another "
+                "network instead, by from_pretrained(..., ignore_mismatched_sizes=True)"
+            )
+
+    def _push(
+        self,
+        folder: Path,
+        timestamps: dict[str, float],
+        token: str | bool | None,
+        repo_id: str | None = None,
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        create_pr: bool = False,
+        revision: str | None = None,
+        tags: list[str] | str | None = None,
+        **of_repository: Any,
+    ) -> None:
+        """Upload a folder that was saved: Transformers' own pushing knows nothing of our files."""
+        repo_id = (
+            hub.hf_api()
+            .create_repo(repo_id or folder.name, token=token, exist_ok=True, **of_repository)
+            .repo_id
+        )
+        if tags:
+            self.add_model_tags(tags)
+        card = folder / _CARD
+        if is_generated(card.read_text(encoding="utf-8")):  # else the folder's own is uploaded
+            there = hub.create_and_tag_model_card(repo_id, self.model_tags, token)  # type: ignore[arg-type]
+            there.save(card)
+        timestamps.pop(_CARD, None)
+        self._upload_modified_files(
+            folder,
+            repo_id,
+            timestamps,
+            commit_message=commit_message,
+            token=token,
+            create_pr=create_pr,
+            revision=revision,
+            commit_description=commit_description,
+        )
 
     def _upload_modified_files(
         self, working_dir: str | PathLike[str], repo_id: str, *args: Any, **kwargs: Any
@@ -784,10 +963,15 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         return super()._upload_modified_files(working_dir, repo_id, *args, **kwargs)
 
     def _write_card(self, folder: Path, name: str) -> None:
-        """Write the model's card, unless a person wrote the one that is there."""
+        """Write the model's card, with the tags of the one there, unless a person wrote that."""
         card = folder / _CARD
-        if not card.is_file() or is_generated(card.read_text(encoding="utf-8")):
-            model_card(self.config, self.num_parameters(), name).save(card)
+        tags = list(self.model_tags or ())
+        if card.is_file():
+            text = card.read_text(encoding="utf-8")
+            if not is_generated(text):
+                return
+            tags += ModelCard(text).data.get("tags") or ()
+        model_card(self.config, self.num_parameters(), name, tags).save(card)
 
 
 # Without a mapping of their own, subclasses silently ignore files with Transformers 4 key names.

@@ -3,7 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from seg_training.errors import UserError
 from seg_training.tasks import IGNORE
+from transformers_update_for_adapters.input_checks import check_labels
 
 __all__ = ["binary_loss", "multiclass_loss"]
 
@@ -17,7 +19,11 @@ def binary_loss(logits: Tensor, mask: Tensor) -> Tensor:
 
     Returns:
         Scalar; 0 where every pixel is ignored.
+
+    Raises:
+        ValueError: if the mask has another value, as far as looking is free.
     """
+    check_labels(mask, 2, IGNORE, "masks", "")
     valid = mask != IGNORE
     target = (mask == 1).to(logits.dtype)
     loss = F.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none")
@@ -34,7 +40,19 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
 
     Returns:
         Scalar; 0 where every pixel is left out.
+
+    Raises:
+        UserError: if there is one channel only.
+        ValueError: if a label has no channel, as far as looking is free.
     """
+    num_channels = logits.shape[1]
+    if num_channels == 1:
+        raise UserError(
+            "model.method=segformer with one class and other_channel=false: with one channel the "
+            "cross-entropy is 0 whatever the logits are, and nothing is learnt; train with "
+            "model.other_channel=true, or on several classes"
+        )
+    check_labels(label_map, num_channels + (not other_channel), IGNORE, "label maps", "")
     target = label_map.long()
     left_out = label_map == IGNORE
     if not other_channel:

@@ -19,6 +19,7 @@ from seg_training.evaluation import load_module
 from seg_training.networks import Network
 from seg_training.networks.building import quiet_transformers
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
 __all__ = ["describe_network", "load_network", "save_network", "task_synonyms"]
 
@@ -84,6 +85,7 @@ def describe_network(
     own.crop_size = list(data["crop_size"])
     own.task_synonyms = task_synonyms(config, network.task_names)
     measured = results or {}
+    own.measured = None
     if results is not None:
         own.measured = {key: results[key] for key in ("bIoU", "num_masks", "per_class")}
         if "bIoU_interval" in results:
@@ -98,6 +100,7 @@ def describe_network(
             "commit": measured.get("commit"),
         }
     )
+    own.fingerprint = fingerprint(own, network.model.state_dict())
 
 
 def task_synonyms(config: Mapping[str, Any], task_names: Sequence[str]) -> list[list[str]] | None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seg_training.errors import UserError
 from seg_training.losses import binary_loss, multiclass_loss
 
 
@@ -80,3 +81,25 @@ def test_only_other_is_left_out_without_its_channel() -> None:
     logits = torch.randn(1, 2, 2, 2)
     assert multiclass_loss(logits, labels, other_channel=False).item() == 0
     assert multiclass_loss(logits, labels, other_channel=True).item() > 0
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(2, torch.uint8), (254, torch.uint8), (-1, torch.int64)]
+)
+def test_a_mask_of_other_values_is_refused(value: int, dtype: torch.dtype) -> None:
+    mask = torch.tensor([[[0, 1, 255, value]]], dtype=dtype)
+    with pytest.raises(ValueError, match=f"masks hold {value}; expected 0 to 1, or 255 where a"):
+        binary_loss(torch.zeros(1, 1, 1, 4), mask)
+
+
+@pytest.mark.parametrize("other_channel", [True, False])
+def test_a_label_without_a_channel_is_refused(other_channel: bool) -> None:
+    logits = torch.zeros(1, 3 if other_channel else 2, 1, 4)
+    label_map = torch.tensor([[[0, 2, 3, 255]]], dtype=torch.uint8)
+    with pytest.raises(ValueError, match="label maps hold 3; expected 0 to 2, or 255 where a"):
+        multiclass_loss(logits, label_map, other_channel)
+
+
+def test_one_channel_learns_nothing() -> None:
+    with pytest.raises(UserError, match=r"cross-entropy is 0 .* train with model\.other_ch"):
+        multiclass_loss(torch.zeros(1, 1, 1, 2), torch.ones(1, 1, 2, dtype=torch.uint8), False)

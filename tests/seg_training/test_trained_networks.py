@@ -113,6 +113,27 @@ def test_a_saved_network_is_loaded_with_all_of_it(
         torch.testing.assert_close(loaded(images, ids), network(images, ids))
 
 
+def test_results_are_of_the_weights_that_were_evaluated(
+    network: Network, config: dict[str, Any], tmp_path: Path
+) -> None:
+    describe_network(network, config, RESULTS)
+    with torch.no_grad():
+        network.model.decode_head.classifier.bias.add_(1)  # trained on, say
+    save_network(tmp_path / "model", network, config)
+    loaded = load_network(tmp_path / "model").config
+    assert loaded.measured is None
+    assert loaded.origin["changed_from"].startswith("dataset ade20k, step 40")
+    assert "12.5" not in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_a_description_without_results_forgets_older_ones(
+    network: Network, config: dict[str, Any]
+) -> None:
+    describe_network(network, config, RESULTS)
+    describe_network(network, config)
+    assert network.config.measured is None
+
+
 @pytest.mark.parametrize("field", ["task_names", "crop_size"])
 def test_a_folder_that_does_not_say_enough(
     network: Network, config: dict[str, Any], tmp_path: Path, field: str

@@ -1,4 +1,7 @@
+import json
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
@@ -65,3 +68,105 @@ def test_a_wrong_type_is_refused() -> None:
 
 def test_reduction_does_not_matter_without_adapters() -> None:
     assert TASFormerConfig(method="emb", adapter_reduction=7).method == "emb"
+
+
+def segformer(**options: Any) -> TASFormerConfig:
+    return TASFormerConfig(method="segformer", **options)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_configuration_is_made_again_from_what_it_says(method: str, tmp_path: Path) -> None:
+    config = TASFormerConfig(method=method, num_tasks=2, task_names=["tree", "other"])
+    again = TASFormerConfig(**config.to_dict())
+    config.to_json_file(tmp_path / "c.json")
+    for same in (again, TASFormerConfig.from_json_file(tmp_path / "c.json"), deepcopy(config)):
+        assert same.to_dict() == config.to_dict()
+        assert same.label2id == {name: index for index, name in same.id2label.items()}
+
+
+def test_names_of_channels_are_names_of_tasks() -> None:
+    labels = {0: "other", 1: "tree", 2: "sky"}
+    assert segformer(num_tasks=2, id2label=labels).task_names == ["tree", "sky"]
+    config = segformer(num_tasks=2)
+    config.label2id = {"other": 0, "tree": 1, "sky": 2}
+    assert config.task_names == ["tree", "sky"]
+    assert config.id2label == labels
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"num_tasks": 3}, "task_names has 2 entries, but num_tasks is 3; to change both"),
+        ({"task_names": ["a", "b"]}, "call a channel 'tree' that is 'a'; they follow from task_n"),
+        ({"id2label": {0: "other", 1: "a", 2: "sky"}}, "label2id is not the inverse of id2label"),
+        ({"other_channel": False}, "say 3 labels, but 2 tasks have 2 output channels; give num_t"),
+        ({"num_labels": 2}, "num_labels is 2, but id2label or label2id name 3"),
+        ({"method": "emb"}, "say 3 labels, but method 'emb' has one output channel"),
+    ],
+)
+def test_a_part_that_no_longer_fits_is_refused(changed: dict[str, Any], message: str) -> None:
+    old = segformer(num_tasks=2, task_names=["tree", "sky"]).to_dict()
+    with pytest.raises(ValueError, match=message):
+        TASFormerConfig(**(old | changed))
+
+
+@pytest.mark.parametrize("method", ["segformer", "adapter_hf"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_tasks", 3),
+        ("task_names", ["a"]),
+        ("task_names", ["a", "a"]),
+        ("task_synonyms", [["x"]]),
+        ("id2label", {0: "a", 1: "b"}),
+        ("label2id", {"a": 0}),
+        ("num_labels", 2),
+        ("method", "adapter"),
+    ],
+)
+def test_what_is_set_afterwards_fits_or_is_refused(method: str, field: str, value: Any) -> None:
+    config = TASFormerConfig(method=method, num_tasks=2, task_names=["tree", "sky"])
+    before = config.to_dict()
+    with pytest.raises(
+        ValueError, match=r"entries, but|twice|labels, but|call a channel|method is"
+    ):
+        setattr(config, field, value)
+    assert config.to_dict() == before
+
+
+def test_channels_follow_what_is_set_afterwards() -> None:
+    config = segformer(num_tasks=2, task_names=["tree", "sky"])
+    config.task_names = ["bush", "sky"]
+    assert config.label2id == {"other": 0, "bush": 1, "sky": 2}
+    config.other_channel = False
+    assert config.id2label == {0: "bush", 1: "sky"}
+    config.task_names = None
+    config.num_tasks = 3
+    assert config.num_labels == 3
+    config.method = "emb"
+    assert config.id2label == {0: "the class that was asked for"}
+    config.num_labels = 1  # as it is
+
+
+def test_names_may_be_added_to_a_file(tmp_path: Path) -> None:
+    segformer(num_tasks=2).save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    stored = json.loads(file.read_text())
+    file.write_text(json.dumps(stored | {"task_names": ["tree", "sky"]}))
+    assert TASFormerConfig.from_pretrained(tmp_path).label2id["sky"] == 2
+
+
+def test_a_file_that_disagrees_with_itself_is_refused(tmp_path: Path) -> None:
+    segformer(num_tasks=2, task_names=["tree", "sky"]).save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    stored = json.loads(file.read_text())
+    stored["id2label"]["1"] = stored["label2id"]["bush"] = "bush"
+    stored["label2id"] = {"other": 0, "bush": 1, "sky": 2}
+    file.write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match="call a channel 'bush' that is 'tree'; they follow from"):
+        TASFormerConfig.from_pretrained(tmp_path)
+
+
+def test_a_class_called_other_is_not_the_channel_of_no_class() -> None:
+    config = segformer(num_tasks=2, task_names=["other", "tree"])
+    assert config.label2id == {"no class": 0, "other": 1, "tree": 2}

@@ -42,7 +42,7 @@ _BACKBONE_FIELDS = (
 )
 
 # What is known of a trained network is no option of a new one.
-_DESCRIPTIONS = ("crop_size", "measured", "origin", "task_synonyms")
+_DESCRIPTIONS = ("crop_size", "fingerprint", "measured", "origin", "task_synonyms")
 
 
 def build_network(

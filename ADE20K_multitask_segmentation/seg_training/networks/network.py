@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from seg_training.errors import UserError
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+from transformers_update_for_adapters.input_checks import can_look_at
 
 __all__ = ["Network"]
 
@@ -146,7 +147,7 @@ class Network(nn.Module):
             yield self
 
     def _checked_ids(self, task_ids: Tensor, pixel_values: Tensor) -> Tensor:
-        if _can_look_at(task_ids):
+        if can_look_at(task_ids):
             bad = task_ids[(task_ids < 0) | (task_ids >= self.num_tasks)]
             if len(bad):
                 raise ValueError(
@@ -176,7 +177,7 @@ class Network(nn.Module):
             raise ValueError(
                 f"pixel_values is {pixel_values.dtype}; expected uint8, or float in [0, 1]"
             )
-        if pixel_values.is_floating_point() and _can_look_at(pixel_values):
+        if pixel_values.is_floating_point() and can_look_at(pixel_values):
             low, high = (float(value) for value in pixel_values.detach().aminmax())
             if not _LEAST <= low <= high <= _MOST:
                 raise ValueError(
@@ -203,9 +204,3 @@ class Network(nn.Module):
             self.model.task_maps.check_size(((height + 3) // 4, (width + 3) // 4), (height, width))
         except ValueError as error:
             raise UserError(str(error)) from error
-
-
-def _can_look_at(values: Tensor) -> bool:
-    """Tell whether reading values is free: on a GPU it makes the host wait, in a graph it fails."""
-    is_plain = type(values) in (Tensor, nn.Parameter) and values.numel() > 0
-    return values.device.type == "cpu" and is_plain and not torch.compiler.is_compiling()
