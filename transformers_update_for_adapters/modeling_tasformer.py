@@ -595,22 +595,32 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         best, winner = label_logits.topk(2, dim=1)
         return own - torch.where(winner[:, :1] == channels, best[:, 1:], best[:, :1])
 
-    def segment(self, picture: Any, classes: Sequence[str], threshold: float = 0.5) -> Segmentation:
+    def segment(
+        self,
+        picture: Any,
+        classes: Sequence[str],
+        threshold: float = 0.5,
+        max_pixels: int | None = None,
+    ) -> Segmentation:
         """Ask classes of a picture: ``model.segment("photo.jpg", ["tree", "sky"]).masks["tree"]``.
 
         Args:
             picture: a file, an address, Pillow's picture, or an (H, W), (H, W, 3) or (H, W, 4)
-                uint8 RGB array.
+                uint8 RGB array. Of several frames or pages it is the first; a warning is logged.
             classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
             threshold: probabilities from it on are the class, in (0, 1).
+            max_pixels: that a file may have; by default Pillow's limit, 179 million.
 
         Returns:
             Probabilities and masks at the picture's own size, by the names that were asked for.
 
         Raises:
-            ValueError: if a name is not known, or if the threshold is no probability.
+            ValueError: if a name is not known, if the threshold is no probability, or if the
+                picture has more pixels, is an array of another form, or grey of which it is not
+                certain which value is white.
+            OSError: if the file is missing or damaged, or no picture.
         """
-        return segment_picture(self, picture, classes, threshold)
+        return segment_picture(self, picture, classes, threshold, max_pixels)
 
     def save_pretrained(
         self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any
