@@ -71,6 +71,8 @@ class TASFormerConfig(SegformerConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Check the fields and derive the number of output channels."""
+        # What saving a pipeline once left there: Transformers would look for code in the folder.
+        kwargs.pop("custom_pipelines", None)
         kwargs.pop("num_labels", None)  # it follows from the method and the number of tasks
         self._check()
         super().__post_init__(**kwargs)

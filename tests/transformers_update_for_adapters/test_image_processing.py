@@ -195,7 +195,7 @@ def test_steps_that_are_left_out(processor: TASFormerImageProcessor) -> None:
     with pytest.raises(ValueError, match="fourth channel"):
         values(np.ones((9, 9, 4)), do_rescale=False)
     with pytest.raises(ValueError, match="not finite"):
-        values(PIXELS * np.inf, do_rescale=False)
+        values(PIXELS / 255 * np.nan, do_rescale=False)
 
 
 LABELS = np.random.default_rng(1).choice([0, 1, 2, 150, 255], (40, 60)).astype(np.uint8)
