@@ -112,7 +112,7 @@ class TASFormerLayer(SegformerLayer):
         hidden_states: Tensor,
         height: int,
         width: int,
-        adapter: AdapterWeights | None = None,
+        *adapter: Tensor,
         **kwargs: Any,
     ) -> Tensor:
         """Apply the block; without an adapter it is the stock one.
@@ -121,14 +121,16 @@ class TASFormerLayer(SegformerLayer):
             hidden_states: (B, N, D) float, N = height * width.
             height: height of the map.
             width: width of the map.
-            adapter: for each sample, or one that all share.
+            *adapter: the tensors of ``AdapterWeights``, for each sample, or one that all share;
+                none at all without. One by one, as gradient checkpointing with ``use_reentrant``
+                hands gradients on to nothing else.
             **kwargs: for the attention.
 
         Returns:
             (B, N, D) float.
         """
         update, residual = self.before_adapter(hidden_states, height, width, **kwargs)
-        return self.after_adapter(update, residual, adapter)
+        return self.after_adapter(update, residual, AdapterWeights(*adapter) if adapter else None)
 
     def before_adapter(
         self, hidden_states: Tensor, height: int, width: int, **kwargs: Any
@@ -209,7 +211,7 @@ class TASFormerStage(SegformerStage):
         """
         hidden_states, height, width = self.patch_embeddings(hidden_states)
         for block, adapter in zip(self.blocks, adapters, strict=True):
-            hidden_states = block(hidden_states, height, width, adapter=adapter, **kwargs)
+            hidden_states = block(hidden_states, height, width, *(adapter or ()), **kwargs)
         return self._to_map(hidden_states, height, width)
 
     def before_adapter(self, pixel_values: Tensor) -> SharedFeatures:
@@ -240,7 +242,7 @@ class TASFormerStage(SegformerStage):
         first = cast(TASFormerLayer, self.blocks[0])
         hidden_states = first.after_adapter(update, residual, adapters[0])
         for block, adapter in zip(self.blocks[1:], adapters[1:], strict=True):
-            hidden_states = block(hidden_states, height, width, adapter=adapter)
+            hidden_states = block(hidden_states, height, width, *adapter)
         return self._to_map(hidden_states, height, width)
 
     def _to_map(self, hidden_states: Tensor, height: int, width: int) -> Tensor:
