@@ -319,7 +319,7 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
         )
         model, info = loaded
         missing = sorted(key for key in info["missing_keys"] if "stages." in key)
-        if missing:
+        if missing and pretrained_model_name_or_path is not None:  # else the weights are given
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise ValueError(
                 f"'{pretrained_model_name_or_path}' lacks {len(missing)} of the backbone's "
