@@ -58,8 +58,6 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
     image_std = IMAGENET_DEFAULT_STD
     rescale_factor = _RESCALE_FACTOR
     do_convert_rgb = True
-    # SegFormer's own would silently neither crop nor pad.
-    _preprocess = PilBackend._preprocess
 
     @classmethod
     def of_model(cls, config: TASFormerConfig) -> "TASFormerImageProcessor":
@@ -114,7 +112,7 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
         )
         return pixels
 
-    def _preprocess_image_like_inputs(
+    def _preprocess_image_like_inputs(  # type: ignore[override]  # what is used, by name
         self,
         images: Any,
         segmentation_maps: Any = None,
@@ -140,7 +138,8 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
         ]
         if not pictures:
             raise ValueError("there is no picture; expected one, or a list of at least one")
-        data = dict(self._preprocess(pictures, return_tensors=None, **kwargs))
+        # SegFormer's own would silently neither crop nor pad.
+        data = dict(PilBackend._preprocess(self, pictures, return_tensors=None, **kwargs))
         if segmentation_maps is not None:
             if kwargs["do_center_crop"] or kwargs["do_pad"]:
                 raise ValueError(
@@ -157,7 +156,7 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
         features = BatchFeature(data=data, tensor_type=return_tensors)
         return features if device is None else features.to(device)
 
-    def resize(
+    def resize(  # type: ignore[override]  # nothing else is used
         self,
         image: NDArray[Any],
         size: SizeDict,
@@ -194,7 +193,7 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
         resized = cv2.resize(channels_last, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.ascontiguousarray(resized.transpose(2, 0, 1))
 
-    def normalize(
+    def normalize(  # type: ignore[override]  # channels come first
         self, image: NDArray[Any], mean: Any, std: Any, **kwargs: Any
     ) -> NDArray[np.floating[Any]]:
         """Normalise values, if they are what the mean is of.
@@ -242,7 +241,7 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
         if target_sizes is not None:
             target_sizes = [(int(height), int(width)) for height, width in target_sizes]
         logits = outputs.logits
-        if logits.shape[1] == 1:  # the largest of one would be this one everywhere
+        if logits is not None and logits.shape[1] == 1:  # the largest of one would be it everywhere
             outputs = SemanticSegmenterOutput(logits=F.pad(logits, (0, 0, 0, 0, 1, 0)))
         maps: list[Any] = super().post_process_semantic_segmentation(
             outputs, target_sizes, return_segmentation_scores
@@ -330,9 +329,10 @@ def _target_size(image: NDArray[Any], size: SizeDict) -> tuple[int, int]:
 def _label_maps(given: Any, sizes: Sequence[tuple[int, ...]]) -> list[NDArray[np.int64]]:
     """Read label maps, which must be as many and as large as the pictures."""
     if not isinstance(given, list | tuple):
-        values = given if isinstance(given, str | PathLike | Image.Image) else np.asarray(given)
-        several = isinstance(values, np.ndarray) and values.ndim > 2 and len(values) == len(sizes)
-        given = list(values) if several else [values]
+        if not isinstance(given, str | PathLike | Image.Image):
+            given = np.asarray(given)
+        several = isinstance(given, np.ndarray) and given.ndim > 2 and len(given) == len(sizes)
+        given = list(given) if several else [given]
     if len(given) != len(sizes):
         raise ValueError(f"there are {len(sizes)} pictures, but {len(given)} segmentation_maps")
     maps = [_label_map(each) for each in given]

@@ -176,9 +176,10 @@ def to_eight_bit(values: NDArray[Any], name: str = "the picture") -> NDArray[np.
         raise ValueError(f"{name} has values that are not finite; expected 0 to 1, or 0 to 255")
     if values.dtype.kind == "f":
         if low >= -_ROUNDING and high <= 1 + _ROUNDING:
-            return np.rint(values.clip(0, 1).astype(np.float32) * 255).astype(np.uint8)
+            in_0_to_1: NDArray[np.float32] = values.clip(0, 1).astype(np.float32)
+            return np.rint(in_0_to_1 * 255).astype(np.uint8)
         if low >= 0 and 16 < high <= 255:
-            return np.rint(values).astype(np.uint8)
+            return values.round().astype(np.uint8)
     elif low >= 0:
         if high <= 255:
             return values.astype(np.uint8)

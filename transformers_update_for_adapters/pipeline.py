@@ -62,17 +62,15 @@ class ClassPromptedSegmentationPipeline(Pipeline):
                 f"{TASFormerForSemanticSegmentation.__name__}"
             )
         super().__init__(model, **kwargs)
-        if self.image_processor is None:
-            self.image_processor = TASFormerImageProcessor.of_model(model.config)
-        if not isinstance(self.image_processor, TASFormerImageProcessor):
+        processor: Any = self.image_processor or TASFormerImageProcessor.of_model(model.config)
+        if not isinstance(processor, TASFormerImageProcessor):
             raise ValueError(
-                f"the image processor is a {type(self.image_processor).__name__}; expected a "
+                f"the image processor is a {type(processor).__name__}; expected a "
                 f"{TASFormerImageProcessor.__name__}. Leave it out to use the model's own"
             )
+        self.image_processor = processor
 
-    def __call__(  # type: ignore[override]  # what one picture gives differs from what several do
-        self, inputs: Any, *args: Any, **kwargs: Any
-    ) -> Any:
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Ask classes of a picture, or of several.
 
         Args:
@@ -113,7 +111,7 @@ class ClassPromptedSegmentationPipeline(Pipeline):
         if push_to_hub:
             self.push_to_hub(repo_id or Path(save_directory).name, token=kwargs.get("token"))
 
-    def push_to_hub(self, repo_id: str, **kwargs: Any) -> str:  # type: ignore[override]
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> str:
         """Upload the model with its card, and the preprocessing.
 
         Args:
@@ -123,10 +121,10 @@ class ClassPromptedSegmentationPipeline(Pipeline):
         Returns:
             The address of the commit.
         """
-        address: str = self.model.push_to_hub(repo_id, **kwargs)
+        address: str = self.model.push_to_hub(repo_id=repo_id, **kwargs)
         own = TASFormerImageProcessor.of_model(self.model.config)
         if self.image_processor.to_dict() != own.to_dict():
-            address = self.image_processor.push_to_hub(repo_id, **kwargs)
+            address = self.image_processor.push_to_hub(repo_id=repo_id, **kwargs)
         return address
 
     def _sanitize_parameters(  # type: ignore[override]  # these and no others

@@ -108,8 +108,8 @@ def test_what_is_no_picture_is_said(ask: Callable[..., Any]) -> None:
         ask(np.zeros((0, 4, 3), np.uint8))
     with pytest.raises(TypeError, match=r"by name: classes=\['tree'\]"):
         ask(PICTURES[0], ["tree"])
-    with pytest.raises(TypeError, match="treshold"):
-        ask(PICTURES[0], treshold=0.3)
+    with pytest.raises(TypeError, match="limit"):
+        ask(PICTURES[0], limit=0.3)
 
 
 def test_workers_open_pictures_of_any_size(ask: Callable[..., Any]) -> None:
