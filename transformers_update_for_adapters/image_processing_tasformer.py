@@ -323,15 +323,19 @@ def _target_size(image: NDArray[Any], size: SizeDict) -> tuple[int, int]:
             f"size is {dict(size)}; expected height and width, shortest_edge (with longest_edge), "
             "or max_height and max_width"
         )
+    if min(target) < 1:
+        raise ValueError(f"size is {dict(size)}; expected at least a pixel")
     return target
 
 
 def _label_maps(given: Any, sizes: Sequence[tuple[int, ...]]) -> list[NDArray[np.int64]]:
     """Read label maps, which must be as many and as large as the pictures."""
     if not isinstance(given, list | tuple):
-        if not isinstance(given, str | PathLike | Image.Image):
+        if not isinstance(given, str | PathLike | Image.Image | Tensor):
             given = np.asarray(given)
-        several = isinstance(given, np.ndarray) and given.ndim > 2 and len(given) == len(sizes)
+        several = (
+            isinstance(given, np.ndarray | Tensor) and given.ndim > 2 and len(given) == len(sizes)
+        )
         given = list(given) if several else [given]
     if len(given) != len(sizes):
         raise ValueError(f"there are {len(sizes)} pictures, but {len(given)} segmentation_maps")
@@ -361,14 +365,15 @@ def _label_map(given: Any) -> NDArray[np.int64]:
                 f"segmentation map {picture_name(given)} is a picture of mode {given.mode}; "
                 "expected one channel whose values are labels (grey, or a palette)"
             )
-    values = np.asarray(given)
+    values = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
         values = values.squeeze(0 if values.shape[0] == 1 else 2)
     if values.ndim != 2:
         raise ValueError(
             f"a segmentation map is an array of shape {values.shape}; expected (height, width)"
         )
-    labels: NDArray[np.int64] = values.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # what is not finite is no whole number, either
+        labels: NDArray[np.int64] = values.astype(np.int64)
     if not (labels == values).all():
         raise ValueError("a segmentation map has values that are no whole numbers")
     return labels

@@ -164,6 +164,8 @@ def test_sizes_have_every_form_of_transformers(processor: TASFormerImageProcesso
         assert own["pixel_values"].shape == other["pixel_values"].shape
     with pytest.raises(ValueError, match="expected height and width, shortest_edge"):
         processor(PIXELS, size={"longest_edge": 20})
+    with pytest.raises(ValueError, match="expected at least a pixel"):
+        processor(PIXELS, size=-5)
     with pytest.raises(ValueError, match=r"resample is 3; .* bilinearly"):
         processor(PIXELS, resample=3)
     with pytest.raises(ValueError, match="take channels_first only"):
@@ -237,6 +239,7 @@ def test_label_maps_that_do_not_fit(processor: TASFormerImageProcessor, tmp_path
         (PIXELS, r"an array of shape \(40, 60, 3\); expected \(height, width\)"),
         (Image.fromarray(PIXELS), "a picture of mode RGB; expected one channel"),
         (LABELS / 2, "values that are no whole numbers"),
+        (torch.full((40, 60), torch.nan).requires_grad_(), "values that are no whole numbers"),
     ):
         with pytest.raises(ValueError, match=words):
             processor(PIXELS, segmentation_maps=maps)
