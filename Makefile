@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-all test-mobile lint clean
+.PHONY: help demo test test-slow test-all test-mobile transformers-tests lint clean
 
 help: ## show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -33,6 +33,14 @@ test-mobile: $(INSTALLED) ## install ExecuTorch, and run the test that needs it
 	$(BIN)/pip install --quiet -r requirements-mobile.txt
 	$(BIN)/python -m pytest -m slow tests/test_export_torch.py
 
+transformers-tests: $(INSTALLED) ## fetch Transformers' own tests of models: the tests then run them on ours
+	@version=$$($(BIN)/python -c "import importlib.metadata as m; print(m.version('transformers'))") && \
+	source=.transformers/transformers-$$version && \
+	{ [ -f $$source/tests/test_modeling_common.py ] || { \
+		$(BIN)/pip download --quiet --no-deps --no-binary transformers --dest .transformers \
+			transformers==$$version && \
+		tar -xzf $$source.tar.gz -C .transformers; }; }
+
 lint: $(INSTALLED) ## check style, types and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,4 +48,4 @@ lint: $(INSTALLED) ## check style, types and spelling
 	$(BIN)/codespell
 
 clean: ## remove the virtual environment, node_modules and caches, not outputs/
-	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .transformers

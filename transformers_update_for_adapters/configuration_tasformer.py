@@ -89,6 +89,8 @@ class TASFormerConfig(SegformerConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Check the fields and derive the number of output channels and their names."""
+        # What saving a pipeline once left there: Transformers would look for code in the folder.
+        kwargs.pop("custom_pipelines", None)
         labels = {"id2label": self.id2label, "label2id": self.label2id}
         labels["num_labels"] = kwargs.pop("num_labels", None)
         self.id2label = self.label2id = None

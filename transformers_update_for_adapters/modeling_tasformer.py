@@ -147,9 +147,9 @@ class TASFormerLayer(SegformerLayer):
             hidden_states: (B, N, D) float, N = height * width.
             height: height of the map.
             width: width of the map.
-            *adapter: the tensors of ``AdapterWeights``, for each sample or one that all share.
-                One by one, because reentrant checkpointing cuts gradients only of tensors that are
-                arguments themselves.
+            *adapter: the tensors of ``AdapterWeights``, for each sample, or one that all share;
+                none at all without. One by one, as gradient checkpointing with ``use_reentrant``
+                hands gradients on to nothing else.
             **kwargs: for the attention.
 
         Returns:
@@ -355,7 +355,7 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
                     f"{key} is {tuple(found)}, but the network has {tuple(expected)}"
                 )
         missing = sorted(key for key in info["missing_keys"] if "stages." in key)
-        if missing:
+        if missing and pretrained_model_name_or_path is not None:  # else the weights are given
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise ValueError(
                 f"'{pretrained_model_name_or_path}' lacks {len(missing)} of the backbone's "
@@ -823,22 +823,32 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         best, winner = label_logits.topk(2, dim=1)
         return own - torch.where(winner[:, :1] == channels, best[:, 1:], best[:, :1])
 
-    def segment(self, picture: Any, classes: Sequence[str], threshold: float = 0.5) -> Segmentation:
+    def segment(
+        self,
+        picture: Any,
+        classes: Sequence[str],
+        threshold: float = 0.5,
+        max_pixels: int | None = None,
+    ) -> Segmentation:
         """Ask classes of a picture: ``model.segment("photo.jpg", ["tree", "sky"]).masks["tree"]``.
 
         Args:
             picture: a file, an address, Pillow's picture, or an (H, W), (H, W, 3) or (H, W, 4)
-                uint8 RGB array.
+                uint8 RGB array. Of several frames or pages it is the first; a warning is logged.
             classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
             threshold: probabilities from it on are the class, in (0, 1).
+            max_pixels: that a file may have; by default Pillow's limit, 179 million.
 
         Returns:
             Probabilities and masks at the picture's own size, by the names that were asked for.
 
         Raises:
-            ValueError: if a name is not known, or if the threshold is no probability.
+            ValueError: if a name is not known, if the threshold is no probability, or if the
+                picture has more pixels, is an array of another form, or grey of which it is not
+                certain which value is white.
+            OSError: if the file is missing or damaged, or no picture.
         """
-        return segment_picture(self, picture, classes, threshold)
+        return segment_picture(self, picture, classes, threshold, max_pixels)
 
     def save_pretrained(  # the parameters and their order are those of Transformers
         self,

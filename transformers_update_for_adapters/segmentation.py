@@ -26,6 +26,7 @@ __all__ = [
     "Segmentation",
     "asked_tasks",
     "check_threshold",
+    "evaluating",
     "prepare_picture",
     "read_logits",
     "segment_picture",
@@ -84,24 +85,27 @@ def asked_tasks(classes: Sequence[str], config: TASFormerConfig) -> dict[str, in
 
 
 def prepare_picture(
-    picture: str | PathLike[str] | Any, processor: TASFormerImageProcessor
+    picture: str | PathLike[str] | Any,
+    processor: TASFormerImageProcessor,
+    max_pixels: int | None = None,
 ) -> tuple[Tensor, tuple[int, int]]:
     """Open a picture and bring it into the form that networks take.
 
     Args:
         picture: what :func:`open_picture` takes.
         processor: the network's.
+        max_pixels: that it may have; Pillow's limit by default.
 
     Returns:
         (1, 3, h, w) float, resized and normalised; and the picture's own height and width.
 
     Raises:
-        ValueError: if it is an array of another form.
-        OSError: if the file is missing, or no picture.
+        ValueError: if it cannot be taken, as :func:`open_picture` says.
+        OSError: if the file is missing or damaged, or no picture.
     """
-    upright = processor.process_image(open_picture(picture), do_convert_rgb=True)
+    upright = open_picture(picture, max_pixels)
     pixel_values: Tensor = processor(upright, return_tensors="pt")["pixel_values"]
-    return pixel_values, (upright.shape[1], upright.shape[2])
+    return pixel_values, (upright.height, upright.width)
 
 
 def read_logits(
@@ -130,6 +134,7 @@ def segment_picture(
     picture: str | PathLike[str] | Any,
     classes: Sequence[str],
     threshold: float = 0.5,
+    max_pixels: int | None = None,
 ) -> Segmentation:
     """Ask classes of a picture.
 
@@ -138,22 +143,23 @@ def segment_picture(
         picture: what :func:`open_picture` takes.
         classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
         threshold: probabilities from it on are the class, in (0, 1).
+        max_pixels: that the picture may have; Pillow's limit by default.
 
     Returns:
         Probabilities and masks at the picture's own size, by the names that were asked for.
 
     Raises:
-        ValueError: if a name is not known, if the threshold is no probability, or if an array is
-            no picture.
-        OSError: if the file is missing, or no picture.
+        ValueError: if a name is not known, if the threshold is no probability, or if the picture
+            cannot be taken, as :func:`open_picture` says.
+        OSError: if the file is missing or damaged, or no picture.
     """
     check_threshold(threshold)
     tasks = asked_tasks(classes, model.config)
     processor = TASFormerImageProcessor.of_model(model.config)
-    pixel_values, size = prepare_picture(picture, processor)
+    pixel_values, size = prepare_picture(picture, processor, max_pixels)
     # Where weights are offloaded, hooks bring the input to where they will be.
     device = torch.device("cpu") if model.device.type == "meta" else model.device
-    with _evaluating(model):
+    with evaluating(model):
         logits = model.class_logits(
             pixel_values.to(device, model.dtype), torch.tensor([*tasks.values()], device=device)
         )
@@ -161,8 +167,12 @@ def segment_picture(
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode, and every part back into its own afterwards."""
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and every part back into its own afterwards.
+
+    Args:
+        model: whose normalisation is not to learn from what it is asked.
+    """
     in_training = [part for part in model.modules() if part.training]
     model.eval()
     try:

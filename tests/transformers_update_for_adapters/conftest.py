@@ -42,6 +42,17 @@ V4_NAMES = (
     (r"linear_projections", "linear_c"),
 )
 
+# What Transformers' own tests are marked with (test_modeling_common.py).
+MARKERS_OF_TRANSFORMERS = (
+    *("accelerate_tests", "flash_attn_test", "flash_attn_3_test", "flash_attn_4_test"),
+    *("order", "torch_compile_test"),
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in MARKERS_OF_TRANSFORMERS:
+        config.addinivalue_line("markers", f"{name}: used by the tests of Transformers")
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
