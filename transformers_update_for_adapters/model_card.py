@@ -210,8 +210,8 @@ def _measured(config: TASFormerConfig) -> str:
     measured = config.measured
     if not measured:
         return "Nothing is recorded."
-    interval = measured.get("bIoU_interval")
-    shown = "" if interval is None else f" ({interval[0]:.1f} to {interval[1]:.1f})"
+    low, high = measured.get("bIoU_interval") or (None, None)
+    shown = "" if low is None or high is None else f" ({low:.1f} to {high:.1f})"
     lines = [
         f"bIoU {measured['bIoU']:.1f} %{shown} on the validation images of {_dataset(config)}: the "
         f"mean IoU over all {measured['num_masks']} binary masks, each class asked of the images "
@@ -224,11 +224,17 @@ def _measured(config: TASFormerConfig) -> str:
     per_class = measured.get("per_class", {})
     of_task = {name: per_class[name] for name in config.task_names or [] if name in per_class}
     lines += [
-        f"| {name} | {own['bIoU']:.1f} | {own['num_masks']} |" for name, own in of_task.items()
+        f"| {name} | {_percent(own['bIoU'])} | {own['num_masks']} |"
+        for name, own in of_task.items()
     ]
-    if lost := [name for name, own in of_task.items() if own["bIoU"] < _LOST]:
+    known = {name: own["bIoU"] for name, own in of_task.items() if own["bIoU"] is not None}
+    if lost := [name for name, biou in known.items() if biou < _LOST]:
         lines += ["", f"Not found: {', '.join(lost)}. Do not ask this network for them."]
     return "\n".join(lines)
+
+
+def _percent(biou: float | None) -> str:
+    return "not measured" if biou is None else f"{biou:.1f}"
 
 
 def _training(config: TASFormerConfig) -> str:

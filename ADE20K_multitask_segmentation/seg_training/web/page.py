@@ -276,7 +276,7 @@ def _first_asked(painter: Painter) -> list[str]:
 
     def found(name: str) -> float:
         own = measured.get(name, {"bIoU": 0, "num_masks": 0})
-        return float(own["bIoU"] * own["num_masks"])
+        return float((own["bIoU"] or 0) * own["num_masks"])
 
     return sorted(painter.network.task_names, key=found, reverse=True)[:_FIRST_ASKED]
 
