@@ -35,7 +35,11 @@ class _ClassesGraph(_Graph):
         num_tasks = self.network.num_tasks
         known = (class_ids >= 0) & (class_ids < num_tasks)
         places = torch.where(known, class_ids, num_tasks).flatten()
-        found = torch.arange(num_tasks).index_select(0, places).clamp(0, num_tasks - 1)
+        found = (
+            torch.arange(num_tasks, device=places.device)
+            .index_select(0, places)
+            .clamp(0, num_tasks - 1)
+        )
         return found.view_as(class_ids), known
 
 

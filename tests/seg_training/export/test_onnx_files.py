@@ -64,6 +64,13 @@ def test_every_method_at_a_fixed_size(method: str, tmp_path: Path) -> None:
     assert min(each.iou for each in comparisons) >= LEAST_IOU
     session = open_onnx(tmp_path / "network.onnx")
     assert session.get_inputs()[0].shape[1:] == [3, 64, 96]
+    images = photo(64, 96).transpose(2, 0, 1)[None].copy()
+    openvino = runtimes_module._openvino(tmp_path / "network.onnx")
+    for wrong in (-1, 5):  # asked of the graph itself
+        asked = {"images": images, "class_ids": np.array([[wrong]])}
+        with pytest.raises(Exception, match="out of data bounds"):
+            session.run(None, asked)
+        assert np.isnan(openvino(asked)).all()
 
 
 def test_the_file_describes_itself(file: Path) -> None:
