@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -242,7 +243,10 @@ def _keys_of_files(config_dir: Path) -> list[str]:
     """List the keys that any config file sets, with the group in front."""
     keys = list(_TOP_LEVEL)
     for file in config_dir.rglob("*.yaml"):
-        content = OmegaConf.to_container(OmegaConf.load(file))
+        try:
+            content = OmegaConf.to_container(OmegaConf.load(file))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue  # another experiment's file: what is wrong with it is not asked here
         group = file.relative_to(config_dir).parts[0]
         if isinstance(content, dict):
             content.pop("defaults", None)

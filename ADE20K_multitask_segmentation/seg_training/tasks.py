@@ -345,7 +345,7 @@ def _groups_of(
     short = classes.short_names()
     if tasks == "all":
         values = {short[value]: [value] for value in sorted(short)}
-    elif isinstance(tasks, str):
+    elif isinstance(tasks, str) or not isinstance(tasks, Iterable):
         raise UserError(f"tasks.classes={tasks!r}: give 'all', a list of names, or groups of names")
     elif isinstance(tasks, Mapping):
         values = {

@@ -285,4 +285,6 @@ def _texts(written: Any) -> Any:
 def _names(written: Any, source: str) -> Any:
     if isinstance(written, list):
         return [text(name, source) for name in written]
+    if written == "":
+        return None  # nothing stands there
     return str(written) if isinstance(written, str) else written

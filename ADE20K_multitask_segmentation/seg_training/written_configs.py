@@ -57,7 +57,7 @@ def override_as_written(text: str) -> str:
         text: ``tasks.classes=[yes,null]``, say.
 
     Returns:
-        ``tasks.classes=['yes','null']``; what has no names of classes or cannot be read, as it is.
+        ``tasks.classes=['yes','null']``; as it is, where Hydra reads the same or cannot read it.
 
     Raises:
         UserError: if a name or a label value there is none, or if a key stands twice.
@@ -78,6 +78,8 @@ def override_as_written(text: str) -> str:
     for key in reversed(keys):
         plain, written = {key: plain}, {key: written}
     changed = with_written_classes(plain, written, source)
+    if changed == plain:
+        return text
     for _ in keys:  # of label values they are numbers now
         [changed] = changed.values()
     override._value = _quoted(changed, source)

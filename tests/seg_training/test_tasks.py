@@ -142,6 +142,8 @@ def test_unknown_classes_suggest_near_ones(wrong: str, suggested: str) -> None:
     ("tasks", "message"),
     [
         ("sky", "tasks.classes='sky': give 'all', a list of names, or groups"),
+        (False, "tasks.classes=False: give 'all', a list of names, or groups"),
+        (None, "tasks.classes=None: give 'all', a list of names, or groups"),
         ([], "tasks.classes is empty"),
         (["sky", "sky"], "class 'sky' is asked for twice"),
         (["car", "auto"], "class 'car;auto' is asked for twice"),

@@ -1,10 +1,13 @@
 """Classes in configs and overrides are taken as they are written."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from seg_training.config import compose_config, override_config, translate_config_argument
 from seg_training.errors import UserError
@@ -57,6 +60,20 @@ def test_paths_all_and_other_places_stay_what_they_were(configs: Path) -> None:
     assert (config["seed"], config["data"]["train_split"]) == (8, "val")
     assert config["data"]["classes"] == "configs/classes/camvid.yaml"
     assert config["tasks"] == {"classes": "all"}
+
+
+def test_a_group_of_nothing_stays_nothing(configs: Path) -> None:
+    config = compose(configs, "tasks:\n  classes:\n    off:\n    on: null")
+    assert config["tasks"]["classes"] == {"off": None, "on": "null"}
+
+
+def test_another_file_that_is_broken_does_not_hide_what_is_wrong(configs: Path) -> None:
+    (configs / "broken.yaml").write_bytes(b"a: [\xff")
+    try:
+        with pytest.raises(UserError, match=r"unknown key 'data\.roo'; did you mean 'data\.root'"):
+            compose(configs, "", "data.roo=/x")
+    finally:
+        (configs / "broken.yaml").unlink()
 
 
 @pytest.mark.parametrize(
@@ -149,6 +166,31 @@ def test_wrong_overrides_name_themselves(configs: Path, override: str, message: 
     ):
         with pytest.raises(UserError, match=message):
             use()
+
+
+@pytest.mark.parametrize(
+    "override", ["tasks.classes=[sky, road]", "tasks.classes={a: [sky]}", f"data.{CLASSES}"]
+)
+def test_what_hydra_reads_as_it_is_written_is_left_alone(override: str) -> None:
+    override = override.replace(": {", "={", 1) if override.startswith("data") else override
+    override = override.replace("12:30", "noon").replace("1e3", "a").replace("null", "b")
+    assert override_as_written(override) == override
+
+
+@pytest.mark.slow
+def test_the_command_line_takes_both_as_they_are_written(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(f"defaults: [folder_adapter, _self_]\ndata: {{{CLASSES}}}\n")
+    command = [sys.executable, "train.py", "--config", str(own), "--cfg", "job"]
+    answer = subprocess.run(
+        [*command, f"tasks.classes=[{', '.join(ODD)}]"],
+        cwd=CONFIGS.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+    config = yaml.safe_load(answer.stdout)
+    assert (config["tasks"]["classes"], config["data"]["classes"]) == (ODD, READ)
 
 
 @pytest.mark.parametrize("override", ["~tasks.classes", "tasks.classes=[a,", "tasks.classes=a,b"])

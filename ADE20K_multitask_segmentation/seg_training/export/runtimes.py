@@ -112,14 +112,14 @@ def _refusing(run: Run, num_classes: int | None) -> Run:
     """
 
     def refusing(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
-        wrong = class_ids < 0
-        if num_classes is not None:
-            wrong |= class_ids >= num_classes
-        if wrong.any():
-            raise UserError(_out_of_range(class_ids[wrong], num_classes))
+        most = np.iinfo(np.int64).max if num_classes is None else num_classes - 1
+        wrong = class_ids[(class_ids < 0) | (class_ids > most)]
+        if wrong.size:
+            raise UserError(_out_of_range(wrong, num_classes))
         logits = run(images, class_ids)
-        if num_classes is None and (wrong := np.isnan(logits).all(axis=(2, 3))).any():
-            raise UserError(_out_of_range(class_ids[wrong], num_classes))
+        unknown = class_ids[np.isnan(logits).all(axis=(2, 3))]
+        if num_classes is None and unknown.size:
+            raise UserError(_out_of_range(unknown, num_classes))
         return logits
 
     return refusing
