@@ -6,7 +6,7 @@ from .modeling_tasformer import TASFormerForSemanticSegmentation, TASFormerModel
 from .pipeline import ClassPromptedSegmentationPipeline
 from .released_weights import load_released_state_dict, released_method
 from .segmentation import Segmentation
-from .task_names import ALL, find_task, find_tasks
+from .task_names import ALL, asks_for_all, find_task, find_tasks
 
 __all__ = [
     "ALL",
@@ -17,6 +17,7 @@ __all__ = [
     "TASFormerForSemanticSegmentation",
     "TASFormerImageProcessor",
     "TASFormerModel",
+    "asks_for_all",
     "find_task",
     "find_tasks",
     "load_released_state_dict",

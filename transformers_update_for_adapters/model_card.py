@@ -1,5 +1,6 @@
 """The card of a saved model: how to use it, what was measured, whose licence the weights have."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -219,8 +220,8 @@ def _measured(config: TASFormerConfig) -> str:
     measured = config.measured
     if not measured:
         return "Nothing is recorded."
-    interval = measured.get("bIoU_interval")
-    shown = "" if interval is None else f" ({interval[0]:.1f} to {interval[1]:.1f})"
+    bounds = measured.get("bIoU_interval") or (None, None)
+    shown = f" ({bounds[0]:.1f} to {bounds[1]:.1f})" if all(map(_is_number, bounds)) else ""
     lines = [
         f"bIoU {measured['bIoU']:.1f} %{shown} on the validation images of {_dataset(config)}: the "
         f"mean IoU over all {measured['num_masks']} binary masks, each class asked of the images "
@@ -233,11 +234,22 @@ def _measured(config: TASFormerConfig) -> str:
     per_class = measured.get("per_class", {})
     of_task = {name: per_class[name] for name in config.task_names or [] if name in per_class}
     lines += [
-        f"| {name} | {own['bIoU']:.1f} | {own['num_masks']} |" for name, own in of_task.items()
+        f"| {name} | {_percent(own['bIoU'])} | {own['num_masks']} |"
+        for name, own in of_task.items()
     ]
-    if lost := [name for name, own in of_task.items() if own["bIoU"] < _LOST]:
+    known = {name: own["bIoU"] for name, own in of_task.items() if _is_number(own["bIoU"])}
+    if lost := [name for name, biou in known.items() if biou < _LOST]:
         lines += ["", f"Not found: {', '.join(lost)}. Do not ask this network for them."]
     return "\n".join(lines)
+
+
+def _percent(biou: float | None) -> str:
+    return f"{biou:.1f}" if _is_number(biou) else "not measured"
+
+
+def _is_number(value: float | None) -> bool:
+    """Tell what was measured: files of before have nan, others null, where nothing was."""
+    return value is not None and math.isfinite(value)
 
 
 def _training(config: TASFormerConfig) -> str:

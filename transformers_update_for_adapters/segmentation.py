@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .configuration_tasformer import TASFormerConfig
 from .image_processing_tasformer import TASFormerImageProcessor
 from .pictures import open_picture
-from .task_names import ALL, find_tasks
+from .task_names import asks_for_all, find_tasks
 
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
@@ -80,7 +80,7 @@ def asked_tasks(classes: Sequence[str], config: TASFormerConfig) -> dict[str, in
     if isinstance(classes, str):
         raise ValueError(f'classes is the word "{classes}"; give a list: ["{classes}"]')
     task_ids = find_tasks(classes, config)
-    names = list(classes if list(classes) != [ALL] else config.task_names or [])
+    names = list((config.task_names or []) if asks_for_all(classes, config) else classes)
     return dict(zip(names, task_ids, strict=True))
 
 

@@ -5,19 +5,37 @@ from difflib import get_close_matches
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["ALL", "find_task", "find_tasks"]
+__all__ = ["ALL", "asks_for_all", "find_task", "find_tasks"]
 
 ALL = "all"
-"""Asks for every task."""
+"""Asks for every task, where no task is called so."""
 
 _MOST_LISTED = 20
+
+
+def asks_for_all(asked: Sequence[str], config: TASFormerConfig) -> bool:
+    """Tell whether every task is asked for.
+
+    New classes cannot be called ``all``; in a network that has one all the same the word means
+    that one, and all of them are asked for by their names.
+
+    Args:
+        asked: what a user asks for.
+        config: a network's, with ``task_names``.
+
+    Raises:
+        ValueError: if the network has no names at all.
+    """
+    names, words = _names_and_words(config)
+    return list(asked) == [ALL] and not _tasks_of(ALL, names, words)
 
 
 def find_tasks(asked: Sequence[str], config: TASFormerConfig) -> list[int]:
     """Find the tasks of names.
 
     Args:
-        asked: task names, or words of ``config.task_synonyms``; or ``all`` alone.
+        asked: task names, or words of ``config.task_synonyms``; or ``all`` alone, see
+            :func:`asks_for_all`.
         config: a network's, with ``task_names``.
 
     Returns:
@@ -27,10 +45,11 @@ def find_tasks(asked: Sequence[str], config: TASFormerConfig) -> list[int]:
         ValueError: if names are not known, of which close ones are suggested; or if the network
             has no names at all.
     """
-    names = _names(config)
-    if list(asked) == [ALL]:
+    names, words = _names_and_words(config)
+    if asks_for_all(asked, config):
         return list(range(len(names)))
-    if ALL in asked and ALL not in names:
+    is_class = bool(_tasks_of(ALL, names, words))
+    if ALL in asked and not is_class:
         raise ValueError("'all' stands alone: it asks for every class")
     if not asked:
         raise ValueError("no class was asked for; give one name or more, or 'all'")
@@ -42,10 +61,8 @@ def find_tasks(asked: Sequence[str], config: TASFormerConfig) -> list[int]:
             wrong.append(str(error))
     if wrong:
         listed = ", ".join(names[:_MOST_LISTED]) + (", ..." if len(names) > _MOST_LISTED else "")
-        raise ValueError(
-            f"{'; '.join(wrong)} (the network knows {len(names)}: {listed}; 'all' asks for all of "
-            "them)"
-        )
+        every = "" if is_class else "; 'all' asks for all of them"
+        raise ValueError(f"{'; '.join(wrong)} (the network knows {len(names)}: {listed}{every})")
     return found
 
 
@@ -60,8 +77,7 @@ def find_task(name: str, config: TASFormerConfig) -> int:
         ValueError: if the name is not known, close ones are suggested then; if it may mean several
             tasks; or if the network has no names at all.
     """
-    names = _names(config)
-    words = [{_plain(word) for word in own} for own in config.task_synonyms or [[] for _ in names]]
+    names, words = _names_and_words(config)
     tasks = _tasks_of(name, names, words)
     if not tasks:
         known = [*names, *sorted(set().union(*words))]
@@ -72,10 +88,12 @@ def find_task(name: str, config: TASFormerConfig) -> int:
     return tasks[0]
 
 
-def _names(config: TASFormerConfig) -> list[str]:
+def _names_and_words(config: TASFormerConfig) -> tuple[list[str], list[set[str]]]:
     if config.task_names is None:
         raise ValueError("the network has no names for its tasks: set config.task_names")
-    return list(config.task_names)
+    names = list(config.task_names)
+    synonyms = config.task_synonyms or [[] for _ in names]
+    return names, [{_plain(word) for word in own} for own in synonyms]
 
 
 def _tasks_of(name: str, names: Sequence[str], words: Sequence[set[str]]) -> list[int]:

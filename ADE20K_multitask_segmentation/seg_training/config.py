@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -27,6 +28,7 @@ from omegaconf.errors import (
 
 from seg_training.errors import UserError, suggest
 from seg_training.settings import check_keys
+from seg_training.written_configs import override_as_written, take_classes_as_written
 
 __all__ = [
     "SECTIONS",
@@ -64,6 +66,8 @@ def experiment_names(config_dir: Path) -> list[str]:
 def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> list[str]:
     """Turn ``--config FILE`` into Hydra's own options, so that all of those keep working.
 
+    Names of classes in overrides get quotes, see :func:`override_as_written`.
+
     Args:
         arguments: the command line, without the program.
         config_dir: where experiment files are; a path to another folder's file works as well.
@@ -71,6 +75,7 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
     Raises:
         UserError: if the file does not exist, or if none was named.
     """
+    take_classes_as_written()
     translated: list[str] = []
     rest = iter(arguments)
     named = False
@@ -79,7 +84,8 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
         if option in ("--config-name", "-cn", "--help", "-h", "--hydra-help", "--version"):
             named = True
         if option != "--config":
-            translated.append(argument)
+            option_of_hydra = argument.startswith("-")
+            translated.append(argument if option_of_hydra else override_as_written(argument))
             continue
         file = Path(value if equals else next(rest, ""))
         named = True
@@ -125,10 +131,11 @@ def compose_config(
     if not (folder / f"{name}.yaml").is_file():
         hint = suggest(f"{name}.yaml", experiment_names(folder))
         raise UserError(f"config {folder / name}.yaml does not exist{hint}")
+    take_classes_as_written()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(folder), version_base="1.3"):
-            composed = compose(name, list(overrides))
+            composed = compose(name, [override_as_written(override) for override in overrides])
             return {**plain_config(composed), "config_name": name}
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, folder) from error
@@ -175,7 +182,7 @@ def override_config(
     OmegaConf.set_struct(changed, True)
     for text in overrides:
         try:
-            override = OverridesParser.create().parse_override(text)
+            override = OverridesParser.create().parse_override(override_as_written(text))
         except HydraException as error:
             raise UserError(f"cannot read '{text}': write key=value") from error
         if override.type is not OverrideType.CHANGE:
@@ -202,6 +209,7 @@ def _load_group(config_dir: Path, group: str, name: str) -> DictConfig:
         raise UserError(
             f"there is no {group}={name}{suggest(name, there)} (known: {', '.join(there)})"
         )
+    take_classes_as_written()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir), version_base="1.3"):
@@ -235,7 +243,10 @@ def _keys_of_files(config_dir: Path) -> list[str]:
     """List the keys that any config file sets, with the group in front."""
     keys = list(_TOP_LEVEL)
     for file in config_dir.rglob("*.yaml"):
-        content = OmegaConf.to_container(OmegaConf.load(file))
+        try:
+            content = OmegaConf.to_container(OmegaConf.load(file))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue  # another experiment's file: what is wrong with it is not asked here
         group = file.relative_to(config_dir).parts[0]
         if isinstance(content, dict):
             content.pop("defaults", None)

@@ -1,7 +1,7 @@
 """Metrics of binary masks, counted per mask in integers on the device of the logits."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -33,12 +33,13 @@ class BinaryIoUResult:
     Attributes:
         bIoU: mean over all masks, in percent; nan without masks.
         num_masks: number of (image, task) pairs with at least one ground-truth pixel.
-        per_class: task id to (bIoU of that task's masks in percent, number of masks).
+        per_class: task id to (bIoU of that task's masks in percent, number of masks); of a task
+            that was asked for and has no mask, (nan, 0).
         paint_everything: the bIoU, in percent, of masks that cover the whole image: what a network
             reaches that knows nothing.
         by_size: the same as ``per_class`` by the mask's size, one of :data:`SIZES`.
         by_share: finer: k stands for masks of 2^k up to 2^(k + 1) of the image's valid pixels.
-        interval: 95 % interval of the bIoU over images, in percent.
+        interval: 95 % interval of the bIoU over images, in percent; nan of fewer than two images.
         iou_batch: the released training code's validation IoU, in percent: another number, see
             :func:`pooled_iou`.
         label_map: metrics of one label map per image, where they were asked for.
@@ -66,15 +67,24 @@ class BinaryIoU(Metric):
     size, ignored pixels are left out, and all masks count alike, whatever their task. Counts are
     kept per mask as integers and added up exactly, so the result depends neither on batch size nor
     on the number of processes.
+
+    Attributes:
+        asked: of each dataset, the ids of the tasks that are asked for: those without a mask are
+            in the result as well.
     """
 
     full_state_update = False
     higher_is_better = True
     counts: list[Tensor]
 
-    def __init__(self) -> None:
-        """Start without masks."""
+    def __init__(self, asked: Sequence[Sequence[int]] = ()) -> None:
+        """Start without masks.
+
+        Args:
+            asked: of each dataset, the ids of its tasks.
+        """
         super().__init__()
+        self.asked = asked
         self.add_state("counts", default=[], dist_reduce_fx="cat")  # a Mask per row
 
     def update(
@@ -122,11 +132,14 @@ class BinaryIoU(Metric):
         """Average the IoU over all masks, over those of each task, size and dataset."""
         counts = dim_zero_cat(self.counts).cpu().tolist() if len(self.counts) else []
         masks = sorted(Mask(*row) for row in counts)  # whichever process counted them
-        result = _average(masks)
-        sources = sorted({mask.source for mask in masks})
+        asked = dict(enumerate(self.asked))
+        result = _average(masks, [task for own in asked.values() for task in own])
+        sources = sorted({mask.source for mask in masks} | asked.keys())
         if len(sources) > 1:
             result.per_source = {
-                source: _average([mask for mask in masks if mask.source == source])
+                source: _average(
+                    [mask for mask in masks if mask.source == source], asked.get(source, ())
+                )
                 for source in sources
             }
         return result
@@ -187,10 +200,10 @@ def _count(masks: Tensor) -> Tensor:
     return masks.sum(dim=-1, dtype=torch.int32).sum(dim=-1)
 
 
-def _average(masks: list[Mask]) -> BinaryIoUResult:
+def _average(masks: list[Mask], asked: Iterable[int] = ()) -> BinaryIoUResult:
     """Average over masks, in the order of datasets, images and tasks."""
     true_masks = [mask for mask in masks if mask.truth > 0]
-    by_task: dict[int, list[float]] = {}
+    by_task: dict[int, list[float]] = {task: [] for task in asked}
     by_size: dict[str, list[float]] = {size: [] for size in SIZES}
     by_share: dict[int, list[float]] = {}
     by_image: dict[tuple[int, int], list[float]] = {}

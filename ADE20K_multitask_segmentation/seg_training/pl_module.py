@@ -145,6 +145,7 @@ class LitSeg(pl.LightningModule):
         self._asked = [
             torch.tensor(source.tasks.task_ids, device=self.device) for source in sources.values()
         ]
+        self.biou.asked = [asked.tolist() for asked in self._asked]
         # In training every task of every image would cost too much; and of one task alone every
         # pixel would be right, unless no answer counts as well.
         final = self._metrics == "all" and self.trainer.state.fn == "validate"
@@ -185,6 +186,7 @@ class LitSeg(pl.LightningModule):
             each = ", ".join(
                 f"{self.dataset_names[source]} {own.bIoU:.1f}"
                 for source, own in self.result.per_source.items()
+                if own.num_masks
             )
             _log.info(
                 "step %d: bIoU %.1f %% over %d masks%s",
@@ -198,13 +200,15 @@ class LitSeg(pl.LightningModule):
         self.log_dict(self._per_class(self.result, "val_per_class/"), rank_zero_only=True)
         for source, own in self.result.per_source.items():
             name = self.dataset_names[source]
-            self.log(f"val_per_dataset/{name}", own.bIoU, rank_zero_only=True)
+            if own.num_masks:
+                self.log(f"val_per_dataset/{name}", own.bIoU, rank_zero_only=True)
             self.log_dict(self._per_class(own, f"val_per_class/{name}/"), rank_zero_only=True)
 
     def _per_class(self, result: BinaryIoUResult, prefix: str) -> dict[str, float]:
         return {
             f"{prefix}{self.task_names[task_id]}": biou
-            for task_id, (biou, _masks) in result.per_class.items()
+            for task_id, (biou, masks) in result.per_class.items()
+            if masks
         }
 
     def predict_step(self, batch: PredictionBatch, batch_idx: int) -> dict[str, Tensor]:

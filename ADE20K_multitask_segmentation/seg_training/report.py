@@ -18,7 +18,9 @@ from seg_training.replacing import replacing
 
 __all__ = [
     "check_output",
+    "finite",
     "interval_text",
+    "measured_text",
     "result_to_json",
     "show_result",
     "write_json",
@@ -29,7 +31,7 @@ __all__ = [
 def result_to_json(
     result: BinaryIoUResult, task_names: Sequence[str], dataset_names: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Give a result as plain values, in percent; classes without a mask are left out.
+    """Give a result as plain values, in percent; nan where nothing was measured.
 
     Args:
         result: of one dataset, or of several with each one's own.
@@ -57,11 +59,12 @@ def result_to_json(
             }
             for octave, (biou, masks) in result.by_share.items()
         ],
-        "bIoU_interval": result.interval,
+        "bIoU_interval": _known(result.interval),
         "iou_batch": result.iou_batch,
     }
     if result.label_map is not None:
         content |= asdict(result.label_map)
+        content["mIoU_interval"] = _known(result.label_map.mIoU_interval)
     if result.per_source:
         content["per_dataset"] = {
             dataset_names[source]: result_to_json(own, task_names)
@@ -74,22 +77,23 @@ def write_json(content: dict[str, Any], path: Path) -> None:
     """Write JSON in one go, so that no half-written file is left.
 
     Args:
-        content: plain values; nan becomes null.
+        content: plain values; nan and infinite numbers become null.
         path: the file; its folder is made.
 
     Raises:
         UserError: if it cannot be written there.
     """
-    write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", path)
+    text = json.dumps(finite(content), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(text + "\n", path)
 
 
 def interval_text(bounds: Sequence[float | None] | None) -> str:
     """Write an interval; empty where it is not known.
 
     Args:
-        bounds: low and high, in percent.
+        bounds: low and high, in percent; None or nan where they are not known.
     """
-    low, high = bounds or (None, None)
+    low, high = _known(bounds) or (None, None)
     return "" if low is None or high is None else f"{low:.1f} to {high:.1f}"
 
 
@@ -121,13 +125,34 @@ def write_text(text: str, path: Path) -> None:
         unfinished.write_text(text, encoding="utf-8")
 
 
-def _without_nan(value: Any) -> Any:
-    """Replace nan, which JSON does not have, by None."""
+def finite(value: Any) -> Any:
+    """Replace nan and infinite numbers, which JSON does not have, by None.
+
+    Args:
+        value: a number, a text, or lists and mappings of them.
+    """
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _known(bounds: Sequence[float | None] | None) -> Sequence[float] | None:
+    """Give an interval, or None where it is not known."""
+    low, high = bounds or (None, None)
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return None
+    return (low, high)
+
+
+def measured_text(biou: float | None) -> str:
+    """Write a number in percent, or that there is none.
+
+    Args:
+        biou: None or nan where nothing was measured.
+    """
+    return "not measured" if biou is None or math.isnan(biou) else f"{biou:.1f}"
 
 
 def show_result(
@@ -137,6 +162,8 @@ def show_result(
     console: Console | None = None,
 ) -> None:
     """Print the per-class table, of each dataset too where there are several, and the mean.
+
+    Classes that no image shows are in it: not measured.
 
     Args:
         result: of one dataset, or of several with each one's own.
@@ -159,8 +186,8 @@ def show_result(
         table.add_row(*before, *row)
     table.add_section()
     masks = str(result.num_masks)
-    table.add_row(*before, "all masks", masks, f"{result.bIoU:.1f}", style="bold")
-    table.add_row(*before, "painting everything", masks, f"{result.paint_everything:.1f}")
+    table.add_row(*before, "all masks", masks, measured_text(result.bIoU), style="bold")
+    table.add_row(*before, "painting everything", masks, measured_text(result.paint_everything))
     console = console or Console()
     console.print(table)
     console.print(_more(result))
@@ -171,26 +198,28 @@ def show_result(
 
 def _more(result: BinaryIoUResult) -> Text:
     """Say in a line or two what the table has no room for."""
-    low, high = result.interval
+    interval = interval_text(result.interval)
     sizes = ", ".join(
         f"{size} {biou:.1f} ({masks})" for size, (biou, masks) in result.by_size.items() if masks
     )
-    lines = [f"95 % interval over images: {low:.1f} to {high:.1f}; by size of mask: {sizes}"]
+    of_images = f"95 % interval over images: {interval or 'none, which takes two images or more'}"
+    lines = [f"{of_images}; by size of mask: {sizes or 'none'}"]
     if result.label_map is not None:
         lines.append(_label_map_line(result.label_map))
     return Text("\n".join(lines))
 
 
 def _label_map_line(result: LabelMapResult) -> str:
-    low, high = result.mIoU_interval
+    interval = interval_text(result.mIoU_interval)
     return (
-        f"one label map per image: mIoU {result.mIoU:.1f} ({low:.1f} to {high:.1f}), "
-        f"fwIoU {result.fwIoU:.1f}, mACC {result.mACC:.1f}, pACC {result.pACC:.1f}"
+        f"one label map per image: mIoU {measured_text(result.mIoU)}"
+        f"{interval and f' ({interval})'}, fwIoU {measured_text(result.fwIoU)}, "
+        f"mACC {measured_text(result.mACC)}, pACC {measured_text(result.pACC)}"
     )
 
 
 def _rows(result: BinaryIoUResult, task_names: Sequence[str]) -> list[tuple[str, str, str]]:
     return [
-        (task_names[task_id], str(masks), f"{biou:.1f}")
+        (task_names[task_id], str(masks), measured_text(biou))
         for task_id, (biou, masks) in result.per_class.items()
     ]

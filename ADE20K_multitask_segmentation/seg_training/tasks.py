@@ -9,16 +9,28 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from seg_training.errors import UserError, suggest
+from seg_training.written import (
+    checked_name,
+    label_value,
+    label_values,
+    place,
+    read_written,
+    text,
+)
 
 __all__ = ["IGNORE", "LabelClasses", "TaskTable", "abbreviated"]
 
 IGNORE = 255
 """Value of the pixels that stay out of loss and metric, in masks and in label maps."""
 
+_ENTRIES = ("classes", "other", "ignore")  # of a classes file
+_FORM = (
+    "this is no classes file: expected 'classes: {value: name}', 'other: [values]', "
+    "'ignore: [values]'"
+)
 _MOST_TASKS = IGNORE - 1  # a label map is uint8: 0 is other, k + 1 is task k, 255 is ignore
 _NUM_RAW_VALUES = 2**16  # raw label maps are 8 or 16 bit
 
@@ -64,20 +76,14 @@ class LabelClasses:
         Raises:
             UserError: if an entry is unknown or has another form.
         """
-        form = "expected 'classes: {value: name}', 'other: [values]', 'ignore: [values]'"
         for key in content:
-            if key not in ("classes", "other", "ignore"):
-                hint = suggest(str(key), ("classes", "other", "ignore"))
-                raise UserError(f"{source}: unknown entry '{key}'{hint} ({form})")
-        try:
-            names = {int(value): str(name) for value, name in content["classes"].items()}
-            other = frozenset(int(value) for value in content.get("other") or ())
-            ignore = frozenset(int(value) for value in content.get("ignore") or ())
-        except (KeyError, AttributeError, TypeError, ValueError) as error:
-            raise UserError(f"{source} is no classes file: {form}") from error
-        if not names:
-            raise UserError(f"{source} names no class: {form}")
-        return cls(names, other, ignore)
+            if key not in _ENTRIES:
+                hint = suggest(str(key), _ENTRIES)
+                raise UserError(f"{place(source, key)}: unknown entry '{key}'{hint} ({_FORM})")
+        meanings = _Meanings(source)
+        meanings.read_classes(content.get("classes"))
+        other, ignore = (meanings.read_values(entry, content.get(entry)) for entry in _ENTRIES[1:])
+        return cls(meanings.names, other, ignore)
 
     @classmethod
     def from_file(cls, path: str | Path) -> "LabelClasses":
@@ -95,13 +101,16 @@ class LabelClasses:
                 f"classes file {path.absolute()} does not exist{suggest(str(path), near)}; "
                 "DATASET_PREPARATION.md shows what it holds"
             )
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not valid YAML: {error}") from error
+        content = read_written(path)
         if not isinstance(content, dict):
-            raise UserError(f"{path} is no classes file: it holds no 'classes: {{value: name}}'")
-        return cls.from_mapping(content, str(path))
+            raise UserError(
+                f"{path} is no classes file: it is {_kind(content)} and holds no "
+                "'classes: {value: name}'"
+            )
+        read = cls.from_mapping(content, str(path))
+        for name in content["classes"].values():
+            checked_name(name, str(path))
+        return read
 
     @classmethod
     def from_package(cls, package: str, file: str) -> "LabelClasses":
@@ -146,7 +155,7 @@ class LabelClasses:
         for spelling in (
             lambda full: [full],
             lambda full: full.split(";")[:1],
-            lambda full: full.split(";"),
+            lambda full: [word.strip() for word in full.split(";")],
         ):
             values = [value for value, full in self.names.items() if name in spelling(full)]
             if len(values) == 1:
@@ -268,6 +277,67 @@ class TaskTable:
         return sorted({int(value) for value in values} - known)
 
 
+class _Meanings:
+    """Reads the entries of a classes file, and holds where each label value and name stands."""
+
+    def __init__(self, source: str) -> None:
+        self.names: dict[int, str] = {}
+        self._source = source
+        self._places: dict[int | str, str] = {}
+
+    def read_classes(self, classes: Any) -> None:
+        """Take ``{value: name}``."""
+        if not isinstance(classes, Mapping):
+            where = place(self._source, classes)
+            raise UserError(f"{where}: {_FORM}; found {_kind(classes)} under 'classes'")
+        if not classes:
+            raise UserError(f"{self._source} names no class: {_FORM}")
+        for found, name in classes.items():
+            try:
+                value = label_value(found, self._source)
+                self.names[value] = text(name, self._source)
+            except UserError as error:
+                raise UserError(f"{error} ({_FORM})") from None
+            self._place(value, found)
+            if earlier := self._places.get(self.names[value]):
+                raise UserError(
+                    f"{place(self._source, found)}: two label values are called "
+                    f"'{self.names[value]}', the other one in {earlier}; give each a name of its "
+                    "own (tasks.classes can group them into one task)"
+                )
+            self._places[self.names[value]] = place(self._source, found)
+
+    def read_values(self, entry: str, values: Any) -> frozenset[int]:
+        """Take ``[values]``, or nothing."""
+        try:
+            numbers = label_values(values, self._source, entry)
+        except UserError as error:
+            raise UserError(f"{error} ({_FORM})") from None
+        for number, found in zip(numbers, values or (), strict=False):
+            self._place(number, found)
+        return frozenset(numbers)
+
+    def _place(self, value: int, found: Any) -> None:
+        where = place(self._source, found)
+        if value in self._places:
+            raise UserError(
+                f"{where}: label value {value} has two meanings, the other one in "
+                f"{self._places[value]}; name it once: as a class, under 'other' or under 'ignore'"
+            )
+        if not 0 <= value < _NUM_RAW_VALUES:
+            raise UserError(
+                f"{where}: label value {value} cannot stand in an 8 or 16 bit label map, whose "
+                f"values are 0 to {_NUM_RAW_VALUES - 1}"
+            )
+        self._places[value] = where
+
+
+def _kind(content: Any) -> str:
+    """Say in a word or two what was found."""
+    kinds: dict[type, str] = {dict: "a mapping", list: "a list", type(None): "nothing"}
+    return kinds.get(type(content), f"'{content}'")
+
+
 def _groups_of(
     classes: LabelClasses, tasks: str | Sequence[str] | Mapping[str, Sequence[str]]
 ) -> dict[str, list[int]]:
@@ -275,7 +345,7 @@ def _groups_of(
     short = classes.short_names()
     if tasks == "all":
         values = {short[value]: [value] for value in sorted(short)}
-    elif isinstance(tasks, str):
+    elif isinstance(tasks, str) or not isinstance(tasks, Iterable):
         raise UserError(f"tasks.classes={tasks!r}: give 'all', a list of names, or groups of names")
     elif isinstance(tasks, Mapping):
         values = {

@@ -18,6 +18,7 @@ from seg_training.errors import UserError
 from seg_training.evaluation import load_module
 from seg_training.networks import Network
 from seg_training.networks.building import quiet_transformers
+from seg_training.report import finite
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
@@ -87,9 +88,10 @@ def describe_network(
     measured = results or {}
     own.measured = None
     if results is not None:
-        own.measured = {key: results[key] for key in ("bIoU", "num_masks", "per_class")}
+        # JSON has no nan, and this becomes config.json.
+        own.measured = {key: finite(results[key]) for key in ("bIoU", "num_masks", "per_class")}
         if "bIoU_interval" in results:
-            own.measured["bIoU_interval"] = results["bIoU_interval"]
+            own.measured["bIoU_interval"] = finite(results["bIoU_interval"])
     own.origin = dict(
         origin
         or {

@@ -1,5 +1,6 @@
 """Metrics of a checkpoint, and pictures of predictions."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_datasets import gdd
+from fake_datasets import folder, gdd
 from fake_datasets.configs import CONFIGS, config_on_fake_data
 
 from seg_training.checkpoints import read_checkpoint
@@ -16,6 +17,7 @@ from seg_training.errors import UserError
 from seg_training.evaluation import evaluate, load_module, predict_examples
 from seg_training.label_map_metrics import LabelMapMetrics, predicted_tasks
 from seg_training.pl_module import LitSeg
+from seg_training.report import finite, result_to_json
 from seg_training.training import train
 
 pytestmark = [
@@ -28,7 +30,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the folder experiment, after a step."""
-    folder = tmp_path_factory.mktemp("runs")
+    place = tmp_path_factory.mktemp("runs")
     small = ["model=adapter_hf_scratch", "trainer.max_steps=1", "trainer.num_sanity_val_steps=0"]
     small += [
         "+trainer.enable_progress_bar=false",
@@ -36,8 +38,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "log_plot_freq=0",
         "logger=csv",
     ]
-    config = config_on_fake_data("folder_adapter", folder, small)
-    return train({**config, "run_dir": str(folder / "run")}).run_dir
+    config = config_on_fake_data("folder_adapter", place, small)
+    return train({**config, "run_dir": str(place / "run")}).run_dir
 
 
 def test_label_map_metrics_of_a_checkpoint(run: Path) -> None:
@@ -80,6 +82,17 @@ def test_a_part_of_the_tasks_makes_label_maps_of_these_alone(run: Path) -> None:
     assert list(result.per_class) == [0, 1]
     assert result.label_map is not None
     assert result.label_map.pACC > 0
+
+
+def test_a_class_that_no_image_shows_is_in_the_result(run: Path, tmp_path: Path) -> None:
+    folder.make(tmp_path / "few", num_train=1, num_val=1)  # one image: no lamp, no tree
+    result, module = evaluate(run, [f"data.root={tmp_path / 'few'}", "metrics=all"], CONFIGS)
+    masks = {module.task_names[task]: number for task, (_, number) in result.per_class.items()}
+    assert masks == {"sky": 1, "road": 1, "car": 1, "tree": 0, "lamp": 0}
+    assert result.num_masks == 3
+    content = json.loads(json.dumps(finite(result_to_json(result, module.task_names))))
+    assert content["per_class"]["lamp"] == {"bIoU": None, "num_masks": 0}
+    assert (content["bIoU_interval"], content["mIoU_interval"]) == (None, None)
 
 
 def test_unknown_metrics_are_refused(run: Path) -> None:

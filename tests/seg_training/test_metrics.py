@@ -355,6 +355,21 @@ def test_masks_are_grouped_by_their_share_of_the_image() -> None:
     assert result.by_share == {-7: (75.0, 2), -4: (62.5, 2), 0: (50.0, 1)}
 
 
+def test_tasks_without_a_mask_are_there_and_count_for_nothing() -> None:
+    label_map = torch.tensor([[1, 1], [0, 0]], dtype=torch.uint8)
+    metric = BinaryIoU([[0, 2]])
+    metric.update(torch.ones(1, 2, 2), label_map, torch.tensor([0]))
+    result = metric.compute()
+    assert result.per_class == {0: (50.0, 1), 2: (pytest.approx(math.nan, nan_ok=True), 0)}
+    assert (result.bIoU, result.num_masks, result.per_source) == (50.0, 1, {})
+
+    metric = BinaryIoU([[0, 1], [2]])
+    metric.update(torch.ones(1, 2, 2), label_map, torch.tensor([0]))
+    first, second = metric.compute().per_source.values()
+    assert {task: masks for task, (_, masks) in first.per_class.items()} == {0: 1, 1: 0}
+    assert (second.num_masks, list(second.per_class)) == (0, [2])
+
+
 def test_the_interval_draws_images_not_masks() -> None:
     """Two images, one all right and one all wrong: a resample has 0, 1 or 2 of each."""
     right = (logits_of([[1, 0]], [[0, 1]]), labels_of([[1, 2]]), torch.tensor([0, 1]), 0, 0)

@@ -1,8 +1,10 @@
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -10,7 +12,7 @@ from rich.console import Console
 from seg_training.errors import UserError
 from seg_training.label_map_metrics import LabelMapResult
 from seg_training.metrics import BinaryIoUResult
-from seg_training.report import result_to_json, show_result, write_json
+from seg_training.report import interval_text, result_to_json, show_result, write_json
 
 NAMES = ["sky", "road", "lamp"]
 RESULT = BinaryIoUResult(
@@ -69,6 +71,56 @@ def test_what_the_table_has_no_room_for_is_said_below() -> None:
     assert "medium 50.0 (1), large 66.9 (2)" in text
     assert "small" not in text
     assert "mIoU 14.5 (10.0 to 19.5), fwIoU 50.2, mACC 20.0, pACC 61.0" in text
+
+
+UNMEASURED = replace(RESULT, per_class={**RESULT.per_class, 1: (math.nan, 0)})
+ONE_IMAGE = replace(
+    RESULT,
+    interval=(math.nan, math.nan),
+    label_map=replace(LABEL_MAP, mIoU_interval=(math.nan, math.nan)),
+)
+
+
+def shown(result: BinaryIoUResult, names: Sequence[str] = ()) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    show_result(result, NAMES, names, console=console)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_class_that_no_image_shows_is_not_measured(tmp_path: Path) -> None:
+    rows = [line.replace("│", " ").split() for line in shown(UNMEASURED).splitlines()]
+    assert ["road", "0", "not", "measured"] in rows
+    write_json(result_to_json(UNMEASURED, NAMES), tmp_path / "r.json")
+    content = json.loads((tmp_path / "r.json").read_text())
+    assert content["per_class"]["road"] == {"bIoU": None, "num_masks": 0}
+    assert (content["bIoU"], content["num_masks"]) == (61.25, 3)
+
+
+def test_of_several_datasets_as_well() -> None:
+    empty = BinaryIoUResult(math.nan, 0, {1: (math.nan, 0)}, math.nan)
+    several = replace(SEVERAL, per_source={0: SEVERAL.per_source[0], 1: empty})
+    rows = [line.replace("│", " ").split() for line in shown(several, ["sun", "gdd"]).splitlines()]
+    assert ["gdd", "road", "0", "not", "measured"] in rows
+    assert "nan" not in shown(several, ["sun", "gdd"])
+
+
+def test_one_image_has_no_interval(tmp_path: Path) -> None:
+    text = shown(ONE_IMAGE)
+    assert "95 % interval over images: none, which takes two images or more; by size" in text
+    assert "one label map per image: mIoU 14.5, fwIoU 50.2" in text
+    assert "nan" not in text
+    content = result_to_json(ONE_IMAGE, NAMES)
+    assert (content["bIoU_interval"], content["mIoU_interval"]) == (None, None)
+
+
+@pytest.mark.parametrize("bounds", [None, (None, None), [None, 2.0], (math.nan, math.nan)])
+def test_an_interval_that_is_not_known_is_empty(bounds: Any) -> None:
+    assert interval_text(bounds) == ""
+
+
+def test_json_has_no_infinity(tmp_path: Path) -> None:
+    write_json({"a": [math.inf, -math.inf, 1.0]}, tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text()) == {"a": [None, None, 1.0]}
 
 
 def test_json_has_null_for_nan_everywhere(tmp_path: Path) -> None:

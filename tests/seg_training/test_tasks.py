@@ -142,6 +142,8 @@ def test_unknown_classes_suggest_near_ones(wrong: str, suggested: str) -> None:
     ("tasks", "message"),
     [
         ("sky", "tasks.classes='sky': give 'all', a list of names, or groups"),
+        (False, "tasks.classes=False: give 'all', a list of names, or groups"),
+        (None, "tasks.classes=None: give 'all', a list of names, or groups"),
         ([], "tasks.classes is empty"),
         (["sky", "sky"], "class 'sky' is asked for twice"),
         (["car", "auto"], "class 'car;auto' is asked for twice"),
@@ -214,6 +216,18 @@ def test_classes_are_the_same_after_writing_and_reading(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(CLASSES.to_mapping()))
     assert LabelClasses.from_file(file) == CLASSES
     assert LabelClasses.from_mapping({"classes": {"0": "sky"}}, "here") == LabelClasses({0: "sky"})
+
+
+def test_stored_configs_of_before_mean_what_they_meant() -> None:
+    """Then ``no`` and ``1e3`` had become False and 1000.0, and names might have spaces."""
+    stored = {"classes": {1: "False", 2: "1000.0", 3: " all", 4: "all"}, "other": [], "ignore": []}
+    tasks = TaskTable(LabelClasses.from_mapping(stored, "data.classes"), [False, 1e3, " all"])
+    assert tasks.names == ("False", "1000.0", " all")
+
+
+def test_spaces_around_synonyms_are_no_part_of_them() -> None:
+    classes = LabelClasses({1: "car; auto", 2: "sky"})
+    assert (classes.value_of("auto"), classes.value_of("car")) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,27 @@ def test_a_network_is_told_what_is_known_of_it(network: Network, config: dict[st
     measured = ("bIoU", "bIoU_interval", "num_masks", "per_class")
     assert own.measured == {key: RESULTS[key] for key in measured}
     assert own.task_synonyms == [["edifice"], ["flooring"]]
+
+
+def test_what_was_not_measured_is_null_and_said_so(
+    network: Network, config: dict[str, Any], tmp_path: Path
+) -> None:
+    nothing = {"bIoU": math.nan, "num_masks": 0}
+    per_class = {"building": {"bIoU": 12.5, "num_masks": 3}, "floor": nothing}
+    for interval in ((math.nan, math.nan), None):
+        results = {**RESULTS, "per_class": per_class, "bIoU_interval": interval}
+        describe_network(network, config, results)
+        save_network(tmp_path, network, config)
+        text = (tmp_path / "config.json").read_text()
+        assert json.loads(text, parse_constant=pytest.fail)["measured"]["per_class"]["floor"] == {
+            "bIoU": None,
+            "num_masks": 0,
+        }
+        card = (tmp_path / "README.md").read_text()
+        assert "bIoU 12.5 % on the validation images" in card  # of one image: no interval
+        assert "| building | 12.5 | 3 |\n| floor | not measured | 0 |" in card
+        assert "Not found" not in card
+    assert load_network(tmp_path).config.measured["per_class"]["floor"]["bIoU"] is None
 
 
 def test_several_datasets_and_own_images_have_names(network: Network) -> None:

@@ -1,5 +1,6 @@
 """A saved model as a user of Hugging Face has it: loaded, asked, in a pipeline, on the hub."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -269,6 +270,19 @@ def test_the_card_has_the_measured_numbers_and_the_licence(folder: Path) -> None
     assert "\ntree (also shrub), sky, car (also auto), road, wall\n" in card.text
     assert "non-commercial use only" in card.text
     assert "- pretrained: nvidia/mit-b0\n- dataset: ade20k\n- step: 12\n- seed: 0\n" in card.text
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan])
+def test_the_card_says_what_was_not_measured(
+    make_model: Callable[..., TASFormerForSemanticSegmentation], tmp_path: Path, nothing: Any
+) -> None:
+    per_class = {"tree": {"bIoU": 40.06, "num_masks": 4}, "sky": {"bIoU": nothing, "num_masks": 0}}
+    measured = {**KNOWN["measured"], "bIoU_interval": [nothing, nothing], "per_class": per_class}
+    make_model(**{**KNOWN, "measured": measured}).save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "bIoU 48.3 % on the validation images of ade20k" in card
+    assert "| tree | 40.1 | 4 |\n| sky | not measured | 0 |" in card
+    assert "Not found" not in card
 
 
 def test_the_card_of_what_was_loaded_is_the_same(folder: Path, tmp_path: Path) -> None:

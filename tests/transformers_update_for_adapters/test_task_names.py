@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from transformers_update_for_adapters import TASFormerConfig, find_task, find_tasks
+from transformers_update_for_adapters import TASFormerConfig, asks_for_all, find_task, find_tasks
+from transformers_update_for_adapters.segmentation import asked_tasks
 
 
 def config(**options: Any) -> TASFormerConfig:
@@ -36,6 +37,23 @@ def test_all_are_all() -> None:
 def test_a_class_called_all_is_asked_for_like_any_other() -> None:
     own = TASFormerConfig(num_tasks=2, task_names=["all", "sky"])
     assert find_tasks(["sky", "all"], own) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"), [(["All", "sky"], None), (["every", "sky"], [["all"], []])]
+)
+def test_a_class_called_all_wins_over_the_keyword(
+    names: list[str], words: list[list[str]] | None
+) -> None:
+    own = TASFormerConfig(num_tasks=2, task_names=names, task_synonyms=words)
+    assert find_tasks(["all"], own) == [0]
+    assert find_tasks(["sky", "all"], own) == [1, 0]
+    assert not asks_for_all(["all"], own)
+    assert asked_tasks(["all"], own) == {"all": 0}
+    with pytest.raises(ValueError, match=r"knows 2: \w+, sky\)$"):  # the keyword is not offered
+        find_tasks(["tree"], own)
+    assert asks_for_all(["all"], config())
+    assert not asks_for_all(["tree"], config())
 
 
 def test_a_word_of_two_classes_is_ambiguous() -> None:

@@ -49,13 +49,22 @@ def check_training(fit: SplitAudit, batch_size: int, sampler: str) -> Iterator[P
 
 
 def check_evaluation(validate: SplitAudit) -> Iterator[Problem]:
-    """Find out whether there is anything to evaluate.
+    """Find out whether there is anything to evaluate, and which tasks are never measured.
 
     Args:
         validate: the validation split.
     """
-    if _has_labels(validate) and not any(task.images for task in validate.tasks):
+    if not _has_labels(validate):
+        return
+    absent = [task.name for task in validate.tasks if task.images == 0]
+    if len(absent) == len(validate.tasks):
         yield _no_pixel_of_any_task(validate, "evaluate")
+    elif absent:
+        message = (
+            f"tasks that no image of split '{validate.split}' shows, so that they are never "
+            f"measured: {listed(absent)}"
+        )
+        yield Problem("task_not_measured", "warning", message)
 
 
 def check_overlap(fit: SplitAudit, validate: SplitAudit) -> Iterator[Problem]:

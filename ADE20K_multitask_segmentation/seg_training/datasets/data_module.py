@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -290,7 +290,9 @@ def _checked_bytes(gib: Any) -> int:
 
 def _classes_to_paint(asked: Any, vocabulary: Sequence[str] | None) -> LabelClasses:
     """Name the classes of images without label maps: those asked for, of a trained network."""
-    names = (vocabulary or ()) if asked == "all" else asked
+    if isinstance(asked, str) or not isinstance(asked, Iterable):  # all; else the tasks say it
+        asked = vocabulary or ()
+    names = asked
     return LabelClasses({value: str(name) for value, name in enumerate(names)})
 
 

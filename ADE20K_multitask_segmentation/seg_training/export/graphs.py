@@ -22,7 +22,28 @@ class _Graph(nn.Module):
         self.network = network
 
 
-class WholeGraph(_Graph):
+class _ClassesGraph(_Graph):
+    """Something that is asked classes: an id that is none of theirs never gives another's mask."""
+
+    def _known(self, class_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Give ids that are safe to look up, and which of the given ones were right.
+
+        Runtimes count negative ids from the end, and some take what lies beyond the end. A wrong id
+        is brought to just beyond the end, where PyTorch and ONNX Runtime stop; OpenVINO goes on,
+        with logits that are not a number in the end.
+        """
+        num_tasks = self.network.num_tasks
+        known = (class_ids >= 0) & (class_ids < num_tasks)
+        places = torch.where(known, class_ids, num_tasks).flatten()
+        found = (
+            torch.arange(num_tasks, device=places.device)
+            .index_select(0, places)
+            .clamp(0, num_tasks - 1)
+        )
+        return found.view_as(class_ids), known
+
+
+class WholeGraph(_ClassesGraph):
     """An image and classes in, the logits of these classes out."""
 
     def forward(self, images: Tensor, class_ids: Tensor) -> Tensor:
@@ -35,6 +56,10 @@ class WholeGraph(_Graph):
         Returns:
             (B, T, H, W) float logits; positive means "this class".
         """
+        class_ids, known = self._known(class_ids)
+        return _where(known, self._logits(images, class_ids))
+
+    def _logits(self, images: Tensor, class_ids: Tensor) -> Tensor:
         model = self.network.model
         if self.network.method == "segformer":
             return model.margins(self.network.label_logits(images), class_ids)
@@ -70,7 +95,7 @@ class ImageGraph(_Graph):
         return both.mT.reshape(batch_size, channels, shared.height, shared.width)
 
 
-class ClassGraph(_Graph):
+class ClassGraph(_ClassesGraph):
     """All of a network that depends on the class."""
 
     def forward(self, features: Tensor, class_ids: Tensor) -> Tensor:
@@ -83,6 +108,10 @@ class ClassGraph(_Graph):
         Returns:
             (B, T, 4h, 4w) float logits; positive means "this class".
         """
+        class_ids, known = self._known(class_ids)
+        return _where(known, self._logits(features, class_ids))
+
+    def _logits(self, features: Tensor, class_ids: Tensor) -> Tensor:
         model = self.network.model
         height, width = features.shape[-2:]
         size = (4 * height, 4 * width)
@@ -93,3 +122,8 @@ class ClassGraph(_Graph):
         update, residual = features.flatten(2).mT.chunk(2, dim=-1)
         shared = SharedFeatures(update, residual, height, width)
         return model.upsample(model.task_logits(shared, class_ids), size)
+
+
+def _where(known: Tensor, logits: Tensor) -> Tensor:
+    """Keep the logits (B, T, H, W) of ids that are known (B, T); the others are no number."""
+    return logits.masked_fill(~known[:, :, None, None], torch.nan)

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from seg_training.networks import Network
 from seg_training.replacing import replacing
+from seg_training.report import finite
 from transformers_update_for_adapters.model_card import licence_of
 
 __all__ = ["OUTPUT", "as_metadata", "description", "write_onnx"]
@@ -92,7 +93,7 @@ def as_metadata(about: Mapping[str, Any]) -> dict[str, str]:
         about: from :func:`description`.
     """
     return {
-        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        key: value if isinstance(value, str) else json.dumps(finite(value), ensure_ascii=False)
         for key, value in about.items()
     }
 

@@ -1,5 +1,6 @@
 """Exported files run by ONNX Runtime, OpenVINO, PyTorch and ExecuTorch, behind one interface."""
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -26,7 +27,8 @@ class Runtime(NamedTuple):
 
     Attributes:
         name: the runtime's.
-        run: images (B, 3, H, W) uint8 and class ids (B, T) int64 to logits (B, T, H, W) float32.
+        run: images (B, 3, H, W) uint8 and class ids (B, T) int64 to logits (B, T, H, W) float32;
+            refuses ids that are no place in the network's list of classes with a ``UserError``.
     """
 
     name: str
@@ -44,7 +46,8 @@ def runtimes_of(file: Path) -> list[Runtime]:
     """
     if file.suffix == ".onnx":
         return [
-            Runtime(name, _whole(open_graph(file))) for name, open_graph in _onnx_runtimes(file)
+            Runtime(name, _refusing(_whole(open_graph(file)), _num_classes(file)))
+            for name, open_graph in _onnx_runtimes(file)
         ]
     package, load = {".pt2": ("torch", _torch), ".pte": ("executorch", _executorch)}[file.suffix]
     if not find_spec(package):
@@ -63,7 +66,12 @@ def runtimes_of_parts(image_file: Path, class_file: Path) -> list[Runtime]:
         UserError: if no runtime for them is installed.
     """
     return [
-        Runtime(f"{name}, parts", _joined(open_graph(image_file), open_graph(class_file)))
+        Runtime(
+            f"{name}, parts",
+            _refusing(
+                _joined(open_graph(image_file), open_graph(class_file)), _num_classes(class_file)
+            ),
+        )
         for name, open_graph in _onnx_runtimes(class_file)
     ]
 
@@ -81,6 +89,48 @@ def _onnx_runtimes(file: Path) -> list[tuple[str, Callable[[Path], Graph]]]:
 
 def _missing(file: Path) -> UserError:
     return UserError(f"nothing that runs {file.name} is installed; pip install -e '.[export]'")
+
+
+def _num_classes(file: Path) -> int | None:
+    """Count the classes that an ONNX file says it knows; None for a file that is not ours."""
+    import onnx
+
+    model = onnx.load(file, load_external_data=False)
+    about = {each.key: each.value for each in model.metadata_props}
+    return _length(about.get("class_names"))
+
+
+def _length(names: str | None) -> int | None:
+    return len(json.loads(names)) if names else None
+
+
+def _refusing(run: Run, num_classes: int | None) -> Run:
+    """Refuse wrong ids as networks do: a runtime may take them for others' or fail in its own way.
+
+    Args:
+        run: what is asked.
+        num_classes: None where the file does not say it; then only a graph's own answer tells.
+    """
+
+    def refusing(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
+        most = np.iinfo(np.int64).max if num_classes is None else num_classes - 1
+        wrong = class_ids[(class_ids < 0) | (class_ids > most)]
+        if wrong.size:
+            raise UserError(_out_of_range(wrong, num_classes))
+        logits = run(images, class_ids)
+        unknown = class_ids[np.isnan(logits).all(axis=(2, 3))]
+        if num_classes is None and unknown.size:
+            raise UserError(_out_of_range(unknown, num_classes))
+        return logits
+
+    return refusing
+
+
+def _out_of_range(wrong: NDArray[np.int64], num_classes: int | None) -> str:
+    found = f"task ids {sorted(set(wrong.tolist()))} are out of range"
+    if num_classes is None:
+        return f"{found}: ids are places in the network's list of classes, from 0"
+    return f"{found}: this network has {num_classes} tasks, with ids 0 to {num_classes - 1}"
 
 
 def _whole(graph: Graph) -> Run:
@@ -137,14 +187,15 @@ def _openvino(file: Path) -> Graph:
 
 
 def _torch(file: Path) -> Runtime:
-    graph = torch.export.load(file).module()
+    about = {"class_names": ""}
+    graph = torch.export.load(file, extra_files=about).module()
 
     def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
         with torch.no_grad():
             logits: Tensor = graph(torch.from_numpy(images), torch.from_numpy(class_ids))
         return logits.numpy()
 
-    return Runtime("torch.export", run)
+    return Runtime("torch.export", _refusing(run, _length(about["class_names"])))
 
 
 def _executorch(file: Path) -> Runtime:
@@ -156,7 +207,7 @@ def _executorch(file: Path) -> Runtime:
         [logits] = method.execute([torch.from_numpy(images), torch.from_numpy(class_ids)])
         return np.asarray(logits)
 
-    return Runtime("ExecuTorch", run)
+    return Runtime("ExecuTorch", _refusing(run, None))
 
 
 class RuntimeNetwork(nn.Module):

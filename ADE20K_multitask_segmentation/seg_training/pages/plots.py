@@ -1,6 +1,7 @@
 """Plots of what ``results.json`` files hold, and how they become SVG to put into a page."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def curves_plot(runs: Runs) -> Figure | None:
 
 
 def classes_plot(runs: Runs) -> Figure | None:
-    """Draw every class's bIoU, the best on top.
+    """Draw every class's bIoU, the best on top; those that no image shows are named below.
 
     Args:
         runs: several seeds are averaged.
@@ -145,13 +146,15 @@ def classes_plot(runs: Runs) -> Figure | None:
             means.setdefault(name, []).append(biou)
     if not means:
         return None
-    names = sorted(means, key=lambda name: (float(np.mean(means[name])), name))
     masks = {
         name: entry["num_masks"]
         for seeds in runs.values()
         for run in seeds
         for name, entry in run.get("per_class", {}).items()
     }
+    unmeasured = sorted(name for name in masks if name not in means and not masks[name])
+    names = unmeasured + sorted(means, key=lambda name: (float(np.mean(means[name])), name))
+    labels = [f"{name} ({'not measured' if name in unmeasured else masks[name]})" for name in names]
     with style():
         figure = Figure(figsize=(9, 1 + 0.24 * len(names)))
         axes = figure.subplots()
@@ -164,7 +167,7 @@ def classes_plot(runs: Runs) -> Figure | None:
                 axes.barh(places, values, color=_ALONE, height=0.7)
             else:
                 axes.plot(values, places, "o", color=color, ms=6, alpha=0.8, label=label)
-        axes.set_yticks(range(len(names)), [f"{name} ({masks[name]})" for name in names])
+        axes.set_yticks(range(len(names)), labels)
         axes.set(xlabel="bIoU, %", xlim=(-1, 101), ylim=(-0.7, len(names) - 0.3))
         axes.grid(axis="y", color="#eef0f4")
         return with_legend(figure, axes) if len(runs) > 1 else figure
@@ -271,7 +274,7 @@ def _per_class(seeds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for run in seeds:
         for name, entry in run.get("per_class", {}).items():
-            if entry["bIoU"] is not None:
+            if entry["bIoU"] is not None and not math.isnan(entry["bIoU"]):
                 found.setdefault(name, []).append(entry["bIoU"])
     return {name: float(np.mean(values)) for name, values in found.items()}
 

@@ -17,7 +17,7 @@ from seg_training.pages.page import (
     picture_figure,
 )
 from seg_training.pages.parts import plot_figures
-from seg_training.report import interval_text
+from seg_training.report import interval_text, measured_text
 
 __all__ = ["run_html"]
 
@@ -87,9 +87,9 @@ def _datasets(results: Mapping[str, Any]) -> Table | None:
     rows = []
     for name, own in results.get("per_dataset", {}).items():
         masks, interval = f"{own['num_masks']:,}", interval_text(own.get("bIoU_interval"))
-        rows.append([name, "all", masks, _percent(own["bIoU"]), interval])
+        rows.append([name, "all", masks, measured_text(own["bIoU"]), interval])
         rows += [
-            ["", task, f"{entry['num_masks']:,}", _percent(entry["bIoU"]), ""]
+            ["", task, f"{entry['num_masks']:,}", measured_text(entry["bIoU"]), ""]
             for task, entry in own["per_class"].items()
         ]
     return Table(["dataset", "task", "masks", "bIoU, %", "95 % interval"], rows) if rows else None

@@ -23,7 +23,7 @@ from seg_training.prediction.probabilities import Looks, class_probabilities
 from seg_training.prediction.result_files import settings_of
 from seg_training.prediction.writing import PictureResult
 from seg_training.trained_networks import load_network
-from transformers_update_for_adapters import ALL
+from transformers_update_for_adapters import asks_for_all
 
 __all__ = ["PredictionReport", "predict", "result_settings", "settings_for_picture", "write_result"]
 
@@ -86,7 +86,7 @@ def predict(
     network = load_network(ckpt).to(find_device(device, "device", auto=True))
     tasks = named_tasks(classes, network)
     looks = Looks(network.crop_size, flip, tuple(scales), window)
-    write_empty = list(classes) != [ALL]
+    write_empty = not asks_for_all(classes, network.config)
     settings = result_settings(find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks)
     report = PredictionReport()
     for file, name in tracked(names.items(), "Predicting"):

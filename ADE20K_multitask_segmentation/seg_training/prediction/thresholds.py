@@ -14,6 +14,7 @@ from seg_training.loop_progress import tracked
 from seg_training.metrics import BinaryIoU, BinaryIoUResult
 from seg_training.pl_module import LitSeg
 from seg_training.prediction.options import check_threshold
+from seg_training.report import interval_text
 
 __all__ = ["best_threshold", "show_thresholds", "sweep_thresholds"]
 
@@ -40,7 +41,8 @@ def sweep_thresholds(
     data.prepare_data()
     data.setup("validate")
     module.eval()
-    metrics = {threshold: BinaryIoU() for threshold in thresholds}
+    asked = [source.tasks.task_ids for source in data.sources().values()]
+    metrics = {threshold: BinaryIoU(asked) for threshold in thresholds}
     loader = data.val_dataloader()
     with module.network.kept():
         _count(module, tracked(loader, "Evaluating"), metrics)
@@ -86,11 +88,10 @@ def show_thresholds(
     for column in ("threshold", "bIoU %", "95 % interval"):
         table.add_column(column, justify="right")
     for threshold, result in results.items():
-        low, high = result.interval
         table.add_row(
             f"{threshold:g}",
             f"{result.bIoU:.1f}",
-            f"{low:.1f} to {high:.1f}",
+            interval_text(result.interval) or "none",
             style="bold" if threshold == best else None,
         )
     console.print(table)
@@ -98,7 +99,10 @@ def show_thresholds(
     classes.add_column("class")
     for column in ("threshold", "bIoU %", f"at {best:g}"):
         classes.add_column(column, justify="right")
-    for task_id, (at_best, _) in results[best].per_class.items():
+    for task_id, (at_best, masks) in results[best].per_class.items():
+        if not masks:
+            classes.add_row(task_names[task_id], "-", "not measured", "")
+            continue
         own = {threshold: each.per_class[task_id][0] for threshold, each in results.items()}
         chosen = best_threshold(own)
         shown = f"{chosen:g}" if own[chosen] > 0 else "-"  # found at none of them

@@ -153,7 +153,10 @@ def _read(file: Path) -> dict[str, Any]:
     what = file.parent if file.name == "results.json" else file
     cure = f"delete {what} to train that cell again"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(
+            file.read_text(encoding="utf-8"),
+            parse_constant=lambda _: None,  # NaN of older files
+        )
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {file}: {error}; {cure}") from error
     if not isinstance(content, dict) or "bIoU" not in content:

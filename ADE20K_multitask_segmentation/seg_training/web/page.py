@@ -18,7 +18,6 @@ from seg_training.web.painters import Painter
 from seg_training.web.results import write_archive
 from seg_training.web.showing import ShownClass, show
 from seg_training.web.texts import about, hint, legend, nothing_found, notice
-from transformers_update_for_adapters import ALL
 from transformers_update_for_adapters.model_card import ABSENT_CLASSES, licence_of
 
 __all__ = ["build_page"]
@@ -87,7 +86,7 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         threshold: float | None,
         opacity: float | None,
     ) -> dict[Any, Any]:
-        asked = [ALL] if every else listed
+        asked = None if every else listed
         threshold, opacity = _typed(threshold, _LEAST, _MOST), _typed(opacity, 0, 1)
         changes: dict[Any, Any] = {}
         for painter, panel in zip(painters, panels, strict=True):
@@ -96,7 +95,7 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         return {**changes, download: gr.update(interactive=anything)}
 
     def pack(file: Upload, listed: list[str], every: bool, threshold: float | None) -> str:
-        asked = [ALL] if every else listed
+        asked = None if every else listed
         threshold = _typed(threshold, _LEAST, _MOST)
         own = Path(mkdtemp(dir=folder))
         return str(write_archive(painters, Path(file["path"]), asked, threshold, own))
@@ -212,7 +211,7 @@ def _answer(
     painter: Painter,
     panel: Panel,
     file: Upload | None,
-    asked: Sequence[str],
+    asked: Sequence[str] | None,
     colours: Mapping[str, Colour],
     threshold: float,
     opacity: float,
@@ -222,7 +221,7 @@ def _answer(
     nothing = {panel.overlay: None, panel.legend: "", panel.masks: None}
     if file is None:
         return {panel.head: about(painter) + hint(_EMPTY), **nothing}
-    if not asked:
+    if asked is not None and not asked:
         return {panel.head: about(painter) + hint(_NO_CLASS), **nothing}
     tasks, said = painter.understand(asked)
     if not tasks:
@@ -276,7 +275,7 @@ def _first_asked(painter: Painter) -> list[str]:
 
     def found(name: str) -> float:
         own = measured.get(name, {"bIoU": 0, "num_masks": 0})
-        return float(own["bIoU"] * own["num_masks"])
+        return float((own["bIoU"] or 0) * own["num_masks"])
 
     return sorted(painter.network.task_names, key=found, reverse=True)[:_FIRST_ASKED]
 

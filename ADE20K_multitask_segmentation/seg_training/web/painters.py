@@ -18,7 +18,7 @@ from seg_training.networks import Network
 from seg_training.prediction.names import named_tasks
 from seg_training.prediction.probabilities import Looks, class_probabilities
 from seg_training.trained_networks import load_network
-from transformers_update_for_adapters import ALL, find_task
+from transformers_update_for_adapters import asks_for_all, find_task
 
 __all__ = ["LONGEST_SIDE", "Answer", "Painter", "Prompt", "load_painters", "short_names"]
 
@@ -80,13 +80,15 @@ class Painter:
         self.looks = Looks(network.crop_size)
         self._answers: OrderedDict[tuple[Path, tuple[int, ...]], Answer] = OrderedDict()
 
-    def understand(self, asked: Sequence[str]) -> Prompt:
+    def understand(self, asked: Sequence[str] | None) -> Prompt:
         """Find the tasks of names; names that are not known do not stop the others.
 
         Args:
-            asked: names or synonyms, or ``all`` alone.
+            asked: names or synonyms, or ``all`` alone; None for every class.
         """
-        if list(asked) == [ALL]:
+        if asked is None:
+            return Prompt(dict(enumerate(self.network.task_names)), [])
+        if asks_for_all(asked, self.network.config):
             return Prompt(named_tasks(asked, self.network), [])
         tasks, unknown = {}, []
         for name in asked:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from seg_training.datasets.images import read_image
 from seg_training.prediction.prediction import result_settings, settings_for_picture, write_result
 from seg_training.web.painters import Painter
-from transformers_update_for_adapters import ALL
+from transformers_update_for_adapters import asks_for_all
 
 __all__ = ["write_archive"]
 
@@ -16,7 +16,7 @@ __all__ = ["write_archive"]
 def write_archive(
     painters: Sequence[Painter],
     picture: Path,
-    asked: Sequence[str],
+    asked: Sequence[str] | None,
     threshold: float,
     folder: Path,
 ) -> Path:
@@ -25,7 +25,7 @@ def write_archive(
     Args:
         painters: whose results; those that know none of the classes are left out.
         picture: the file.
-        asked: names or synonyms, or ``all`` alone.
+        asked: names or synonyms, or ``all`` alone; None for every class.
         threshold: probabilities from it on are the class.
         folder: where the archive goes.
 
@@ -33,12 +33,12 @@ def write_archive(
         A zip file with a folder named as the picture; of several networks one in each one's folder.
     """
     pixels = read_image(picture)
-    write_empty = list(asked) != [ALL]
     with TemporaryDirectory(dir=folder) as unpacked:
         for painter in painters:
             tasks = painter.understand(asked).tasks
             if not tasks:
                 continue
+            write_empty = asked is not None and not asks_for_all(asked, painter.network.config)
             own = Path(unpacked)
             if len(painters) > 1:
                 own /= painter.name.replace("/", "_")

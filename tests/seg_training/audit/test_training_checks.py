@@ -32,6 +32,16 @@ def test_a_task_that_training_never_shows(audit: Audit, dataset: Folder, root: P
     assert audit(dataset, ["sky", "car"]).all_problems == []
 
 
+def test_a_task_that_evaluation_never_measures(audit: Audit, dataset: Folder, root: Path) -> None:
+    erase(root, "val", 4)
+    (problem,) = audit(dataset).all_problems
+    assert (problem.kind, problem.severity) == ("task_not_measured", "warning")
+    assert problem.message == (
+        "tasks that no image of split 'val' shows, so that they are never measured: lamp"
+    )
+    assert audit(dataset, ["sky", "car"]).all_problems == []
+
+
 def test_tasks_below_a_homogeneous_batch(audit: Audit, dataset: Folder, root: Path) -> None:
     (problem,) = audit(dataset, sampler="homogeneous", batch_size=5).all_problems
     assert (problem.kind, problem.severity) == ("task_below_batch", "warning")

@@ -13,8 +13,9 @@ import torch
 from small_networks import photo, small_network
 
 from seg_training.errors import UserError
+from seg_training.export import runtimes as runtimes_module
 from seg_training.export.comparing import LEAST_IOU, compare_all, questions
-from seg_training.export.exporting import export_onnx, export_onnx_parts
+from seg_training.export.exporting import export_onnx, export_onnx_parts, export_torch
 from seg_training.export.quantising import quantise
 from seg_training.export.runtimes import (
     RuntimeNetwork,
@@ -63,6 +64,13 @@ def test_every_method_at_a_fixed_size(method: str, tmp_path: Path) -> None:
     assert min(each.iou for each in comparisons) >= LEAST_IOU
     session = open_onnx(tmp_path / "network.onnx")
     assert session.get_inputs()[0].shape[1:] == [3, 64, 96]
+    images = photo(64, 96).transpose(2, 0, 1)[None].copy()
+    openvino = runtimes_module._openvino(tmp_path / "network.onnx")
+    for wrong in (-1, 5):  # asked of the graph itself
+        asked = {"images": images, "class_ids": np.array([[wrong]])}
+        with pytest.raises(Exception, match="out of data bounds"):
+            session.run(None, asked)
+        assert np.isnan(openvino(asked)).all()
 
 
 def test_the_file_describes_itself(file: Path) -> None:
@@ -104,6 +112,45 @@ def test_the_parts_are_the_whole(network: Network, file: Path) -> None:
     assert ids.shape == ["batch", "classes"]
     assert class_part.get_outputs()[0].shape == ["batch", "classes", "4*rows", "4*columns"]
     assert "class_names" in class_part.get_modelmeta().custom_metadata_map
+
+
+WRONG = [-1, -5, -6, 5, 7, 2**40]
+
+
+def test_every_runtime_refuses_an_id_that_is_no_class_as_the_network_does(
+    network: Network, file: Path, tmp_path: Path
+) -> None:
+    export_torch(network, tmp_path / "network.pt2", (64, 96))
+    runtimes = [*runtimes_of(file), *runtimes_of(tmp_path / "network.pt2")]
+    runtimes += runtimes_of_parts(*export_onnx_parts(network, tmp_path / "n.onnx"))
+    assert len(runtimes) == 5
+    images = photo(64, 96).transpose(2, 0, 1)[None].copy()
+    for wrong in WRONG:
+        with pytest.raises(ValueError, match=rf"task ids \[{wrong}\] are out of range") as expected:
+            network.task_logits(torch.from_numpy(images), torch.tensor([0, wrong]))
+        for runtime in runtimes:
+            with pytest.raises(UserError) as refused:
+                runtime.run(images, np.array([[0, wrong]]))
+            assert str(refused.value) == str(expected.value)
+
+
+def test_a_file_without_names_gives_no_mask_either(file: Path, tmp_path: Path) -> None:
+    """Asked of the graph itself, as other programs do: an error, or what is no number."""
+    model = onnx.load(file)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    images = photo(64, 96).transpose(2, 0, 1)[None].copy()
+    session = open_onnx(tmp_path / "bare.onnx")
+    openvino = runtimes_module._openvino(tmp_path / "bare.onnx")
+    for wrong in WRONG[:-1]:  # OpenVINO makes 32 bits of ids before the graph sees them
+        asked = {"images": images, "class_ids": np.array([[2, wrong]])}
+        with pytest.raises(Exception, match="out of data bounds"):
+            session.run(None, asked)
+        logits = openvino(asked)
+        assert np.isfinite(logits[:, 0]).all()
+        assert np.isnan(logits[:, 1]).all()
+        with pytest.raises(UserError, match=rf"task ids \[{wrong}\] are out of range"):
+            runtimes_of(tmp_path / "bare.onnx")[1].run(images, asked["class_ids"])
 
 
 def test_a_runtime_in_the_place_of_a_network(network: Network, file: Path) -> None:

@@ -63,6 +63,25 @@ def test_programs_equal_the_network_at_any_size(method: str) -> None:
             torch.testing.assert_close(part(features, class_ids), logits, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("method", ["segformer", "vsa_emb"])  # adapters: test_onnx_files.py
+@torch.no_grad()
+def test_an_id_that_is_no_class_never_gives_a_mask(method: str) -> None:
+    network = small_network(method)
+    pictures = images(1, 64, 96)
+    features = ImageGraph(network)(pictures)
+    whole, part = whole_program(network, (64, 96)).module(), class_program(network, (64, 96))
+    for wrong in (-1, -5, -6, 5, 7, 2**40):
+        class_ids = torch.tensor([[0, wrong]])
+        for given, graph in (
+            (pictures, WholeGraph(network)),
+            (pictures, whole),
+            (features, ClassGraph(network)),
+            (features, part.module()),
+        ):
+            with pytest.raises((IndexError, RuntimeError), match="index out of range"):
+                graph(given, class_ids)
+
+
 @torch.no_grad()
 def test_a_fixed_program_takes_its_own_shape_only() -> None:
     network = small_network()

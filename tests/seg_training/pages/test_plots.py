@@ -108,6 +108,18 @@ def test_classes_are_sorted_and_seeds_averaged() -> None:
     assert legend(figure) == {"one": BASELINE, "two": "#cc79a7"}
 
 
+def test_classes_that_no_image_shows_are_named_below_the_others() -> None:
+    content = per_class(sky=90.0, car=20.0)
+    content["per_class"]["lamp"] = {"bIoU": None, "num_masks": 0}
+    figure = classes_plot({"one": [content]})
+    assert figure is not None
+    [axes] = figure.axes
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert labels == ["lamp (not measured)", "car (9)", "sky (9)"]
+    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert [(round(bar.get_y() + 0.35), bar.get_width()) for bar in bars] == [(1, 20.0), (2, 90.0)]
+
+
 def test_the_classes_of_one_run_are_bars() -> None:
     figure = classes_plot({"one": [per_class(sky=90.0, car=20.0)]})
     assert figure is not None

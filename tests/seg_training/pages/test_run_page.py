@@ -83,6 +83,16 @@ def test_label_map_metrics_and_several_datasets_have_rows(tmp_path: Path) -> Non
     assert "config.yaml" not in html
 
 
+def test_what_no_image_shows_is_not_measured(tmp_path: Path) -> None:
+    own = {"bIoU": None, "num_masks": 0, "per_class": {"lamp": {"bIoU": None, "num_masks": 0}}}
+    per_class = {**RESULTS["per_class"], "lamp": {"bIoU": None, "num_masks": 0}}
+    html = run_html({**RESULTS, "per_class": per_class, "per_dataset": {"sun": own}}, [], tmp_path)
+    assert rows(html)["sun"] == ["all", "0", "not measured", ""]
+    assert rows(html)[""] == ["lamp", "0", "not measured", ""]
+    assert "lamp (not measured)" in html  # below the bars
+    assert "nan" not in html.lower().replace("lenan", "")
+
+
 def test_examples_are_one_picture(tmp_path: Path) -> None:
     mask = torch.ones(2, 8, 8, dtype=torch.bool)
     image = torch.zeros(3, 8, 8, dtype=torch.uint8)

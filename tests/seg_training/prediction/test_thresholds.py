@@ -15,6 +15,7 @@ from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
 from seg_training.errors import UserError
 from seg_training.evaluation import run_validation
+from seg_training.metrics import BinaryIoUResult
 from seg_training.nearest import resize_nearest
 from seg_training.pl_module import LitSeg
 from seg_training.prediction.thresholds import best_threshold, show_thresholds, sweep_thresholds
@@ -85,6 +86,19 @@ def test_a_table_of_thresholds_and_of_classes(
     for name in module.task_names:
         assert name in text
     assert math.isfinite(results[0.3].bIoU)
+
+
+def test_a_class_without_a_mask_is_not_measured() -> None:
+    results = {
+        threshold: BinaryIoUResult(biou, 1, {0: (biou, 1), 1: (math.nan, 0)}, 10.0)
+        for threshold, biou in ((0.3, 20.0), (0.5, 40.0))
+    }
+    console = Console(width=120, record=True)
+    show_thresholds(results, ["sky", "lamp"], console)
+    rows = [line.replace("│", " ").split() for line in console.export_text().splitlines()]
+    assert ["lamp", "-", "not", "measured"] in rows
+    assert ["sky", "0.5", "40.0", "40.0"] in rows
+    assert ["0.5", "40.0", "none"] in rows  # of one image there is no interval
 
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.5, 50])

@@ -80,6 +80,13 @@ def test_seeds_are_averaged() -> None:
     assert measured(results, "table1/emb/150", "bIoU") is None
 
 
+def test_not_a_number_in_an_older_file_is_nothing(tmp_path: Path) -> None:
+    file = leave(tmp_path / "camvid" / "table1" / "emb" / "2" / "seed0.json", 10)
+    file.write_text('{"bIoU": 40.0, "bIoU_interval": [NaN, NaN], "mIoU": NaN}')
+    [found] = collect_results(CAMVID, [tmp_path])
+    assert found.content == {"bIoU": 40.0, "bIoU_interval": [None, None], "mIoU": None}
+
+
 def test_one_seed_has_an_interval_and_several_a_deviation() -> None:
     content = {"bIoU": 40.0, "bIoU_interval": [38.5, 43.0], "mIoU": 12.0}
     first = Result("table1/emb/2", 0, Path(), content)

@@ -39,6 +39,7 @@ def painters() -> list[Painter]:
     per_class = {
         name: {"bIoU": float(score), "num_masks": masks} for name, (score, masks) in scores.items()
     }
+    per_class["bus"] = {"bIoU": None, "num_masks": 0}  # which no image showed
     other.config.measured = {"bIoU": 50.0, "num_masks": 5, "per_class": per_class}
     return [Painter("seg", Path("b"), other), Painter("hf", Path("a"), small_network())]
 

@@ -90,6 +90,7 @@ def test_names_that_are_known_are_not_stopped_by_others(painter: Painter) -> Non
     )
     names = ["tree", "sky", "car", "road", "wall"]
     assert painter.understand(["all"]) == Prompt(dict(enumerate(names)), [])
+    assert painter.understand(None) == painter.understand(["all"])
     assert painter.understand(["sky", "all"]) == Prompt(
         {1: "sky"}, ["the network knows no class 'all'; did you mean 'wall'?"]
     )
