@@ -1,6 +1,7 @@
 """Plots of what ``results.json`` files hold, and how they become SVG to put into a page."""
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from seg_training.lettering import without_middle
+from transformers_update_for_adapters.plain_words import printable
 
 __all__ = [
     "COLORS",
@@ -37,6 +41,7 @@ COLORS = ("#7f7f7f", "#e69f00", "#cc79a7", "#0072b2", "#009e73", "#d55e00", "#56
 
 _ALONE = COLORS[3]
 _SMOOTHED_OVER = 10
+_MOST_LETTERS = 40  # of a class, so that there is room for its bar
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def bars_plot(columns: Sequence[str], rows: Mapping[str, Sequence[Bar]]) -> Figu
                     ha="center",
                     fontsize=8,
                 )
-            axes.bar([0], [0], color=color, label=label)
+            axes.bar([0], [0], color=color, label=_label(label))
         if any(bar.paper is not None for bars in rows.values() for bar in bars):
             axes.bar([0], [0], fill=False, edgecolor="#1d2433", label="paper")
         axes.set_xticks(range(len(columns)), columns)
@@ -114,7 +119,7 @@ def curves_plot(runs: Runs) -> Figure | None:
         left, right = figure.subplots(1, 2)
         for (label, seeds), color in zip(runs.items(), cycle(COLORS)):
             color = color if len(runs) > 1 else _ALONE
-            name: str | None = label
+            name: str | None = _label(label)
             for run in seeds:
                 loss, biou = (_points(run, key) for key in ("loss", "bIoU"))
                 left.plot(*loss, color=color, lw=0.6, alpha=0.35)
@@ -163,8 +168,8 @@ def classes_plot(runs: Runs) -> Figure | None:
             if len(runs) == 1:
                 axes.barh(places, values, color=_ALONE, height=0.7)
             else:
-                axes.plot(values, places, "o", color=color, ms=6, alpha=0.8, label=label)
-        axes.set_yticks(range(len(names)), [f"{name} ({masks[name]})" for name in names])
+                axes.plot(values, places, "o", color=color, ms=6, alpha=0.8, label=_label(label))
+        axes.set_yticks(range(len(names)), [f"{_label(name)} ({masks[name]})" for name in names])
         axes.set(xlabel="bIoU, %", xlim=(-1, 101), ylim=(-0.7, len(names) - 0.3))
         axes.grid(axis="y", color="#eef0f4")
         return with_legend(figure, axes) if len(runs) > 1 else figure
@@ -191,7 +196,7 @@ def sizes_plot(runs: Runs) -> Figure | None:
             color = color if len(runs) > 1 else _ALONE
             middles = [share * 2**0.5 for share in own]
             values = [biou for biou, _ in own.values()]
-            above.plot(middles, values, color=color, marker="o", ms=4, label=label)
+            above.plot(middles, values, color=color, marker="o", ms=4, label=_label(label))
         numbers = {share: masks for own in by_label.values() for share, (_, masks) in own.items()}
         below.bar(
             list(numbers),
@@ -215,7 +220,8 @@ def svg(figure: Figure) -> Markup:
         figure: what one of the functions above drew.
     """
     text = io.StringIO()
-    with style():
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of the reader's fonts one has it
         figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
     return Markup(text.getvalue()[text.getvalue().index("<svg") :])  # matplotlib has escaped it
 
@@ -225,6 +231,7 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(
         {
             "svg.fonttype": "none",  # text stays text
+            "text.parse_math": False,  # a dollar in a class's name is one
             "svg.hashsalt": "tasformer",  # the same plot is the same file
             "font.size": 10,
             "axes.spines.top": False,
@@ -248,6 +255,13 @@ def with_legend(figure: Figure, axes: Axes) -> Figure:
     """
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
     return figure
+
+
+def _label(name: str) -> str:
+    name = printable(name)
+    if len(name) > _MOST_LETTERS:
+        name = without_middle(name, _MOST_LETTERS)
+    return f" {name}" if name.startswith("_") else name  # matplotlib would leave it out of legends
 
 
 def _points(run: Mapping[str, Any], key: str) -> tuple[list[float], list[float]]:
