@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.utils import draw_segmentation_masks
 
-from seg_training.errors import UserError
 from seg_training.lettering import shown, write_line
+from seg_training.replacing import replacing
 from seg_training.tasks import IGNORE
 
 __all__ = [
@@ -95,11 +95,8 @@ def save_picture(picture: Tensor, path: Path) -> None:
     Raises:
         UserError: if it cannot be written there.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path, format="PNG")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error}") from error
+    with replacing(path) as unfinished:
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(unfinished, format="PNG")
 
 
 def samples_picture(
