@@ -62,7 +62,10 @@ class LitSeg(pl.LightningModule):
             UserError: if a setting is wrong or pretrained weights cannot be had.
         """
         super().__init__()
-        self.save_hyperparameters({"config": dict(config), "task_names": list(task_names)})
+        # The training logs them: Lightning would take ${void}, a class, for a reference.
+        self.save_hyperparameters(
+            {"config": dict(config), "task_names": list(task_names)}, logger=False
+        )
         self.task_names = tuple(task_names)
         self.dataset_names: tuple[str, ...] = ("",)
         model = {**config["model"], "pretrained": None} if restoring else config["model"]

@@ -115,6 +115,8 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         ],
     )
     _log_summary(config, module, data, trainer)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(literal_config(module.hparams)))
     try:
         with interruption.listening():
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
