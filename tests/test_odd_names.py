@@ -25,7 +25,8 @@ from transformers_update_for_adapters.plain_words import printable
 
 pytestmark = [pytest.mark.slow, *SHORT_RUNS]
 
-SEEN = ("lane [/left]", "$ $", "汽" * 150, "${oc.env:HOME}", "a/b\\c:d")  # values that images have
+# Of the values that images have.
+SEEN = ("lane [/left]", "$ $", "汽" * 150, "${oc.env:HOME}", "a/dataloader_idx_0")
 NAMES = (*SEEN, *(name for name in ODD_NAMES if name not in SEEN))
 
 
@@ -41,6 +42,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         run = root / "[bold]run"
         small = ("data.crop_size=[32,32]", "logger.names=[csv,tensorboard]")
+        small += ("trainer.val_check_interval=1",)
         train_a_step(root, *small, f"run_dir='{run}'", model=SMALL)
         yield run
 
@@ -51,6 +53,7 @@ def test_every_file_of_the_run_has_the_names(run_dir: Path) -> None:
     page = (run_dir / "results.html").read_text(encoding="utf-8")
     assert "$ $ (" in page
     assert "lane [/left] (" in page
+    assert "<script>" not in page
     card = (run_dir / "model" / "README.md").read_text(encoding="utf-8")
     assert "| lane \\[/left\\] | " in card
     assert load_network(run_dir / "model").task_names == NAMES
@@ -97,7 +100,19 @@ def test_thresholds_are_swept(run_dir: Path, tmp_path: Path) -> None:
     assert answer.code == 0, answer.text
     for name in ("lane [/left]", "$ $", "${oc.env:HOME}"):
         assert f"│ {name} " in answer.text
-    assert set(json.loads((tmp_path / "out.json").read_text())["0.5"]["per_class"]) == set(SEEN)
+    written = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert set(written["0.5"]["per_class"]) == set(SEEN)
+
+
+def test_what_cannot_be_written_is_printed_all_the_same(run_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    answer = run_script(
+        *("sweep_threshold", "--ckpt", str(run_dir), "--device", "cpu", "--thresholds", "0.5"),
+        *("--json", str(tmp_path / "file" / "out.json")),
+    )
+    assert answer.code == 1
+    assert "│ lane [/left] " in answer.text
+    assert "error: cannot write " in answer.text
 
 
 def test_a_figure_is_drawn(run_dir: Path, tmp_path: Path) -> None:

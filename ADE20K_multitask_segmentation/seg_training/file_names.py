@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 
 __all__ = ["file_name", "folder_name"]
 
@@ -10,13 +11,14 @@ _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNOREC
 
 
 def file_name(name: str, most_bytes: int = _MOST_BYTES) -> str:
-    """Keep the letters, digits, ``_`` and ``-`` of a name, as many as there is room for.
+    """Keep the letters, digits, ``_`` and ``-`` of a name, as far as there is room for them.
 
     Args:
         name: of a class, say; different ones may become the same.
         most_bytes: in UTF-8.
     """
-    return _cut(re.sub(r"[^\w-]+", "_", name), most_bytes).strip("_")
+    kept = "".join(letter if _stays(letter) else " " for letter in name)
+    return _cut(re.sub(r" +", "_", kept), most_bytes).strip("_")
 
 
 def folder_name(name: str) -> str:
@@ -34,6 +36,11 @@ def folder_name(name: str) -> str:
         return name
     digest = hashlib.sha256(encoded).hexdigest()[:12]
     return f"{_cut(bare, _MOST_BYTES - len(digest) - 1)}-{digest}"
+
+
+def _stays(letter: str) -> bool:
+    # Marks are parts of letters: accents, and most vowels of India's scripts.
+    return letter.isalnum() or letter in "_-" or unicodedata.category(letter).startswith("M")
 
 
 def _cut(name: str, most_bytes: int) -> str:

@@ -11,6 +11,7 @@ from seg_training.file_names import file_name, folder_name
 def test_a_file_s_name_keeps_letters_of_all_scripts() -> None:
     assert file_name("traffic light;signal") == "traffic_light_signal"
     assert file_name("汽车/дорога") == "汽车_дорога"
+    assert file_name("हिन्दी e\u0301t") == "हिन्दी_e\u0301t"
     assert file_name("[..] :") == ""
 
 

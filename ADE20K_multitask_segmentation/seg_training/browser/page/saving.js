@@ -18,7 +18,7 @@ export async function saveZip(picture, found, model, { threshold, opacity }, tol
     const { name } = model.classes[task];
     const map = probabilities(logits, cropWidth, cropHeight, width, height);
     const { share, confidence, box } = measured(map, width, threshold);
-    const letters = [...name.replace(/[^\p{L}\p{N}_-]+/gu, "_")].slice(0, MOST_LETTERS).join("");
+    const letters = [...name.replace(/[^\p{L}\p{M}\p{N}_-]+/gu, "_")].slice(0, MOST_LETTERS).join("");
     const stem = letters.replace(/^_+|_+$/g, "");
     const mask = `${String(task).padStart(3, "0")}_${stem}_mask.png`;
     files[mask] = greyPng(maskValues(map, threshold), width, height);
