@@ -176,7 +176,8 @@ def literal_config(config: Mapping[str, Any]) -> DictConfig:
             return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
         return value
 
-    return OmegaConf.create(literal(config))
+    made: DictConfig = OmegaConf.create(literal(config))
+    return made
 
 
 def override_config(

@@ -182,6 +182,6 @@ def legend_picture(
         start, room = left + swatch + margin, column - swatch - 3 * margin
         write_line(draw, (start, top + gap + swatch / 2), name, size, room)
     if numbered:
-        place, note = (margin, height - margin - line / 2), "[number]: no font for its letters"
-        write_line(draw, place, note, size, width - 2 * margin)
+        below, note = height - margin - line / 2, "[number]: no font for its letters"
+        write_line(draw, (margin, below), note, size, width - 2 * margin)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)

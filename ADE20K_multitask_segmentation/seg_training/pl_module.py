@@ -199,7 +199,7 @@ class LitSeg(pl.LightningModule):
         # Every process has the same sums, so there is nothing to average between them.
         self.log("val/bIoU", self.result.bIoU, prog_bar=True, rank_zero_only=True)
         # Names are ours as a whole, also where one looks like those that Lightning makes.
-        as_named: dict[str, bool] = {"rank_zero_only": True, "add_dataloader_idx": False}
+        as_named: dict[str, Any] = {"rank_zero_only": True, "add_dataloader_idx": False}
         self.log_dict(self._per_class(self.result, "val_per_class/"), **as_named)
         for source, own in self.result.per_source.items():
             name = self.dataset_names[source]

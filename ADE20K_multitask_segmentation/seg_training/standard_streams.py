@@ -57,7 +57,7 @@ def _forgiving(stream: TextIO | None, first: TextIO | None, descriptor: int) -> 
     raw = _Forgiving(descriptor, "w", closefd=False)
     at_once = stream is not None and stream.write_through  # python -u
     return io.TextIOWrapper(
-        raw if at_once else io.BufferedWriter(raw),  # type: ignore[arg-type]
+        raw if at_once else io.BufferedWriter(raw),
         encoding=stream.encoding if stream else "utf-8",
         errors="backslashreplace",
         line_buffering=stream is None or stream.line_buffering,

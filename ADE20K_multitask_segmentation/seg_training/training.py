@@ -115,8 +115,9 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         ],
     )
     _log_summary(config, module, data, trainer)
+    hyperparameters: Any = OmegaConf.to_container(literal_config(module.hparams))
     for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(literal_config(module.hparams)))
+        logger.log_hyperparams(hyperparameters)
     try:
         with interruption.listening():
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)

@@ -147,6 +147,6 @@ def test_several_datasets_have_their_own_rows() -> None:
 
 
 def test_json_takes_names_of_files_that_are_no_utf8(tmp_path: Path) -> None:
-    name = os.fsdecode(b"caf\xe9 \xff.png")
+    name = os.fsdecode(b"ros\xe9 \xff.png")
     write_json({name: name}, tmp_path / "results.json")
     assert json.loads((tmp_path / "results.json").read_bytes()) == {name: name}
