@@ -32,15 +32,17 @@ def main() -> None:
     result, module = evaluate(arguments.ckpt, arguments.overrides, CONFIG_DIR)
     if process_rank() != 0:
         return
-    show_result(result, module.task_names, module.dataset_names)
-    if arguments.json:
-        content = {
-            **result_to_json(result, module.task_names, module.dataset_names),
-            "checkpoint": str(find_checkpoint(arguments.ckpt)),
-            "overrides": arguments.overrides,
-            **code_versions(),
-        }
-        write_json(content, arguments.json)
+    try:  # written before it is printed, and printed also where it cannot be written
+        if arguments.json:
+            content = {
+                **result_to_json(result, module.task_names, module.dataset_names),
+                "checkpoint": str(find_checkpoint(arguments.ckpt)),
+                "overrides": arguments.overrides,
+                **code_versions(),
+            }
+            write_json(content, arguments.json)
+    finally:
+        show_result(result, module.task_names, module.dataset_names)
 
 
 if __name__ == "__main__":

@@ -72,13 +72,15 @@ def main() -> None:
             compiled=arguments.compile,
         )
     )
-    show_result(result, Console())
-    if arguments.json:
-        write_json(result_to_json(result), arguments.json)
-    if arguments.markdown:
-        write_text(markdown_tables(result), arguments.markdown)
-    if arguments.page:
-        write_text(benchmark_html(result), arguments.page)
+    try:  # written before it is printed, and printed also where it cannot be written
+        if arguments.json:
+            write_json(result_to_json(result), arguments.json)
+        if arguments.markdown:
+            write_text(markdown_tables(result), arguments.markdown)
+        if arguments.page:
+            write_text(benchmark_html(result), arguments.page)
+    finally:
+        show_result(result, Console())
 
 
 if __name__ == "__main__":

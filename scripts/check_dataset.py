@@ -42,6 +42,7 @@ def main() -> None:
     )
     from seg_training.datasets.data_module import build_data_module
     from seg_training.pictures import save_picture
+    from seg_training.plain_text import plain
     from seg_training.report import write_json
 
     data_module = build_data_module(config["data"], config["tasks"], config["seed"])
@@ -58,17 +59,21 @@ def main() -> None:
         for source_name, source in data_module.sources().items()
     ]
     console = Console()
-    show_counts(audits, console)
-    sheet = arguments.sheet or Path("outputs") / "check_dataset" / f"{name}.png"
-    picture = contact_sheet(audits)
-    if picture is None:
-        console.print("no image with a label map can be drawn: there is no contact sheet")
-    else:
-        save_picture(picture, sheet)
-        console.print(f"contact sheet: {sheet}", soft_wrap=True, markup=False, highlight=False)
-    if arguments.json:
-        write_json({"config": name, **audits_to_json(audits)}, arguments.json)
-    show_problems(audits, console)
+    try:  # written before it is printed, and printed also where it cannot be written
+        if arguments.json:
+            write_json({"config": name, **audits_to_json(audits)}, arguments.json)
+    finally:
+        show_counts(audits, console)
+    try:
+        sheet = arguments.sheet or Path("outputs") / "check_dataset" / f"{name}.png"
+        picture = contact_sheet(audits)
+        if picture is None:
+            console.print("no image with a label map can be drawn: there is no contact sheet")
+        else:
+            save_picture(picture, sheet)
+            console.print(plain(f"contact sheet: {sheet}"), soft_wrap=True)
+    finally:
+        show_problems(audits, console)
     if count_problems(audits, "error"):
         sys.exit(1)
 

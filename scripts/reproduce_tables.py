@@ -46,6 +46,7 @@ def main() -> None:
     # Imported here, so that --help does not wait for them.
     from rich.console import Console
 
+    from seg_training.plain_text import plain
     from seg_training.settings import choose
     from seg_training.tables.cells import SCALES, select_cells
     from seg_training.tables.collecting import collect_results, split_runs
@@ -91,7 +92,7 @@ def main() -> None:
     for table in scale.tables:
         console.print(terminal_table(table, results))
     for file in files:
-        console.print(f"written: {file}", soft_wrap=True, markup=False, highlight=False)
+        console.print(plain(f"written: {file}"), soft_wrap=True)
     if failed:
         raise UserError(failures_message(failed))
 

@@ -43,13 +43,15 @@ def main() -> None:
     module, data, _ = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
     module.to(find_device(arguments.device, "--device", auto=True))
     results = sweep_thresholds(module, data, sorted(arguments.thresholds))
-    show_thresholds(results, module.task_names)
-    if arguments.json:
-        content = {
-            f"{threshold:g}": result_to_json(result, module.task_names, tuple(data.sources()))
-            for threshold, result in results.items()
-        }
-        write_json(content, arguments.json)
+    try:  # written before it is printed, and printed also where it cannot be written
+        if arguments.json:
+            content = {
+                f"{threshold:g}": result_to_json(result, module.task_names, tuple(data.sources()))
+                for threshold, result in results.items()
+            }
+            write_json(content, arguments.json)
+    finally:
+        show_thresholds(results, module.task_names)
 
 
 if __name__ == "__main__":

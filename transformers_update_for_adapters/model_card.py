@@ -7,6 +7,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from .configuration_tasformer import TASFormerConfig
+from .plain_words import markdown, markdown_code
 
 __all__ = ["ABSENT_CLASSES", "is_generated", "licence_of", "model_card"]
 
@@ -40,8 +41,8 @@ result = model.segment("photo.jpg", [{example!r}])
 result.masks[{example!r}]  # (H, W) bool, at the picture's own size
 ```
 
-With the package imported, `pipeline("class-prompted-segmentation", model={folder!r})` of
-Transformers takes it as well: `pipe("photo.jpg", classes=[{example!r}])`.
+With the package imported, {pipeline} of
+Transformers takes it as well: {call}.
 
 ## Classes
 
@@ -140,17 +141,19 @@ def model_card(
         tags: for the hub, besides those that every card has.
     """
     names = list(config.task_names or [])
+    dataset = markdown(_dataset(config))
+    example = names[0] if names else "a class"
     crop = config.crop_size
     text = _TEXT.format(
-        title=f"TASFormer on {_dataset(config)}"
-        if "dataset" in (config.origin or {})
-        else "TASFormer",
+        title=f"TASFormer on {dataset}" if "dataset" in (config.origin or {}) else "TASFormer",
         method=config.method,
         parameters=f"{num_parameters:,}",
         num_tasks=config.num_tasks,
         crop="" if crop is None else f", for images resized to {crop[0]}x{crop[1]} (height, width)",
         folder=name,
-        example=names[0] if names else "a class",
+        example=example,
+        pipeline=markdown_code(f'pipeline("class-prompted-segmentation", model={name!r})'),
+        call=markdown_code(f'pipe("photo.jpg", classes=[{example!r}])'),
         classes=_classes(config),
         measured=_measured(config),
         absent=ABSENT_CLASSES,
@@ -210,7 +213,7 @@ def _classes(config: TASFormerConfig) -> str:
     names = config.task_names or []
     synonyms = config.task_synonyms or [[] for _ in names]
     described = [
-        f"{name} (also {', '.join(words)})" if words else name
+        markdown(f"{name} (also {', '.join(words)})" if words else name)
         for name, words in zip(names, synonyms, strict=True)
     ]
     return ", ".join(described) or "Their names are not recorded."
@@ -223,7 +226,8 @@ def _measured(config: TASFormerConfig) -> str:
     bounds = measured.get("bIoU_interval") or (None, None)
     shown = f" ({bounds[0]:.1f} to {bounds[1]:.1f})" if all(map(_is_number, bounds)) else ""
     lines = [
-        f"bIoU {measured['bIoU']:.1f} %{shown} on the validation images of {_dataset(config)}: the "
+        f"bIoU {measured['bIoU']:.1f} %{shown} on the validation images of "
+        f"{markdown(_dataset(config))}: the "
         f"mean IoU over all {measured['num_masks']} binary masks, each class asked of the images "
         f"that show it{', with its 95 % interval over images' if shown else ''}.",
         "",
@@ -234,12 +238,12 @@ def _measured(config: TASFormerConfig) -> str:
     per_class = measured.get("per_class", {})
     of_task = {name: per_class[name] for name in config.task_names or [] if name in per_class}
     lines += [
-        f"| {name} | {_percent(own['bIoU'])} | {own['num_masks']} |"
+        f"| {markdown(name)} | {_percent(own['bIoU'])} | {own['num_masks']} |"
         for name, own in of_task.items()
     ]
     known = {name: own["bIoU"] for name, own in of_task.items() if _is_number(own["bIoU"])}
     if lost := [name for name, biou in known.items() if biou < _LOST]:
-        lines += ["", f"Not found: {', '.join(lost)}. Do not ask this network for them."]
+        lines += ["", f"Not found: {markdown(', '.join(lost))}. Do not ask this network for them."]
     return "\n".join(lines)
 
 
@@ -259,4 +263,7 @@ def _training(config: TASFormerConfig) -> str:
     known = {key: origin[key] for key in keys if origin.get(key) is not None}
     if origin.get("pretrained", "") is None:
         known = {"pretrained": "no, from random weights", **known}
-    return "\n".join(f"- {key}: {value}" for key, value in known.items()) or "Not recorded."
+    return (
+        "\n".join(f"- {key}: {markdown(str(value))}" for key, value in known.items())
+        or "Not recorded."
+    )

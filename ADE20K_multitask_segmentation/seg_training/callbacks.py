@@ -16,6 +16,7 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from seg_training.datasets.batch import Batch
+from seg_training.errors import UserError
 from seg_training.pictures import samples_picture, save_picture
 from seg_training.pl_module import LitSeg, NonFiniteLossError
 
@@ -272,7 +273,10 @@ class PredictionPictures(pl.Callback):
             prompts += [self._task_names[task_id] for task_id in own.task_ids[:most].tolist()]
         picture = samples_picture(torch.cat(images), torch.cat(logits), torch.cat(masks), prompts)
         step = trainer.global_step
-        save_picture(picture, self._folder / f"step_{step:07d}.png")
+        try:
+            save_picture(picture, self._folder / f"step_{step:07d}.png")
+        except UserError as error:  # a picture less is no reason to stop
+            _log.warning("%s", error)
         log_picture(trainer.loggers, "train/predictions", picture, step)
 
 

@@ -28,12 +28,14 @@ from omegaconf.errors import (
 
 from seg_training.errors import UserError, suggest
 from seg_training.settings import check_keys
+from seg_training.standard_streams import forgiving_streams, printing_problem
 from seg_training.written_configs import override_as_written, take_classes_as_written
 
 __all__ = [
     "SECTIONS",
     "compose_config",
     "explain",
+    "literal_config",
     "override_config",
     "plain_config",
     "run_shell",
@@ -165,6 +167,26 @@ def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     return {**_DEFAULTS, **{str(key): value for key, value in plain.items()}}
 
 
+def literal_config(config: Mapping[str, Any]) -> DictConfig:
+    """Make plain values a config of OmegaConf that resolves to just these values.
+
+    Args:
+        config: plain dicts; a class of it may be called ``${void}``, which refers to nothing.
+    """
+
+    def literal(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: literal(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [literal(item) for item in value]
+        if isinstance(value, str):
+            return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
+        return value
+
+    made: DictConfig = OmegaConf.create(literal(config))
+    return made
+
+
 def override_config(
     config: Mapping[str, Any], overrides: Sequence[str], config_dir: Path
 ) -> dict[str, Any]:
@@ -178,7 +200,7 @@ def override_config(
     Raises:
         UserError: if a key or a group's file does not exist.
     """
-    changed = OmegaConf.create(dict(config))
+    changed = literal_config(config)
     OmegaConf.set_struct(changed, True)
     for text in overrides:
         try:
@@ -302,10 +324,11 @@ def run_shell(main: Callable[[], None], config_dir: Path) -> None:
         # PyTorch's idle CPU threads would spin for milliseconds on the cores that the loaders'
         # processes need; without spinning each operation would have to wake them.
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    forgiving_streams()
     try:
         main()
-    except BrokenPipeError:  # the reader of the output has had enough: head, say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if problem := printing_problem():
+            raise UserError(f"not all that was said could be printed: {problem}")
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(_INTERRUPTED)

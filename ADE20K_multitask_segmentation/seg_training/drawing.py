@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from seg_training.lettering import can_be_written, say_once, shown, text_width, write_line
 from seg_training.pictures import caption, rows_picture
 
 __all__ = [
@@ -87,7 +88,8 @@ def labels_picture(
     pictures = [caption(_tinted(tile, legend, height, width), tile.text) for tile in tiles]
     rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
     grid = rows_picture(rows)
-    return torch.cat([grid, legend_picture(list(legend.values()), grid.shape[2])], dim=1)
+    names = legend_picture(list(legend.values()), grid.shape[2], numbers=list(legend))
+    return torch.cat([grid, names], dim=1)
 
 
 def _tinted(
@@ -137,28 +139,49 @@ def tinted(
     return painted.round().astype(np.uint8)
 
 
-def legend_picture(entries: Sequence[tuple[str, Colour]], width: int, scale: float = 1.0) -> Tensor:
+def legend_picture(
+    entries: Sequence[tuple[str, Colour]],
+    width: int,
+    scale: float = 1.0,
+    numbers: Sequence[int] | None = None,
+) -> Tensor:
     """Draw names beside their colours, in columns from top to bottom.
 
     Args:
         entries: names and colours.
         width: of the picture, in pixels.
         scale: of letters and colours, for pictures that will be shown smaller than they are.
+        numbers: what stands for a name whose letters no font here has; its place, from 1 on, by
+            default. A line below says so then.
 
     Returns:
         (3, h, width) uint8 RGB.
     """
-    font = ImageFont.load_default(13 * scale)
+    size = 12 * scale
     line, swatch, margin, gap = (round(scale * pixels) for pixels in (20, 14, 6, 2))
-    longest = max((font.getlength(name) for name, _ in entries), default=0)
-    column = min(int(longest) + swatch + 4 * margin, width)
+    numbered = {
+        name: f"[{number}]"
+        for (name, _), number in zip(entries, numbers or range(1, len(entries) + 1), strict=True)
+        if not can_be_written(name)
+    }
+    if numbered:
+        listed = ", ".join(f"{number} {name}" for name, number in numbered.items())
+        say_once(f"no font here has the letters of some names; pictures show {listed}")
+    names = [numbered.get(name) or shown(name) for name, _ in entries]
+    longest = max((text_width(name, size) for name in names), default=0)
+    column = min(int(longest) + swatch + 4 * margin, max(width // 3, round(240 * scale)), width)
     columns = min(max(1, width // column), len(entries) or 1)
     rows = -(-len(entries) // columns)
-    picture = Image.new("RGB", (width, rows * line + 2 * margin), "white")
+    height = (rows + bool(numbered)) * line + 2 * margin
+    picture = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(picture)
-    for place, (name, colour) in enumerate(entries):
+    for place, (name, (_, colour)) in enumerate(zip(names, entries, strict=True)):
         left = margin + place // rows * column
         top = margin + place % rows * line
         draw.rectangle((left, top + gap, left + swatch, top + gap + swatch), fill=colour)
-        draw.text((left + swatch + margin, top + gap // 2), name, fill="black", font=font)
+        start, room = left + swatch + margin, column - swatch - 3 * margin
+        write_line(draw, (start, top + gap + swatch / 2), name, size, room)
+    if numbered:
+        below, note = height - margin - line / 2, "[number]: no font for its letters"
+        write_line(draw, (margin, below), note, size, width - 2 * margin)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)

@@ -6,6 +6,7 @@ import warnings
 from rich.logging import RichHandler
 
 from seg_training.trainer import process_rank
+from transformers_update_for_adapters.plain_words import printable
 
 __all__ = ["log_to_terminal"]
 
@@ -17,14 +18,19 @@ _USELESS_WARNINGS = (
 )
 
 
+class _PlainLines(logging.Formatter):
+    """Leaves nothing in the name of a class or a file that a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write control characters as their escapes."""
+        return "\n".join(map(printable, super().format(record).split("\n")))
+
+
 def log_to_terminal() -> None:
     """Show what the packages log, from level INFO on; of other libraries only warnings."""
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(message)s",
-        handlers=[RichHandler(show_path=False, log_time_format="[%X]")],
-        force=True,
-    )
+    handler = RichHandler(show_path=False, log_time_format="[%X]")
+    handler.setFormatter(_PlainLines("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     level = logging.INFO if process_rank() == 0 else logging.WARNING
     for package in ("seg_training", "multitask_segmentation", "transformers_update_for_adapters"):
         logging.getLogger(package).setLevel(level)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.utils import draw_segmentation_masks
 
-from seg_training.errors import UserError
+from seg_training.lettering import shown, write_line
+from seg_training.replacing import replacing
 from seg_training.tasks import IGNORE
 
 __all__ = [
@@ -26,7 +27,7 @@ PREDICTED = (255, 140, 0)
 TRUE = (0, 170, 255)
 _LEFT_OUT = (128, 128, 128)
 _GAP = 4
-_CAPTION_HEIGHT = 16
+_CAPTION_HEIGHT, _CAPTION_SIZE = 16, 10
 
 
 def paint(image: Tensor, mask: Tensor, color: tuple[int, int, int]) -> Tensor:
@@ -49,13 +50,14 @@ def caption(image: Tensor, text: str) -> Tensor:
 
     Args:
         image: (3, H, W) uint8 RGB.
-        text: cut where it is too long.
+        text: ends in dots where it is too long.
 
     Returns:
         (3, H + 16, W) uint8 RGB.
     """
     strip = Image.new("RGB", (image.shape[2], _CAPTION_HEIGHT), "white")
-    ImageDraw.Draw(strip).text((2, 2), text, fill="black", font=ImageFont.load_default(11))
+    place, room = (2, _CAPTION_HEIGHT / 2), image.shape[2] - 4
+    write_line(ImageDraw.Draw(strip), place, shown(text), _CAPTION_SIZE, room)
     return torch.cat([torch.from_numpy(np.array(strip)).permute(2, 0, 1), image], dim=1)
 
 
@@ -93,11 +95,8 @@ def save_picture(picture: Tensor, path: Path) -> None:
     Raises:
         UserError: if it cannot be written there.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path, format="PNG")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error}") from error
+    with replacing(path) as unfinished:
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(unfinished, format="PNG")
 
 
 def samples_picture(

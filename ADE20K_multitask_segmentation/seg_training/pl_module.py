@@ -62,7 +62,10 @@ class LitSeg(pl.LightningModule):
             UserError: if a setting is wrong or pretrained weights cannot be had.
         """
         super().__init__()
-        self.save_hyperparameters({"config": dict(config), "task_names": list(task_names)})
+        # The training logs them: Lightning would take ${void}, a class, for a reference.
+        self.save_hyperparameters(
+            {"config": dict(config), "task_names": list(task_names)}, logger=False
+        )
         self.task_names = tuple(task_names)
         self.dataset_names: tuple[str, ...] = ("",)
         model = {**config["model"], "pretrained": None} if restoring else config["model"]
@@ -197,12 +200,14 @@ class LitSeg(pl.LightningModule):
             )
         # Every process has the same sums, so there is nothing to average between them.
         self.log("val/bIoU", self.result.bIoU, prog_bar=True, rank_zero_only=True)
-        self.log_dict(self._per_class(self.result, "val_per_class/"), rank_zero_only=True)
+        # Names are ours as a whole, also where one looks like those that Lightning makes.
+        as_named: dict[str, Any] = {"rank_zero_only": True, "add_dataloader_idx": False}
+        self.log_dict(self._per_class(self.result, "val_per_class/"), **as_named)
         for source, own in self.result.per_source.items():
             name = self.dataset_names[source]
             if own.num_masks:
-                self.log(f"val_per_dataset/{name}", own.bIoU, rank_zero_only=True)
-            self.log_dict(self._per_class(own, f"val_per_class/{name}/"), rank_zero_only=True)
+                self.log(f"val_per_dataset/{name}", own.bIoU, **as_named)
+            self.log_dict(self._per_class(own, f"val_per_class/{name}/"), **as_named)
 
     def _per_class(self, result: BinaryIoUResult, prefix: str) -> dict[str, float]:
         return {

@@ -14,6 +14,7 @@ from rich.text import Text
 from seg_training.errors import UserError
 from seg_training.label_map_metrics import LabelMapResult
 from seg_training.metrics import BinaryIoUResult
+from seg_training.plain_text import add_plain_row, plain
 from seg_training.replacing import replacing
 
 __all__ = [
@@ -122,7 +123,8 @@ def write_text(text: str, path: Path) -> None:
         UserError: if it cannot be written there.
     """
     with replacing(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+        # Names of files may hold bytes that are no UTF-8; JSON reads their escapes back.
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def finite(value: Any) -> Any:
@@ -179,11 +181,11 @@ def show_result(
     table.add_column("bIoU %", justify="right")
     for source, own in result.per_source.items():
         for row in _rows(own, task_names):
-            table.add_row(dataset_names[source], *row)
+            add_plain_row(table, dataset_names[source], *row)
         table.add_section()
     before = ["all"] if result.per_source else []
     for row in _rows(result, task_names):
-        table.add_row(*before, *row)
+        add_plain_row(table, *before, *row)
     table.add_section()
     masks = str(result.num_masks)
     table.add_row(*before, "all masks", masks, measured_text(result.bIoU), style="bold")
@@ -193,7 +195,7 @@ def show_result(
     console.print(_more(result))
     for source, own in result.per_source.items():
         if own.label_map is not None:
-            console.print(Text(f"{dataset_names[source]}: {_label_map_line(own.label_map)}"))
+            console.print(plain(f"{dataset_names[source]}: {_label_map_line(own.label_map)}"))
 
 
 def _more(result: BinaryIoUResult) -> Text:

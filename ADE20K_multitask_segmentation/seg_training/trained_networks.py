@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING, OmegaConf
+import yaml
+from omegaconf import MISSING
 
 from seg_training.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints import read_checkpoint
@@ -63,7 +64,8 @@ def save_network(folder: Path, network: Network, config: Mapping[str, Any]) -> N
     try:
         with quiet_transformers():
             network.model.save_pretrained(folder)
-        OmegaConf.save(OmegaConf.create(dict(config)), folder / CONFIG)
+        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+        (folder / CONFIG).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error}; choose another folder") from error
 

@@ -25,7 +25,7 @@ from seg_training.callbacks import (
 )
 from seg_training.checkpoint_files import find_checkpoint
 from seg_training.checkpoints import read_checkpoint
-from seg_training.config import plain_config
+from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
 from seg_training.errors import UserError
@@ -97,7 +97,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     run_dir = _make_run_dir(config)
     _log.info("run folder: %s", run_dir)
     if process_rank() == 0:
-        OmegaConf.save(OmegaConf.create(config), run_dir / "config.yaml")
+        OmegaConf.save(literal_config(config), run_dir / "config.yaml")
     checkpoints = BestAndLast(
         run_dir / "checkpoints", config["trainer"].get("checkpoint_every_n_steps", 1000)
     )
@@ -115,6 +115,9 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         ],
     )
     _log_summary(config, module, data, trainer)
+    hyperparameters: Any = OmegaConf.to_container(literal_config(module.hparams))
+    for logger in trainer.loggers:
+        logger.log_hyperparams(hyperparameters)
     try:
         with interruption.listening():
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)

@@ -6,10 +6,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from odd_names import ODD_NAMES
+from omegaconf import OmegaConf
 
 from seg_training.config import (
     SECTIONS,
     compose_config,
+    literal_config,
     override_config,
     plain_config,
     run_shell,
@@ -210,3 +213,15 @@ def test_an_interruption_is_a_word_and_no_traceback(
         run_shell(interrupted, tmp_path)
     assert end.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_name_that_looks_like_a_reference_stays_a_name(tmp_path: Path) -> None:
+    config = compose_config("folder_adapter", config_dir=CONFIGS)
+    names = [*ODD_NAMES, "${", "a\\${b}", "\\\\${oc.env:HOME}", "${a} ${b}\\", "$$${", "\\"]
+    config["data"]["classes"] = {"classes": dict(enumerate(names)), "other": [], "ignore": []}
+    changed = override_config(config, ["data.batch_size=3"], CONFIGS)
+    assert changed["data"]["classes"] == config["data"]["classes"]
+    assert changed["data"]["batch_size"] == 3
+
+    OmegaConf.save(literal_config(config), tmp_path / "config.yaml")
+    assert plain_config(OmegaConf.load(tmp_path / "config.yaml")) == config  # type: ignore[arg-type]

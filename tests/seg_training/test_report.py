@@ -1,6 +1,7 @@
 import io
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -195,3 +196,9 @@ def test_several_datasets_have_their_own_rows() -> None:
         ["all", "painting", "everything", "3", "12.5"],
     ):
         assert row in rows
+
+
+def test_json_takes_names_of_files_that_are_no_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"ros\xe9 \xff.png")
+    write_json({name: name}, tmp_path / "results.json")
+    assert json.loads((tmp_path / "results.json").read_bytes()) == {name: name}

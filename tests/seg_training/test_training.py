@@ -14,6 +14,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from short_runs import SHORT_RUNS
+from small_networks import SMALL
 from torch import Tensor
 from transformers import SegformerConfig, SegformerForImageClassification
 
@@ -90,6 +91,26 @@ def test_a_run_leaves_everything_in_its_folder(settings: Settings) -> None:
     assert read_image(run_dir / "pictures" / "step_0000002.png").shape[1] > 3 * 64
     assert list(run_dir.glob("events.out.tfevents.*"))
     assert (run_dir / "config.yaml").is_file()
+
+
+def test_pictures_that_cannot_be_written_cost_nothing_that_was_trained(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_: Tensor, file: Path) -> None:
+        raise UserError(f"cannot write {file}: No space left on device")
+
+    monkeypatch.setattr("seg_training.callbacks.save_picture", full)
+    monkeypatch.setattr("seg_training.training.save_picture", full)
+    config = settings()
+    config["model"] |= SMALL
+    with pytest.raises(UserError, match=r"cannot write .*predictions\.png: No space left"):
+        train(config)
+    run_dir = Path(config["run_dir"])
+    assert json.loads((run_dir / "results.json").read_text())["steps"] == 2
+    assert (run_dir / "checkpoints" / "last.ckpt").is_file()
+    assert (run_dir / "model" / "model.safetensors").is_file()
+    assert (run_dir / "results.html").is_file()
+    assert f"cannot write {run_dir}/pictures/step_0000002.png: No space" in caplog.text
 
 
 def test_eval_gives_what_training_measured_whatever_the_batch_size(settings: Settings) -> None:

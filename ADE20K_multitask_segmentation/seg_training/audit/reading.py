@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from seg_training.audit.findings import Size
@@ -89,7 +90,8 @@ def read_pairs(dataset: SegmentationDataset, pairing: Pairing, title: str) -> li
     with ThreadPoolExecutor(usable_cores()) as threads:  # decoding releases the interpreter
         results = threads.map(read, files)
         hidden = not console.is_terminal
-        bar = track(results, title, len(files), console=console, transient=True, disable=hidden)
+        shown = escape(title)  # the split's name is in it
+        bar = track(results, shown, len(files), console=console, transient=True, disable=hidden)
         return list(bar)
 
 

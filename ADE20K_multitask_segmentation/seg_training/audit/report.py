@@ -18,6 +18,8 @@ from seg_training.audit.findings import (
     TaskCount,
 )
 from seg_training.audit.words import counted
+from seg_training.plain_text import add_plain_row, plain
+from transformers_update_for_adapters.plain_words import printable
 
 __all__ = ["audits_to_json", "count_problems", "show_counts", "show_problems"]
 
@@ -75,13 +77,13 @@ def show_counts(audits: Sequence[DatasetAudit], console: Console) -> None:
         console: where to.
     """
     for audit in audits:
-        console.print(Text(f"{_title(audit)} in {audit.dataset.root}", "bold"))
+        console.print(plain(f"{_title(audit)} in {audit.dataset.root}", "bold"))
         if not audit.splits:
             console.print(_NOTHING)
         for split in audit.different_splits:
             stages = [_STAGES[stage] for stage, own in audit.splits.items() if own is split]
             title = f"{' and '.join(stages)}: split '{split.split}'"
-            console.rule(Text(title), align="left")
+            console.rule(plain(title), align="left")
             console.print(_summary(split) if split.images else _NOTHING)
             if split.labels:
                 console.print(_label_table(split))
@@ -126,7 +128,7 @@ def _problem_text(where: str, problem: Problem) -> Text:
     lines = [f"{where}{problem.message}", *(f"  {line}" for line in files[:_MOST_FILES])]
     if len(files) > _MOST_FILES:
         lines.append(f"  ... and {len(files) - _MOST_FILES} more")
-    return Text("\n".join(lines))
+    return Text("\n".join(map(printable, lines)))
 
 
 def _title(audit: DatasetAudit) -> str:
@@ -137,14 +139,15 @@ def _title(audit: DatasetAudit) -> str:
 def _summary(split: SplitAudit) -> Table:
     """Say in a few lines what the files are."""
     table = Table.grid(padding=(0, 2))
-    table.add_row("images", _images_in_words(split))
+    add_plain_row(table, "images", _images_in_words(split))
     if split.sizes:
-        table.add_row("sizes", _sizes_in_words(split.sizes))
+        add_plain_row(table, "sizes", _sizes_in_words(split.sizes))
     for what, modes in (("images are", split.image_modes), ("label maps", split.label_map_modes)):
         if modes:
-            table.add_row(what, ", ".join(f"{mode} {count:,}" for mode, count in modes.items()))
+            in_words = ", ".join(f"{mode} {count:,}" for mode, count in modes.items())
+            add_plain_row(table, what, in_words)
     if split.tasks:
-        table.add_row("tasks", _tasks_in_words(split.tasks))
+        add_plain_row(table, "tasks", _tasks_in_words(split.tasks))
     return table
 
 
@@ -197,7 +200,7 @@ def _label_table(split: SplitAudit) -> Table:
         table.add_column(header, justify="left" if is_text else "right", no_wrap=not is_text)
     for label, cells in zip(split.labels, zip(*columns.values(), strict=True), strict=True):
         style = "red" if label.role == "unknown" else "" if label.images else "dim"
-        table.add_row(*(Text(cell, style) for cell in cells))
+        add_plain_row(table, *cells, style=style)
     return table
 
 
@@ -212,5 +215,5 @@ def _task_table(split: SplitAudit) -> Table:
     table.add_column("images", justify="right")
     table.add_column("pixels", justify="right")
     for task in split.tasks:
-        table.add_row(Text(task.name), f"{task.images:,}", f"{task.pixels:,}")
+        add_plain_row(table, task.name, f"{task.images:,}", f"{task.pixels:,}")
     return table

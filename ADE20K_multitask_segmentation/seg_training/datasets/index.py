@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.progress import track
 
 from seg_training.datasets.base import ImageFiles, SegmentationDataset, common_folder
 from seg_training.datasets.images import image_size
 from seg_training.errors import UserError
+from seg_training.file_names import file_name
 from seg_training.tasks import TaskTable
 
 __all__ = ["PresenceIndex", "cache_name", "default_cache_dir", "presence_index", "usable_cores"]
@@ -45,7 +47,7 @@ def cache_name(dataset: SegmentationDataset, split: str) -> str:
         split: which part of it.
     """
     identity = hashlib.sha256(f"{dataset.root}|{split}".encode()).hexdigest()[:12]
-    return f"{type(dataset).__name__.lower()}-{split}-{identity}"
+    return f"{type(dataset).__name__.lower()}-{file_name(split, 80)}-{identity}"
 
 
 def usable_cores() -> int:
@@ -147,7 +149,7 @@ def presence_index(
     cached = _load(cache)
     if cached is not None and cached.fingerprint == fingerprint:
         return cached
-    index = _build(dataset, files, fingerprint, f"Indexing {split}" if progress else None)
+    index = _build(dataset, files, fingerprint, f"Indexing {escape(split)}" if progress else None)
     _save(index, cache)
     return index
 

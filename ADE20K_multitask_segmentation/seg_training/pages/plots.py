@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from seg_training.lettering import without_middle
+from transformers_update_for_adapters.plain_words import printable
 
 __all__ = [
     "COLORS",
@@ -38,6 +42,7 @@ COLORS = ("#7f7f7f", "#e69f00", "#cc79a7", "#0072b2", "#009e73", "#d55e00", "#56
 
 _ALONE = COLORS[3]
 _SMOOTHED_OVER = 10
+_MOST_LETTERS = 40  # of a class, so that there is room for its bar
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def bars_plot(columns: Sequence[str], rows: Mapping[str, Sequence[Bar]]) -> Figu
                     ha="center",
                     fontsize=8,
                 )
-            axes.bar([0], [0], color=color, label=label)
+            axes.bar([0], [0], color=color, label=_label(label))
         if any(bar.paper is not None for bars in rows.values() for bar in bars):
             axes.bar([0], [0], fill=False, edgecolor="#1d2433", label="paper")
         axes.set_xticks(range(len(columns)), columns)
@@ -115,7 +120,7 @@ def curves_plot(runs: Runs) -> Figure | None:
         left, right = figure.subplots(1, 2)
         for (label, seeds), color in zip(runs.items(), cycle(COLORS)):
             color = color if len(runs) > 1 else _ALONE
-            name: str | None = label
+            name: str | None = _label(label)
             for run in seeds:
                 loss, biou = (_points(run, key) for key in ("loss", "bIoU"))
                 left.plot(*loss, color=color, lw=0.6, alpha=0.35)
@@ -154,7 +159,10 @@ def classes_plot(runs: Runs) -> Figure | None:
     }
     unmeasured = sorted(name for name in masks if name not in means and not masks[name])
     names = unmeasured + sorted(means, key=lambda name: (float(np.mean(means[name])), name))
-    labels = [f"{name} ({'not measured' if name in unmeasured else masks[name]})" for name in names]
+    labels = [
+        f"{_label(name)} ({'not measured' if name in unmeasured else masks[name]})"
+        for name in names
+    ]
     with style():
         figure = Figure(figsize=(9, 1 + 0.24 * len(names)))
         axes = figure.subplots()
@@ -166,7 +174,7 @@ def classes_plot(runs: Runs) -> Figure | None:
             if len(runs) == 1:
                 axes.barh(places, values, color=_ALONE, height=0.7)
             else:
-                axes.plot(values, places, "o", color=color, ms=6, alpha=0.8, label=label)
+                axes.plot(values, places, "o", color=color, ms=6, alpha=0.8, label=_label(label))
         axes.set_yticks(range(len(names)), labels)
         axes.set(xlabel="bIoU, %", xlim=(-1, 101), ylim=(-0.7, len(names) - 0.3))
         axes.grid(axis="y", color="#eef0f4")
@@ -194,7 +202,7 @@ def sizes_plot(runs: Runs) -> Figure | None:
             color = color if len(runs) > 1 else _ALONE
             middles = [share * 2**0.5 for share in own]
             values = [biou for biou, _ in own.values()]
-            above.plot(middles, values, color=color, marker="o", ms=4, label=label)
+            above.plot(middles, values, color=color, marker="o", ms=4, label=_label(label))
         numbers = {share: masks for own in by_label.values() for share, (_, masks) in own.items()}
         below.bar(
             list(numbers),
@@ -218,7 +226,8 @@ def svg(figure: Figure) -> Markup:
         figure: what one of the functions above drew.
     """
     text = io.StringIO()
-    with style():
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of the reader's fonts one has it
         figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
     return Markup(text.getvalue()[text.getvalue().index("<svg") :])  # matplotlib has escaped it
 
@@ -228,6 +237,7 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(
         {
             "svg.fonttype": "none",  # text stays text
+            "text.parse_math": False,  # a dollar in a class's name is one
             "svg.hashsalt": "tasformer",  # the same plot is the same file
             "font.size": 10,
             "axes.spines.top": False,
@@ -251,6 +261,13 @@ def with_legend(figure: Figure, axes: Axes) -> Figure:
     """
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
     return figure
+
+
+def _label(name: str) -> str:
+    name = printable(name)
+    if len(name) > _MOST_LETTERS:
+        name = without_middle(name, _MOST_LETTERS)
+    return f" {name}" if name.startswith("_") else name  # matplotlib would leave it out of legends
 
 
 def _points(run: Mapping[str, Any], key: str) -> tuple[list[float], list[float]]:

@@ -10,6 +10,7 @@ import numpy as np
 from seg_training.checkpoint_files import missing_file
 from seg_training.datasets.suffixes import IMAGE_SUFFIXES
 from seg_training.errors import UserError
+from seg_training.file_names import folder_name
 from seg_training.prediction.result_files import is_result_folder
 
 __all__ = ["find_pictures", "spread"]
@@ -24,7 +25,8 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
 
     Returns:
         File to name: its path without suffix below the given folder, or its name alone. Where two
-        would have the same name, the suffix is part of it.
+        would have the same name, the suffix is part of it. What cannot be a folder everywhere, or
+        is another one (``..``), is changed.
 
     Raises:
         UserError: if something does not exist or holds no picture, or if two pictures of different
@@ -54,15 +56,12 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
             found |= {file: Path(file.name) for file in files}
         else:
             raise missing_file(path, "picture")
-    times = Counter(below.with_suffix("") for below in found.values())
-    names = {
-        file: (
-            below.with_suffix("")
-            if times[below.with_suffix("")] == 1
-            else below.with_name(below.name.replace(".", "_"))
-        ).as_posix()
-        for file, below in found.items()
-    }
+    times = Counter((below.parent, below.stem) for below in found.values())
+    names = {}
+    for file, below in found.items():
+        alone = times[below.parent, below.stem] == 1
+        name = below.stem if alone else below.name.replace(".", "_")
+        names[file] = "/".join(map(folder_name, [*below.parent.parts, name]))
     for name, often in Counter(names.values()).items():
         if often > 1:
             same = [str(file) for file, own in names.items() if own == name]

@@ -13,6 +13,7 @@ from seg_training.datasets.loading import DataModule
 from seg_training.loop_progress import tracked
 from seg_training.metrics import BinaryIoU, BinaryIoUResult
 from seg_training.pl_module import LitSeg
+from seg_training.plain_text import add_plain_row
 from seg_training.prediction.options import check_threshold
 from seg_training.report import interval_text
 
@@ -106,7 +107,8 @@ def show_thresholds(
         own = {threshold: each.per_class[task_id][0] for threshold, each in results.items()}
         chosen = best_threshold(own)
         shown = f"{chosen:g}" if own[chosen] > 0 else "-"  # found at none of them
-        classes.add_row(task_names[task_id], shown, f"{own[chosen]:.1f}", f"{at_best:.1f}")
+        name = task_names[task_id]
+        add_plain_row(classes, name, shown, f"{own[chosen]:.1f}", f"{at_best:.1f}")
     console.print(classes)
     console.print(
         Text(

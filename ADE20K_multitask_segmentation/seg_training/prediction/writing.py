@@ -1,7 +1,6 @@
 """The files that one picture's result consists of."""
 
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from pycocotools import mask as coco
 from torch.nn import functional as F
 
 from seg_training.drawing import distinct_colours, legend_picture, tinted
+from seg_training.file_names import file_name
 from seg_training.prediction.label_map import LabelMap
 from seg_training.prediction.result_files import KINDS, LABEL_MAP, OVERLAY, RESULT, UNFINISHED
 from seg_training.report import write_text
@@ -23,6 +23,7 @@ from seg_training.report import write_text
 __all__ = ["PictureResult", "outline"]
 
 _SHOWN_WIDTH = 1200  # at which the names of a larger overlay can be read
+_MOST_NAME_BYTES = 200  # of a class in a file's name
 _LEAST_WIDTH = 240  # of an overlay, so that names in its legend can be read
 
 
@@ -83,8 +84,7 @@ class PictureResult:
             self._names[task_id + 1] = name
         files = {}
         if found or write_empty:
-            plain_name = re.sub(r"[^\w-]+", "_", name).strip("_")
-            stem = f"{task_id:03d}_{plain_name}"
+            stem = f"{task_id:03d}_{file_name(name, _MOST_NAME_BYTES)}"
             files = {kind: f"{stem}_{kind}.png" for kind in KINDS}
             Image.fromarray(mask.astype(np.uint8) * 255).save(self._unfinished / files["mask"])
             sixteen_bit = (probability * np.iinfo(np.uint16).max).round().astype(np.uint16)
@@ -119,7 +119,8 @@ class PictureResult:
             missing = max(0, _LEAST_WIDTH - overlay.shape[2])
             overlay = F.pad(overlay, (0, missing), value=255)
             scale = max(1, overlay.shape[2] / _SHOWN_WIDTH)
-            overlay = torch.cat([overlay, legend_picture(legend, overlay.shape[2], scale)], dim=1)
+            names = legend_picture(legend, overlay.shape[2], scale, numbers=list(self._names))
+            overlay = torch.cat([overlay, names], dim=1)
         Image.fromarray(overlay.permute(1, 2, 0).numpy()).save(self._unfinished / OVERLAY)
         height, width = self._picture.shape[:2]
         content = json.dumps(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from seg_training.errors import UserError
+from seg_training.plain_text import plain
 from seg_training.tables.runs import Run, Setting, finished_results, next_attempt, training_command
 
 __all__ = ["Runner", "failures_message", "run_command", "run_missing", "time_left"]
@@ -74,7 +75,7 @@ def run_missing(
     total = sum(run.cell.effort for run in missing)
     failed = []
     progress = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -99,7 +100,7 @@ def run_missing(
                 done += run.cell.effort
                 seconds = time.monotonic() - started
                 progress.update(shown, advance=1, left=time_left(seconds, done, total))
-                progress.console.print(f"{run.title}: {outcome}", highlight=False, markup=False)
+                progress.console.print(plain(f"{run.title}: {outcome}"))
         except KeyboardInterrupt as stop:
             raise UserError("interrupted; the same command goes on from there") from stop
     return failed

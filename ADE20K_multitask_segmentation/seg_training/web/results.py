@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from seg_training.datasets.images import read_image
+from seg_training.file_names import folder_name
 from seg_training.prediction.prediction import result_settings, settings_for_picture, write_result
 from seg_training.web.painters import Painter
 from transformers_update_for_adapters import asks_for_all
@@ -41,12 +42,12 @@ def write_archive(
             write_empty = asked is not None and not asks_for_all(asked, painter.network.config)
             own = Path(unpacked)
             if len(painters) > 1:
-                own /= painter.name.replace("/", "_")
+                own /= folder_name(painter.name.replace("/", "_"))
             settings = result_settings(
                 painter.ckpt, painter.network, tasks, write_empty, threshold, painter.looks
             )
             write_result(
-                own / picture.stem,
+                own / folder_name(picture.stem),
                 Path(picture.name),
                 pixels,
                 painter.network,
@@ -54,4 +55,4 @@ def write_archive(
                 painter.looks,
                 settings_for_picture(settings, picture),
             )
-        return Path(shutil.make_archive(str(folder / picture.stem), "zip", unpacked))
+        return Path(shutil.make_archive(str(folder / folder_name(picture.stem)), "zip", unpacked))

@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from odd_names import ODD_NAMES
 
 from seg_training.pages.plots import (
     Bar,
@@ -163,3 +164,20 @@ def test_svg_is_text_and_always_the_same() -> None:
     assert first.startswith("<svg")
     assert "&lt;b&gt;sky &amp; co&lt;/b&gt; (9)" in first
     assert "<b>" not in first
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_stand_in_plots_as_they_are() -> None:
+    per_class = {name: {"bIoU": 10.0, "num_masks": 7} for name in ODD_NAMES}
+    figure = classes_plot({"$a$": [{"per_class": per_class}], "_b": [{"per_class": per_class}]})
+    assert figure is not None
+    labels = {text.get_text() for text in figure.axes[0].get_yticklabels()}
+    assert len(labels) == len(ODD_NAMES)
+    for name in ("[void]", "$ $", "$\\frac{$", "# one\\ntwo", "汽车", "\\x1b[31mred", " _hidden"):
+        assert f"{name} (7)" in labels
+    assert max(map(len, labels)) < 50
+    assert list(legend(figure)) == ["$a$", " _b"]
+    drawn = svg(figure)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; (7)" in drawn
+    assert "<script>" not in drawn
+    assert "汽车 (7)" in drawn

@@ -57,3 +57,24 @@ def test_what_cannot_be_found_is_named(tmp_path: Path) -> None:
         find_pictures([str(tmp_path / "*.bmp")])
     with pytest.raises(UserError, match=r"one/a\.jpg and .*two/a\.jpg would be written"):
         find_pictures([str(tmp_path / "one"), str(tmp_path / "two")])
+
+
+def test_any_name_of_a_picture_gives_a_folder_of_its_own_below_the_output(tmp_path: Path) -> None:
+    names = ["...jpg", "....jpg", "CON.png", "a .png", f"{'汽' * 83}.jpg", f"{'x' * 251}.png"]
+    touch(tmp_path, *names, "nul/..png")
+    found = find_pictures([str(tmp_path)])
+    assert len({name.lower() for name in found.values()}) == len(names) + 1
+    for name in found.values():
+        output = (tmp_path / "output" / name).resolve()
+        assert output.is_relative_to(tmp_path.resolve() / "output")
+        assert output != tmp_path.resolve() / "output"
+        assert len(output.name.encode()) <= 240
+        output.mkdir(parents=True)
+
+
+def test_a_name_that_was_changed_says_what_it_was(tmp_path: Path) -> None:
+    touch(tmp_path, "CON.png", f"{'x' * 250}.png", "photo.png")
+    one, photo, other = find_pictures([str(tmp_path)]).values()
+    assert one.startswith("CON-")
+    assert photo == "photo"
+    assert other.startswith("x" * 200)

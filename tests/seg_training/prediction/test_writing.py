@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from odd_names import ODD_NAMES
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
@@ -170,3 +171,18 @@ def test_filled_outlines_cover_the_mask_but_specks(mask: NDArray[np.bool_]) -> N
     missing = mask & ~np.asarray(canvas)
     # What is left out is thin: no three pixels of it make a corner of an area.
     assert not (missing[1:, 1:] & missing[:-1, 1:] & missing[1:, :-1] & missing[:-1, :-1]).any()
+
+
+def test_any_name_of_a_class_has_files_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "photo"
+    with PictureResult(folder, Path("photo.jpg"), PICTURE, 0.5, SETTINGS) as result:
+        for task, name in enumerate(ODD_NAMES):
+            result.add(task, name, LEFT, write_empty=True)
+        result.finish(num_tasks=len(ODD_NAMES))
+    classes = json.loads((folder / "result.json").read_text(encoding="utf-8"))["classes"]
+    assert [each["class"] for each in classes] == list(ODD_NAMES)
+    files = [each[kind] for each in classes for kind in ("mask", "probability")]
+    assert len({file.lower() for file in files}) == 2 * len(ODD_NAMES)
+    for file in files:
+        assert (folder / file).is_file()
+        assert len(file.encode()) < 230

@@ -4,6 +4,8 @@ import { zipSync } from "./runtime/fflate.js";
 import { greyPng } from "./grey_png.js";
 import { compete, maskValues, measured, noWinners, probabilities, tint } from "./maps.js";
 
+const MOST_LETTERS = 50; // of a class in a file's name: each may take 4 of the 255 bytes there are
+
 /** Save what was found, [task, { logits }] of each class; `told` is told how far it is. */
 export async function saveZip(picture, found, model, { threshold, opacity }, told) {
   const [cropHeight, cropWidth] = model.crop_size;
@@ -16,7 +18,8 @@ export async function saveZip(picture, found, model, { threshold, opacity }, tol
     const { name } = model.classes[task];
     const map = probabilities(logits, cropWidth, cropHeight, width, height);
     const { share, confidence, box } = measured(map, width, threshold);
-    const stem = name.replace(/[^\p{L}\p{N}_-]+/gu, "_").replace(/^_+|_+$/g, "");
+    const letters = [...name.replace(/[^\p{L}\p{M}\p{N}_-]+/gu, "_")].slice(0, MOST_LETTERS).join("");
+    const stem = letters.replace(/^_+|_+$/g, "");
     const mask = `${String(task).padStart(3, "0")}_${stem}_mask.png`;
     files[mask] = greyPng(maskValues(map, threshold), width, height);
     compete(winners, task, map, threshold);
