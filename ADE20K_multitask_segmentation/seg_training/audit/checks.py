@@ -19,7 +19,8 @@ def check_pairing(pairing: Pairing) -> Iterator[Problem]:
         pairing: the split's files.
     """
     missing = {
-        pair.image: f"{pair.image}: expected {pair.label_map}" for pair in pairing.without_label_map
+        pair.image: f"{pair.image}: expected {pair.label_map}{pairing.near(pair.label_map)}"
+        for pair in pairing.without_label_map
     }
     if missing:
         message = (

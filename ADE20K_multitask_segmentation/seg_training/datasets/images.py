@@ -120,6 +120,11 @@ def image_mode(path: Path) -> str:
 
 
 def _unreadable(kind: str, path: Path, error: Exception) -> UserError:
+    if path.is_symlink() and not path.exists():
+        return UserError(
+            f"{kind} {path} is a link to {path.readlink()}, which is not there. Copy or mount it, "
+            "or remove the link"
+        )
     if not path.exists():
         return UserError(f"{kind} {path} does not exist")
     if path.stat().st_size == 0:

@@ -44,7 +44,7 @@ def cache_name(dataset: SegmentationDataset, split: str) -> str:
         dataset: which dataset.
         split: which part of it.
     """
-    identity = hashlib.sha256(f"{dataset.root}|{split}".encode()).hexdigest()[:12]
+    identity = hashlib.sha256(os.fsencode(f"{dataset.root}|{split}")).hexdigest()[:12]
     return f"{type(dataset).__name__.lower()}-{split}-{identity}"
 
 
@@ -156,7 +156,7 @@ def _fingerprint(dataset: SegmentationDataset, files: list[ImageFiles]) -> str:
     digest = hashlib.sha256(_VERSION.encode())
     states: dict[Path, str] = {}  # one file may hold the label maps of many images
     for image, label_map in files:
-        digest.update(f"{image}|{label_map}\n".encode())
+        digest.update(os.fsencode(f"{image}|{label_map}\n"))
         for path in (dataset.root / image, *dataset.label_sources(label_map)):
             if path not in states:
                 status = path.stat() if path.exists() else None  # building says what is missing
