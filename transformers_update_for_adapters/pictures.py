@@ -17,6 +17,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 __all__ = [
     "ORIENTATION",
+    "has_16_bit",
     "number_of_frames",
     "open_picture",
     "picture_name",
@@ -113,7 +114,7 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
             frames,
         )
     name, transparent = picture_name(picture), picture.info.get("transparency")
-    had_16_bit = _has_16_bit(picture)  # it is forgotten as soon as the pixels are read
+    had_16_bit = has_16_bit(picture)  # it is forgotten as soon as the pixels are read
     picture = turned_upright(picture)
     if picture.mode.startswith(("I", "F")):  # Pillow would cut them off at 255
         values = np.asarray(picture)
@@ -223,8 +224,12 @@ def to_eight_bit(values: NDArray[Any], name: str = "the picture") -> NDArray[np.
     )
 
 
-def _has_16_bit(picture: Image.Image) -> bool:
-    """Tell whether the pixels of a file that is open, but not read yet, have 16 bit each."""
+def has_16_bit(picture: Image.Image) -> bool:
+    """Tell whether the pixels of a file have 16 bit.
+
+    Args:
+        picture: of Pillow, of a file that is open, and whose pixels are not read yet.
+    """
     for tile in getattr(picture, "tile", ()):
         arguments = tile[3]
         layout = arguments if isinstance(arguments, str) else (arguments or ("",))[0]

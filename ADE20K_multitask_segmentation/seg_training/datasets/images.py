@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from seg_training.errors import UserError
 from transformers_update_for_adapters.pictures import (
     ORIENTATION,
+    has_16_bit,
     number_of_frames,
     turned_upright,
     upright_rgb,
@@ -22,6 +23,7 @@ from transformers_update_for_adapters.pictures import (
 __all__ = [
     "PictureHeader",
     "allow_pixels",
+    "check_image",
     "image_mode",
     "image_size",
     "read_binary_mask",
@@ -53,6 +55,23 @@ class PictureHeader(NamedTuple):
     orientation: int
     mode: str
     frames: int
+
+    def before_turning(self, size: tuple[int, int]) -> str:
+        """Say, for a message, that a label map of another size fits the picture as it is stored.
+
+        Args:
+            size: the label map's (height, width).
+
+        Returns:
+            Nothing where it does not.
+        """
+        if size != self.stored_size or size == self.size:
+            return ""
+        return (
+            "; it fits the picture as it is stored, before its EXIF orientation "
+            f"{self.orientation} turns it. Turn the label map, too, or save the picture without "
+            "the tag"
+        )
 
 
 def allow_pixels(number: int) -> None:
@@ -98,6 +117,24 @@ def read_header(path: Path) -> PictureHeader:
         stored = (height, width)
         size = (width, height) if orientation in _SIDEWAYS else stored
         return PictureHeader(size, stored, orientation, image.mode, number_of_frames(image))
+
+
+def check_image(path: Path) -> PictureHeader:
+    """Find out, before the training, what would be wrong with an image; few are read as a whole.
+
+    Returns:
+        What its file says of it.
+
+    Raises:
+        UserError: if it is missing or no picture, if it has several frames or pages, or if it is
+            not certain which of its values is white.
+    """
+    with _opened("image", path) as image:
+        is_deep = image.mode.startswith(("I", "F")) or has_16_bit(image)
+        _check_frames("image", path, image)
+    if is_deep:  # all values together say what is white
+        read_image(path)
+    return read_header(path)
 
 
 def image_size(path: Path) -> tuple[int, int]:

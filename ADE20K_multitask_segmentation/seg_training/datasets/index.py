@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from seg_training.datasets.base import ImageFiles, SegmentationDataset, common_folder
-from seg_training.datasets.images import image_size
+from seg_training.datasets.images import check_image
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 
@@ -28,7 +28,8 @@ __all__ = ["PresenceIndex", "cache_name", "default_cache_dir", "presence_index",
 
 _log = logging.getLogger(__name__)
 
-_VERSION = "2"  # part of the fingerprint: raise it when the content changes its meaning
+_VERSION = "3"  # part of the fingerprint: raise it when the content changes its meaning
+_SAME_SIZE = "; make them the same size or remove the pair"
 _MOST_NAMED = 5  # files that one error message names
 
 
@@ -203,12 +204,13 @@ def _count_labels(
     dataset: SegmentationDataset, pair: ImageFiles
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     label_map = dataset.read_label_map(pair.label_map)
-    size = image_size(dataset.root / pair.image)
-    if size != label_map.shape:
+    header = check_image(dataset.root / pair.image)
+    if header.size != label_map.shape:
+        height, width = header.size
         raise UserError(
             f"{dataset.root / pair.label_map} is {label_map.shape[1]}x{label_map.shape[0]} pixels, "
-            f"but its image {pair.image} is {size[1]}x{size[0]} (width x height); "
-            "make them the same size or remove the pair"
+            f"but its image {pair.image} is {width}x{height} (width x height)"
+            f"{header.before_turning(label_map.shape) or _SAME_SIZE}"
         )
     counts = np.bincount(label_map.ravel())
     values = np.flatnonzero(counts)
