@@ -118,7 +118,8 @@ def write_text(text: str, path: Path) -> None:
         UserError: if it cannot be written there.
     """
     with replacing(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+        # Names of files may hold bytes that are no UTF-8; JSON reads their escapes back.
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _without_nan(value: Any) -> Any:
