@@ -26,7 +26,7 @@ from seg_training.training import train
 
 pytestmark = SHORT_RUNS
 
-NOT_UTF8 = os.fsdecode(b"caf\xe9")
+NOT_UTF8 = os.fsdecode(b"\xe9t\xe9")
 
 
 def make(root: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_run_on_them_ends_well(tmp_path: Path) -> None:
     config["data"] |= {"root": str(root), "classes": folder.CLASSES}
     config["run_dir"] = str(run_dir)
     with pytest.raises(
-        UserError, match=r"caf\\udce9/run' has a name that is no UTF-8.* logger=csv"
+        UserError, match=r"\\udce9t\\udce9/run' has a name that is no UTF-8.* logger=csv"
     ):
         train({**config, "logger": {"names": ["csv", "tensorboard"]}})
     shutil.rmtree(run_dir, ignore_errors=True)

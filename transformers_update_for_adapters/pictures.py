@@ -211,7 +211,8 @@ def to_eight_bit(values: NDArray[Any], name: str = "the picture") -> NDArray[np.
         if low >= -_ROUNDING and high <= 1 + _ROUNDING:
             return np.rint(values.clip(0, 1).astype(np.float32) * 255).astype(np.uint8)
         if low >= 0 and 16 < high <= 255:
-            return np.rint(values).astype(np.uint8)
+            rounded: NDArray[np.uint8] = np.rint(values).astype(np.uint8)
+            return rounded
     elif low >= 0:
         if high <= 255:
             return values.astype(np.uint8)

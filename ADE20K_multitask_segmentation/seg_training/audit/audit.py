@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from seg_training.audit.checks import (
     check_files,
+    check_kinds,
     check_looks,
     check_official_counts,
     check_pairing,
@@ -118,6 +119,7 @@ def audit_split(
         tasks=count_tasks(tasks, label_maps) if dataset.labelled else [],
         problems=[
             *check_pairing(pairing),
+            *check_kinds(dataset.unread_pictures(split)),
             *file_problems,
             *check_looks(pairs),
             *check_values(label_maps, labels),

@@ -7,7 +7,14 @@ from seg_training.audit.reading import ReadLabelMap, ReadPair
 from seg_training.audit.words import counted, listed
 from seg_training.datasets.base import OfficialCounts, Pairing
 
-__all__ = ["check_files", "check_looks", "check_official_counts", "check_pairing", "check_values"]
+__all__ = [
+    "check_files",
+    "check_kinds",
+    "check_looks",
+    "check_official_counts",
+    "check_pairing",
+    "check_values",
+]
 
 _TINY_RANGE, _DARK = 32, 64  # of 256 values, between an image's darkest and brightest; up to there
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
@@ -33,6 +40,17 @@ def check_pairing(pairing: Pairing) -> Iterator[Problem]:
     if left_out := {file: file for file in pairing.without_image}:
         message = f"label maps without image, which are left out: {len(left_out)}"
         yield Problem("no_image", "warning", message, left_out)
+
+
+def check_kinds(unread: Sequence[str]) -> Iterator[Problem]:
+    """Say which pictures are left out because of their kind.
+
+    Args:
+        unread: files among the images of a split.
+    """
+    if unread:
+        message = f"pictures of kinds that are not read: {len(unread)}. Save them as PNG or JPEG"
+        yield Problem("unread_kind", "warning", message, {file: file for file in unread})
 
 
 def check_files(pairs: Sequence[ReadPair]) -> Iterator[Problem]:

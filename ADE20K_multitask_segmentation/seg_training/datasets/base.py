@@ -194,6 +194,16 @@ class SegmentationDataset(ABC):
             )
         return files
 
+    def unread_pictures(self, split: str) -> list[str]:
+        """List files among the images that are pictures of kinds that are not read.
+
+        Args:
+            split: which part of the dataset.
+        """
+        folder = self.root / self._images.replace("{split}", split)
+        unread = find_files(folder, IMAGE_SUFFIXES).unread
+        return [path.relative_to(self.root).as_posix() for path in unread]
+
     def label_sources(self, label_map: str) -> list[Path]:
         """List the files that a label map is made from: itself, for most datasets.
 
@@ -224,17 +234,26 @@ class SegmentationDataset(ABC):
         copying between systems changes it.
         """
         path = self.root / folder
-        if not os.path.isdir(path):  # noqa: PTH112 - False, too, where one may not look
-            raise UserError(self._missing_folder(path))
-        files, unreachable = find_files(path, suffixes)
-        if unreachable:
-            named = [f"{folder}: {reason}" for folder, reason in sorted(unreachable.items())]
+        try:
+            is_folder = path.is_dir()
+        except OSError as error:
             raise UserError(
-                f"{len(named)} folders or links cannot be looked into; the first is {named[0]}. "
-                "Mount, copy or unlock what is behind it, or remove it"
+                f"cannot look into {path}: {error.strerror}. Is data.root={self.root} right, and "
+                "the folders' names (data.images, data.labels)?"
+            ) from error
+        if not is_folder:
+            raise UserError(self._missing_folder(path))
+        there = find_files(path, suffixes)
+        if there.unreachable:
+            hidden, reason = min(there.unreachable.items())
+            raise UserError(
+                f"{len(there.unreachable)} folders or links cannot be looked into; the first is "
+                f"{hidden}: {reason}. Mount, copy or unlock what is behind it, or remove it"
             )
+        if suffixes == IMAGE_SUFFIXES and there.unread:
+            _log.warning("%s", there.unread_in_words())
         found: dict[str, str] = {}
-        for file in files:
+        for file in there.files:
             if not fnmatchcase(file.with_suffix(file.suffix.lower()).name, pattern):
                 continue
             stem = file.relative_to(path).with_suffix("").as_posix()

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from seg_training.datasets.suffixes import UNREAD_SUFFIXES
+
 __all__ = ["FoundFiles", "find_files", "is_system_name"]
 
 _SYSTEM_NAMES = frozenset(
@@ -23,10 +25,22 @@ class FoundFiles(NamedTuple):
             for: reading them says what is wrong.
         unreachable: folders that may not be read, and links that lead nowhere and may have been
             folders, with the reason.
+        unread: pictures of kinds that are not read.
     """
 
     files: list[Path]
     unreachable: dict[Path, str]
+    unread: list[Path]
+
+    def unread_in_words(self) -> str:
+        """Say how many pictures are left out, for a log; nothing where there are none."""
+        if not self.unread:
+            return ""
+        kinds = ", ".join(sorted({path.suffix.lower() for path in self.unread}))
+        return (
+            f"{len(self.unread)} pictures of kinds that are not read are left out ({kinds}), "
+            f"{self.unread[0]} for one; save them as PNG or JPEG"
+        )
 
 
 def is_system_name(name: str) -> bool:
@@ -50,6 +64,7 @@ def find_files(folder: Path, suffixes: tuple[str, ...] | None = None) -> FoundFi
     """
     files: list[Path] = []
     unreachable: dict[Path, str] = {}
+    unread: list[Path] = []
     waiting: list[tuple[Path, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
     while waiting:
         path, above = waiting.pop()
@@ -71,11 +86,13 @@ def find_files(folder: Path, suffixes: tuple[str, ...] | None = None) -> FoundFi
                     waiting.append((below, above | {identity}))
                 elif is_wanted and (entry.is_file() or entry.is_symlink()):
                     files.append(below)
+                elif below.suffix.lower() in UNREAD_SUFFIXES:
+                    unread.append(below)
                 elif entry.is_symlink() and not below.exists() and _may_be_folder(below):
                     unreachable[below] = f"a link to {below.readlink()}, which is not there"
             except OSError as error:  # of links in a circle, say
                 unreachable[below] = f"a link that cannot be followed: {error.strerror}"
-    return FoundFiles(sorted(files), unreachable)
+    return FoundFiles(sorted(files), unreachable, sorted(unread))
 
 
 def _may_be_folder(path: Path) -> bool:

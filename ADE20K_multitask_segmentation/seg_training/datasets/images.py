@@ -240,15 +240,17 @@ def _opened(kind: str, path: Path) -> Iterator[Image.Image]:
 
 
 def _unreadable(kind: str, path: Path, error: Exception) -> UserError:
-    if path.is_symlink() and not path.exists():
+    cure = "Replace the file or remove it"
+    if isinstance(error, PermissionError):
+        reason, cure = error.strerror, "Unlock the file or remove it"
+    elif path.is_symlink() and not path.exists():
         return UserError(
             f"{kind} {path} is a link to {path.readlink()}, which is not there. Copy or mount it, "
             "or remove the link"
         )
-    if not path.exists():
+    elif not path.exists():
         return UserError(f"{kind} {path} does not exist")
-    cure = "Replace the file or remove it"
-    if path.is_file() and path.stat().st_size == 0:
+    elif path.is_file() and path.stat().st_size == 0:
         reason = "it is empty"
     elif isinstance(error, Image.DecompressionBombError):
         pixels, most = (int(number) for number in re.findall(r"\d+", str(error)))

@@ -1,5 +1,6 @@
 """Finding the pictures that a user means: files, folders and patterns."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from seg_training.errors import UserError
 from seg_training.prediction.result_files import is_result_folder
 
 __all__ = ["find_pictures", "spread"]
+
+_log = logging.getLogger(__name__)
 
 
 def find_pictures(given: Sequence[str]) -> dict[Path, str]:
@@ -39,10 +42,12 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
         if len(given) > 1 and _left_by_system(path):  # a shell's * gives it, nobody means it
             continue
         if _is_folder(path):
-            files, unreachable = find_files(path, IMAGE_SUFFIXES)
-            files = [file for file in files if not is_result_folder(file.parent)]
+            there = find_files(path, IMAGE_SUFFIXES)
+            if there.unread:
+                _log.warning("%s", there.unread_in_words())
+            files = [file for file in there.files if not is_result_folder(file.parent)]
             # Where a folder cannot be looked into, reading it will say so.
-            files += sorted(unreachable)
+            files += sorted(there.unreachable)
             if not files:
                 raise UserError(
                     f"folder {path} holds no picture (looked for {', '.join(IMAGE_SUFFIXES)})"

@@ -371,6 +371,19 @@ def test_whatever_a_damaged_file_raises_it_is_named(tmp_path: Path, suffix: str)
                 read(path)
 
 
+def test_a_file_in_a_locked_folder_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "open", locked)
+    monkeypatch.setattr(Path, "stat", locked)
+    with pytest.raises(UserError, match=r"cannot read image .*a\.png: Permission denied\. Unlock"):
+        read_image(tmp_path / "a.png")
+
+
 def test_what_pillow_does_not_expect_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

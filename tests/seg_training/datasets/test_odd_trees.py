@@ -1,5 +1,6 @@
 """What lies in folders besides pictures, and how folders are put together: links, hidden files."""
 
+import logging
 import os
 import shutil
 import unicodedata
@@ -13,13 +14,15 @@ from PIL import Image
 
 from multitask_segmentation.cityscapes import Cityscapes
 from multitask_segmentation.coco import COCO
+from seg_training.audit.audit import audit_split
 from seg_training.datasets.folder import Folder
 from seg_training.datasets.images import read_image
 from seg_training.datasets.index import presence_index
 from seg_training.errors import UserError
 from seg_training.prediction.pictures_to_paint import find_pictures
+from seg_training.tasks import TaskTable
 
-NOT_UTF8 = os.fsdecode(b"caf\xe9")  # as an older Windows wrote it
+NOT_UTF8 = os.fsdecode(b"\xe9t\xe9")  # as an older Windows wrote it
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 SYSTEM_NAMES = [".hidden", ".ipynb_checkpoints", "@eaDir", "__MACOSX", "$RECYCLE.BIN", "#recycle"]
 
@@ -259,6 +262,35 @@ def test_twins_of_a_name_are_refused(dataset: Folder, root: Path) -> None:
     Path(twin).unlink()
     shutil.copy(labels / "01.png", labels / "01.bmp")
     with pytest.raises(UserError, match=r"01\.bmp and .*01\.png have the same name; keep one"):
+        dataset.files("train")
+
+
+def test_pictures_of_kinds_that_are_not_read_are_said(
+    dataset: Folder, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (images, _), (labels, _) = both(root)
+    for name in ("a.heic", "b.HEIC", "c.gif"):
+        (images / name).touch()
+    (labels / "d.gif").touch()  # of no split's images: COCO's and Cityscapes' folders hold more
+    words = "3 pictures of kinds that are not read are left out (.gif, .heic)"
+    with caplog.at_level(logging.WARNING):
+        assert stems(dataset) == ["00", "01", "02", "03"]
+        assert f"{words}, {images}/a.heic for one" in caplog.text
+        caplog.clear()
+        find_pictures([str(images)])
+        assert f"{words}, {images}/a.heic for one" in caplog.text
+    problems = audit_split(dataset, TaskTable(dataset.classes), "train").problems
+    (problem,) = [each for each in problems if each.kind == "unread_kind"]
+    assert problem.severity == "warning"
+    assert problem.message.startswith("pictures of kinds that are not read: 3. Save them as PNG")
+    assert list(problem.files) == [f"images/train/{name}" for name in ("a.heic", "b.HEIC", "c.gif")]
+
+
+def test_a_folder_that_cannot_be_looked_at_is_named(root: Path, fake_classes: Any) -> None:
+    dataset = Folder(root, fake_classes, images="a" * 300)
+    with pytest.raises(
+        UserError, match=r"cannot look into .*aaa: File name too long\. Is data\.root"
+    ):
         dataset.files("train")
 
 
