@@ -63,6 +63,7 @@ def open_picture(picture: str | PathLike[str] | Any, max_pixels: int | None = No
     """
     if isinstance(picture, Image.Image):
         with _documented_errors(picture_name(picture)):
+            _decode(picture)
             return upright_rgb(picture)
     if isinstance(picture, str | PathLike):
         return _read(str(picture), max_pixels)
@@ -282,7 +283,17 @@ def _read(name: str, max_pixels: int | None) -> Image.Image:
                     f"It has {file.width * file.height} pixels, more than {max_pixels}"
                 )
             file.filename = name
+            _decode(file)
             return upright_rgb(file)
+
+
+def _decode(picture: Image.Image) -> None:
+    """Read the pixels while the file is open; Pillow would wait until somebody looks at them."""
+    try:
+        number_of_frames(picture)  # which needs the file: Pillow may close it next
+        picture.load()
+    except ValueError as error:
+        raise OSError(f"{picture_name(picture)} cannot be read: {error}") from error
 
 
 @contextmanager

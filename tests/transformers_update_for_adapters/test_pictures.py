@@ -90,6 +90,25 @@ def test_of_several_frames_the_first_is_used_and_it_is_said(
         assert not caplog.records
 
 
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "bmp", "tif", "gif", "ppm", "avif"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_file_is_read_whole_before_it_is_closed(kind: str, mode: str, tmp_path: Path) -> None:
+    file = tmp_path / f"photo.{kind}"
+    Image.new(mode, (20, 10), "white").save(file)
+    with Image.open(file) as opened:
+        for picture in (file, opened):
+            shown = open_picture(picture)
+            assert (shown.mode, shown.size) == ("RGB", (20, 10))
+            assert np.asarray(shown).min() > 250
+    truncated = file.read_bytes()[:-6]
+    if kind in ("jpg", "bmp", "ppm", "tif"):
+        file.write_bytes(truncated)
+        with pytest.raises(
+            OSError, match=r"truncated|cannot be read|not enough|identify|no picture"
+        ):
+            open_picture(file)
+
+
 def test_smaller_copies_and_a_phones_preview_are_no_further_pictures(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
