@@ -21,6 +21,7 @@ __all__ = [
     "number_of_frames",
     "open_picture",
     "picture_name",
+    "read_pixels",
     "to_eight_bit",
     "turned_upright",
     "upright_rgb",
@@ -39,6 +40,7 @@ _REDUCED_OR_MASK = 1 | 4  # its values for a smaller copy of another page, and f
 # Cameras' sensors have at most 14 bit: what reaches further uses all 16.
 _FROM_HERE_ON_16_BIT = 2**14
 _ROUNDING = 1e-3
+_HAD_16_BIT = "had 16 bit"  # among a picture's info
 
 _logger = logging.getLogger(__name__)
 _pillows_limit = RLock()  # it is one for the whole process
@@ -149,13 +151,31 @@ def turned_upright(picture: Image.Image) -> Image.Image:
     """
     if picture.getexif().get(ORIENTATION, 1) == 1:
         return picture
-    if isinstance(picture, ImageFile.ImageFile):
-        # With a file's name, Pillow maps an uncompressed TIFF file into memory as if it were turned
-        # already, which scrambles its pixels.
-        name, picture.filename = picture.filename, ""
-        picture.load()
-        picture.filename = name
+    read_pixels(picture)
     return ImageOps.exif_transpose(picture)
+
+
+def read_pixels(picture: Image.Image) -> None:
+    """Read the pixels of a file that is open, as ``load`` does; :func:`has_16_bit` stays known.
+
+    Args:
+        picture: of Pillow.
+
+    Raises:
+        OSError: if the file is damaged.
+        ValueError: likewise.
+    """
+    if not isinstance(picture, ImageFile.ImageFile):
+        return
+    if has_16_bit(picture):
+        picture.info[_HAD_16_BIT] = True
+    # With a file's name, Pillow maps an uncompressed TIFF file into memory as if it were turned
+    # already, which scrambles its pixels.
+    name, picture.filename = picture.filename, ""
+    try:
+        picture.load()
+    finally:
+        picture.filename = name
 
 
 def number_of_frames(picture: Image.Image) -> int:
@@ -230,8 +250,10 @@ def has_16_bit(picture: Image.Image) -> bool:
     """Tell whether the pixels of a file have 16 bit.
 
     Args:
-        picture: of Pillow, of a file that is open, and whose pixels are not read yet.
+        picture: of Pillow, whose pixels are not read yet, but by :func:`read_pixels`.
     """
+    if _HAD_16_BIT in picture.info:
+        return True
     for tile in getattr(picture, "tile", ()):
         arguments = tile[3]
         layout = arguments if isinstance(arguments, str) else (arguments or ("",))[0]
@@ -291,7 +313,7 @@ def _decode(picture: Image.Image) -> None:
     """Read the pixels while the file is open; Pillow would wait until somebody looks at them."""
     try:
         number_of_frames(picture)  # which needs the file: Pillow may close it next
-        picture.load()
+        read_pixels(picture)
     except ValueError as error:
         raise OSError(f"{picture_name(picture)} cannot be read: {error}") from error
 

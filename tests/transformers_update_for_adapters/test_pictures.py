@@ -261,3 +261,16 @@ def test_a_shade_of_16_bit_may_stand_for_what_is_transparent(tmp_path: Path, cha
     (tmp_path / "a.png").write_bytes(png_of_16_bit(pixels, transparent=0x1234))
     seen = np.asarray(open_picture(tmp_path / "a.png"))
     assert seen[0, :, 0].tolist() == [0x10, 255, 255, 0x56]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_tiff_file_is_turned_once(tmp_path: Path, mode: str) -> None:
+    """Pillow maps uncompressed files into memory, and would mix the pixels of those turned."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey = np.array([[0, 51, 102], [153, 204, 255]], np.uint8)
+    Image.fromarray(grey).convert(mode).save(tmp_path / "a.tif", exif=exif)
+    seen = np.asarray(open_picture(tmp_path / "a.tif"))[..., 0]
+    assert seen.tolist() == np.rot90(grey, -1).tolist()
+    with Image.open(tmp_path / "a.tif") as opened:
+        assert np.asarray(open_picture(opened))[..., 0].tolist() == seen.tolist()
