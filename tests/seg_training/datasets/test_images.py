@@ -19,6 +19,8 @@ from seg_training.datasets.images import (
     read_label_map,
 )
 from seg_training.errors import UserError
+from transformers_update_for_adapters import TASFormerImageProcessor
+from transformers_update_for_adapters.pictures import open_picture
 
 # 2 rows, 3 columns; each pixel has a colour of its own.
 PIXELS = np.arange(18, dtype=np.uint8).reshape(2, 3, 3) * 10
@@ -326,6 +328,24 @@ def test_a_white_picture_with_a_black_corner_is_seen_so_in_every_mode(
     assert seen.shape == (16, 16, 3)
     assert seen[:6, :6].max() < 10
     assert seen[10:, 10:].min() > 245
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16", "F"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_training_and_prediction_see_the_same(tmp_path: Path, mode: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    grey = np.random.default_rng(0).integers(0, 256, (40, 56), np.uint8)
+    deep = {"I;16": grey.astype(np.uint16) * 257, "F": (grey / 255).astype(np.float32)}
+    picture = Image.fromarray(deep.get(mode, grey))
+    if mode not in deep:
+        picture = picture.convert("P" if mode == "PA" else "RGB").convert(mode)
+    picture.save(tmp_path / "a.tif", exif=exif)
+    trained_on = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(open_picture(tmp_path / "a.tif"), trained_on)
+    whole = TASFormerImageProcessor(do_resize=False, do_rescale=False, do_normalize=False)
+    (processed,) = whole(str(tmp_path / "a.tif"))["pixel_values"]
+    np.testing.assert_array_equal(np.transpose(processed, (1, 2, 0)), trained_on)
 
 
 LARGE = (300, 400)
