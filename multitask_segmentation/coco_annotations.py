@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import unicodedata
 from collections.abc import Mapping
 from itertools import chain, pairwise
 from pathlib import Path, PurePosixPath
@@ -135,7 +136,8 @@ def _compact(path: Path, content: Any) -> Annotations:
 
 
 def _stem(image: Mapping[str, Any]) -> str:
-    return PurePosixPath(image["file_name"]).with_suffix("").as_posix()
+    stem = PurePosixPath(image["file_name"]).with_suffix("").as_posix()
+    return unicodedata.normalize("NFC", stem)  # as the files' names are compared
 
 
 def draw_segmentation(segmentation: Any, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -21,8 +21,8 @@ from seg_training.settings import call_with_settings, check_keys, choose
 
 __all__ = ["SeveralDatasetsModule"]
 
-_SHARED = ("crop_size", "eval_batch_size", "num_workers", "cache_dir")
-_ONLY_FOR_EACH = ("sampler", "augmentation", "cache_dir", "resized_cache_gib")
+_SHARED = ("crop_size", "eval_batch_size", "num_workers", "cache_dir", "max_pixels")
+_ONLY_FOR_EACH = ("sampler", "augmentation", "cache_dir", "max_pixels", "resized_cache_gib")
 # Defaults for every dataset.
 _FOR_EACH = (*_SHARED, "batch_size", "sampler", "augmentation", "resized_cache_gib")
 

@@ -13,14 +13,17 @@ from urllib.request import urlopen
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 __all__ = [
     "ORIENTATION",
+    "has_16_bit",
     "number_of_frames",
     "open_picture",
     "picture_name",
+    "read_pixels",
     "to_eight_bit",
+    "turned_upright",
     "upright_rgb",
 ]
 
@@ -37,6 +40,7 @@ _REDUCED_OR_MASK = 1 | 4  # its values for a smaller copy of another page, and f
 # Cameras' sensors have at most 14 bit: what reaches further uses all 16.
 _FROM_HERE_ON_16_BIT = 2**14
 _ROUNDING = 1e-3
+_HAD_16_BIT = "had 16 bit"  # among a picture's info
 
 _logger = logging.getLogger(__name__)
 _pillows_limit = RLock()  # it is one for the whole process
@@ -93,10 +97,9 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
     """Turn a picture upright as its EXIF data says, and bring it to RGB.
 
     Args:
-        picture: of any mode. Grey of more than 8 bit is brought to 8, without what is transparent.
-            Else what is transparent lies on white, as in a browser: the colours that a file has
-            there are nobody's business. If it is the first of several frames or pages, a warning
-            is logged.
+        picture: of any mode. More than 8 bit are brought to 8. What is transparent lies on white,
+            as in a browser: the colours that a file has there are nobody's business. If it is the
+            first of several frames or pages, a warning is logged.
 
     Returns:
         Of mode ``RGB``, without further frames.
@@ -113,15 +116,66 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
             picture_name(picture),
             frames,
         )
-    # Only where there is something to turn: it copies the picture.
-    if picture.getexif().get(ORIENTATION, 1) != 1:
-        picture = ImageOps.exif_transpose(picture)
+    name, transparent = picture_name(picture), picture.info.get("transparency")
+    had_16_bit = has_16_bit(picture)  # it is forgotten as soon as the pixels are read
+    picture = turned_upright(picture)
     if picture.mode.startswith(("I", "F")):  # Pillow would cut them off at 255
-        picture = Image.fromarray(to_eight_bit(np.asarray(picture), picture_name(picture)))
+        values = np.asarray(picture)
+        grey = to_eight_bit(values, name)
+        picture = Image.fromarray(
+            grey if transparent is None else _whitened(grey, values, transparent)
+        )
+    elif had_16_bit:  # of which Pillow has left the upper 8
+        colours = np.asarray(picture.convert("RGB"))
+        _check_upper_half(colours, name)
+        if transparent is not None:
+            upper = [value // 256 for value in transparent]
+            picture = Image.fromarray(_whitened(colours, colours, upper))
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
     return picture if picture.mode == "RGB" and frames == 1 else picture.convert("RGB")
+
+
+def turned_upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture upright as its EXIF data says, whatever its mode.
+
+    Args:
+        picture: of Pillow.
+
+    Returns:
+        The picture itself where there is nothing to turn, else a copy.
+
+    Raises:
+        OSError: if it is read from a file that is damaged.
+    """
+    if picture.getexif().get(ORIENTATION, 1) == 1:
+        return picture
+    read_pixels(picture)
+    return ImageOps.exif_transpose(picture)
+
+
+def read_pixels(picture: Image.Image) -> None:
+    """Read the pixels of a file that is open, as ``load`` does; :func:`has_16_bit` stays known.
+
+    Args:
+        picture: of Pillow.
+
+    Raises:
+        OSError: if the file is damaged.
+        ValueError: likewise.
+    """
+    if not isinstance(picture, ImageFile.ImageFile):
+        return
+    if has_16_bit(picture):
+        picture.info[_HAD_16_BIT] = True
+    # With a file's name, Pillow maps an uncompressed TIFF file into memory as if it were turned
+    # already, which scrambles its pixels.
+    name, picture.filename = picture.filename, ""
+    try:
+        picture.load()
+    finally:
+        picture.filename = name
 
 
 def number_of_frames(picture: Image.Image) -> int:
@@ -179,7 +233,8 @@ def to_eight_bit(values: NDArray[Any], name: str = "the picture") -> NDArray[np.
             in_0_to_1: NDArray[np.float32] = values.clip(0, 1).astype(np.float32)
             return np.rint(in_0_to_1 * 255).astype(np.uint8)
         if low >= 0 and 16 < high <= 255:
-            return values.round().astype(np.uint8)
+            rounded: NDArray[np.uint8] = np.rint(values).astype(np.uint8)
+            return rounded
     elif low >= 0:
         if high <= 255:
             return values.astype(np.uint8)
@@ -190,6 +245,42 @@ def to_eight_bit(values: NDArray[Any], name: str = "the picture") -> NDArray[np.
         "certain how bright they are; expected 0 to 255, floats from 0 to 1, or whole numbers that "
         "use all 16 bit. Scale them to 0 to 255 first"
     )
+
+
+def has_16_bit(picture: Image.Image) -> bool:
+    """Tell whether the pixels of a file have 16 bit.
+
+    Args:
+        picture: of Pillow, whose pixels are not read yet, but by :func:`read_pixels`.
+    """
+    if _HAD_16_BIT in picture.info:
+        return True
+    for tile in getattr(picture, "tile", ()):
+        arguments = tile[3]
+        layout = arguments if isinstance(arguments, str) else (arguments or ("",))[0]
+        if ";16" in str(layout):
+            return True
+    return False
+
+
+def _check_upper_half(colours: NDArray[np.uint8], name: str) -> None:
+    """Refuse what :func:`to_eight_bit` refuses of grey: values that use a part of 16 bit only."""
+    if colours.max(initial=0) < _FROM_HERE_ON_16_BIT // 256:
+        raise ValueError(
+            f"{name} has colours of 16 bit that are all below {_FROM_HERE_ON_16_BIT}, of which it "
+            "is not certain how bright they are; expected values that use all 16 bit. Scale them "
+            "to 0 to 255 first"
+        )
+
+
+def _whitened(
+    pixels: NDArray[np.uint8], values: NDArray[Any], transparent: Any
+) -> NDArray[np.uint8]:
+    """Make white what has the value that stands for transparent."""
+    whitened = pixels.copy()
+    is_transparent = values == np.asarray(transparent)
+    whitened[is_transparent.all(axis=2) if values.ndim == 3 else is_transparent] = 255
+    return whitened
 
 
 def picture_name(picture: Image.Image) -> str:
@@ -223,7 +314,7 @@ def _decode(picture: Image.Image) -> None:
     """Read the pixels while the file is open; Pillow would wait until somebody looks at them."""
     try:
         number_of_frames(picture)  # which needs the file: Pillow may close it next
-        picture.load()
+        read_pixels(picture)
     except ValueError as error:
         raise OSError(f"{picture_name(picture)} cannot be read: {error}") from error
 

@@ -228,6 +228,11 @@ def _build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> lis
     names = settings.get("names")
     if not isinstance(names, list):
         raise UserError(f"logger.names={names!r}: expected a list, [csv,tensorboard] say")
+    if set(names) != {"csv"} and not _is_utf8(run_dir):
+        raise UserError(
+            f"the run's folder {str(run_dir)!a} has a name that is no UTF-8, into which "
+            "TensorBoard and wandb cannot write: set another run_dir, or logger=csv"
+        )
 
     def wandb() -> Logger:
         return _wandb_logger(run_dir, name, settings.get("project", "tasformer"))
@@ -238,6 +243,14 @@ def _build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> lis
         "wandb": wandb,
     }
     return [choose(logger, makers, "logger.names")() for logger in names]
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wandb_logger(run_dir: Path, name: str, project: str) -> Logger:

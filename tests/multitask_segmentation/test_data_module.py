@@ -204,6 +204,17 @@ def test_wrong_settings_of_one_dataset_name_it(
         build(data)
 
 
+def test_how_large_pictures_may_be_holds_for_all_datasets(
+    data: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+    build({**data, "max_pixels": 1_000_000_000})
+    assert Image.MAX_IMAGE_PIXELS == 500_000_000  # Pillow refuses twice as many
+    data["datasets"]["gdd"]["max_pixels"] = 5
+    with pytest.raises(UserError, match=r"max_pixels holds for all datasets: set data\.max_pixels"):
+        build(data)
+
+
 def test_all_missing_roots_are_named_at_once(data: dict[str, Any]) -> None:
     data["datasets"]["gdd"]["root"] = "???"
     with pytest.raises(UserError, match=r"^not set: data\.datasets\.gdd\.root\. Where are the"):

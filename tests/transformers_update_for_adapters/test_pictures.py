@@ -1,9 +1,12 @@
 """Pictures as a person sees them, whatever they are stored as."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -207,3 +210,67 @@ def test_grey_of_more_than_8_bit_is_not_cut_off(dtype: Any, tmp_path: Path) -> N
 def test_what_is_no_picture_is_refused_in_words(picture: Any) -> None:
     with pytest.raises(ValueError, match=r"the picture is a(n array)? .*; expected"):
         open_picture(picture)
+
+
+def png_of_16_bit(pixels: np.ndarray, transparent: int | None = None) -> bytes:
+    """Write what Pillow cannot: channels of 16 bit, one of whose shades may be transparent."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    height, width, channels = pixels.shape
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(bytes(1) + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    shade = b"" if transparent is None else struct.pack(">H", transparent) * channels
+    chunks = {b"IHDR": header, b"tRNS": shade, b"IDAT": zlib.compress(rows), b"IEND": b""}
+    content = [chunk(kind, content) for kind, content in chunks.items() if kind != b"tRNS" or shade]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(content)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_sensors_values_are_refused_in_every_number_of_channels(
+    tmp_path: Path, channels: int
+) -> None:
+    file = tmp_path / "a.png"
+    shades = np.array([0, 100, 4095], np.uint16)[None, :, None].repeat(channels, axis=2)
+    if channels % 2 == 0:
+        shades[..., -1] = 65535
+    file.write_bytes(png_of_16_bit(shades))
+    with pytest.raises(ValueError, match=r"a\.png has .*16 bit|a\.png has .*uint16"):
+        open_picture(file)
+    shades[0, 2, : max(1, channels - 1)] = 65535
+    file.write_bytes(png_of_16_bit(shades))
+    assert np.asarray(open_picture(file))[0, :, 0].tolist() == [0, 0, 255]
+
+
+def test_sensors_values_are_refused_in_a_tiff_file_of_three_channels(tmp_path: Path) -> None:
+    shades = np.array([[[0, 0, 0], [100, 900, 4095]]], np.uint16)
+    cv2.imwrite(str(tmp_path / "a.tif"), shades)
+    with pytest.raises(ValueError, match=r"a\.tif has .*16 bit"):
+        open_picture(tmp_path / "a.tif")
+    cv2.imwrite(str(tmp_path / "a.tif"), shades * 16)
+    assert np.asarray(open_picture(tmp_path / "a.tif")).tolist() == [[[0] * 3, [255, 56, 6]]]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_shade_of_16_bit_may_stand_for_what_is_transparent(tmp_path: Path, channels: int) -> None:
+    shades = np.array([0x1000, 0x1234, 0xFFFF, 0x5678], np.uint16)
+    pixels = shades[None, :, None].repeat(channels, axis=2)
+    (tmp_path / "a.png").write_bytes(png_of_16_bit(pixels, transparent=0x1234))
+    seen = np.asarray(open_picture(tmp_path / "a.png"))
+    assert seen[0, :, 0].tolist() == [0x10, 255, 255, 0x56]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_tiff_file_is_turned_once(tmp_path: Path, mode: str) -> None:
+    """Pillow maps uncompressed files into memory, and would mix the pixels of those turned."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey = np.array([[0, 51, 102], [153, 204, 255]], np.uint8)
+    Image.fromarray(grey).convert(mode).save(tmp_path / "a.tif", exif=exif)
+    seen = np.asarray(open_picture(tmp_path / "a.tif"))[..., 0]
+    assert seen.tolist() == np.rot90(grey, -1).tolist()
+    with Image.open(tmp_path / "a.tif") as opened:
+        assert np.asarray(open_picture(opened))[..., 0].tolist() == seen.tolist()

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from seg_training.audit.checks import (
     check_files,
+    check_kinds,
+    check_looks,
     check_official_counts,
     check_pairing,
     check_values,
@@ -109,13 +111,17 @@ def audit_split(
         label_maps=len(label_maps),
         official_images=official.images if official else None,
         sizes=order_sizes([image.size for image in images if image.size]),
-        image_modes=dict(Counter(image.mode for image in images).most_common()),
+        image_modes=dict(
+            Counter(image.header.mode for image in images if image.header).most_common()
+        ),
         label_map_modes=dict(label_map_modes.most_common()),
         labels=labels,
         tasks=count_tasks(tasks, label_maps) if dataset.labelled else [],
         problems=[
             *check_pairing(pairing),
+            *check_kinds(dataset.unread_pictures(split)),
             *file_problems,
+            *check_looks(pairs),
             *check_values(label_maps, labels),
             *(check_official_counts(pairs, labels, official) if official else []),
         ],

@@ -7,8 +7,17 @@ from seg_training.audit.reading import ReadLabelMap, ReadPair
 from seg_training.audit.words import counted, listed
 from seg_training.datasets.base import OfficialCounts, Pairing
 
-__all__ = ["check_files", "check_official_counts", "check_pairing", "check_values"]
+__all__ = [
+    "check_files",
+    "check_kinds",
+    "check_looks",
+    "check_official_counts",
+    "check_pairing",
+    "check_values",
+]
 
+_TINY_RANGE, _DARK = 32, 64  # of 256 values, between an image's darkest and brightest; up to there
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _LITTLE = 0.01  # of all published (image, class) pairs
 
 
@@ -19,7 +28,8 @@ def check_pairing(pairing: Pairing) -> Iterator[Problem]:
         pairing: the split's files.
     """
     missing = {
-        pair.image: f"{pair.image}: expected {pair.label_map}" for pair in pairing.without_label_map
+        pair.image: f"{pair.image}: expected {pair.label_map}{pairing.near(pair.label_map)}"
+        for pair in pairing.without_label_map
     }
     if missing:
         message = (
@@ -32,25 +42,47 @@ def check_pairing(pairing: Pairing) -> Iterator[Problem]:
         yield Problem("no_image", "warning", message, left_out)
 
 
+def check_kinds(unread: Sequence[str]) -> Iterator[Problem]:
+    """Say which pictures are left out because of their kind.
+
+    Args:
+        unread: files among the images of a split.
+    """
+    if unread:
+        message = f"pictures of kinds that are not read: {len(unread)}. Save them as PNG or JPEG"
+        yield Problem("unread_kind", "warning", message, {file: file for file in unread})
+
+
 def check_files(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
     """Find files that cannot be read, and pairs whose sizes differ.
 
     Args:
         pairs: of one split.
     """
-    unreadable, unusable, mismatched = {}, {}, {}
+    unreadable, several, unusable, mismatched = {}, {}, {}, {}
     for image, label_map in pairs:
         if image.fault:
             unreadable[image.file] = image.fault
+        if image.header and image.header.frames > 1:
+            several[image.file] = f"{image.file}: {image.header.frames} frames or pages"
         if label_map and label_map.fault:
             unusable[label_map.file] = label_map.fault
-        if label_map and image.size and label_map.size and image.size != label_map.size:
+        if not (label_map and image.header and image.size and label_map.size):
+            continue
+        if image.size != label_map.size:
             mismatched[label_map.file] = (
                 f"{label_map.file} is {label_map.size}, its image {image.file} {image.size}"
+                f"{image.header.before_turning(label_map.size)}"
             )
     if unreadable:
         message = f"images that cannot be read: {len(unreadable)}"
         yield Problem("unreadable_image", "error", message, unreadable)
+    if several:
+        message = (
+            f"images of several frames or pages: {len(several)}. Save the one that is meant as a "
+            "file of its own"
+        )
+        yield Problem("several_frames", "error", message, several)
     if unusable:
         message = f"label maps that cannot be used: {len(unusable)}"
         yield Problem("unusable_label_map", "error", message, unusable)
@@ -60,6 +92,36 @@ def check_files(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
             "size (width x height) or remove the pair"
         )
         yield Problem("size_mismatch", "error", message, mismatched)
+
+
+def check_looks(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
+    """Find images that can be read, but perhaps not as they are meant.
+
+    Args:
+        pairs: of one split.
+    """
+    tiny, unchecked = {}, {}
+    for image, label_map in pairs:
+        if not image.header:
+            continue
+        if image.brightest < _DARK or image.brightest - image.darkest < _TINY_RANGE:
+            tiny[image.file] = f"{image.file}: {image.darkest} to {image.brightest} of 0 to 255"
+        orientation, (height, width) = image.header.orientation, image.header.size
+        is_checked = orientation == 1 or (orientation in _SIDEWAYS and height != width)
+        if label_map and not is_checked and not label_map.is_turned:
+            unchecked[image.file] = f"{image.file}: EXIF orientation {orientation}"
+    if tiny:
+        message = (
+            f"images of nearly one brightness: {len(tiny)}. Are their values stored in another "
+            "range than 0 to 255, or of 16 bit?"
+        )
+        yield Problem("tiny_range", "warning", message, tiny)
+    if unchecked:
+        message = (
+            f"images that EXIF data turns, but not into another size: {len(unchecked)}. Their "
+            "label maps must fit the picture as a viewer shows it: look at some of them"
+        )
+        yield Problem("unchecked_orientation", "warning", message, unchecked)
 
 
 def check_values(

@@ -15,7 +15,7 @@ from rich.progress import track
 
 from seg_training.audit.findings import Size
 from seg_training.datasets.base import ImageFiles, Pairing, SegmentationDataset
-from seg_training.datasets.images import image_mode, read_image
+from seg_training.datasets.images import PictureHeader, image_mode, read_header, read_image
 from seg_training.datasets.index import usable_cores
 from seg_training.datasets.suffixes import LABEL_MAP_SUFFIXES
 from seg_training.errors import UserError
@@ -30,14 +30,17 @@ class ReadImage:
     Attributes:
         file: its path, relative to the dataset's root.
         size: upright; None where it could not be read.
-        mode: how it stores its pixels, as Pillow names it.
+        header: what its file says of it; None where it could not be read.
+        darkest, brightest: of its values, 0 to 255.
         digest: hash of the file's bytes.
         fault: why it could not be read; empty where it could.
     """
 
     file: str
     size: Size | None = None
-    mode: str = ""
+    header: PictureHeader | None = None
+    darkest: int = 0
+    brightest: int = 255
     digest: str = ""
     fault: str = ""
 
@@ -50,6 +53,7 @@ class ReadLabelMap:
         file: what the dataset calls it.
         size: None where it could not be read.
         modes: how the pictures that it is made from store their pixels.
+        is_turned: whether EXIF data turns one of them, as it turns the image.
         pixels: label value to its number of pixels; only values that occur.
         fault: why it cannot be used; empty where it can.
     """
@@ -57,6 +61,7 @@ class ReadLabelMap:
     file: str
     size: Size | None = None
     modes: Sequence[str] = ()
+    is_turned: bool = False
     pixels: Mapping[int, int] = field(default_factory=dict)
     fault: str = ""
 
@@ -81,8 +86,11 @@ def read_pairs(dataset: SegmentationDataset, pairing: Pairing, title: str) -> li
     """
 
     def read(pair: ImageFiles) -> ReadPair:
-        label_map = _read_label_map(dataset, pair.label_map) if pair in labelled else None
-        return ReadPair(_read_image(dataset, pair.image), label_map)
+        image = _read_image(dataset, pair.image)
+        if pair not in labelled:
+            return ReadPair(image, None)
+        is_turned = image.header is not None and image.header.orientation != 1
+        return ReadPair(image, _read_label_map(dataset, pair.label_map, is_turned))
 
     labelled = set(pairing.files) if dataset.labelled else set()
     files = [*pairing.files, *pairing.without_label_map]
@@ -98,33 +106,32 @@ def read_pairs(dataset: SegmentationDataset, pairing: Pairing, title: str) -> li
 def _read_image(dataset: SegmentationDataset, file: str) -> ReadImage:
     path = dataset.root / file
     try:
-        mode = image_mode(path)
-        height, width, _ = read_image(path).shape
+        header = read_header(path)
+        pixels = read_image(path)
     except UserError as error:
         return ReadImage(file, fault=_below_root(error, dataset.root))
     digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-    return ReadImage(file, Size(height, width), mode, digest)
+    size = Size(*pixels.shape[:2])
+    return ReadImage(file, size, header, int(pixels.min()), int(pixels.max()), digest)
 
 
-def _read_label_map(dataset: SegmentationDataset, file: str) -> ReadLabelMap:
-    modes = _modes(dataset.label_sources(file))
+def _read_label_map(dataset: SegmentationDataset, file: str, image_is_turned: bool) -> ReadLabelMap:
+    pictures = [
+        path for path in dataset.label_sources(file) if path.suffix.lower() in LABEL_MAP_SUFFIXES
+    ]
+    modes = []
+    is_turned = False
+    for path in pictures:
+        with suppress(UserError):  # reading the label map says what is wrong
+            modes.append(image_mode(path))
+            is_turned |= image_is_turned and read_header(path).orientation != 1
     try:
         label_map = dataset.read_label_map(file)
     except UserError as error:
         return ReadLabelMap(file, modes=modes, fault=_below_root(error, dataset.root))
     counts = np.bincount(label_map.ravel())
     pixels = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-    return ReadLabelMap(file, Size(*label_map.shape), modes, pixels)
-
-
-def _modes(sources: Sequence[Path]) -> list[str]:
-    """Read the modes of those files that are pictures."""
-    modes = []
-    for path in sources:
-        if path.suffix.lower() in LABEL_MAP_SUFFIXES:
-            with suppress(UserError):  # reading the label map says what is wrong
-                modes.append(image_mode(path))
-    return modes
+    return ReadLabelMap(file, Size(*label_map.shape), modes, is_turned, pixels)
 
 
 def _below_root(error: UserError, root: Path) -> str:

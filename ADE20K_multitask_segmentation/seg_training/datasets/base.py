@@ -2,13 +2,16 @@
 
 import logging
 import os
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from numpy.typing import NDArray
 
+from seg_training.datasets.found_files import find_files
 from seg_training.datasets.images import read_label_map
 from seg_training.datasets.suffixes import IMAGE_SUFFIXES, LABEL_MAP_SUFFIXES
 from seg_training.errors import UserError, suggest
@@ -38,6 +41,18 @@ class Pairing(NamedTuple):
     files: list[ImageFiles]
     without_label_map: list[ImageFiles]
     without_image: list[str]
+
+    def near(self, label_map: str) -> str:
+        """Name the label map that differs from an expected one in case alone, for a message.
+
+        Args:
+            label_map: one that was looked for.
+        """
+        expected = Path(label_map).with_suffix("").as_posix().casefold()
+        for file in self.without_image:
+            if Path(file).with_suffix("").as_posix().casefold() == expected:
+                return f" (there is {file}: upper and lower case count)"
+        return ""
 
 
 class OfficialCounts(NamedTuple):
@@ -160,13 +175,15 @@ class SegmentationDataset(ABC):
         Raises:
             UserError: if a folder is missing or empty, or if an image has no label map.
         """
-        files, without_label_map, without_image = self.pair(split)
+        pairing = self.pair(split)
+        files, without_label_map, without_image = pairing
         if without_label_map:
             first = without_label_map[0]
             raise UserError(
                 f"{len(without_label_map)} of {len(files) + len(without_label_map)} images have no "
                 f"label map; the first is {self.root / first.image}: expected "
-                f"{self.root / first.label_map}. Add the label map or remove the image"
+                f"{self.root / first.label_map}{pairing.near(first.label_map)}. Add the label map "
+                "or remove the image"
             )
         if without_image:
             _log.warning(
@@ -176,6 +193,16 @@ class SegmentationDataset(ABC):
                 without_image[0],
             )
         return files
+
+    def unread_pictures(self, split: str) -> list[str]:
+        """List files among the images that are pictures of kinds that are not read.
+
+        Args:
+            split: which part of the dataset.
+        """
+        folder = self.root / self._images.replace("{split}", split)
+        unread = find_files(folder, IMAGE_SUFFIXES).unread
+        return [path.relative_to(self.root).as_posix() for path in unread]
 
     def label_sources(self, label_map: str) -> list[Path]:
         """List the files that a label map is made from: itself, for most datasets.
@@ -201,20 +228,42 @@ class SegmentationDataset(ABC):
     def _by_stem(
         self, folder: str, suffixes: tuple[str, ...], pattern: str = "*"
     ) -> dict[str, str]:
-        """Map file names without suffix to paths relative to the root."""
+        """Map file names without suffix to paths relative to the root.
+
+        Of the two forms that Unicode has for ``é`` and its like, names have the composed one:
+        copying between systems changes it.
+        """
         path = self.root / folder
-        if not path.is_dir():
+        try:
+            is_folder = path.is_dir()
+        except OSError as error:
+            raise UserError(
+                f"cannot look into {path}: {error.strerror}. Is data.root={self.root} right, and "
+                "the folders' names (data.images, data.labels)?"
+            ) from error
+        if not is_folder:
             raise UserError(self._missing_folder(path))
+        there = find_files(path, suffixes)
+        if there.unreachable:
+            hidden, reason = min(there.unreachable.items())
+            raise UserError(
+                f"{len(there.unreachable)} folders or links cannot be looked into; the first is "
+                f"{hidden}: {reason}. Mount, copy or unlock what is behind it, or remove it"
+            )
+        if suffixes == IMAGE_SUFFIXES and there.unread:
+            _log.warning("%s", there.unread_in_words())
         found: dict[str, str] = {}
-        for file in sorted(path.rglob(pattern)):
-            if file.suffix.lower() not in suffixes or file.name.startswith("."):
+        for file in there.files:
+            if not fnmatchcase(file.with_suffix(file.suffix.lower()).name, pattern):
                 continue
             stem = file.relative_to(path).with_suffix("").as_posix()
-            if stem in found:
-                raise UserError(
-                    f"{self.root / found[stem]} and {file} have the same name; keep one"
-                )
-            found[stem] = file.relative_to(self.root).as_posix()
+            composed = unicodedata.normalize("NFC", stem)
+            if composed in found:
+                first = self.root / found[composed]
+                same = first.relative_to(path).with_suffix("").as_posix() == stem
+                forms = "" if same else ", in two Unicode forms"
+                raise UserError(f"{first} and {file} have the same name{forms}; keep one")
+            found[composed] = file.relative_to(self.root).as_posix()
         if not found:
             named = f" named {pattern}" if pattern != "*" else ""
             raise UserError(f"folder {path} holds no file of {', '.join(suffixes)}{named}")

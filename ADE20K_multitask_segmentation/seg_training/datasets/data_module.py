@@ -14,6 +14,7 @@ from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.base import SegmentationDataset
 from seg_training.datasets.batch import Batch
 from seg_training.datasets.folder import Folder
+from seg_training.datasets.images import allow_pixels
 from seg_training.datasets.index import PresenceIndex, presence_index
 from seg_training.datasets.loading import DataModule, checked_count
 from seg_training.datasets.resized_cache import ResizedCache, resized_cache
@@ -64,6 +65,7 @@ class SegmentationDataModule(DataModule):
         num_workers: int | None = None,
         cache_dir: str | None = None,
         resized_cache_gib: float = 0,
+        max_pixels: int | None = None,
     ) -> None:
         """Take the settings of a config's data section.
 
@@ -83,6 +85,8 @@ class SegmentationDataModule(DataModule):
                 default.
             resized_cache_gib: how much of the disk the training images may take at crop size, in
                 GiB; with 0 they are decoded anew each time.
+            max_pixels: height times width of the largest picture that this process reads; Pillow's
+                179 million by default.
 
         Raises:
             UserError: if a setting has no such value.
@@ -98,6 +102,8 @@ class SegmentationDataModule(DataModule):
         self._augmentation = Augmentation(augmentation)
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         self._resized_bytes = _checked_bytes(resized_cache_gib)
+        if max_pixels is not None:
+            allow_pixels(checked_count(max_pixels, "data.max_pixels"))
         self._resized: ResizedCache | None = None
         self._indexes: dict[str, PresenceIndex] = {}
         self._warnings: set[str] = set()

@@ -1,79 +1,191 @@
 """Reading pictures and label maps from files, with errors that name the file."""
 
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from seg_training.errors import UserError
-from transformers_update_for_adapters.pictures import ORIENTATION, upright_rgb
+from transformers_update_for_adapters.pictures import (
+    ORIENTATION,
+    has_16_bit,
+    number_of_frames,
+    turned_upright,
+    upright_rgb,
+)
 
-__all__ = ["image_mode", "image_size", "read_binary_mask", "read_image", "read_label_map"]
+__all__ = [
+    "PictureHeader",
+    "allow_pixels",
+    "check_image",
+    "image_mode",
+    "image_size",
+    "read_binary_mask",
+    "read_header",
+    "read_image",
+    "read_label_map",
+]
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-_SIDEWAYS = (5, 6, 7, 8)  # values of its orientation that swap height and width
+_TURNS = range(2, 9)  # values of ORIENTATION; 1 and all others turn nothing
+_SIDEWAYS = (5, 6, 7, 8)  # those that swap height and width
+_TIFF = (b"II*\0", b"MM\0*")  # what its files begin with
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_SAMPLE_FORMAT = 256, 257, 339  # tags
+_SIGNED = (2, (2,))  # a sample format
+
+
+class PictureHeader(NamedTuple):
+    """What a picture's file says of it.
+
+    Attributes:
+        size: (height, width) of the upright picture.
+        stored_size: (height, width) before it is turned upright.
+        orientation: EXIF's: 1 as it is stored, 2 to 8 turned or mirrored.
+        mode: how its pixels are stored, as Pillow names it: ``RGB``, ``L``, ``P``.
+        frames: how many pictures it holds, or pages.
+    """
+
+    size: tuple[int, int]
+    stored_size: tuple[int, int]
+    orientation: int
+    mode: str
+    frames: int
+
+    def before_turning(self, size: tuple[int, int]) -> str:
+        """Say, for a message, that a label map of another size fits the picture as it is stored.
+
+        Args:
+            size: the label map's (height, width).
+
+        Returns:
+            Nothing where it does not.
+        """
+        if size != self.stored_size or size == self.size:
+            return ""
+        return (
+            "; it fits the picture as it is stored, before its EXIF orientation "
+            f"{self.orientation} turns it. Turn the label map, too, or save the picture without "
+            "the tag"
+        )
+
+
+def allow_pixels(number: int) -> None:
+    """Let this process read pictures of so many pixels; Pillow's own limit is 179 million.
+
+    Args:
+        number: height times width of the largest picture.
+    """
+    Image.MAX_IMAGE_PIXELS = (number + 1) // 2  # Pillow refuses from twice as many on ...
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # ... and warns
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read a picture as RGB, turned upright as its EXIF data says, white where it is transparent.
 
-    Pillow rather than OpenCV: it raises on a truncated file where OpenCV fills with grey.
+    Pillow rather than OpenCV: it raises on a truncated file where OpenCV fills with grey. Of
+    several frames or pages it is the first, with a warning.
 
     Returns:
         (H, W, 3) uint8.
 
     Raises:
-        UserError: if the file is missing, truncated or no picture.
+        UserError: if the file is missing, truncated or no picture, or if it is not certain which of
+            its values is white.
     """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(upright_rgb(image))
-    except _UNREADABLE as error:
-        raise _unreadable("image", path, error) from error
+    with _opened("image", path) as image:
+        return np.asarray(upright_rgb(image))
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Read (height, width) of the upright picture from the file's header alone.
+def read_header(path: Path) -> PictureHeader:
+    """Read what a picture's file says of it.
 
     Raises:
         UserError: if the file is missing or no picture.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            sideways = image.getexif().get(ORIENTATION) in _SIDEWAYS
-    except _UNREADABLE as error:
-        raise _unreadable("image", path, error) from error
-    return (width, height) if sideways else (height, width)
+    with _opened("image", path) as image:
+        width, height = image.size
+        if image.format == "TIFF":  # whose size Pillow already gives upright
+            tags = image.tag_v2  # type: ignore[attr-defined]  # TIFF's
+            width, height = tags[_TIFF_WIDTH], tags[_TIFF_HEIGHT]
+        orientation = image.getexif().get(ORIENTATION, 1)
+        orientation = int(orientation) if orientation in _TURNS else 1
+        stored = (height, width)
+        size = (width, height) if orientation in _SIDEWAYS else stored
+        return PictureHeader(size, stored, orientation, image.mode, number_of_frames(image))
+
+
+def check_image(path: Path) -> PictureHeader:
+    """Find out, before the training, what would be wrong with an image; few are read as a whole.
+
+    Returns:
+        What its file says of it.
+
+    Raises:
+        UserError: if it is missing or no picture, if it has several frames or pages, or if it is
+            not certain which of its values is white.
+    """
+    with _opened("image", path) as image:
+        is_deep = image.mode.startswith(("I", "F")) or has_16_bit(image)
+        _check_frames("image", path, image)
+    if is_deep:  # all values together say what is white
+        read_image(path)
+    return read_header(path)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Read (height, width) of the upright picture.
+
+    Raises:
+        UserError: if the file is missing or no picture.
+    """
+    return read_header(path).size
+
+
+def image_mode(path: Path) -> str:
+    """Read how a picture's pixels are stored, as Pillow names it: ``RGB``, ``L``, ``P``.
+
+    Raises:
+        UserError: if the file is missing or no picture.
+    """
+    with _opened("image", path) as image:
+        return image.mode
 
 
 def read_label_map(path: Path) -> NDArray[Any]:
-    """Read a label map's raw values: grey of 8 or 16 bit, or the indices of a palette.
+    """Read a label map's values: grey of 8 or 16 bit, or the indices of a palette.
+
+    As pictures are, it is turned upright where EXIF data says so.
 
     Returns:
         (H, W) uint8 or uint16.
 
     Raises:
-        UserError: if the file is missing, unreadable, or a colour picture.
+        UserError: if the file is missing, unreadable, a colour picture, or one of several pages.
     """
-    try:
-        with Image.open(path) as image:
-            mode, values = image.mode, np.asarray(image)
-    except _UNREADABLE as error:
-        raise _unreadable("label map", path, error) from error
-    if mode in ("L", "P"):
-        return values
-    if mode == "1":
-        return values.astype(np.uint8)
-    if mode.startswith("I"):  # Pillow widens 16-bit grey in some versions
-        if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+    with _opened("label map", path) as image:
+        _check_frames("label map", path, image)
+        mode = image.mode
+        is_signed = getattr(image, "tag_v2", {}).get(_TIFF_SAMPLE_FORMAT) in _SIGNED
+        values = np.asarray(turned_upright(image))
+    if mode == "L" and is_signed:  # Pillow would make 255 of -1
+        values = values.view(np.int8)
+    if mode in ("L", "P", "1") or mode.startswith(
+        "I"
+    ):  # Pillow widens 16-bit grey in some versions
+        low, high = int(values.min()), int(values.max())
+        most = np.iinfo(np.uint16).max
+        if low < 0 or high > most:
             raise UserError(
-                f"label map {path} has the value {values.max()}; labels are whole numbers of at "
-                "most 16 bit"
+                f"label map {path} has the value {low if low < 0 else high}; labels are whole "
+                f"numbers from 0 to {most}. Give those pixels another value, 255 say, and name it "
+                "in the classes file"
             )
-        return values.astype(np.uint16)
+        return values.astype(np.uint16 if mode.startswith("I") else np.uint8, copy=False)
     raise UserError(
         f"label map {path} is a picture of mode {mode}; expected one channel whose values are "
         "labels (grey of 8 or 16 bit, or a palette). Convert its colours to values first"
@@ -83,17 +195,18 @@ def read_label_map(path: Path) -> NDArray[Any]:
 def read_binary_mask(path: Path) -> NDArray[np.uint8]:
     """Read a mask of one class as grey, however it was saved: 1 or 8 bit, a palette, RGB or RGBA.
 
+    As pictures are, it is turned upright where EXIF data says so.
+
     Returns:
         (H, W) uint8: 255 is the class, 0 is not, where the mask is as it should be.
 
     Raises:
-        UserError: if the file is missing, unreadable, or not grey.
+        UserError: if the file is missing, unreadable, not grey, or one of several pages.
     """
-    try:
-        with Image.open(path) as image:
-            mode, stored, colours = image.mode, np.asarray(image), np.asarray(image.convert("RGB"))
-    except _UNREADABLE as error:
-        raise _unreadable("mask", path, error) from error
+    with _opened("mask", path) as image:
+        _check_frames("mask", path, image)
+        upright = turned_upright(image)
+        mode, stored, colours = image.mode, np.asarray(upright), np.asarray(upright.convert("RGB"))
     grey = colours[..., 0]
     is_grey = not mode.startswith(("I", "F")) and (colours == grey[..., None]).all()
     if is_grey:
@@ -106,26 +219,51 @@ def read_binary_mask(path: Path) -> NDArray[np.uint8]:
     )
 
 
-def image_mode(path: Path) -> str:
-    """Read how a picture's pixels are stored, as Pillow names it: ``RGB``, ``L``, ``P``.
+def _check_frames(kind: str, path: Path, image: Image.Image) -> None:
+    if (frames := number_of_frames(image)) > 1:
+        raise UserError(
+            f"{kind} {path} has {frames} frames or pages; expected one. Save the one that is meant "
+            "as a file of its own"
+        )
 
-    Raises:
-        UserError: if the file is missing or no picture.
-    """
+
+@contextmanager
+def _opened(kind: str, path: Path) -> Iterator[Image.Image]:
+    """Open a picture, and say of which file it is what Pillow raises."""
     try:
         with Image.open(path) as image:
-            return image.mode
-    except _UNREADABLE as error:
-        raise _unreadable("image", path, error) from error
+            yield image
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file raises nearly anything
+        raise _unreadable(kind, path, error) from error
 
 
 def _unreadable(kind: str, path: Path, error: Exception) -> UserError:
-    if not path.exists():
+    cure = "Replace the file or remove it"
+    if isinstance(error, PermissionError):
+        reason, cure = error.strerror, "Unlock the file or remove it"
+    elif path.is_symlink() and not path.exists():
+        return UserError(
+            f"{kind} {path} is a link to {path.readlink()}, which is not there. Copy or mount it, "
+            "or remove the link"
+        )
+    elif not path.exists():
         return UserError(f"{kind} {path} does not exist")
-    if path.stat().st_size == 0:
+    elif path.is_file() and path.stat().st_size == 0:
         reason = "it is empty"
+    elif isinstance(error, Image.DecompressionBombError):
+        pixels, most = (int(number) for number in re.findall(r"\d+", str(error)))
+        reason = f"it has {pixels:,} pixels, more than {most:,}"
+        cure = f"Allow it by data.max_pixels={pixels}, or make it smaller"
     elif isinstance(error, UnidentifiedImageError):
         reason = "it is no picture"
+        if path.read_bytes()[:4] in _TIFF:
+            reason = (
+                "it is a TIFF file of a kind that Pillow does not read, say floats of 64 bit or of "
+                "several channels"
+            )
+            cure = "Save it as PNG"
     else:
-        reason = str(error).replace(str(path), "the file")
-    return UserError(f"cannot read {kind} {path}: {reason}. Replace the file or remove it")
+        reason = str(error).replace(str(path), "the file") or type(error).__name__
+    return UserError(f"cannot read {kind} {path}: {reason}. {cure}")

@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from seg_training.datasets.base import ImageFiles, SegmentationDataset, common_folder
-from seg_training.datasets.images import image_size
+from seg_training.datasets.images import check_image
 from seg_training.errors import UserError
 from seg_training.file_names import file_name
 from seg_training.tasks import TaskTable
@@ -30,7 +30,8 @@ __all__ = ["PresenceIndex", "cache_name", "default_cache_dir", "presence_index",
 
 _log = logging.getLogger(__name__)
 
-_VERSION = "2"  # part of the fingerprint: raise it when the content changes its meaning
+_VERSION = "3"  # part of the fingerprint: raise it when the content changes its meaning
+_SAME_SIZE = "; make them the same size or remove the pair"
 _MOST_NAMED = 5  # files that one error message names
 
 
@@ -46,7 +47,7 @@ def cache_name(dataset: SegmentationDataset, split: str) -> str:
         dataset: which dataset.
         split: which part of it.
     """
-    identity = hashlib.sha256(f"{dataset.root}|{split}".encode()).hexdigest()[:12]
+    identity = hashlib.sha256(os.fsencode(f"{dataset.root}|{split}")).hexdigest()[:12]
     return f"{type(dataset).__name__.lower()}-{file_name(split, 80)}-{identity}"
 
 
@@ -158,7 +159,7 @@ def _fingerprint(dataset: SegmentationDataset, files: list[ImageFiles]) -> str:
     digest = hashlib.sha256(_VERSION.encode())
     states: dict[Path, str] = {}  # one file may hold the label maps of many images
     for image, label_map in files:
-        digest.update(f"{image}|{label_map}\n".encode())
+        digest.update(os.fsencode(f"{image}|{label_map}\n"))
         for path in (dataset.root / image, *dataset.label_sources(label_map)):
             if path not in states:
                 status = path.stat() if path.exists() else None  # building says what is missing
@@ -205,12 +206,13 @@ def _count_labels(
     dataset: SegmentationDataset, pair: ImageFiles
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     label_map = dataset.read_label_map(pair.label_map)
-    size = image_size(dataset.root / pair.image)
-    if size != label_map.shape:
+    header = check_image(dataset.root / pair.image)
+    if header.size != label_map.shape:
+        height, width = header.size
         raise UserError(
             f"{dataset.root / pair.label_map} is {label_map.shape[1]}x{label_map.shape[0]} pixels, "
-            f"but its image {pair.image} is {size[1]}x{size[0]} (width x height); "
-            "make them the same size or remove the pair"
+            f"but its image {pair.image} is {width}x{height} (width x height)"
+            f"{header.before_turning(label_map.shape) or _SAME_SIZE}"
         )
     counts = np.bincount(label_map.ravel())
     values = np.flatnonzero(counts)

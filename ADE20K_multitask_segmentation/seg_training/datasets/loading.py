@@ -12,6 +12,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from seg_training.datasets.batch import (
@@ -175,7 +176,7 @@ class DataModule(pl.LightningDataModule, ABC):
             "collate_fn": collate,
             "num_workers": self._num_workers,
             "persistent_workers": self._num_workers > 0,
-            "worker_init_fn": _prepare_worker,
+            "worker_init_fn": partial(_prepare_worker, Image.MAX_IMAGE_PIXELS),
             "pin_memory": torch.cuda.is_available(),
         }
 
@@ -221,11 +222,13 @@ def checked_count(value: Any, setting: str, least: int = 1) -> int:
     return value
 
 
-def _prepare_worker(_worker: int) -> None:
+def _prepare_worker(max_image_pixels: int | None, _worker: int) -> None:
     """Workers are the parallelism: threads inside them only get in each other's way.
 
     Ctrl-C on a terminal reaches them, too, but it is for the training to decide when it stops.
+    Where they do not start as copies of this process, Pillow's limit would be its own again.
     """
+    Image.MAX_IMAGE_PIXELS = max_image_pixels
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,6 +1,11 @@
 """What files are called that may be images or label maps."""
 
-__all__ = ["IMAGE_SUFFIXES", "LABEL_MAP_SUFFIXES"]
+__all__ = ["IMAGE_SUFFIXES", "LABEL_MAP_SUFFIXES", "UNREAD_SUFFIXES"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 LABEL_MAP_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
+UNREAD_SUFFIXES = (
+    *(".gif", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".jfif", ".jpe"),
+    *(".ppm", ".pgm", ".pbm", ".tga", ".psd", ".exr", ".dng", ".cr2", ".nef", ".arw"),
+)
+"""Of pictures, too: files that a user may expect to be read."""

@@ -1,19 +1,25 @@
 """Finding the pictures that a user means: files, folders and patterns."""
 
+import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from glob import glob, has_magic
 from pathlib import Path
 
 import numpy as np
 
 from seg_training.checkpoint_files import missing_file
+from seg_training.datasets.found_files import find_files, is_system_name
 from seg_training.datasets.suffixes import IMAGE_SUFFIXES
 from seg_training.errors import UserError
 from seg_training.file_names import folder_name
 from seg_training.prediction.result_files import is_result_folder
 
 __all__ = ["find_pictures", "spread"]
+
+_log = logging.getLogger(__name__)
 
 
 def find_pictures(given: Sequence[str]) -> dict[Path, str]:
@@ -35,25 +41,24 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
     found: dict[Path, Path] = {}  # file to its path below what was given
     for each in given:
         path = Path(each).expanduser()
-        if path.is_dir():
-            files = [
-                file
-                for file in sorted(path.rglob("*"))
-                if file.suffix.lower() in IMAGE_SUFFIXES and not is_result_folder(file.parent)
-            ]
+        if len(given) > 1 and _left_by_system(path):  # a shell's * gives it, nobody means it
+            continue
+        if _is_folder(path):
+            there = find_files(path, IMAGE_SUFFIXES)
+            if there.unread:
+                _log.warning("%s", there.unread_in_words())
+            files = [file for file in there.files if not is_result_folder(file.parent)]
+            # Where a folder cannot be looked into, reading it will say so.
+            files += sorted(there.unreachable)
             if not files:
                 raise UserError(
                     f"folder {path} holds no picture (looked for {', '.join(IMAGE_SUFFIXES)})"
                 )
             found |= {file: file.relative_to(path) for file in files}
-        elif path.is_file():
+        elif os.path.lexists(path):
             found[path] = Path(path.name)
         elif has_magic(each):
-            files = sorted(Path(match) for match in glob(str(path), recursive=True))  # noqa: PTH207
-            files = [file for file in files if file.is_file()]
-            if not files:
-                raise UserError(f"no file matches {each}")
-            found |= {file: Path(file.name) for file in files}
+            found |= {file: Path(file.name) for file in _matches(path)}
         else:
             raise missing_file(path, "picture")
     times = Counter((below.parent, below.stem) for below in found.values())
@@ -70,6 +75,50 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
                 "folder that holds both, or predict each into an --output of its own"
             )
     return names
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - no error where one may not look
+
+
+def _left_by_system(path: Path) -> bool:
+    return is_system_name(path.name) and not path.name.startswith(".")
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """Find the files of a pattern; links to folders are followed, also by ``**``."""
+    parts = pattern.parts
+    if "**" in parts:
+        place = parts.index("**")
+        folders = glob(str(Path(*parts[:place])))  # noqa: PTH207
+        found = [
+            file
+            for folder in map(Path, folders)
+            if _is_folder(folder)
+            for file in find_files(folder).files
+            if _fits(file.relative_to(folder).parts, parts[place:])
+        ]
+    else:
+        found = [Path(match) for match in glob(str(pattern))]  # noqa: PTH207
+    meant = [
+        path
+        for path in found
+        if not any(is_system_name(part) for part in path.parts if part not in parts)
+    ]
+    files = sorted(path for path in meant if not _is_folder(path))
+    if not files:
+        folder = f"; {meant[0]} is a folder: give it without a pattern" if meant else ""
+        raise UserError(f"no file matches {pattern}{folder}")
+    return files
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Tell whether a path's parts fit a pattern's, of which ``**`` fits any number."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_fits(parts[start:], pattern[1:]) for start in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
 
 
 def spread(number: int, most: int) -> list[int]:
