@@ -1,6 +1,5 @@
 """Finding the pictures that a user means: files, folders and patterns."""
 
-from collections import Counter
 from collections.abc import Sequence
 from glob import glob, has_magic
 from pathlib import Path
@@ -10,7 +9,8 @@ import numpy as np
 from seg_training.checkpoint_files import missing_file
 from seg_training.datasets.suffixes import IMAGE_SUFFIXES
 from seg_training.errors import UserError
-from seg_training.prediction.result_files import is_result_folder
+from seg_training.prediction.result_files import is_result_file
+from seg_training.prediction.result_names import result_names
 
 __all__ = ["find_pictures", "spread"]
 
@@ -20,11 +20,11 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
 
     Args:
         given: files, folders (searched with all that is below them) and patterns such as
-            ``photos/*.jpg``. Results of earlier predictions in a folder are no pictures.
+            ``photos/*.jpg``. Results of earlier predictions among them are no pictures.
 
     Returns:
-        File to name: its path without suffix below the given folder, or its name alone. Where two
-        would have the same name, the suffix is part of it.
+        File to name, by :func:`~seg_training.prediction.result_names.result_names`: its path below
+        the given folder, or its name alone, without suffix where that is enough.
 
     Raises:
         UserError: if something does not exist or holds no picture, or if two pictures of different
@@ -37,7 +37,7 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
             files = [
                 file
                 for file in sorted(path.rglob("*"))
-                if file.suffix.lower() in IMAGE_SUFFIXES and not is_result_folder(file.parent)
+                if file.suffix.lower() in IMAGE_SUFFIXES and not is_result_file(file)
             ]
             if not files:
                 raise UserError(
@@ -48,29 +48,13 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
             found[path] = Path(path.name)
         elif has_magic(each):
             files = sorted(Path(match) for match in glob(str(path), recursive=True))  # noqa: PTH207
-            files = [file for file in files if file.is_file()]
+            files = [file for file in files if file.is_file() and not is_result_file(file)]
             if not files:
                 raise UserError(f"no file matches {each}")
             found |= {file: Path(file.name) for file in files}
         else:
             raise missing_file(path, "picture")
-    times = Counter(below.with_suffix("") for below in found.values())
-    names = {
-        file: (
-            below.with_suffix("")
-            if times[below.with_suffix("")] == 1
-            else below.with_name(below.name.replace(".", "_"))
-        ).as_posix()
-        for file, below in found.items()
-    }
-    for name, often in Counter(names.values()).items():
-        if often > 1:
-            same = [str(file) for file, own in names.items() if own == name]
-            raise UserError(
-                f"{' and '.join(same)} would be written to the same folder '{name}'; give the "
-                "folder that holds both, or predict each into an --output of its own"
-            )
-    return names
+    return result_names(found)
 
 
 def spread(number: int, most: int) -> list[int]:

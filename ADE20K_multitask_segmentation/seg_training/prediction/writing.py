@@ -2,8 +2,8 @@
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,21 @@ from pycocotools import mask as coco
 from torch.nn import functional as F
 
 from seg_training.drawing import distinct_colours, legend_picture, tinted
+from seg_training.errors import UserError
 from seg_training.prediction.label_map import LabelMap
-from seg_training.prediction.result_files import KINDS, LABEL_MAP, OVERLAY, RESULT, UNFINISHED
+from seg_training.prediction.result_files import (
+    KINDS,
+    LABEL_MAP,
+    OVERLAY,
+    PARTS,
+    RESULT,
+    containing_result,
+    files_of_result,
+)
+from seg_training.replacing import unfinished_folder
 from seg_training.report import write_text
 
-__all__ = ["PictureResult", "outline"]
+__all__ = ["PictureResult", "check_place", "outline"]
 
 _SHOWN_WIDTH = 1200  # at which the names of a larger overlay can be read
 _LEAST_WIDTH = 240  # of an overlay, so that names in its legend can be read
@@ -48,23 +58,23 @@ class PictureResult:
         """
         self._settings = dict(settings)
         self._folder = folder
-        self._unfinished = folder.with_name(folder.name + UNFINISHED)
         self._source = source
         self._picture = picture
         height, width = picture.shape[:2]
         self._label_map = LabelMap((height, width), threshold)
         self._classes: list[dict[str, Any]] = []
         self._names: dict[int, str] = {}
+        self._stack = ExitStack()
 
     def __enter__(self) -> "PictureResult":
         """Start in a folder beside the result's."""
-        shutil.rmtree(self._unfinished, ignore_errors=True)
-        self._unfinished.mkdir(parents=True)
+        check_place(self._folder)
+        self._unfinished = self._stack.enter_context(unfinished_folder(self._folder))
         return self
 
     def __exit__(self, *_error: object) -> None:
         """Leave nothing of an unfinished result."""
-        shutil.rmtree(self._unfinished, ignore_errors=True)
+        self._stack.close()
 
     def add(
         self, task_id: int, name: str, probability: NDArray[np.float32], write_empty: bool
@@ -135,9 +145,47 @@ class PictureResult:
             ensure_ascii=False,
         )
         write_text(content, self._unfinished / RESULT)
-        if self._folder.exists():
-            shutil.rmtree(self._folder)
-        self._unfinished.rename(self._folder)
+        if self._folder.exists() and any(self._folder.iterdir()):
+            self._replace()
+        else:
+            self._unfinished.rename(self._folder)
+
+    def _replace(self) -> None:
+        """Take the place of an older result, file by file: what else lies there is not ours.
+
+        Its list is replaced first, and by the new one last: in between it is no whole result.
+        """
+        old = files_of_result(self._folder) or frozenset()
+        new = {file.name for file in self._unfinished.iterdir()}
+        for name in sorted(new - old):
+            if (self._folder / name).exists():
+                raise UserError(f"{name} in it is no file of the result that was there; move it")
+        write_text(json.dumps({PARTS: sorted(old | new)}), self._folder / RESULT)
+        for name in new - {RESULT}:
+            (self._unfinished / name).replace(self._folder / name)
+        for name in old - new:
+            (self._folder / name).unlink(missing_ok=True)
+        (self._unfinished / RESULT).replace(self._folder / RESULT)
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a place for a result where something else is, or of which it would become a part.
+
+    Args:
+        folder: of a result.
+
+    Raises:
+        UserError: if something is there that is no result of ours, or if the folder lies in one.
+    """
+    cure = "choose another --output"
+    if (above := containing_result(folder)) is not None:
+        raise UserError(f"it lies in the result of another picture, {above}; {cure}")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"it is a file; {cure}")
+    if folder.is_dir() and any(folder.iterdir()) and files_of_result(folder) is None:
+        raise UserError(
+            f"something else is there, which is left as it is: no {RESULT} of predict.py; {cure}"
+        )
 
 
 def outline(mask: NDArray[np.bool_]) -> Mapping[str, Any]:
