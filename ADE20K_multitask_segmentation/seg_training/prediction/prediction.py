@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
 from seg_training.loop_progress import tracked
 from seg_training.networks import Network
+from seg_training.prediction.frames import frames_of
 from seg_training.prediction.names import named_tasks
 from seg_training.prediction.options import check_looks, check_threshold
 from seg_training.prediction.pictures_to_paint import find_pictures
@@ -28,6 +30,10 @@ from seg_training.trained_networks import load_network
 from transformers_update_for_adapters import ALL
 
 __all__ = ["PredictionReport", "predict", "result_settings", "settings_for_picture", "write_result"]
+
+_MOST_COLOURS = 255  # of a palette, besides that of no class
+
+_log = logging.getLogger(__name__)
 
 # Of a disk that takes no further result either.
 _NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
@@ -102,6 +108,11 @@ def predict(
     looks = Looks(network.crop_size, flip, tuple(scales), window)
     write_empty = list(classes) != [ALL]
     settings = result_settings(find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks)
+    if network.num_tasks > _MOST_COLOURS:
+        _log.warning(
+            "label maps of %d classes are grey of 16 bit: a palette has 256 colours",
+            network.num_tasks,
+        )
     report = PredictionReport()
     for folder in {(output / name).parent for name in names.values()}:
         remove_abandoned(folder)
@@ -112,6 +123,7 @@ def predict(
             own = settings_for_picture(settings, file)
             there = None if overwrite else settings_of(folder)
             picture = read_image(file) if there is None else None
+            frames = frames_of(file) if there is None else 1
         except UserError as error:
             report.failed[file] = str(error)
             continue
@@ -121,7 +133,7 @@ def predict(
             if picture is None:
                 (report.kept if there == own else report.others).append(file)
             else:
-                write_result(folder, file, picture, network, tasks, looks, own)
+                write_result(folder, file, picture, network, tasks, looks, own, frames)
                 report.written.append(file)
             sources[_place(folder)] = file
         except (OSError, UserError) as error:
@@ -201,6 +213,7 @@ def write_result(
     tasks: Mapping[int, str],
     looks: Looks,
     settings: Mapping[str, Any],
+    frames: int = 1,
 ) -> None:
     """Ask classes of a picture and write their result.
 
@@ -214,12 +227,14 @@ def write_result(
         tasks: task id to name.
         looks: how to look at the picture.
         settings: from :func:`settings_for_picture`.
+        frames: of the picture's file; the first is the picture.
 
     Raises:
         OSError: if the folder cannot be written.
         UserError: if something else is there.
     """
-    with PictureResult(folder, source, picture, settings["threshold"], settings) as result:
+    threshold = settings["threshold"]
+    with PictureResult(folder, source, picture, threshold, settings, frames) as result:
         for task_id, probability in class_probabilities(network, picture, list(tasks), looks):
             own = probability.cpu().numpy()
             result.add(task_id, tasks[task_id], own, not settings["only_found"])

@@ -46,6 +46,7 @@ class PictureResult:
         picture: NDArray[np.uint8],
         threshold: float,
         settings: Mapping[str, Any],
+        frames: int = 1,
     ) -> None:
         """Start.
 
@@ -55,11 +56,13 @@ class PictureResult:
             picture: (H, W, 3) uint8 RGB.
             threshold: probabilities from it on are the class.
             settings: what the result depends on besides, to be kept with it.
+            frames: of the picture's file, of which the first is painted.
         """
         self._settings = dict(settings)
         self._folder = folder
         self._source = source
         self._picture = picture
+        self._frames = frames
         height, width = picture.shape[:2]
         self._label_map = LabelMap((height, width), threshold)
         self._classes: list[dict[str, Any]] = []
@@ -114,12 +117,22 @@ class PictureResult:
         """Write the label map, the overlay and the list of classes, and put it into its place.
 
         Args:
-            num_tasks: K of the network, for colours that are the same in every picture.
+            num_tasks: K of the network, for colours that are the same in every picture. Of more
+                than 255 the label map is grey of 16 bit: a PNG's palette has no more colours.
+
+        Raises:
+            UserError: if there are more than 65535, or if something else is in the place.
+            OSError: if it cannot be written.
         """
+        if num_tasks > np.iinfo(np.uint16).max:
+            raise UserError(f"a label map of {num_tasks} classes: a PNG holds at most 65535")
         colours = distinct_colours(num_tasks)
         labels = self._label_map.labels
-        label_map = Image.fromarray(labels, mode="P")
-        label_map.putpalette([0, 0, 0, *(part for colour in colours for part in colour)])
+        if num_tasks > np.iinfo(np.uint8).max:
+            label_map = Image.fromarray(labels.astype(np.uint16))
+        else:
+            label_map = Image.fromarray(labels, mode="P")
+            label_map.putpalette([0, 0, 0, *(part for colour in colours for part in colour)])
         label_map.save(self._unfinished / LABEL_MAP)
         shown = {label: colours[label - 1] for label in self._names}
         painted = tinted(self._picture, labels, shown)
@@ -137,6 +150,7 @@ class PictureResult:
                 "image": str(self._source),
                 "width": width,
                 "height": height,
+                "frames": self._frames,
                 "threshold": self._label_map.threshold,
                 "settings": self._settings,
                 "label_map": {"0": None, **{str(k): v for k, v in self._names.items()}},

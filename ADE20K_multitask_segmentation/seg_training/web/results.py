@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from seg_training.datasets.images import read_image
+from seg_training.prediction.frames import frames_of
 from seg_training.prediction.prediction import result_settings, settings_for_picture, write_result
 from seg_training.web.painters import Painter
 from transformers_update_for_adapters import ALL
@@ -32,7 +33,7 @@ def write_archive(
     Returns:
         A zip file with a folder named as the picture; of several networks one in each one's folder.
     """
-    pixels = read_image(picture)
+    pixels, frames = read_image(picture), frames_of(picture)
     write_empty = list(asked) != [ALL]
     with TemporaryDirectory(dir=folder) as unpacked:
         for painter in painters:
@@ -53,5 +54,6 @@ def write_archive(
                 tasks,
                 painter.looks,
                 settings_for_picture(settings, picture),
+                frames,
             )
         return Path(shutil.make_archive(str(folder / picture.stem), "zip", unpacked))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from small_networks import photo, small_network
+from small_networks import photo
 
 from seg_training.errors import UserError
 from seg_training.networks import Network
@@ -19,26 +19,6 @@ from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.prediction import PredictionReport
 
 Predict = Callable[..., PredictionReport]
-
-
-@pytest.fixture(scope="module")
-def network() -> Network:
-    return small_network()
-
-
-@pytest.fixture
-def predict(network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Predict:
-    """Predict with a small network; nothing is read from its checkpoint."""
-    ckpt = tmp_path / "best.ckpt"
-    ckpt.touch()
-    monkeypatch.setattr(prediction, "load_network", lambda _: network)
-
-    def call(pictures: Path | list[Path], output: Path, **options: Any) -> PredictionReport:
-        given = [str(each) for each in (pictures if isinstance(pictures, list) else [pictures])]
-        asked = options.pop("classes", ["tree", "sky"])
-        return prediction.predict(ckpt, given, asked, output, device="cpu", **options)
-
-    return call
 
 
 def draw(folder: Path, *names: str) -> Path:
