@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from seg_training.ending import ending_on_signals
 from seg_training.errors import UserError
 
 __all__ = ["UNFINISHED", "remove_abandoned", "replacing", "unfinished_folder"]
@@ -62,11 +63,12 @@ def unfinished_folder(beside: Path) -> Iterator[Path]:
     """
     folder = beside.with_name(f".{uuid4().hex}{UNFINISHED}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ending_on_signals():
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_abandoned(folder: Path) -> None:

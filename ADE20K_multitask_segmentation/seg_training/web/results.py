@@ -3,9 +3,9 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from seg_training.datasets.images import read_image
+from seg_training.ending import scratch_folder
 from seg_training.prediction.frames import frames_of
 from seg_training.prediction.prediction import result_settings, settings_for_picture, write_result
 from seg_training.web.painters import Painter
@@ -35,12 +35,12 @@ def write_archive(
     """
     pixels, frames = read_image(picture), frames_of(picture)
     write_empty = list(asked) != [ALL]
-    with TemporaryDirectory(dir=folder) as unpacked:
+    with scratch_folder(folder) as unpacked:
         for painter in painters:
             tasks = painter.understand(asked).tasks
             if not tasks:
                 continue
-            own = Path(unpacked)
+            own = unpacked
             if len(painters) > 1:
                 own /= painter.name.replace("/", "_")
             settings = result_settings(
