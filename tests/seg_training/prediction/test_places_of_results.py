@@ -356,3 +356,19 @@ def test_modes_of_files_and_folders_are_those_that_the_user_wants(
     assert folder.stat().st_mode & 0o777 == 0o755
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}
     assert np.asarray(Image.open(folder / "overlay.png")).size > 0
+
+
+@pytest.mark.parametrize(("code", "tried"), [(errno.EACCES, 2), (errno.EROFS, 1)])
+def test_an_output_that_may_not_be_written_to(
+    code: int, tried: int, predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another folder below may take its result where one is closed, not on a read-only disk."""
+    photos = draw(tmp_path / "photos", "a.png", "b.png")
+
+    def refuse(folder: Path) -> None:
+        raise OSError(code, os.strerror(code), str(folder))
+
+    monkeypatch.setattr(writing, "unfinished_folder", refuse)
+    report = predict(photos, tmp_path / "out")
+    assert (report.written, len(report.refused), len(report.left)) == ([], tried, 2 - tried)
+    assert os.strerror(code) in report.refused[photos / "a.png"]
