@@ -13,7 +13,7 @@ CONFIG_DIR = Path(__file__).resolve().parent / "configs"
 
 
 def main() -> None:
-    """Paint classes on pictures; exit with 1 where a picture could not be read."""
+    """Paint classes on pictures; exit with 1 where one could not be read, or its result written."""
     parser = argparse.ArgumentParser(description="Write a mask of each class for each picture.")
     add = parser.add_argument
     add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
@@ -63,6 +63,10 @@ def main() -> None:
         )
     if report.failed:
         problems += [f"could not be read: {len(report.failed)}", *report.failed.values()]
+    if report.refused:
+        problems += [f"could not be written: {len(report.refused)}", *report.refused.values()]
+    if report.left:
+        problems += [f"not come to: {len(report.left)}", *map(str, report.left)]
     if problems:
         sys.exit("\n".join(problems))
 

@@ -49,14 +49,13 @@ def main() -> None:
     from seg_training.benchmark.page import benchmark_html
     from seg_training.benchmark.report import markdown_tables, result_to_json, show_result
     from seg_training.logs import log_to_terminal
-    from seg_training.report import check_output, write_json, write_text
+    from seg_training.report import check_outputs, write_json, write_text
 
     log_to_terminal()
     logging.getLogger("seg_training.datasets").setLevel(logging.ERROR)  # of made-up images
 
-    for option in ("json", "markdown", "page"):
-        if getattr(arguments, option):
-            check_output(getattr(arguments, option), f"--{option}")
+    outputs = ("json", "markdown", "page")
+    check_outputs({f"--{option}": getattr(arguments, option) for option in outputs})
 
     result = run_benchmark(
         Settings(

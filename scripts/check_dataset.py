@@ -43,8 +43,9 @@ def main() -> None:
     from seg_training.datasets.data_module import build_data_module
     from seg_training.pictures import save_picture
     from seg_training.plain_text import plain
-    from seg_training.report import write_json
+    from seg_training.report import check_outputs, write_json
 
+    check_outputs({"--json": arguments.json, "--sheet": arguments.sheet})
     data_module = build_data_module(config["data"], config["tasks"], config["seed"])
     one_stream = config["data"].get("mode") == "mixed"  # which takes pairs one by one
     audits = [

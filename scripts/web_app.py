@@ -4,7 +4,6 @@ import argparse
 import os
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from seg_training.checkpoint_files import find_checkpoint
 from seg_training.config import run_shell
@@ -36,6 +35,7 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.ending import scratch_folder
     from seg_training.logs import log_to_terminal
 
     try:
@@ -53,9 +53,9 @@ def main() -> None:
         examples = pictures_of_folder(arguments.examples)
     else:
         examples = validation_pictures(arguments.ckpt[0])
-    with TemporaryDirectory() as folder:  # uploads and results go when the page does
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        page = build_page(painters, examples, Path(folder))
+    with scratch_folder() as folder:  # uploads and results go when the page does
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        page = build_page(painters, examples, folder)
         address = serve(page, arguments.host, arguments.port)
         with suppress(KeyboardInterrupt):
             print(f"open {address} in a browser; Ctrl-C ends the page", flush=True)

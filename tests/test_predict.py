@@ -218,8 +218,11 @@ def test_an_output_that_cannot_be_written_is_named(
         predict(run_dir, [str(photos / "colour.jpg")], ["tree"], in_the_way)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "more").touch()
-    with pytest.raises(UserError, match=f"cannot write {tmp_path}/out/more/turned"):
-        predict(run_dir, [str(photos)], ["tree"], tmp_path / "out")
+    report = predict(run_dir, [str(photos)], ["tree"], tmp_path / "out")
+    [(file, reason)] = report.refused.items()
+    assert file == photos / "more" / "turned.jpg"
+    assert reason.startswith(f"cannot write {tmp_path}/out/more/turned: ")
+    assert len(report.written) == 5
 
 
 def test_twenty_pictures_with_two_that_cannot_be_read(

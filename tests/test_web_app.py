@@ -1,6 +1,8 @@
 """The web page as a person uses it: the real script, in a browser that reaches nothing else."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
 
+import httpx
 import numpy as np
 import pytest
 from chromium import needs_chromium, open_chromium, requested_hosts
@@ -319,3 +322,27 @@ def test_what_is_wrong_is_one_message(tmp_path: Path, monkeypatch: pytest.Monkey
     missing = run_script("web_app", "--ckpt", str(tmp_path / "run.ckpt"))
     assert missing.code == 1
     assert "pip install -e '.[web]'" in missing.text
+
+
+@pytest.mark.slow
+def test_uploads_go_when_the_page_is_told_to_end(runs: Runs, picture: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "temporary"
+    kept.mkdir()
+    with subprocess.Popen(
+        command("--ckpt", str(runs.first)),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(kept), "OMP_NUM_THREADS": "1"},
+    ) as process:
+        assert process.stdout is not None
+        address = next(line for line in process.stdout if line.startswith("open ")).split()[1]
+        with picture.open("rb") as opened:
+            answer = httpx.post(f"{address.rstrip('/')}/gradio_api/upload", files={"files": opened})
+        [uploaded] = map(Path, answer.json())
+        assert uploaded.is_file()
+        assert uploaded.is_relative_to(kept)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not uploaded.exists()
+    assert [each for each in kept.rglob("*") if each.suffix in (".png", ".jpg")] == []

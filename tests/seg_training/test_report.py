@@ -13,7 +13,14 @@ from rich.console import Console
 from seg_training.errors import UserError
 from seg_training.label_map_metrics import LabelMapResult
 from seg_training.metrics import BinaryIoUResult
-from seg_training.report import interval_text, result_to_json, show_result, write_json
+from seg_training.report import (
+    check_output,
+    check_outputs,
+    interval_text,
+    result_to_json,
+    show_result,
+    write_json,
+)
 
 NAMES = ["sky", "road", "lamp"]
 RESULT = BinaryIoUResult(
@@ -202,3 +209,44 @@ def test_json_takes_names_of_files_that_are_no_utf8(tmp_path: Path) -> None:
     name = os.fsdecode(b"ros\xe9 \xff.png")
     write_json({name: name}, tmp_path / "results.json")
     assert json.loads((tmp_path / "results.json").read_bytes()) == {name: name}
+
+
+def test_outputs_that_cannot_be_written_are_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    check_output(tmp_path / "new" / "deep" / "out.json", "--json")
+    check_output(tmp_path / "file", "--json")  # is replaced
+    check_output(Path("out.json"), "--json")
+    with pytest.raises(UserError, match=r"--json .* is a folder; give a file"):
+        check_output(tmp_path, "--json")
+    with pytest.raises(UserError, match=r"--page .*out\.html: .*file is no folder; give another"):
+        check_output(tmp_path / "file" / "new" / "out.html", "--page")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UserError, match=r"nothing can be written to .*; give another place"):
+        check_output(tmp_path / "new" / "out.json", "--json")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["results.json", "predictions.png", "checkpoints/best.ckpt", "model/config.json"]
+)
+def test_a_runs_own_files_are_not_replaced(name: str, tmp_path: Path) -> None:
+    for own in (name, "checkpoints/last.ckpt", "model/model.safetensors", "evaluated.json"):
+        (tmp_path / own).parent.mkdir(exist_ok=True)
+        (tmp_path / own).touch()
+    with pytest.raises(UserError, match=r"is a file of a run or a model, which would be lost"):
+        check_output(tmp_path / name, "--json")
+    check_output(tmp_path / "evaluated.json", "--json")  # of an evaluation before
+    (tmp_path / "other").mkdir()
+    for own in ("results.json", "config.yaml"):
+        (tmp_path / "other" / own).touch()
+    check_output(tmp_path / "other" / "results.json", "--json")  # no run is there
+
+
+def test_two_outputs_are_two_files(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to(tmp_path / "a.json")
+    check_outputs({"--json": tmp_path / "a.json", "--page": tmp_path / "a.html", "--sheet": None})
+    for other in ("a.json", "link.json", "../" + tmp_path.name + "/a.json"):
+        with pytest.raises(UserError, match=r"--json and --page are the same file, .*; give two"):
+            check_outputs({"--json": tmp_path / "a.json", "--page": tmp_path / other})

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from rich.progress import Progress
@@ -39,6 +38,7 @@ from seg_training.benchmark.networks import (
 from seg_training.benchmark.profiling import Profile, matrix_product_rate, measure_profile
 from seg_training.benchmark.start import StartFigures, measure_start
 from seg_training.devices import find_device
+from seg_training.ending import scratch_folder
 from seg_training.loop_progress import is_watched
 from seg_training.networks import build_network
 from seg_training.settings import choose
@@ -140,9 +140,9 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
     device = find_device(settings.device, "--device")
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    with TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         # What has bars of its own comes before ours.
-        evaluated = _evaluated(settings, Path(folder)) if "evaluation" in parts else None
+        evaluated = _evaluated(settings, folder) if "evaluation" in parts else None
         watched = is_watched()
         with Progress(transient=True, disable=not watched) as progress:
 
@@ -151,7 +151,7 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
                     _log.info("measuring: %s", title)
                 return partial(progress.advance, progress.add_task(title, total=steps))
 
-            return _measure(settings, parts, device, evaluated, Path(folder), bar)
+            return _measure(settings, parts, device, evaluated, folder, bar)
 
 
 def _measure(

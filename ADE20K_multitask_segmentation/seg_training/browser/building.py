@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from seg_training.drawing import distinct_colours
@@ -11,6 +11,7 @@ from seg_training.export.exporting import export_onnx_parts
 from seg_training.export.onnx_files import description
 from seg_training.networks import Network
 from seg_training.prediction.pictures_to_paint import find_pictures
+from seg_training.replacing import unfinished_folder
 
 __all__ = ["build_page"]
 
@@ -48,27 +49,32 @@ def build_page(
                 f"{node_modules / name} is not there: run npm ci in the project's folder, or give "
                 "the node_modules that has it by --node-modules"
             )
-    pictures = list(find_pictures(examples)) if examples else []
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    pictures = _names_of_copies(find_pictures(examples) if examples else ())
     try:
-        shutil.copytree(_PAGE, unfinished)
-        (unfinished / "runtime").mkdir()
-        for source, name in _RUNTIME.items():
-            shutil.copyfile(node_modules / source, unfinished / "runtime" / name)
-        (unfinished / "examples").mkdir()
-        for picture in pictures:
-            shutil.copyfile(picture, unfinished / "examples" / picture.name)
-        names = [picture.name for picture in pictures]
-        (unfinished / "model.json").write_text(_model_json(network, names), encoding="utf-8")
-        export_onnx_parts(network, unfinished / "network.onnx", network.crop_size)
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
+        with unfinished_folder(folder) as unfinished:
+            shutil.copytree(_PAGE, unfinished, dirs_exist_ok=True)
+            (unfinished / "runtime").mkdir()
+            for source, name in _RUNTIME.items():
+                shutil.copyfile(node_modules / source, unfinished / "runtime" / name)
+            for picture, name in pictures.items():
+                copy = unfinished / "examples" / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(picture, copy)
+            content = _model_json(network, list(pictures.values()))
+            (unfinished / "model.json").write_text(content, encoding="utf-8")
+            export_onnx_parts(network, unfinished / "network.onnx", network.crop_size)
+            if folder.exists():
+                folder.rmdir()
+            unfinished.rename(folder)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error}; choose another --output") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _names_of_copies(pictures: Collection[Path]) -> dict[Path, str]:
+    """Keep pictures' own names, numbered where these do not tell them apart on every disk."""
+    if len({picture.name.casefold() for picture in pictures}) == len(pictures):
+        return {picture: picture.name for picture in pictures}
+    return {picture: f"{number}_{picture.name}" for number, picture in enumerate(pictures, 1)}
 
 
 def _model_json(network: Network, examples: Sequence[str]) -> str:

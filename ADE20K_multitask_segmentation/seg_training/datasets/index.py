@@ -6,7 +6,6 @@ Built once per split from every label map, cached, and shared by all choices of 
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -24,6 +23,7 @@ from seg_training.datasets.base import ImageFiles, SegmentationDataset, common_f
 from seg_training.datasets.images import check_image
 from seg_training.errors import UserError
 from seg_training.file_names import file_name
+from seg_training.replacing import replacing
 from seg_training.tasks import TaskTable
 
 __all__ = ["PresenceIndex", "cache_name", "default_cache_dir", "presence_index", "usable_cores"]
@@ -222,12 +222,11 @@ def _count_labels(
 def _save(index: PresenceIndex, cache: Path) -> None:
     """Write beside the target and rename, so that no half-written cache is ever read."""
     try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, **{field.name: getattr(index, field.name) for field in fields(index)})
-        Path(file.name).replace(cache)
-    except OSError as error:  # a full or read-only disk costs time, not the run
-        _log.warning("could not cache the presence index in %s: %s", cache, error)
+        with replacing(cache) as unfinished:
+            arrays = {field.name: getattr(index, field.name) for field in fields(index)}
+            np.savez(unfinished, **arrays)
+    except UserError as error:  # a full or read-only disk costs time, not the run
+        _log.warning("could not cache the presence index: %s", error)
 
 
 def _load(cache: Path) -> PresenceIndex | None:

@@ -7,7 +7,6 @@ scene to scene: texture, shape and place tell what something is, its colour hard
 import colorsys
 import json
 import math
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from PIL import Image
 from rich.progress import track
 
 from seg_training.errors import UserError
+from seg_training.replacing import unfinished_folder
 
 __all__ = ["GENERATOR_VERSION", "SCENE_CLASSES", "draw_scene", "generate_scenes"]
 
@@ -391,9 +391,8 @@ def generate_scenes(root: Path, num_training: int, num_validation: int, seed: in
     }
     if _found(root, record):
         return
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as unfinished:
-        folder = Path(unfinished) / root.name
+    with unfinished_folder(root) as unfinished:
+        folder = unfinished / root.name
         splits = (("training", "train", num_training), ("validation", "val", num_validation))
         for number, (split, short, count) in enumerate(splits):
             images, annotations = folder / "images" / split, folder / "annotations" / split

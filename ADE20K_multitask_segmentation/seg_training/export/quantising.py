@@ -1,6 +1,5 @@
 """Weights and activations of an ONNX file in 8 bits, by ONNX Runtime's quantiser."""
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from seg_training.datasets.batch import Batch
 from seg_training.datasets.loading import DataModule
+from seg_training.ending import scratch_folder
 from seg_training.export.onnx_files import OUTPUT
 from seg_training.replacing import replacing
 
@@ -56,8 +56,8 @@ def quantise(source: Path, target: Path, batches: Iterator[Mapping[str, NDArray[
         def get_next(self) -> Mapping[str, NDArray[Any]] | None:
             return next(batches, None)
 
-    with tempfile.TemporaryDirectory() as folder, replacing(target, OUTPUT) as unfinished:
-        prepared = Path(folder) / "prepared.onnx"
+    with scratch_folder() as folder, replacing(target, OUTPUT) as unfinished:
+        prepared = folder / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,

@@ -1,5 +1,7 @@
 """One label per pixel from the probabilities of classes that may overlap."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,8 @@ class LabelMap:
     """The most probable class of each pixel, put together class by class.
 
     Attributes:
-        labels: (H, W) uint8: task id + 1; 0 where no class reaches the threshold.
+        labels: (H, W) unsigned, of the smallest type that the classes so far need: task id + 1; 0
+            where no class reaches the threshold.
         threshold: probabilities from it on are the class.
     """
 
@@ -21,7 +24,7 @@ class LabelMap:
             shape: (H, W).
             threshold: probabilities from it on are the class.
         """
-        self.labels = np.zeros(shape, np.uint8)
+        self.labels: NDArray[np.unsignedinteger[Any]] = np.zeros(shape, np.uint8)
         self.threshold = threshold
         self._best = np.full(shape, -1.0, np.float32)
 
@@ -38,5 +41,7 @@ class LabelMap:
         mask = probability >= self.threshold
         better = mask & (probability > self._best)
         self._best[better] = probability[better]
+        if task_id + 1 > np.iinfo(self.labels.dtype).max:
+            self.labels = self.labels.astype(np.min_scalar_type(task_id + 1))
         self.labels[better] = task_id + 1
         return mask

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from glob import glob, has_magic
@@ -14,8 +13,8 @@ from seg_training.checkpoint_files import missing_file
 from seg_training.datasets.found_files import find_files, is_system_name
 from seg_training.datasets.suffixes import IMAGE_SUFFIXES
 from seg_training.errors import UserError
-from seg_training.file_names import folder_name
-from seg_training.prediction.result_files import is_result_folder
+from seg_training.prediction.result_files import is_result_file
+from seg_training.prediction.result_names import result_names
 
 __all__ = ["find_pictures", "spread"]
 
@@ -27,12 +26,11 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
 
     Args:
         given: files, folders (searched with all that is below them) and patterns such as
-            ``photos/*.jpg``. Results of earlier predictions in a folder are no pictures.
+            ``photos/*.jpg``. Results of earlier predictions among them are no pictures.
 
     Returns:
-        File to name: its path without suffix below the given folder, or its name alone. Where two
-        would have the same name, the suffix is part of it. What cannot be a folder everywhere, or
-        is another one (``..``), is changed.
+        File to name, by :func:`~seg_training.prediction.result_names.result_names`: its path below
+        the given folder, or its name alone, without suffix where that is enough.
 
     Raises:
         UserError: if something does not exist or holds no picture, or if two pictures of different
@@ -47,7 +45,7 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
             there = find_files(path, IMAGE_SUFFIXES)
             if there.unread:
                 _log.warning("%s", there.unread_in_words())
-            files = [file for file in there.files if not is_result_folder(file.parent)]
+            files = [file for file in there.files if not is_result_file(file)]
             # Where a folder cannot be looked into, reading it will say so.
             files += sorted(there.unreachable)
             if not files:
@@ -61,20 +59,7 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
             found |= {file: Path(file.name) for file in _matches(path)}
         else:
             raise missing_file(path, "picture")
-    times = Counter((below.parent, below.stem) for below in found.values())
-    names = {}
-    for file, below in found.items():
-        alone = times[below.parent, below.stem] == 1
-        name = below.stem if alone else below.name.replace(".", "_")
-        names[file] = "/".join(map(folder_name, [*below.parent.parts, name]))
-    for name, often in Counter(names.values()).items():
-        if often > 1:
-            same = [str(file) for file, own in names.items() if own == name]
-            raise UserError(
-                f"{' and '.join(same)} would be written to the same folder '{name}'; give the "
-                "folder that holds both, or predict each into an --output of its own"
-            )
-    return names
+    return result_names(found)
 
 
 def _is_folder(path: Path) -> bool:
@@ -105,7 +90,7 @@ def _matches(pattern: Path) -> list[Path]:
         for path in found
         if not any(is_system_name(part) for part in path.parts if part not in parts)
     ]
-    files = sorted(path for path in meant if not _is_folder(path))
+    files = sorted(path for path in meant if not (_is_folder(path) or is_result_file(path)))
     if not files:
         folder = f"; {meant[0]} is a folder: give it without a pattern" if meant else ""
         raise UserError(f"no file matches {pattern}{folder}")

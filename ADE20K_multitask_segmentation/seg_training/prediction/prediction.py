@@ -1,6 +1,8 @@
 """Predicting: from a checkpoint, pictures and names of classes to a folder of results."""
 
+import errno
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,16 +18,25 @@ from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
 from seg_training.loop_progress import tracked
 from seg_training.networks import Network
+from seg_training.prediction.frames import frames_of
 from seg_training.prediction.names import named_tasks
 from seg_training.prediction.options import check_looks, check_threshold
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.probabilities import Looks, class_probabilities
-from seg_training.prediction.result_files import settings_of
+from seg_training.prediction.result_files import containing_result, settings_of
 from seg_training.prediction.writing import PictureResult
+from seg_training.replacing import remove_abandoned
 from seg_training.trained_networks import load_network
 from transformers_update_for_adapters import asks_for_all
 
 __all__ = ["PredictionReport", "predict", "result_settings", "settings_for_picture", "write_result"]
+
+_MOST_COLOURS = 255  # of a palette, besides that of no class
+
+_log = logging.getLogger(__name__)
+
+# Of a disk that takes no further result either.
+_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 @dataclass
@@ -38,12 +49,16 @@ class PredictionReport:
         others: those with a result of another picture or other settings, or not a whole one, which
             was left as it is.
         failed: those that could not be read, with the reason.
+        refused: those whose result could not be written, with the reason.
+        left: those that were not come to, because the disk was full, say.
     """
 
     written: list[Path] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
+    refused: dict[Path, str] = field(default_factory=dict)
+    left: list[Path] = field(default_factory=list)
 
 
 def predict(
@@ -73,40 +88,73 @@ def predict(
         device: ``cpu``, ``cuda`` or ``mps``; ``auto`` for a GPU where there is one.
 
     Returns:
-        What became of the pictures: one that cannot be read does not stop the rest.
+        What became of the pictures: one that cannot be read, or whose result cannot be written,
+        does not stop the rest; a disk that takes nothing more does.
 
     Raises:
         UserError: if the checkpoint, a name, a path or an option is wrong.
     """
     check_threshold(threshold)
     check_looks(scales, window)
-    if output.exists() and not output.is_dir():
-        raise UserError(f"output {output} is a file; give a folder")
+    output = output.expanduser()
+    if not output.is_dir() and (output.exists() or output.is_symlink()):
+        what = "a link to nothing" if output.is_symlink() else "a file"
+        raise UserError(f"output {output} is {what}; give a folder")
+    if (above := containing_result(output / "any")) is not None:
+        raise UserError(f"output {output} lies in a picture's result, {above}; give another folder")
     names = find_pictures(pictures)
     network = load_network(ckpt).to(find_device(device, "device", auto=True))
     tasks = named_tasks(classes, network)
     looks = Looks(network.crop_size, flip, tuple(scales), window)
     write_empty = not asks_for_all(classes, network.config)
     settings = result_settings(find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks)
+    if network.num_tasks > _MOST_COLOURS:
+        _log.warning(
+            "label maps of %d classes are grey of 16 bit: a palette has 256 colours",
+            network.num_tasks,
+        )
     report = PredictionReport()
-    for file, name in tracked(names.items(), "Predicting"):
+    for folder in {(output / name).parent for name in names.values()}:
+        remove_abandoned(folder)
+    sources: dict[tuple[int, int], Path] = {}  # of the results so far, by where they are on a disk
+    for number, (file, name) in enumerate(tracked(names.items(), "Predicting"), start=1):
         folder = output / name
-        there = None if overwrite else settings_of(folder)
         try:
             own = settings_for_picture(settings, file)
+            there = None if overwrite else settings_of(folder)
             picture = read_image(file) if there is None else None
+            frames = frames_of(file) if there is None else 1
         except UserError as error:
             report.failed[file] = str(error)
             continue
-        if picture is None:
-            (report.kept if there == own else report.others).append(file)
-            continue
         try:
-            write_result(folder, file, picture, network, tasks, looks, own)
-        except OSError as error:
-            raise UserError(f"cannot write {folder}: {error}") from error
-        report.written.append(file)
+            if folder.exists() and (other := sources.get(_place(folder))) is not None:
+                raise UserError(f"it has the result of {other} already")
+            if picture is None:
+                (report.kept if there == own else report.others).append(file)
+            else:
+                write_result(folder, file, picture, network, tasks, looks, own, frames)
+                report.written.append(file)
+            sources[_place(folder)] = file
+        except (OSError, UserError) as error:
+            report.refused[file] = f"cannot write {folder}: {error}"
+            if _takes_nothing_more(error):
+                report.left += list(names)[number:]
+                break
     return report
+
+
+def _takes_nothing_more(error: BaseException | None) -> bool:
+    """Whether a disk would refuse the next result, too."""
+    if isinstance(error, UserError):
+        error = error.__cause__
+    return isinstance(error, OSError) and error.errno in _NO_MORE
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    """Identify a folder, whatever name it is called by: on some disks ``A`` is ``a``."""
+    found = folder.stat()
+    return found.st_dev, found.st_ino
 
 
 def result_settings(
@@ -165,6 +213,7 @@ def write_result(
     tasks: Mapping[int, str],
     looks: Looks,
     settings: Mapping[str, Any],
+    frames: int = 1,
 ) -> None:
     """Ask classes of a picture and write their result.
 
@@ -178,11 +227,14 @@ def write_result(
         tasks: task id to name.
         looks: how to look at the picture.
         settings: from :func:`settings_for_picture`.
+        frames: of the picture's file; the first is the picture.
 
     Raises:
         OSError: if the folder cannot be written.
+        UserError: if something else is there.
     """
-    with PictureResult(folder, source, picture, settings["threshold"], settings) as result:
+    threshold = settings["threshold"]
+    with PictureResult(folder, source, picture, threshold, settings, frames) as result:
         for task_id, probability in class_probabilities(network, picture, list(tasks), looks):
             own = probability.cpu().numpy()
             result.add(task_id, tasks[task_id], own, not settings["only_found"])

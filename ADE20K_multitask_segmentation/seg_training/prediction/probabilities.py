@@ -17,7 +17,7 @@ from seg_training.networks import Network
 __all__ = ["Look", "Looks", "class_probabilities"]
 
 _STRIDE = 32  # of the coarsest stage: sizes are multiples of it
-_MOST_BYTES = 2**29  # of the logits of all looks at a time
+_MOST_BYTES = 2**29  # of what is kept of several classes at a time
 
 
 class Look(NamedTuple):
@@ -112,8 +112,12 @@ def class_probabilities(
     """
     height, width = picture.shape[:2]
     all_looks = looks.at(height, width)
-    pixels_of_logits = sum(math.prod(look.size) for look in all_looks)
-    at_once = max(1, _MOST_BYTES // (4 * pixels_of_logits))
+    pixels = [math.prod(look.size) for look in all_looks]
+    # Of few looks at a large picture their logits take less room, of many, windows above all, the
+    # sum of what they say at the picture's size. Either way the numbers are the same.
+    pixels_of_sum = height * width + max(pixels)
+    keep_logits = sum(pixels) <= pixels_of_sum
+    at_once = max(1, _MOST_BYTES // (4 * min(sum(pixels), pixels_of_sum)))
     weight = torch.ones((), device=network.mean.device)
     if looks.window is not None:
         weight = _hat(all_looks[0].height, all_looks[0].width).to(weight)
@@ -121,18 +125,29 @@ def class_probabilities(
     for look in all_looks:
         weights[look.part] += weight
     for ids in torch.split(torch.tensor(list(task_ids)), at_once):
-        seen = [_logits(network, picture, ids, look) for look in all_looks]
-        for position, task_id in enumerate(ids.tolist()):
-            total = torch.zeros_like(weights)
-            for look, logits in zip(all_looks, seen, strict=True):
-                resized = F.interpolate(
-                    logits[None, position : position + 1],
-                    size=(look.height, look.width),
-                    mode="bilinear",
-                    align_corners=False,
-                )
-                total[look.part] += weight * resized[0, 0].sigmoid()
-            yield task_id, total / weights
+        seen = ((look, _logits(network, picture, ids, look)) for look in all_looks)
+        if keep_logits:
+            kept = list(seen)
+            for position, task_id in enumerate(ids.tolist()):
+                total = torch.zeros_like(weights)
+                for look, logits in kept:
+                    _add(total, look, logits[position], weight)
+                yield task_id, total / weights
+        else:
+            totals = [torch.zeros_like(weights) for _ in ids]
+            for look, logits in seen:
+                for total, own in zip(totals, logits, strict=True):
+                    _add(total, look, own, weight)
+            for task_id in ids.tolist():
+                yield task_id, totals.pop(0) / weights
+
+
+def _add(total: Tensor, look: Look, logits: Tensor, weight: Tensor) -> None:
+    """Add what a look says of a class, (h, w) logits, to the (H, W) sum of all looks."""
+    resized = F.interpolate(
+        logits[None, None], size=(look.height, look.width), mode="bilinear", align_corners=False
+    )
+    total[look.part] += weight * resized[0, 0].sigmoid()
 
 
 @torch.inference_mode()

@@ -1,8 +1,8 @@
 """The files that one picture's result consists of."""
 
 import json
-import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,22 @@ from pycocotools import mask as coco
 from torch.nn import functional as F
 
 from seg_training.drawing import distinct_colours, legend_picture, tinted
+from seg_training.errors import UserError
 from seg_training.file_names import file_name
 from seg_training.prediction.label_map import LabelMap
-from seg_training.prediction.result_files import KINDS, LABEL_MAP, OVERLAY, RESULT, UNFINISHED
+from seg_training.prediction.result_files import (
+    KINDS,
+    LABEL_MAP,
+    OVERLAY,
+    PARTS,
+    RESULT,
+    containing_result,
+    files_of_result,
+)
+from seg_training.replacing import unfinished_folder
 from seg_training.report import write_text
 
-__all__ = ["PictureResult", "outline"]
+__all__ = ["PictureResult", "check_place", "outline"]
 
 _SHOWN_WIDTH = 1200  # at which the names of a larger overlay can be read
 _MOST_NAME_BYTES = 200  # of a class in a file's name
@@ -37,6 +47,7 @@ class PictureResult:
         picture: NDArray[np.uint8],
         threshold: float,
         settings: Mapping[str, Any],
+        frames: int = 1,
     ) -> None:
         """Start.
 
@@ -46,26 +57,28 @@ class PictureResult:
             picture: (H, W, 3) uint8 RGB.
             threshold: probabilities from it on are the class.
             settings: what the result depends on besides, to be kept with it.
+            frames: of the picture's file, of which the first is painted.
         """
         self._settings = dict(settings)
         self._folder = folder
-        self._unfinished = folder.with_name(folder.name + UNFINISHED)
         self._source = source
         self._picture = picture
+        self._frames = frames
         height, width = picture.shape[:2]
         self._label_map = LabelMap((height, width), threshold)
         self._classes: list[dict[str, Any]] = []
         self._names: dict[int, str] = {}
+        self._stack = ExitStack()
 
     def __enter__(self) -> "PictureResult":
         """Start in a folder beside the result's."""
-        shutil.rmtree(self._unfinished, ignore_errors=True)
-        self._unfinished.mkdir(parents=True)
+        check_place(self._folder)
+        self._unfinished = self._stack.enter_context(unfinished_folder(self._folder))
         return self
 
     def __exit__(self, *_error: object) -> None:
         """Leave nothing of an unfinished result."""
-        shutil.rmtree(self._unfinished, ignore_errors=True)
+        self._stack.close()
 
     def add(
         self, task_id: int, name: str, probability: NDArray[np.float32], write_empty: bool
@@ -104,12 +117,22 @@ class PictureResult:
         """Write the label map, the overlay and the list of classes, and put it into its place.
 
         Args:
-            num_tasks: K of the network, for colours that are the same in every picture.
+            num_tasks: K of the network, for colours that are the same in every picture. Of more
+                than 255 the label map is grey of 16 bit: a PNG's palette has no more colours.
+
+        Raises:
+            UserError: if there are more than 65535, or if something else is in the place.
+            OSError: if it cannot be written.
         """
+        if num_tasks > np.iinfo(np.uint16).max:
+            raise UserError(f"a label map of {num_tasks} classes: a PNG holds at most 65535")
         colours = distinct_colours(num_tasks)
         labels = self._label_map.labels
-        label_map = Image.fromarray(labels, mode="P")
-        label_map.putpalette([0, 0, 0, *(part for colour in colours for part in colour)])
+        if num_tasks > np.iinfo(np.uint8).max:
+            label_map = Image.fromarray(labels.astype(np.uint16))
+        else:
+            label_map = Image.fromarray(labels, mode="P")
+            label_map.putpalette([0, 0, 0, *(part for colour in colours for part in colour)])
         label_map.save(self._unfinished / LABEL_MAP)
         shown = {label: colours[label - 1] for label in self._names}
         painted = tinted(self._picture, labels, shown)
@@ -128,6 +151,7 @@ class PictureResult:
                 "image": str(self._source),
                 "width": width,
                 "height": height,
+                "frames": self._frames,
                 "threshold": self._label_map.threshold,
                 "settings": self._settings,
                 "label_map": {"0": None, **{str(k): v for k, v in self._names.items()}},
@@ -136,9 +160,47 @@ class PictureResult:
             ensure_ascii=False,
         )
         write_text(content, self._unfinished / RESULT)
-        if self._folder.exists():
-            shutil.rmtree(self._folder)
-        self._unfinished.rename(self._folder)
+        if self._folder.exists() and any(self._folder.iterdir()):
+            self._replace()
+        else:
+            self._unfinished.rename(self._folder)
+
+    def _replace(self) -> None:
+        """Take the place of an older result, file by file: what else lies there is not ours.
+
+        Its list is replaced first, and by the new one last: in between it is no whole result.
+        """
+        old = files_of_result(self._folder) or frozenset()
+        new = {file.name for file in self._unfinished.iterdir()}
+        for name in sorted(new - old):
+            if (self._folder / name).exists():
+                raise UserError(f"{name} in it is no file of the result that was there; move it")
+        write_text(json.dumps({PARTS: sorted(old | new)}), self._folder / RESULT)
+        for name in new - {RESULT}:
+            (self._unfinished / name).replace(self._folder / name)
+        for name in old - new:
+            (self._folder / name).unlink(missing_ok=True)
+        (self._unfinished / RESULT).replace(self._folder / RESULT)
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a place for a result where something else is, or of which it would become a part.
+
+    Args:
+        folder: of a result.
+
+    Raises:
+        UserError: if something is there that is no result of ours, or if the folder lies in one.
+    """
+    cure = "choose another --output"
+    if (above := containing_result(folder)) is not None:
+        raise UserError(f"it lies in the result of another picture, {above}; {cure}")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"it is a file; {cure}")
+    if folder.is_dir() and any(folder.iterdir()) and files_of_result(folder) is None:
+        raise UserError(
+            f"something else is there, which is left as it is: no {RESULT} of predict.py; {cure}"
+        )
 
 
 def outline(mask: NDArray[np.bool_]) -> Mapping[str, Any]:

@@ -14,10 +14,18 @@ from PIL import Image
 
 from seg_training.drawing import Colour, distinct_colours
 from seg_training.errors import UserError
+from seg_training.web.kept_files import KeptFiles
 from seg_training.web.painters import Painter
 from seg_training.web.results import write_archive
 from seg_training.web.showing import ShownClass, show
-from seg_training.web.texts import about, hint, legend, nothing_found, notice
+from seg_training.web.texts import (
+    about,
+    hint,
+    legend,
+    nothing_found,
+    notice,
+    several_frames,
+)
 from transformers_update_for_adapters.model_card import ABSENT_CLASSES, licence_of
 
 __all__ = ["build_page"]
@@ -33,6 +41,7 @@ machine that runs this page."""
 
 _EMPTY = "The result appears here once there is a picture"
 _NO_CLASS = "Pick a class, or type one"
+_GONE = "The picture is no longer kept here: choose it again"
 
 # A button cannot both make a file and save it: this saves what it made.
 _SAVE = """(file) => {
@@ -74,7 +83,8 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
     Args:
         painters: networks, to be shown side by side.
         examples: pictures to try.
-        folder: where archives for download go.
+        folder: where archives for download go, and pictures; Gradio's folder for uploads. What is
+            put there goes again: the oldest beyond a bound, and a visitor's with the visitor.
     """
     names = list(dict.fromkeys(name for own in painters for name in own.network.task_names))
     colours = dict(zip(names, distinct_colours(len(names)), strict=True))
@@ -85,6 +95,7 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         every: bool,
         threshold: float | None,
         opacity: float | None,
+        request: gr.Request | None = None,
     ) -> dict[Any, Any]:
         asked = None if every else listed
         threshold, opacity = _typed(threshold, _LEAST, _MOST), _typed(opacity, 0, 1)
@@ -92,13 +103,27 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         for painter, panel in zip(painters, panels, strict=True):
             changes |= _answer(painter, panel, file, asked, colours, threshold, opacity, folder)
         anything = any(changes[panel.overlay] is not None for panel in panels)
+        kept.use(_files_of(file, panels, changes), _visitor(request))
         return {**changes, download: gr.update(interactive=anything)}
 
-    def pack(file: Upload, listed: list[str], every: bool, threshold: float | None) -> str:
+    def pack(
+        file: Upload,
+        listed: list[str],
+        every: bool,
+        threshold: float | None,
+        request: gr.Request | None = None,
+    ) -> str:
+        picture = Path(file["path"])
+        if not picture.is_file():
+            raise gr.Error(_GONE)
         asked = None if every else listed
         threshold = _typed(threshold, _LEAST, _MOST)
-        own = Path(mkdtemp(dir=folder))
-        return str(write_archive(painters, Path(file["path"]), asked, threshold, own))
+        archive = write_archive(painters, picture, asked, threshold, Path(mkdtemp(dir=folder)))
+        kept.use([picture, archive], _visitor(request))
+        return str(archive)
+
+    def leave(request: gr.Request) -> None:
+        kept.leave(_visitor(request))
 
     page = gr.Blocks(title="TASFormer", analytics_enabled=False, fill_width=True)
     with page:
@@ -148,7 +173,24 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
             queue=False,
         )
         download.click(pack, [*controls[:-1]], archive, **shared).then(None, archive, js=_SAVE)
+        page.unload(leave)
+    kept = KeptFiles(folder)  # the examples' copies are there by now
     return page
+
+
+def _visitor(request: gr.Request | None) -> str | None:
+    return None if request is None else request.session_hash
+
+
+def _files_of(
+    file: Upload | None, panels: Sequence[Panel], changes: Mapping[Any, Any]
+) -> list[Path]:
+    """List the files that an answer needs: the upload, and what is shown."""
+    names = [file["path"]] if file else []
+    for panel in panels:
+        names += [mask for mask, _ in changes[panel.masks] or ()]
+        names += [changes[panel.overlay]] if changes[panel.overlay] else []
+    return [Path(name) for name in names]
 
 
 def _controls(names: Sequence[str], asked: list[str], examples: Sequence[Path]) -> Controls:
@@ -226,10 +268,13 @@ def _answer(
     tasks, said = painter.understand(asked)
     if not tasks:
         return {panel.head: about(painter) + notice(said), **nothing}
+    picture = Path(file["path"])
     try:
-        answer = painter.answer(Path(file["path"]), list(tasks))
+        answer = painter.answer(picture, list(tasks))
     except UserError as error:
-        return {panel.head: about(painter) + notice([*said, str(error)]), **nothing}
+        reason = str(error) if picture.is_file() else _GONE
+        return {panel.head: about(painter) + notice([*said, reason]), **nothing}
+    said += several_frames(picture.name, answer.frames)
     shown = show(answer, tasks, colours, threshold, opacity)
     said += nothing_found(shown.classes, threshold)
     return {

@@ -15,6 +15,7 @@ from seg_training.datasets.images import read_image
 from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
 from seg_training.networks import Network
+from seg_training.prediction.frames import frames_of
 from seg_training.prediction.names import named_tasks
 from seg_training.prediction.probabilities import Looks, class_probabilities
 from seg_training.trained_networks import load_network
@@ -49,11 +50,13 @@ class Answer(NamedTuple):
         picture: (h, w, 3) uint8 RGB, no longer than :data:`LONGEST_SIDE`.
         probabilities: task id to (h, w) float32 in [0, 1].
         seconds: that the network took.
+        frames: of the picture's file, of which the first is the picture.
     """
 
     picture: NDArray[np.uint8]
     probabilities: Mapping[int, NDArray[np.float32]]
     seconds: float
+    frames: int = 1
 
 
 class Painter:
@@ -123,7 +126,7 @@ class Painter:
 
     def _look(self, file: Path, task_ids: tuple[int, ...]) -> Answer:
         try:
-            picture = read_image(file)
+            picture, frames = read_image(file), frames_of(file)
         except UserError as error:  # where a server keeps a picture is nobody's business
             raise UserError(str(error).replace(str(file), file.name)) from error
         start = time.perf_counter()
@@ -133,7 +136,7 @@ class Painter:
                 self.network, picture, task_ids, self.looks
             )
         }
-        return Answer(_shrunk(picture), probabilities, time.perf_counter() - start)
+        return Answer(_shrunk(picture), probabilities, time.perf_counter() - start, frames)
 
 
 def _shrunk(pixels: NDArray[Value]) -> NDArray[Value]:

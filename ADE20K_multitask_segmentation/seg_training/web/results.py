@@ -3,10 +3,11 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from seg_training.datasets.images import read_image
+from seg_training.ending import scratch_folder
 from seg_training.file_names import folder_name
+from seg_training.prediction.frames import frames_of
 from seg_training.prediction.prediction import result_settings, settings_for_picture, write_result
 from seg_training.web.painters import Painter
 from transformers_update_for_adapters import asks_for_all
@@ -33,14 +34,14 @@ def write_archive(
     Returns:
         A zip file with a folder named as the picture; of several networks one in each one's folder.
     """
-    pixels = read_image(picture)
-    with TemporaryDirectory(dir=folder) as unpacked:
+    pixels, frames = read_image(picture), frames_of(picture)
+    with scratch_folder(folder) as unpacked:
         for painter in painters:
             tasks = painter.understand(asked).tasks
             if not tasks:
                 continue
             write_empty = asked is not None and not asks_for_all(asked, painter.network.config)
-            own = Path(unpacked)
+            own = unpacked
             if len(painters) > 1:
                 own /= folder_name(painter.name.replace("/", "_"))
             settings = result_settings(
@@ -54,5 +55,6 @@ def write_archive(
                 tasks,
                 painter.looks,
                 settings_for_picture(settings, picture),
+                frames,
             )
         return Path(shutil.make_archive(str(folder / folder_name(picture.stem)), "zip", unpacked))

@@ -6,7 +6,7 @@ from html import escape
 from seg_training.web.painters import Painter
 from seg_training.web.showing import ShownClass
 
-__all__ = ["about", "hint", "legend", "nothing_found", "notice"]
+__all__ = ["about", "hint", "legend", "nothing_found", "notice", "several_frames"]
 
 
 def about(painter: Painter, seconds: float | None = None) -> str:
@@ -72,6 +72,19 @@ def nothing_found(classes: Sequence[ShownClass], threshold: float) -> list[str]:
         f"Nothing found at threshold {threshold:.2f}: the highest probability of "
         f"'{nearest.name}' is {nearest.highest:.2f}"
     ]
+
+
+def several_frames(name: str, frames: int) -> list[str]:
+    """Say so where a picture is the first of several.
+
+    Args:
+        name: of the file.
+        frames: or pages, that it holds.
+
+    Returns:
+        One sentence, or none.
+    """
+    return [f"{name} has {frames} frames or pages: the first is shown"] if frames > 1 else []
 
 
 def hint(sentence: str) -> str:

@@ -91,3 +91,22 @@ def test_a_port_that_is_taken(address: str, tmp_path: Path) -> None:
         page_server(tmp_path, port)
     with pytest.raises(UserError, match="choose another --port"):
         page_server(tmp_path, 70000)
+
+
+def test_a_folder_of_a_name_like_ours_and_examples_of_one_name_stay(
+    tmp_path: Path, node_modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "export_onnx_parts", lambda *_: None)
+    (tmp_path / "page.unfinished").mkdir()
+    (tmp_path / "page.unfinished" / "notes.txt").write_text("mine")
+    given = [tmp_path / name / "street.png" for name in ("one", "two")]
+    for seed, file in enumerate(given):
+        file.parent.mkdir()
+        Image.fromarray(photo(20, 30, seed)).save(file)
+    pictures = {given[0]: "one/street", given[1]: "two/street"}
+    monkeypatch.setattr(building, "find_pictures", lambda _: pictures)
+    build_page(small_network(), tmp_path / "page", node_modules, ["given"])
+    assert (tmp_path / "page.unfinished" / "notes.txt").read_text() == "mine"
+    names = json.loads((tmp_path / "page" / "model.json").read_text())["examples"]
+    copies = {(tmp_path / "page" / "examples" / name).read_bytes() for name in names}
+    assert copies == {file.read_bytes() for file in given}

@@ -17,3 +17,13 @@ def test_the_larger_probability_wins_and_masks_may_overlap() -> None:
     assert second.tolist() == [[True, True, True, False]]
     # Of two that are equally probable the first one stays.
     assert label_map.labels.tolist() == [[3, 3, 1, 0]]
+
+
+def test_labels_grow_with_the_classes() -> None:
+    label_map = LabelMap((1, 3), 0.5)
+    label_map.add(254, row(0.9, 0.1, 0.1))
+    assert label_map.labels.dtype == np.uint8
+    label_map.add(255, row(0.1, 0.9, 0.1))
+    label_map.add(70_000, row(0.1, 0.1, 0.9))
+    label_map.add(0, row(0.1, 0.95, 0.1))
+    assert label_map.labels.tolist() == [[255, 1, 70_001]]

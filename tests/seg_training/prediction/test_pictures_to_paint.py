@@ -61,8 +61,9 @@ def test_what_cannot_be_found_is_named(tmp_path: Path) -> None:
 
 def test_any_name_of_a_picture_gives_a_folder_of_its_own_below_the_output(tmp_path: Path) -> None:
     names = ["...jpg", "....jpg", "CON.png", "a .png", f"{'汽' * 83}.jpg", f"{'x' * 251}.png"]
-    touch(tmp_path, *names, "nul/..png")
-    found = find_pictures([str(tmp_path)])
+    touch(tmp_path, *names, "nul/a.png")
+    hidden = [str(tmp_path / name) for name in names[:2]]  # used only where they are named
+    found = find_pictures([str(tmp_path), *hidden])
     assert len({name.lower() for name in found.values()}) == len(names) + 1
     for name in found.values():
         output = (tmp_path / "output" / name).resolve()

@@ -1,4 +1,6 @@
+import weakref
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,13 +8,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from small_networks import photo, small_network
 from torch import Tensor
 from torch.nn import functional as F
 
 from seg_training.datasets.transforms import resize_image
 from seg_training.networks import Network, build_network
 from seg_training.prediction import probabilities
-from seg_training.prediction.probabilities import Look, Looks, _starts, class_probabilities
+from seg_training.prediction.probabilities import (
+    Look,
+    Looks,
+    _hat,
+    _logits,
+    _starts,
+    class_probabilities,
+)
 
 CROP = (32, 64)
 
@@ -27,6 +37,11 @@ def network() -> Network:
 def picture() -> NDArray[np.uint8]:
     random = np.random.default_rng(0)
     return random.integers(0, 256, (50, 70, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def small() -> Network:
+    return small_network(crop_size=CROP)
 
 
 def logits_of(network: Network, part: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
@@ -116,3 +131,65 @@ def test_scaled_sizes_are_multiples_of_the_stride_and_one_is_left_alone() -> Non
     looks = Looks((100, 150), scales=(1.0, 0.5, 0.01))
     assert [look.size for look in looks.at(40, 60)] == [(100, 150), (64, 64), (32, 32)]
     assert looks.at(40, 60)[0] == Look(0, 0, 40, 60, (100, 150), False)
+
+
+def as_each_look_is_kept(
+    network: Network, picture: NDArray[np.uint8], task_ids: list[int], looks: Looks
+) -> dict[int, Tensor]:
+    """The average over looks, with the logits of all of them at hand."""
+    all_looks = looks.at(*picture.shape[:2])
+    kept = [_logits(network, picture, torch.tensor(task_ids), look) for look in all_looks]
+    weight = torch.ones(()) if looks.window is None else _hat(*all_looks[0][2:4])
+    averages = {}
+    for position, task_id in enumerate(task_ids):
+        total, weights = torch.zeros(picture.shape[:2]), torch.zeros(picture.shape[:2])
+        for look, logits in zip(all_looks, kept, strict=True):
+            size = (look.height, look.width)
+            own = F.interpolate(logits[None, position : position + 1], size=size, mode="bilinear")
+            total[look.part] += weight * own[0, 0].sigmoid()
+            weights[look.part] += weight
+        averages[task_id] = total / weights
+    return averages
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"flip": True},
+        {"scales": (0.5, 1.0)},
+        {"window": 32},
+        {"window": 40, "flip": True, "scales": (0.5, 1.0)},
+    ],
+)
+def test_looks_are_added_up_to_the_same_numbers(options: Any, small: Network) -> None:
+    looks, pixels = Looks(CROP, **options), photo(48, 40)
+    expected = as_each_look_is_kept(small, pixels, [3, 0, 2], looks)
+    actual = dict(class_probabilities(small, pixels, [3, 0, 2], looks))
+    assert list(actual) == [3, 0, 2]
+    for task_id, probability in actual.items():
+        assert torch.equal(probability, expected[task_id])
+
+
+@pytest.mark.parametrize("task_ids", [[1], [0, 1, 2]])
+def test_windows_are_not_all_kept(
+    task_ids: list[int], small: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever their number, the logits of one look live, and of the one before."""
+    alive: list[weakref.ref[Tensor]] = []
+    most = 0
+    real = probabilities._logits
+
+    def counted(*arguments: Any) -> Tensor:
+        nonlocal most
+        logits = real(*arguments)
+        alive.append(weakref.ref(logits))
+        most = max(most, sum(each() is not None for each in alive))
+        return logits
+
+    monkeypatch.setattr(probabilities, "_logits", counted)
+    looks = Looks(CROP, scales=(0.5, 1.0), window=32)
+    for _ in class_probabilities(small, photo(64, 64), task_ids, looks):
+        pass
+    assert len(alive) == 2 * 3**2
+    assert most <= 2

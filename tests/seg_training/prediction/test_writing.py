@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
 from seg_training.drawing import distinct_colours
+from seg_training.errors import UserError
 from seg_training.prediction.result_files import settings_of
 from seg_training.prediction.writing import PictureResult, outline
 
@@ -186,3 +187,51 @@ def test_any_name_of_a_class_has_files_of_its_own(tmp_path: Path) -> None:
     for file in files:
         assert (folder / file).is_file()
         assert len(file.encode()) < 230
+
+
+@pytest.mark.parametrize(("num_tasks", "mode"), [(255, "P"), (256, "I;16"), (1000, "I;16")])
+def test_label_maps_of_many_classes(num_tasks: int, mode: str, tmp_path: Path) -> None:
+    """A palette has room for 255 classes and nothing; beyond, the values are the same, in grey."""
+    folder = tmp_path / "photo"
+    last = num_tasks - 1
+    with PictureResult(folder, Path("photo.jpg"), PICTURE, 0.5, SETTINGS) as result:
+        result.add(1, "tree", LEFT, True)
+        result.add(last, "star", MIDDLE, True)
+        result.finish(num_tasks)
+    label_map = Image.open(folder / "label_map.png")
+    assert label_map.mode == mode
+    assert (np.asarray(label_map)[0] == [2, 2, num_tasks, num_tasks, 0, 0]).all()
+    content = json.loads((folder / "result.json").read_text())
+    assert content["label_map"] == {"0": None, "2": "tree", str(num_tasks): "star"}
+    overlay = read(folder / "overlay.png")
+    star = 0.5 * 100 + 0.5 * np.array(distinct_colours(num_tasks)[last])
+    np.testing.assert_allclose(overlay[2, 3], star, atol=0.5)
+    if mode == "P":
+        palette = label_map.getpalette()
+        assert palette is not None
+        assert tuple(palette[-3:]) == distinct_colours(num_tasks)[last]
+
+
+def test_one_file_format_per_network(tmp_path: Path) -> None:
+    with PictureResult(tmp_path / "few", Path("photo.jpg"), PICTURE, 0.5, SETTINGS) as result:
+        result.add(1, "tree", LEFT, True)
+        result.finish(300)
+    with Image.open(tmp_path / "few" / "label_map.png") as label_map:
+        assert label_map.mode == "I;16"
+
+
+def test_more_classes_than_a_png_has_values(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match="70000 classes: a PNG holds at most 65535"),
+        PictureResult(tmp_path / "photo", Path("photo.jpg"), PICTURE, 0.5, SETTINGS) as result,
+    ):
+        result.finish(70_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_number_of_frames_is_kept(tmp_path: Path) -> None:
+    with PictureResult(tmp_path / "a", Path("a.gif"), PICTURE, 0.5, SETTINGS, frames=7) as result:
+        result.finish(10)
+    assert json.loads((tmp_path / "a" / "result.json").read_text())["frames"] == 7
+    write(tmp_path / "photo")
+    assert json.loads((tmp_path / "photo" / "result.json").read_text())["frames"] == 1

@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from small_networks import photo, small_network
+from small_networks import SMALL, photo, small_network
 
 from seg_training.drawing import distinct_colours
+from seg_training.networks import build_network
+from seg_training.web.kept_files import KeptFiles
 from seg_training.web.painters import Painter
 
 pytest.importorskip("gradio")
+
+import gradio as gr
 
 from seg_training.web.page import build_page
 
@@ -194,3 +198,88 @@ def test_what_is_missing_is_said(
         assert got[f"masks {number}"] is None
         assert got[f"legend {number}"] == ""
     assert got["download"]["interactive"] is False
+
+
+class Request(NamedTuple):
+    """What the page asks of Gradio's request."""
+
+    session_hash: str
+
+
+def function_of(page: Any, name: str) -> Callable[..., Any]:
+    [found] = [own.fn for own in page.fns.values() if own.name == name]
+    return cast(Callable[..., Any], found)
+
+
+def files_in(folder: Path) -> set[Path]:
+    return {file for file in folder.rglob("*") if file.is_file()}
+
+
+def upload_to(folder: Path, name: str, seed: int) -> dict[str, str]:
+    (folder / name).mkdir(parents=True)
+    Image.fromarray(photo(50, 70, seed)).save(folder / name / "photo.png")
+    return {"path": str(folder / name / "photo.png")}
+
+
+def test_files_go_with_the_visitor_who_had_them(painters: list[Painter], tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    page = built(painters, folder)
+    paint, pack, leave = (function_of(page, name) for name in ("paint", "pack", "leave"))
+    anna, berta = Request("anna"), Request("berta")
+    uploads = [upload_to(folder, name, seed) for seed, name in enumerate(("one", "two"))]
+    paint(uploads[0], ["sky"], False, 0.5, 0.5, anna)
+    pack(uploads[0], ["sky"], False, 0.5, anna)
+    of_anna = files_in(folder)
+    paint(uploads[1], ["tree"], False, 0.5, 0.5, berta)
+    of_berta = files_in(folder) - of_anna | {Path(uploads[1]["path"])}
+    leave(anna)
+    assert files_in(folder) == of_berta
+    head = next(iter(paint(uploads[0], ["road"], False, 0.5, 0.5, anna).values()))
+    assert "The picture is no longer kept here: choose it again" in head
+    with pytest.raises(gr.Error, match="no longer kept here: choose it again"):
+        pack(uploads[0], ["sky"], False, 0.5, anna)
+    leave(berta)
+    assert files_in(folder) == set()
+
+
+def test_a_page_that_runs_for_long_does_not_fill_the_disk(
+    painters: list[Painter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    page = built(painters[1:], folder)
+    paint = function_of(page, "paint")
+    upload = upload_to(folder, "one", 0)
+    [kept] = [
+        cell.cell_contents
+        for cell in paint.__closure__ or ()  # type: ignore[attr-defined]
+        if isinstance(cell.cell_contents, KeptFiles)
+    ]
+    monkeypatch.setattr(kept, "_most_bytes", 60_000)
+    sizes = []
+    for number in range(12):
+        changes = paint(upload, ["sky"], False, 0.5, number / 12)
+        sizes.append(sum(file.stat().st_size for file in files_in(folder)))
+        shown = next(value for value in changes.values() if str(value).endswith(".png"))
+        assert Path(shown).is_file()
+    assert max(sizes) <= 70_000 < sum(sizes)
+    assert Path(upload["path"]).is_file()
+
+
+def test_the_first_of_several_frames_is_said(paint: Callable[..., Painted], tmp_path: Path) -> None:
+    frames = [Image.fromarray(photo(50, 70, seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    got = paint({"path": str(tmp_path / "moving.gif")}, ["sky"], False, 0.5, 0.5)
+    for number in (0, 1):
+        assert "Moving.gif has 3 frames or pages: the first is shown" in got[f"head {number}"]
+    assert got["overlay 0"].shape == (50, 70, 3)
+
+
+def test_a_network_of_many_classes_is_painted(tmp_path: Path, upload: dict[str, str]) -> None:
+    names = [f"class {number}" for number in range(300)]
+    many = build_network("adapter_hf", 300, task_names=names, **SMALL).eval()
+    many.config.crop_size = [32, 32]
+    paint = function_of(built([Painter("many", Path("a"), many)], tmp_path), "paint")
+    changes = [*paint(upload, ["class 299"], False, 0.05, 1.0).values()]
+    assert "class 299" in "".join(str(each) for each in changes)

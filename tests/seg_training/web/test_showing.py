@@ -43,3 +43,9 @@ def test_each_pixel_has_the_colour_of_its_most_probable_class() -> None:
     assert quarter[1, 0].tolist() == [130, 82, 84]
     nothing = show(ANSWER, TASKS, COLOURS, 0.95, 1.0).overlay
     assert (nothing == 100).all()
+
+
+def test_classes_beyond_the_255th() -> None:
+    names = {299: "tree", 1: "sky"}
+    answer = ANSWER._replace(probabilities={299: ANSWER.probabilities[4], 1: rows(*[0.3] * 5)})
+    assert show(answer, names, COLOURS, 0.25, 1.0).overlay[1, 0].tolist() == list(RED)

@@ -1,0 +1,59 @@
+"""What predict() says besides its results."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_networks import SMALL, photo
+
+from seg_training.networks import build_network
+from seg_training.prediction import prediction
+from seg_training.prediction.prediction import PredictionReport
+
+Predict = Callable[..., PredictionReport]
+
+
+def test_a_network_of_many_classes_is_told_of(
+    predict: Predict,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names = [f"class {number}" for number in range(300)]
+    many = build_network("adapter_hf", 300, task_names=names, **SMALL).eval()
+    many.config.crop_size = [32, 32]
+    monkeypatch.setattr(prediction, "load_network", lambda _: many)
+    given = [tmp_path / "a.png", tmp_path / "b.png"]
+    for seed, file in enumerate(given):
+        Image.fromarray(photo(20, 30, seed)).save(file)
+    report = predict(given, tmp_path / "out", classes=["class 299", "class 7"], threshold=0.01)
+    assert len(report.written) == 2
+    labels = np.asarray(Image.open(tmp_path / "out" / "a" / "label_map.png"))
+    assert labels.dtype == np.uint16
+    assert set(np.unique(labels).tolist()) <= {8, 300}
+    said = [each.getMessage() for each in caplog.records if "16 bit" in each.getMessage()]
+    assert said == ["label maps of 300 classes are grey of 16 bit: a palette has 256 colours"]
+
+
+def test_of_several_frames_the_first_is_said_and_kept(
+    predict: Predict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = [Image.fromarray(photo(20, 30, seed)) for seed in range(3)]
+    pictures = tmp_path
+    frames[0].save(pictures / "plain.png")
+    frames[0].save(pictures / "moving.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(pictures / "pages.tif", save_all=True, append_images=frames[1:])
+    found = [pictures / name for name in ("moving.gif", "pages.tif", "plain.png")]
+    assert predict(found, tmp_path / "out").written == found
+    kept = {
+        name: json.loads((tmp_path / "out" / name / "result.json").read_text())["frames"]
+        for name in ("moving", "pages", "plain")
+    }
+    assert kept == {"moving": 3, "pages": 3, "plain": 1}
+    for name, times in (("moving.gif", 1), ("pages.tif", 1), ("plain.png", 0)):
+        said = [each for each in caplog.records if name in each.getMessage()]
+        assert len(said) == times
+        assert all("3 frames or pages: the first is used" in each.getMessage() for each in said)
