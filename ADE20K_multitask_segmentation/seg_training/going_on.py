@@ -146,7 +146,8 @@ def _default(key: str, data: DataModule) -> Any:
     for reader in readers.get(section, []):
         parameter = inspect.signature(reader).parameters.get(name)
         if parameter is not None and parameter.default is not parameter.empty:
-            return parameter.default
+            default = parameter.default
+            return list(default) if isinstance(default, tuple) else default
     return _NOT_SET
 
 

@@ -1,6 +1,7 @@
 """Settings of a training that goes on: which act from the next step on, and which are refused."""
 
 import csv
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -95,6 +96,12 @@ def test_every_setting_may_change_or_stays() -> None:
     known = {"config_name", "data.tasks", "data.module", "data.datasets"}
     assert keys_of_files() | read - NOT_SETTINGS | known == MAY_CHANGE | STAY
     assert not MAY_CHANGE & STAY
+
+
+def test_the_documents_list_what_may_change() -> None:
+    text = (CONFIGS.parent / "GETTING_STARTED.md").read_text()
+    table = re.findall(r"^\|.*\|$", text.split("## Going on")[1].split("\n## ")[0], re.MULTILINE)
+    assert sorted(re.findall(r"`([\w.]+)`", "".join(table))) == sorted(MAY_CHANGE)
 
 
 @pytest.mark.parametrize("experiment", ["demo", "multitask_sun_gdd"])
