@@ -19,6 +19,35 @@ SHORT_RUNS = [
     pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
 ]
 
+TINY = {
+    "hidden_sizes": [8, 16, 24, 32],
+    "num_attention_heads": [1, 2, 3, 4],
+    "decoder_hidden_size": 16,
+}
+"""The smallest network, as fields of the config's model section."""
+
+_SMALL = (
+    *("model=adapter_hf_scratch", "optimizer=published", "optimizer.lr=1e-3", "logger=csv"),
+    *("log_plot_freq=0", "data.crop_size=[32,64]", "data.batch_size=2", "data.num_workers=0"),
+    *("trainer.accelerator=cpu", "trainer.max_steps=2", "trainer.val_check_interval=1"),
+    *("trainer.num_sanity_val_steps=0", "trainer.log_every_n_steps=1"),
+)
+
+
+def small_config(images: Path, run_dir: Path, *overrides: str) -> dict[str, Any]:
+    """Compose a training of two steps with the smallest network, validated after each.
+
+    Args:
+        images: made by :func:`folder.make`.
+        run_dir: the run's folder.
+        *overrides: changes to the config.
+    """
+    where = [f"data.root={images}", f"run_dir={run_dir}"]
+    config = compose_config("folder_adapter", [*_SMALL, *where, *overrides], REPOSITORY / "configs")
+    config["data"]["classes"] = folder.CLASSES
+    config["model"] |= TINY
+    return config
+
 
 def train_a_step(
     root: Path,

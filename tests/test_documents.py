@@ -233,6 +233,7 @@ def a_run(tmp_path_factory: pytest.TempPathFactory, mit_b0: Path) -> Path:
         folder / "2026-01-31_12-00-00",
         f"data.root={folder / 'scenes'}",
         *FEW_SCENES,
+        "data.batch_size=2",  # as below, where it goes on
     ).run_dir
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import shutil
 import signal
 import threading
 import time
@@ -19,6 +18,7 @@ from seg_training.datasets.batch import Batch
 from seg_training.errors import UserError
 from seg_training.pictures import samples_picture, save_picture
 from seg_training.pl_module import LitSeg, NonFiniteLossError
+from seg_training.run_identity import KEPT, best_so_far, bring_along, find_best, new_run
 
 __all__ = [
     "BestAndLast",
@@ -34,47 +34,77 @@ _log = logging.getLogger(__name__)
 class BestAndLast(pl.Callback):
     """Keeps two checkpoints: the one with the best bIoU, and where the training is.
 
-    A resumed run knows what its predecessor reached, whichever folder that wrote to.
+    A run that goes on begins with those of its predecessor, wherever they lie by now.
     """
 
-    def __init__(self, folder: Path, every_n_steps: int) -> None:
+    def __init__(self, folder: Path, every_n_steps: int, going_on_from: Path | None = None) -> None:
         """Say where to save.
 
         Args:
             folder: for ``best.ckpt`` and ``last.ckpt``; each save replaces a file in one go.
             every_n_steps: how often to save the last, besides validation, the end and an
                 interruption.
+            going_on_from: the checkpoint that the training starts from.
         """
         self.best = folder / "best.ckpt"
         self.last = folder / "last.ckpt"
         self._every_n_steps = every_n_steps
         self._saved_step = 0
-        self._best_score = -math.inf
-        self._earlier_best: Path | None = None
+        self._run = new_run()
+        self._best: dict[str, Any] | None = None
+        self._going_on_from = going_on_from
+        self._earlier: Mapping[str, Any] = {}
+
+    @property
+    def state_key(self) -> str:
+        """Where in a checkpoint the state is, whatever the class is called."""
+        return KEPT
+
+    @property
+    def evaluated(self) -> Path:
+        """The checkpoint that counts: the best, or the last where nothing was validated."""
+        return self.best if self._best else self.last
+
+    @property
+    def score(self) -> float:
+        """The best bIoU of a validation, in percent; -inf without one."""
+        return self._best["score"] if self._best else -math.inf
 
     def state_dict(self) -> dict[str, Any]:
-        """Remember the best in every checkpoint."""
-        return {"score": self._best_score, "path": str(self.best)}
+        """Remember in every checkpoint whose it is and which is the best."""
+        return {"run": self._run, "best": self._best, "path": str(self.best)}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Take over what the run that goes on had reached."""
-        self._best_score = state_dict["score"]
-        self._earlier_best = Path(state_dict["path"])
+        self._earlier = checkpoint["callbacks"].get(KEPT, {})
+        self._saved_step = checkpoint["global_step"]  # it is brought along
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Bring an earlier run's best along, and take what it ends with as saved.
+        """Bring the checkpoints of the run that goes on along.
 
         Here and not at the training's start, which does not come where nothing is left to train.
         """
-        self._saved_step = trainer.global_step
-        if self._earlier_best is None:
+        file, kept = self._going_on_from, self._earlier
+        if file is None:
             return
-        if not self._earlier_best.is_file():
-            _log.warning("%s is gone: the best starts anew", self._earlier_best)
-            self._best_score = -math.inf
-        elif trainer.is_global_zero and self._earlier_best != self.best:
-            self.best.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self._earlier_best, self.best)
+        found = find_best(file, kept, pl_module.hparams)
+        if found is not None:
+            self._best = found[1]
+        elif reached := best_so_far(kept):
+            _log.warning(
+                "the best of %s so far (step %s, bIoU %.1f %%) is neither beside it nor at %s: the "
+                "best starts anew",
+                *(file, reached["step"] or "unknown", reached["score"], kept["path"]),
+            )
+        if not trainer.is_global_zero:
+            return
+        state = {**self.state_dict(), "run": kept.get("run")}
+        bring_along(file, self.last, pl_module.hparams, state)
+        if found is not None:
+            source, best = found
+            bring_along(source, self.best, pl_module.hparams, {**state, "run": best["run"]})
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
@@ -88,9 +118,13 @@ class BestAndLast(pl.Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         result = cast(LitSeg, pl_module).result  # the same on every process
-        if result is not None and result.bIoU > self._best_score:
-            self._best_score = result.bIoU
+        if result is not None and result.bIoU > self.score:
+            step = trainer.global_step
+            self._best = {"run": self._run, "step": step, "score": result.bIoU}
             trainer.save_checkpoint(self.best)
+        self._saved_step = (
+            -1
+        )  # what was saved after the step itself knows nothing of its validation
         self._save_last(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -91,9 +91,11 @@ def restore(
     checkpoint = read_checkpoint(path)
     settings = checkpoint["hyper_parameters"]
     trained = plain_config(settings["config"])
-    # The machine may be another one than that of the training.
-    here = {**trained["trainer"], "accelerator": "auto", "devices": 1}
-    here.pop("strategy", None)
+    # The machine may be another one than that of the training; a CPU they all have.
+    accelerator = "cpu" if trained["trainer"].get("accelerator") == "cpu" else "auto"
+    here = {**trained["trainer"], "accelerator": accelerator, "devices": 1}
+    for key in ("strategy", "num_nodes"):
+        here.pop(key, None)
     config = override_config(
         {**trained, "trainer": here}, overrides, (config_dir or Path("configs")).absolute()
     )

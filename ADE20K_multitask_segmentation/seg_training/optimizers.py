@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from seg_training.errors import UserError
 from seg_training.settings import choose
 
-__all__ = ["SCHEDULES", "OptimizerSettings", "build_optimizer"]
+__all__ = ["SCHEDULES", "OptimizerSettings", "build_optimizer", "set_rates"]
 
 
 def _constant(_progress: float) -> float:
@@ -106,3 +106,22 @@ def build_optimizer(
         return shape(min(1.0, (step - settings.warmup_steps) / rest))
 
     return optimizer, LambdaLR(optimizer, share)
+
+
+def set_rates(
+    optimizer: torch.optim.Optimizer, schedule: LambdaLR, settings: OptimizerSettings
+) -> None:
+    """Let settings act on an optimiser whose state was loaded, from the next step on.
+
+    Args:
+        optimizer: made by :func:`build_optimizer` with the settings.
+        schedule: its schedule; where it is in the training stays.
+        settings: whose rate and decay replace those that came with the state.
+    """
+    schedule.base_lrs = [settings.lr] * len(optimizer.param_groups)
+    decays = (settings.weight_decay, 0.0)
+    for group, decay, share in zip(
+        optimizer.param_groups, decays, schedule.lr_lambdas, strict=True
+    ):
+        rate = settings.lr * share(schedule.last_epoch)
+        group |= {"lr": rate, "initial_lr": settings.lr, "weight_decay": decay}

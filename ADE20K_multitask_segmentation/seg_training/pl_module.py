@@ -3,13 +3,14 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from seg_training.datasets.batch import Batch, EvaluationBatch, PredictionBatch
 from seg_training.errors import UserError
@@ -18,7 +19,7 @@ from seg_training.losses import binary_loss, multiclass_loss
 from seg_training.metrics import BinaryIoU, BinaryIoUResult
 from seg_training.nearest import resize_nearest
 from seg_training.networks import build_network
-from seg_training.optimizers import OptimizerSettings, build_optimizer
+from seg_training.optimizers import OptimizerSettings, build_optimizer, set_rates
 from seg_training.settings import call_with_settings, choose
 
 __all__ = ["LitSeg", "NonFiniteLossError"]
@@ -253,8 +254,27 @@ class LitSeg(pl.LightningModule):
         most = math.inf if trainer.max_steps == -1 else trainer.max_steps
         return min(math.ceil(batches / trainer.accumulate_grad_batches) * epochs, most)
 
+    def on_train_start(self) -> None:
+        """Let the config's rate act, where the optimiser's state came from a checkpoint."""
+        optimizer, schedule = self.trainer.optimizers[0], self.lr_schedulers()
+        set_rates(optimizer, cast(LambdaLR, schedule), self._optimizer)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Share what is left of the epoch between the processes that there are now."""
+        before, now = checkpoint.get("processes"), self.trainer.world_size
+        if before is None or before == now:
+            return
+        loop = checkpoint["loops"]["fit_loop"]
+        progress = loop["epoch_loop.batch_progress"]["current"]
+        done = progress["ready"] * before // now
+        for key in ("completed", "processed", "started", "ready"):  # the last one is read above
+            progress[key] += done - progress["ready"]
+        for loader in loop["state_dict"].get("combined_loader", []):
+            loader["start"] = loader["start"] * before // now
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write no weights that a bad loss has spoilt, on this process or on another."""
+        checkpoint["processes"] = self.trainer.world_size
         self._check_last_loss()
         if not all(parameter.isfinite().all() for parameter in self.parameters()):
             raise NonFiniteLossError(

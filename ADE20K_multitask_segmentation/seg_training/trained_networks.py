@@ -20,6 +20,7 @@ from seg_training.evaluation import load_module
 from seg_training.networks import Network
 from seg_training.networks.building import quiet_transformers
 from seg_training.report import finite
+from seg_training.run_identity import run_of
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
@@ -165,7 +166,10 @@ def _results_of(file: Path, checkpoint: Mapping[str, Any]) -> Mapping[str, Any] 
     """Read the run's results, if they are of this checkpoint."""
     try:
         results = json.loads((file.parent.parent / _RESULTS).read_text(encoding="utf-8"))
-        is_of_it = results["evaluated_step"] == checkpoint["global_step"]
+        # Results of before runs had names tell the step alone.
+        is_of_it = results["evaluated_step"] == checkpoint["global_step"] and (
+            results.get("run") == run_of(checkpoint)
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return dict(results) if is_of_it else None

@@ -1,11 +1,14 @@
 """Training: from a config to a run's folder."""
 
 import logging
+import math
 import netrc
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +26,21 @@ from seg_training.callbacks import (
     TrainingRecord,
     log_picture,
 )
-from seg_training.checkpoint_files import find_checkpoint
+from seg_training.checkpoint_files import CONFIG, find_checkpoint
 from seg_training.checkpoints import read_checkpoint
 from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
 from seg_training.errors import UserError
-from seg_training.evaluation import predict_examples, run_validation
+from seg_training.evaluation import predict_examples, restore, run_validation
 from seg_training.examples import examples_picture, save_examples
+from seg_training.going_on import check_going_on
 from seg_training.metrics import BinaryIoUResult
 from seg_training.pages.run_page import run_html
 from seg_training.pictures import save_picture
 from seg_training.pl_module import LitSeg
 from seg_training.report import result_to_json, write_json, write_text
+from seg_training.run_identity import run_of
 from seg_training.settings import check_keys, choose
 from seg_training.trained_networks import describe_network, save_network
 from seg_training.trainer import build_trainer, prepare_network, process_rank
@@ -46,6 +51,9 @@ __all__ = ["TrainingResult", "train"]
 _log = logging.getLogger(__name__)
 
 _RUN_DIR_VARIABLE = "TASFORMER_RUN_DIR"
+_OF_A_RUN = (CONFIG, "checkpoints", "metrics.csv", "results.json")
+_MACHINE = ("accelerator", "devices", "num_nodes", "strategy")
+_NOTICED = 0.05  # percent of bIoU between a validation in training and that of the file
 
 
 @dataclass(frozen=True)
@@ -92,14 +100,15 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         config["ckpt_path"], ("last.ckpt", "best.ckpt")
     )
     module = _module(config, data, resume_from)
+    config = dict(module.hparams["config"])
     prepare_network(module.network, config["trainer"])
 
     run_dir = _make_run_dir(config)
     _log.info("run folder: %s", run_dir)
-    if process_rank() == 0:
-        OmegaConf.save(literal_config(config), run_dir / "config.yaml")
     checkpoints = BestAndLast(
-        run_dir / "checkpoints", config["trainer"].get("checkpoint_every_n_steps", 1000)
+        run_dir / "checkpoints",
+        config["trainer"].get("checkpoint_every_n_steps", 1000),
+        resume_from,
     )
     interruption = StopBetweenSteps()
     trainer = build_trainer(
@@ -128,18 +137,27 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         saved = f"; go on with ckpt_path={checkpoints.last}" if checkpoints.last.is_file() else ""
         raise UserError(f"interrupted{saved}") from stop
 
-    step = trainer.global_step
-    if checkpoints.best.is_file():
-        best = read_checkpoint(checkpoints.best)
-        step = best["global_step"]
-        module.load_state_dict(best["state_dict"])
-    result = run_validation(trainer, module, data)
+    if trainer.global_step == 0:  # nothing was trained
+        trainer.save_checkpoint(checkpoints.last)
+    # As eval.py does, with what is in the file alone: what callbacks of the training do to the
+    # weights, and how it runs them, stays out.
+    module, data, alone = restore(checkpoints.evaluated)
+    machine = {key: config["trainer"][key] for key in _MACHINE if key in config["trainer"]}
+    result = run_validation(build_trainer({**alone, **machine}, logger=False), module, data)
     if trainer.is_global_zero:
+        evaluated = read_checkpoint(checkpoints.evaluated)
+        step = evaluated["global_step"]
         _log.info("best checkpoint, of step %d: bIoU %.1f %%", step, result.bIoU)
-        results = _results(config, module, result, step, trainer, record)
+        if math.isfinite(checkpoints.score) and abs(result.bIoU - checkpoints.score) > _NOTICED:
+            _log.warning(
+                "its validation in training gave %.2f %%, with other weights than the file has or "
+                "otherwise computed; results.json has what the file gives",
+                checkpoints.score,
+            )
+        results = _results(config, module, result, evaluated, trainer, record)
         write_json(results, run_dir / "results.json")
-        describe_network(module.network, module.hparams["config"], results)
-        save_network(run_dir / "model", module.network, module.hparams["config"])
+        describe_network(module.network, config, results)
+        save_network(run_dir / "model", module.network, config)
         examples = predict_examples(module, data)
         save_examples(examples, run_dir / "examples")
         write_text(run_html(results, examples, run_dir), run_dir / "results.html")
@@ -160,66 +178,54 @@ def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) 
             f"model.method=segformer with data.sampler={', '.join(sorted(samplers))}: the baseline "
             "trains on whole label maps; add data.sampler=images"
         )
-    names = data.task_names
     if not resume_from:
-        return LitSeg(config, names)
+        return LitSeg(config, data.task_names)
     checkpoint = read_checkpoint(resume_from)
-    earlier, step = checkpoint["hyper_parameters"], checkpoint.get("global_step", 0)
-    if tuple(earlier["task_names"]) != names:
-        raise UserError(
-            f"{resume_from} has {len(earlier['task_names'])} tasks, this config {len(names)}, or "
-            "others; a training goes on with the same tasks"
-        )
-    before = earlier["config"]
-    if {**before["model"], "pretrained": None} != {**config["model"], "pretrained": None}:
-        raise UserError(
-            f"{resume_from} has another network ({before['model']}); a training goes on with the "
-            "same: repeat its overrides"
-        )
-    most = config["trainer"].get("max_steps", -1)
-    if isinstance(most, int) and 0 <= most < step:
-        raise UserError(
-            f"{resume_from} is at step {step} already, beyond trainer.max_steps={most}; raise it"
-        )
-    if most == step:  # interrupted in its final evaluation, say
-        _log.warning(
-            "%s is at step %d already: nothing is left to train with trainer.max_steps=%d, it is "
-            "only evaluated",
-            *(resume_from, step, most),
-        )
-    for key in ("batch_size", "sampler", "crop_size", "augmentation", "mode", "weights"):
-        if before["data"].get(key) != config["data"].get(key):
-            _log.warning("going on with another data.%s: the order of the draws changes", key)
-    if before["seed"] != config["seed"]:
-        _log.warning("going on with another seed: the order of the draws changes")
+    check_going_on(resume_from, checkpoint, config, data)
     # Where the weights came from at first stays known.
-    model = {**config["model"], "pretrained": before["model"]["pretrained"]}
-    return LitSeg({**config, "model": model}, names, restoring=True)
+    before = checkpoint["hyper_parameters"]["config"]["model"]
+    model = {**config["model"], "pretrained": before["pretrained"]}
+    return LitSeg({**config, "model": model}, data.task_names, restoring=True)
 
 
 def _make_run_dir(config: Mapping[str, Any]) -> Path:
-    """Make ``outputs/<config>/<date>_<time>``: one folder for all processes of a run."""
+    """Make ``outputs/<config>/<date>_<time>``: one folder for all processes of a run.
+
+    No other run can take it between looking and making, for either is one step.
+    """
     if process_rank() != 0:
         given = os.environ.get(_RUN_DIR_VARIABLE) or config["run_dir"]
         if not given:
             raise UserError("several processes, started from outside, need one run_dir: set it")
         return Path(given).expanduser().absolute()
-    if config["run_dir"]:
-        run_dir = Path(config["run_dir"]).expanduser().absolute()
-        if (run_dir / "config.yaml").exists():
-            raise UserError(f"run_dir={run_dir} holds a run already; choose another folder")
-    else:
-        now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        folder = Path("outputs").absolute() / str(config["config_name"])
-        run_dir, attempt = folder / now, 1
-        while run_dir.exists():  # two runs started in one second
-            attempt += 1
-            run_dir = folder / f"{now}_{attempt}"
+    folder = Path("outputs").absolute() / str(config["config_name"])
+    run_dir = Path(config["run_dir"]).expanduser().absolute() if config["run_dir"] else folder
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
+        if not config["run_dir"]:
+            run_dir = _make_dated_dir(folder)
+        if left := [name for name in _OF_A_RUN if (run_dir / name).exists()]:
+            raise FileExistsError(run_dir / left[0])
+        with (run_dir / CONFIG).open("x", encoding="utf-8") as file:
+            OmegaConf.save(literal_config(config), file)
+    except FileExistsError as error:
+        raise UserError(
+            f"run_dir={run_dir} holds a run already ({error}); choose another folder"
+        ) from error
     except OSError as error:
         raise UserError(f"cannot make the run's folder {run_dir}: {error}; set run_dir") from error
     os.environ[_RUN_DIR_VARIABLE] = str(run_dir)
+    return run_dir
+
+
+def _make_dated_dir(folder: Path) -> Path:
+    """Make a folder that nobody else has, whoever starts in the same second."""
+    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for attempt in count(1):
+        run_dir = folder / (now if attempt == 1 else f"{now}_{attempt}")
+        with suppress(FileExistsError):
+            run_dir.mkdir()
+            break
     return run_dir
 
 
@@ -297,7 +303,7 @@ def _results(
     config: Mapping[str, Any],
     module: LitSeg,
     result: BinaryIoUResult,
-    step: int,
+    evaluated: Mapping[str, Any],
     trainer: pl.Trainer,
     record: TrainingRecord,
 ) -> dict[str, Any]:
@@ -311,7 +317,8 @@ def _results(
         "crop_size": list(config["data"].get("crop_size", ())),
         "parameters": sum(p.numel() for p in module.network.parameters()),
         "steps": trainer.global_step,
-        "evaluated_step": step,
+        "evaluated_step": evaluated["global_step"],
+        "run": run_of(evaluated),
         "seed": config["seed"],
         "seconds": round(record.seconds, 1),
         "curves": {"loss": record.loss, "bIoU": record.biou},

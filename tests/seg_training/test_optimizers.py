@@ -7,7 +7,7 @@ from torch import nn
 
 from seg_training.errors import UserError
 from seg_training.networks import build_network
-from seg_training.optimizers import OptimizerSettings, build_optimizer
+from seg_training.optimizers import OptimizerSettings, build_optimizer, set_rates
 
 EMBEDDINGS = {"adapter_hf++": ["task_embeddings", "block_embeddings"], "emb": ["task_maps"]}
 
@@ -53,6 +53,31 @@ def test_warmup_rises_to_the_full_rate_and_the_decay_takes_the_rest() -> None:
 def test_training_without_end_never_decays(schedule: str) -> None:
     settings = OptimizerSettings(lr=1.0, schedule=schedule, warmup_steps=1)
     assert rates(settings, math.inf, 4) == [0.5, 1, 1, 1]
+
+
+def test_other_settings_act_on_a_loaded_state_from_the_next_step_on() -> None:
+    settings = OptimizerSettings(lr=8.0, schedule="linear", warmup_steps=1, weight_decay=0.5)
+    parameters = list(nn.Linear(2, 2).named_parameters())
+    saved, schedule = build_optimizer(OptimizerSettings(lr=3.0), parameters, 4)
+    for _ in range(3):
+        saved.step()
+        schedule.step()
+    state = saved.state_dict(), schedule.state_dict()
+    for then, expected in ((settings, [6, 4, 2, 0]), (OptimizerSettings(lr=3.0), [3] * 4)):
+        optimizer, schedule = build_optimizer(then, parameters, 9)
+        optimizer.load_state_dict(state[0])
+        schedule.load_state_dict(state[1])
+        set_rates(optimizer, schedule, then)
+        found = []
+        for _ in range(8):
+            found.append(optimizer.param_groups[0]["lr"])
+            assert [group["lr"] for group in optimizer.param_groups] == [found[-1]] * 2
+            optimizer.step()
+            schedule.step()
+        # Three of nine steps are done, and one of them was warm-up.
+        assert found[::2] == pytest.approx(expected, abs=1e-12)
+        decays = [group["weight_decay"] for group in optimizer.param_groups]
+        assert decays == [then.weight_decay, 0]
 
 
 def test_warmup_longer_than_training_does_not_fail() -> None:

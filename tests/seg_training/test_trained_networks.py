@@ -203,6 +203,17 @@ def test_results_are_those_of_the_checkpoint(run: Path) -> None:
     assert last.origin["step"] is None
 
 
+def test_results_of_another_run_are_not_taken(run: Path) -> None:
+    """Of the same step, in a folder into which the checkpoint was copied."""
+    file = run / "checkpoints" / "best.ckpt"
+    content = torch.load(file, weights_only=True)
+    content["callbacks"] = {"BestAndLast": {"run": "a", "best": None, "path": ""}}
+    torch.save(content, file)
+    for other, known in (("b", False), ("a", True)):
+        (run / "results.json").write_text(json.dumps({**RESULTS, "run": other}))
+        assert (load_network(run).config.measured is not None) == known
+
+
 def test_a_checkpoint_becomes_a_folder(run: Path, tmp_path: Path) -> None:
     answer = run_script("save_pretrained", "--ckpt", str(run), "--output", str(tmp_path / "out"))
     assert answer.code == 0, answer.text

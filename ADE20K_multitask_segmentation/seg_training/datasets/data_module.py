@@ -187,6 +187,14 @@ class SegmentationDataModule(DataModule):
         if stage == "fit":
             self._resized_images()
 
+    def contents(self) -> dict[str, dict[str, Any]]:
+        """Say what is in each split: how many images, and :attr:`PresenceIndex.content`."""
+        indexes = {split: self._index(split) for split in self.splits_of("fit")}
+        return {
+            split: {"images": len(index), "content": index.content}
+            for split, index in indexes.items()
+        }
+
     def task_pixels(self, split: str) -> NDArray[np.int64]:
         """Count the pixels of each task in each image of a split: (N, K) int64."""
         return self._index(split).task_pixels(self.tasks)

@@ -88,6 +88,14 @@ class PresenceIndex:
         return path.relative_to(self._folder).as_posix()
 
     @cached_property
+    def content(self) -> str:
+        """A hash of the names of the files and of what the label maps hold, wherever they lie."""
+        digest = hashlib.sha256("\n".join([*self.images, *self.label_maps]).encode())
+        for array in (self.offsets, self.values, self.pixels):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    @cached_property
     def _folder(self) -> str:
         return common_folder(self.images.tolist())
 

@@ -1,10 +1,12 @@
 """What a data module of one dataset and one of several have in common: how batches are loaded."""
 
+import logging
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from seg_training.datasets.data_module import SegmentationDataModule
 
 __all__ = ["DataModule", "checked_count", "errors_of", "with_own_root"]
+
+_log = logging.getLogger(__name__)
 
 _MOST_WORKERS = 8
 
@@ -133,6 +137,35 @@ class DataModule(pl.LightningDataModule, ABC):
             for split in source.splits_of(stage):
                 with errors_of(name):
                     source.task_pixels(split)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tell checkpoints what the data are, so that a training goes on with the same."""
+        return {"contents": {name: own.contents() for name, own in self.sources().items()}}
+
+    def check_contents(self, state: Mapping[str, Any], checkpoint: Path) -> None:
+        """Refuse other data than those that a checkpoint was trained on.
+
+        Args:
+            state: what :meth:`state_dict` gave then; empty for an older checkpoint.
+            checkpoint: for the message.
+
+        Raises:
+            UserError: if images, label maps or what is in them are others.
+        """
+        if not state:
+            _log.warning("%s does not tell on which data it was trained: not compared", checkpoint)
+            return
+        for name, source in self.sources().items():
+            now, before = source.contents(), state["contents"].get(name, {})
+            for split, own in now.items():
+                if own != (then := before.get(split, {})):
+                    where = source.dataset.root
+                    raise UserError(
+                        f"split '{split}' of {where} is not what {checkpoint} was trained on: "
+                        f"{own['images']} images now, {then.get('images', 'none')} then; names of "
+                        "files or what label maps hold have changed. A training goes on with the "
+                        "same data: set data.root to them, or start anew without ckpt_path"
+                    )
 
     def train_dataloader(self) -> ResumableLoader:
         """Load training batches: :class:`Batch`, or a mapping of them."""

@@ -404,9 +404,11 @@ def generate_scenes(root: Path, num_training: int, num_validation: int, seed: in
                 Image.fromarray(image).save(images / f"{name}.jpg", quality=92)
                 Image.fromarray(labels).save(annotations / f"{name}.png")
         (folder / "scenes.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        if root.is_dir():
-            root.rmdir()  # found empty above
-        folder.rename(root)
+        try:
+            folder.rename(root)  # an empty folder is replaced
+        except OSError:
+            if not _found(root, record):  # another process was faster
+                raise
 
 
 def _found(root: Path, record: dict[str, int]) -> bool:

@@ -228,3 +228,20 @@ def test_file_in_the_way_is_refused(tmp_path: Path) -> None:
     root.write_text("a file")
     with pytest.raises(UserError, match="something else"):
         generate_scenes(root, 1, 1, seed=0)
+
+
+def test_two_trainings_that_draw_the_same_scenes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, draw_one, other = tmp_path / "scenes", scenes.draw_scene, []
+
+    def other_is_faster(random: np.random.Generator) -> Scene:
+        if not other:
+            other.append(True)
+            generate_scenes(root, 1, 1, seed=1)
+        return draw_one(random)
+
+    monkeypatch.setattr(scenes, "draw_scene", other_is_faster)
+    generate_scenes(root, 1, 1, seed=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["scenes"]
+    assert len(contents(root)) == 5
