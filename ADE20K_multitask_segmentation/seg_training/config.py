@@ -1,14 +1,14 @@
 """Configs: composed by Hydra, used and saved as plain dicts."""
 
-import os
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from hydra.errors import (
@@ -26,15 +26,18 @@ from omegaconf.errors import (
 )
 
 from seg_training.errors import UserError, suggest
+from seg_training.overrides import as_typed, literal, quoted
+from seg_training.paths import user_path
 from seg_training.settings import check_keys
 
 __all__ = [
     "SECTIONS",
     "compose_config",
     "explain",
+    "given_overrides",
     "override_config",
     "plain_config",
-    "run_shell",
+    "save_config",
     "translate_config_argument",
 ]
 
@@ -53,9 +56,6 @@ _DEFAULTS = {
 _TOP_LEVEL = (*SECTIONS, *_DEFAULTS)
 
 
-_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
-
-
 def experiment_names(config_dir: Path) -> list[str]:
     """List the experiment files."""
     return sorted(file.name for file in config_dir.glob("*.yaml"))
@@ -63,6 +63,8 @@ def experiment_names(config_dir: Path) -> list[str]:
 
 def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> list[str]:
     """Turn ``--config FILE`` into Hydra's own options, so that all of those keep working.
+
+    Paths in overrides are quoted for Hydra where they have to be.
 
     Args:
         arguments: the command line, without the program.
@@ -81,7 +83,7 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
         if option != "--config":
             translated.append(argument)
             continue
-        file = Path(value if equals else next(rest, ""))
+        file = user_path(value if equals else next(rest, ""))
         named = True
         if not file.stem:
             raise UserError(f"--config needs a file (known: {_listed(config_dir)})")
@@ -100,7 +102,16 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
         translated += [*folder, "--config-name", file.name.removesuffix(".yaml")]
     if not named:
         raise UserError(f"which experiment? Add --config FILE (known: {_listed(config_dir)})")
-    return translated
+    return as_typed(translated, _TOP_LEVEL, sweep=_sweeps(arguments))
+
+
+def _sweeps(arguments: Sequence[str]) -> bool:
+    """Tell whether commas separate values; Hydra takes shortened options, too."""
+    options = ("-m", "--multirun", "hydra.mode=MULTIRUN")
+    return any(
+        argument in options or (len(argument) > 2 and options[1].startswith(argument))
+        for argument in arguments
+    )
 
 
 def _listed(config_dir: Path) -> str:
@@ -128,7 +139,7 @@ def compose_config(
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(folder), version_base="1.3"):
-            composed = compose(name, list(overrides))
+            composed = compose(name, as_typed(overrides, _TOP_LEVEL))
             return {**plain_config(composed), "config_name": name}
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, folder) from error
@@ -158,6 +169,25 @@ def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     return {**_DEFAULTS, **{str(key): value for key, value in plain.items()}}
 
 
+def given_overrides() -> list[str] | None:
+    """Give what the command line changed in the config; None where there was none."""
+    if not HydraConfig.initialized():
+        return None
+    # Unresolved: a path may hold what would be taken for a reference.
+    return [str(each) for each in OmegaConf.to_container(HydraConfig.get().overrides.task)]
+
+
+def save_config(config: Mapping[str, Any], file: Path) -> None:
+    """Write a config as YAML.
+
+    Args:
+        config: plain dicts and lists.
+        file: is written anew.
+    """
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    file.write_text(text, encoding="utf-8")
+
+
 def override_config(
     config: Mapping[str, Any], overrides: Sequence[str], config_dir: Path
 ) -> dict[str, Any]:
@@ -171,13 +201,15 @@ def override_config(
     Raises:
         UserError: if a key or a group's file does not exist.
     """
-    changed = OmegaConf.create(dict(config))
+    changed = OmegaConf.create(literal(dict(config)))
     OmegaConf.set_struct(changed, True)
-    for text in overrides:
+    for text in as_typed(overrides, _TOP_LEVEL):
         try:
             override = OverridesParser.create().parse_override(text)
         except HydraException as error:
-            raise UserError(f"cannot read '{text}': write key=value") from error
+            raise UserError(_unreadable(text)) from error
+        if override.is_sweep_override():
+            raise UserError(_several_values(text))
         if override.type is not OverrideType.CHANGE:
             raise UserError(f"cannot use '{text}' here: write key=value")
         key, value = override.key_or_group, override.value()
@@ -255,6 +287,25 @@ def _unknown_in_experiment(key: str, config_dir: Path) -> str:
     )
 
 
+def _unreadable(override: str) -> str:
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"cannot read '{override}': write key=value"
+    quoted_again = quoted(value) if value.strip() else "value"
+    return (
+        f"cannot read '{override}': write key=value; brackets, commas and the like in a value need "
+        f'quotes of its own: "{key}={quoted_again}"'
+    )
+
+
+def _several_values(override: str) -> str:
+    key, _, value = override.partition("=")
+    return (
+        f"several values at once: '{override}'. For a list, write '{key}=[{value}]'; train.py -m "
+        f"trains once for each; a text with a comma needs quotes of its own: \"{key}='{value}'\""
+    )
+
+
 def explain(error: Exception, config_dir: Path) -> UserError:
     """Put Hydra's words into one message that suggests the nearest names."""
     cause = error.__cause__
@@ -275,31 +326,7 @@ def explain(error: Exception, config_dir: Path) -> UserError:
             f"({str(error).splitlines()[0]}). Add tasks=all before tasks.classes, which takes both"
         )
     if isinstance(error, OverrideParseException):
-        return UserError(f"cannot read '{error.override}': write key=value, quoted for the shell")
+        return UserError(_unreadable(str(error.override)))
+    if str(error).startswith("Ambiguous value"):
+        return UserError(_several_values(str(error).splitlines()[0].partition("'")[2][:-1]))
     return UserError(str(error).splitlines()[0] if str(error) else type(error).__name__)
-
-
-def run_shell(main: Callable[[], None], config_dir: Path) -> None:
-    """Run a command: a user's error is one message and exit code 1, a fault keeps its traceback.
-
-    Args:
-        main: the command; may be one of Hydra's.
-        config_dir: where names for suggestions are looked up.
-    """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise rather than print
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # PyTorch's idle CPU threads would spin for milliseconds on the cores that the loaders'
-        # processes need; without spinning each operation would have to wake them.
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    try:
-        main()
-    except BrokenPipeError:  # the reader of the output has had enough: head, say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(_INTERRUPTED)
-    except UserError as error:
-        # What a worker of a loader raises comes with its traceback in front.
-        sys.exit(f"error: {str(error).rsplit('UserError: ', 1)[-1].strip()}")
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {explain(error, config_dir)}")

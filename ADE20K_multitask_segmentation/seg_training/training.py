@@ -11,8 +11,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
@@ -25,14 +23,15 @@ from seg_training.callbacks import (
 )
 from seg_training.checkpoint_files import find_checkpoint
 from seg_training.checkpoints import read_checkpoint
-from seg_training.config import plain_config
+from seg_training.config import given_overrides, plain_config, save_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
-from seg_training.errors import UserError
+from seg_training.errors import Interrupted, UserError
 from seg_training.evaluation import predict_examples, run_validation
 from seg_training.examples import examples_picture, save_examples
 from seg_training.metrics import BinaryIoUResult
 from seg_training.pages.run_page import run_html
+from seg_training.paths import user_path
 from seg_training.pictures import save_picture
 from seg_training.pl_module import LitSeg
 from seg_training.report import result_to_json, write_json, write_text
@@ -97,7 +96,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     run_dir = _make_run_dir(config)
     _log.info("run folder: %s", run_dir)
     if process_rank() == 0:
-        OmegaConf.save(OmegaConf.create(config), run_dir / "config.yaml")
+        save_config(config, run_dir / "config.yaml")
     checkpoints = BestAndLast(
         run_dir / "checkpoints", config["trainer"].get("checkpoint_every_n_steps", 1000)
     )
@@ -123,7 +122,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         raise UserError(f"{error}\nKept: {', '.join(kept) or 'no checkpoint yet'}") from error
     except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
         saved = f"; go on with ckpt_path={checkpoints.last}" if checkpoints.last.is_file() else ""
-        raise UserError(f"interrupted{saved}") from stop
+        raise Interrupted(f"interrupted{saved}") from stop
 
     step = trainer.global_step
     if checkpoints.best.is_file():
@@ -200,9 +199,9 @@ def _make_run_dir(config: Mapping[str, Any]) -> Path:
         given = os.environ.get(_RUN_DIR_VARIABLE) or config["run_dir"]
         if not given:
             raise UserError("several processes, started from outside, need one run_dir: set it")
-        return Path(given).expanduser().absolute()
+        return user_path(given).absolute()
     if config["run_dir"]:
-        run_dir = Path(config["run_dir"]).expanduser().absolute()
+        run_dir = user_path(config["run_dir"]).absolute()
         if (run_dir / "config.yaml").exists():
             raise UserError(f"run_dir={run_dir} holds a run already; choose another folder")
     else:
@@ -289,7 +288,7 @@ def _results(
     return {
         **result_to_json(result, module.task_names, module.dataset_names),
         "config_name": config["config_name"],
-        "overrides": _overrides(),
+        "overrides": given_overrides(),
         "method": module.network.method,
         "num_tasks": module.network.num_tasks,
         "crop_size": list(config["data"].get("crop_size", ())),
@@ -302,13 +301,6 @@ def _results(
         "hardware": _hardware(trainer),
         **code_versions(),
     }
-
-
-def _overrides() -> list[str] | None:
-    """What the command line changed in the config; None where there was none."""
-    if not HydraConfig.initialized():
-        return None
-    return list(HydraConfig.get().overrides.task)
 
 
 def _hardware(trainer: pl.Trainer) -> str:

@@ -12,11 +12,11 @@ from seg_training.config import (
     compose_config,
     override_config,
     plain_config,
-    run_shell,
     translate_config_argument,
 )
 from seg_training.errors import UserError
 from seg_training.networks import build_network
+from seg_training.shell import run_shell
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXPERIMENTS = sorted(file.name for file in CONFIGS.glob("*.yaml"))

@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from seg_training.errors import UserError, suggest
 from seg_training.networks.network import Network
+from seg_training.paths import user_path
 from transformers_update_for_adapters import (
     METHODS,
     TASFormerConfig,
@@ -97,7 +98,7 @@ def _make_config(**values: Any) -> TASFormerConfig:
 
 def _load_backbone(pretrained: str, **options: Any) -> TASFormerForSemanticSegmentation:
     # A hub name is "owner/name"; anything else with a separator, and whatever exists, is a path.
-    path = Path(pretrained).expanduser()
+    path = user_path(pretrained)
     is_local = path.exists() or pretrained.startswith(("/", ".", "~")) or pretrained.count("/") != 1
     if is_local and not path.is_dir():
         raise UserError(

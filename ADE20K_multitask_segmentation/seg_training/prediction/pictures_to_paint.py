@@ -10,6 +10,7 @@ import numpy as np
 from seg_training.checkpoint_files import missing_file
 from seg_training.datasets.suffixes import IMAGE_SUFFIXES
 from seg_training.errors import UserError
+from seg_training.paths import user_path
 from seg_training.prediction.result_files import is_result_folder
 
 __all__ = ["find_pictures", "spread"]
@@ -32,7 +33,7 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
     """
     found: dict[Path, Path] = {}  # file to its path below what was given
     for each in given:
-        path = Path(each).expanduser()
+        path = user_path(each)
         if path.is_dir():
             files = [
                 file
