@@ -6,8 +6,6 @@ from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
 from seg_training.paths import as_path
-from seg_training.prediction.options import check_looks, check_threshold
-from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parent / "configs"
@@ -28,7 +26,11 @@ def main() -> None:
     add("--overwrite", action="store_true", help="write results anew that are there already")
     add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
     arguments = parser.parse_args()
-    # Said at once, not after the seconds that the imports take.
+
+    # Said at once, not after the seconds that the imports of PyTorch take.
+    from seg_training.prediction.options import check_looks, check_threshold
+    from seg_training.prediction.pictures_to_paint import find_pictures
+
     find_checkpoint(arguments.ckpt)
     find_pictures([each for each in arguments.image if not Path(each).is_dir()])
     check_threshold(arguments.threshold)

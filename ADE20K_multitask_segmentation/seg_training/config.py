@@ -26,7 +26,7 @@ from omegaconf.errors import (
 )
 
 from seg_training.errors import UserError, suggest
-from seg_training.overrides import as_typed, literal, quoted
+from seg_training.overrides import as_typed, literal, of_any_dataset, quoted
 from seg_training.paths import user_path
 from seg_training.settings import check_keys
 
@@ -219,7 +219,7 @@ def override_config(
             OmegaConf.set_struct(changed, True)
             continue
         known = _dotted_keys(OmegaConf.to_container(changed))
-        if key not in known:
+        if key not in known and not _is_newer(key, known, config_dir):
             raise UserError(f"unknown key '{key}'{_suggest_key(key, known)}")
         try:
             OmegaConf.update(changed, key, value, merge=False, force_add=True)
@@ -252,6 +252,15 @@ def _dotted_keys(config: Any, prefix: str = "") -> list[str]:
         if isinstance(value, Mapping):
             keys += _dotted_keys(value, f"{prefix}{key}.")
     return keys
+
+
+def _is_newer(key: str, known: Sequence[str], config_dir: Path) -> bool:
+    """Tell whether a key has come since a config was written, or is of another dataset's.
+
+    What nothing reads is refused where the section is used.
+    """
+    section = key.rpartition(".")[0]
+    return section in known and of_any_dataset(key) in _keys_of_files(config_dir)
 
 
 def _suggest_key(key: str, known: Sequence[str]) -> str:

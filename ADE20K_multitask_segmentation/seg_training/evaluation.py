@@ -18,7 +18,7 @@ from seg_training.checkpoints import read_checkpoint
 from seg_training.config import override_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
-from seg_training.errors import UserError
+from seg_training.errors import Interrupted, UserError
 from seg_training.examples import Example
 from seg_training.metrics import BinaryIoUResult
 from seg_training.nearest import resize_nearest
@@ -111,7 +111,10 @@ def restore(
 
 def run_validation(trainer: pl.Trainer, module: LitSeg, data: DataModule) -> BinaryIoUResult:
     """Run the validation that training runs as well, once."""
-    trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
+    try:
+        trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
+        raise Interrupted("interrupted") from stop
     if module.result is None:
         raise UserError("nothing was evaluated; is trainer.limit_val_batches=0?")
     return module.result

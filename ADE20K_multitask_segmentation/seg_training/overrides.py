@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-__all__ = ["PATH_SETTINGS", "as_typed", "literal", "quoted"]
+__all__ = ["PATH_SETTINGS", "as_typed", "literal", "of_any_dataset", "quoted"]
 
 PATH_SETTINGS = (
     *("ckpt_path", "run_dir", "model.pretrained"),
@@ -43,9 +43,18 @@ def as_typed(
     return [_as_typed(override, top_level, sweep) for override in overrides]
 
 
+def of_any_dataset(key: str) -> str:
+    """Give the setting that a key sets: ``data.root`` for ``data.datasets.sun.root``.
+
+    Args:
+        key: with dots.
+    """
+    return _OF_ONE_DATASET.sub("data.", key)
+
+
 def _as_typed(override: str, top_level: Collection[str], sweep: bool) -> str:
     key, equals, value = override.partition("=")
-    name = _OF_ONE_DATASET.sub("data.", key.lstrip("+"))
+    name = of_any_dataset(key.lstrip("+"))
     if not equals or name not in PATH_SETTINGS:
         return override
     if name == "data.classes" and isinstance(_parsed(value), dict):  # what a classes file holds
@@ -72,8 +81,8 @@ def _one(value: str, top_level: Collection[str]) -> str:
         return quoted(value)
     if value in ("", "null", "???") or _IN_QUOTES.fullmatch(value):
         return value
-    starts = "|".join([r"(?:oc\.\w+|now|hydra|python_version):", *map(re.escape, top_level)])
-    if re.search(rf"\$\{{(?:{starts})[^\w]", value):
+    keys = "|".join(map(re.escape, top_level)) or "(?!)"
+    if re.search(rf"\$\{{(?:(?:oc\.\w+|now|hydra|python_version):|(?:{keys})[.\[}}])", value):
         return _in_quotes(value)
     return quoted(value)
 

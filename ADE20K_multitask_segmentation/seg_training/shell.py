@@ -20,6 +20,8 @@ def run_shell(main: Callable[[], None], config_dir: Path) -> None:
         config_dir: where names for suggestions are looked up.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise rather than print
+    if not Path(os.path.expanduser("~")).is_absolute():  # noqa: PTH111 - Path's own raises
+        _do_without_home()
     if "OMP_WAIT_POLICY" not in os.environ:
         # PyTorch's idle CPU threads would spin for milliseconds on the cores that the loaders'
         # processes need; without spinning each operation would have to wake them.
@@ -39,6 +41,16 @@ def run_shell(main: Callable[[], None], config_dir: Path) -> None:
         if reason is None:
             raise
         sys.exit(f"error: {reason}")
+
+
+def _do_without_home() -> None:
+    """Name what libraries would look up: containers may run as a user without an account."""
+    import tempfile
+
+    user = f"{os.getuid()}" if hasattr(os, "getuid") else "user"
+    os.environ.setdefault("USER", user)  # torch.compile's cache
+    # A folder named ~ would be made where the command was started.
+    os.environ.setdefault("HF_HOME", str(Path(tempfile.gettempdir(), f"tasformer-{user}", "hub")))
 
 
 def reason_of(error: Exception, config_dir: Path) -> str | None:

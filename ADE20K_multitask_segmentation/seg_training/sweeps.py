@@ -26,13 +26,13 @@ class Sweep:
 
     Attributes:
         config_dir: where names for suggestions are looked up.
-        jobs: how many there were.
-        failed: what each that failed was, and why.
+        jobs: the overrides of each job so far.
+        failed: which of them failed, and why.
     """
 
     config_dir: Path
-    jobs: int = 0
-    failed: list[str] = field(default_factory=list)
+    jobs: list[list[str]] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
 
     def run(self, job: Callable[[], None]) -> None:
         """Run one of the jobs, or the only one; Ctrl-C ends all of them.
@@ -49,30 +49,32 @@ class Sweep:
             run_shell(lambda: self._note(job), self.config_dir)
 
     def _note(self, job: Callable[[], None]) -> None:
-        self.jobs += 1
+        number = len(self.jobs)
+        self.jobs.append(given_overrides() or [])
         try:
             job()
         except Interrupted:
             raise
         except Exception as error:
-            what = " ".join(given_overrides() or ())
             reason = reason_of(error, self.config_dir)
-            if reason is None:  # a fault of the program
-                _log.exception("%s failed", what)
-                reason = f"{type(error).__name__}: {error}"
-            else:
-                _log.error("%s failed: %s", what, reason)
-            self.failed.append(f"  {what}: {reason}")
+            # A fault of the program keeps its traceback.
+            _log.error("job %d failed: %s", number, reason or error, exc_info=reason is None)
+            self.failed[number] = reason or f"{type(error).__name__}: {error}"
             if "wandb" in sys.modules:  # or the next job goes on with this one's run
                 sys.modules["wandb"].finish(exit_code=1)
 
     def conclude(self) -> None:
-        """Say which jobs failed.
+        """Say which jobs failed, each by what was its own.
 
         Raises:
             UserError: if there is one.
         """
-        if self.failed:
-            raise UserError(
-                "\n".join([f"{len(self.failed)} of {self.jobs} jobs failed:", *self.failed])
-            )
+        if not self.failed:
+            return
+        shared = set.intersection(*map(set, self.jobs)) if len(self.jobs) > 1 else set()
+        lines = [f"{len(self.failed)} of {len(self.jobs)} jobs failed:"]
+        for number, reason in self.failed.items():
+            own = [override for override in self.jobs[number] if override not in shared]
+            indented = reason.replace("\n", "\n    ")
+            lines.append(f"  job {number}, {' '.join(own)}: {indented}")
+        raise UserError("\n".join(lines))

@@ -35,6 +35,7 @@ from seg_training.paths import user_path
 from seg_training.pictures import save_picture
 from seg_training.pl_module import LitSeg
 from seg_training.report import result_to_json, write_json, write_text
+from seg_training.schedule import announce_schedule, check_limits
 from seg_training.settings import check_keys, choose
 from seg_training.trained_networks import describe_network, save_network
 from seg_training.trainer import build_trainer, prepare_network, process_rank
@@ -114,6 +115,10 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         ],
     )
     _log_summary(config, module, data, trainer)
+    if process_rank() == 0:
+        batches = len(data.training(0, trainer.world_size)[1])
+        check_limits(trainer, batches, len(data.val_dataloader()))
+        announce_schedule(trainer, batches, module.optimizer_settings)
     try:
         with interruption.listening():
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
@@ -267,12 +272,11 @@ def _log_summary(
         ", ".join(str(source.dataset.root) for source in data.sources().values()),
     )
     _log.info(
-        "%d processes x batch %s x accumulation %d = %d samples a step, learning rate %g",
+        "%d processes x batch %s x accumulation %d = %d samples a step",
         trainer.world_size,
         data.samples_per_step,
         trainer.accumulate_grad_batches,
         trainer.world_size * data.samples_per_step * trainer.accumulate_grad_batches,
-        config["optimizer"]["lr"],
     )
 
 
