@@ -18,8 +18,8 @@ def user_path(text: str | Path) -> Path:
     Raises:
         UserError: if it needs a home and none is known.
     """
-    expanded = os.path.expanduser(text)  # noqa: PTH111 - Path's own raises where there is none
-    if Path(expanded).parts[:1] == ("~",):
+    expanded = os.path.expanduser(os.fspath(text))  # noqa: PTH111 - Path's own raises where there is none
+    if expanded == "~" or expanded.startswith("~/"):
         raise UserError(
             f"'{text}' is below the home folder, and none is known: set HOME, or write the path out"
         )

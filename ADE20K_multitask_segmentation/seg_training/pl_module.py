@@ -17,6 +17,7 @@ from seg_training.losses import binary_loss, multiclass_loss
 from seg_training.metrics import BinaryIoU, BinaryIoUResult
 from seg_training.nearest import resize_nearest
 from seg_training.networks import build_network
+from seg_training.networks.building import check_settings
 from seg_training.optimizers import OptimizerSettings, build_optimizer
 from seg_training.schedule import time_limit, total_steps
 from seg_training.settings import call_with_settings, choose
@@ -67,6 +68,8 @@ class LitSeg(pl.LightningModule):
         self.task_names = tuple(task_names)
         self.dataset_names: tuple[str, ...] = ("",)
         model = {**config["model"], "pretrained": None} if restoring else config["model"]
+        if not restoring:  # what was trained once stays readable
+            check_settings(model)
         self.network = build_network(
             num_tasks=len(task_names), task_names=list(task_names), **model
         )

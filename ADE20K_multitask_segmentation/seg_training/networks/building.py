@@ -4,7 +4,7 @@
 # Transformers has types for a part of its functions only.
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from inspect import get_annotations
 from pathlib import Path
@@ -23,8 +23,9 @@ from transformers_update_for_adapters import (
     TASFormerConfig,
     TASFormerForSemanticSegmentation,
 )
+from transformers_update_for_adapters.configuration_tasformer import METHOD_FIELDS
 
-__all__ = ["build_network", "quiet_transformers"]
+__all__ = ["build_network", "check_settings", "quiet_transformers"]
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,31 @@ def build_network(
         return Network(TASFormerForSemanticSegmentation(config))
     model = _load_backbone(str(pretrained), method=method, num_tasks=num_tasks, **options)
     return Network(model).train()  # Transformers loads in evaluation mode
+
+
+def check_settings(model: Mapping[str, Any]) -> None:
+    """Refuse settings that a training with this method would not read.
+
+    Args:
+        model: the config's model section; unknown names are for :func:`build_network`.
+
+    Raises:
+        UserError: says which methods read it.
+    """
+    method = model.get("method")
+    for name in model:
+        readers = [each for each, fields in METHOD_FIELDS.items() if name in fields]
+        if readers and method in METHODS and method not in readers:
+            raise UserError(
+                f"model.{name}={model[name]} does nothing with model.method={method}: only "
+                f"{', '.join(readers)} {'reads' if len(readers) == 1 else 'read'} it. Leave it "
+                "out, or choose another model (a whole one: model=...)"
+            )
+    if "semantic_loss_ignore_index" in model:
+        raise UserError(
+            "model.semantic_loss_ignore_index does nothing in a training: the dataset says which "
+            "pixels are ignored. Leave it out"
+        )
 
 
 def _option_names() -> list[str]:
