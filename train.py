@@ -19,7 +19,7 @@ Train one experiment: of configs, or a file of your own.
 {experiments}
 
 python train.py --config FILE --help shows the settings of FILE below; each can be changed:
-python train.py --config demo.yaml trainer.max_steps=100 optimizer.lr=1e-3
+python train.py --config demo.yaml trainer.max_steps=600 optimizer.lr=2e-3
 """
 
 

@@ -67,7 +67,8 @@ def test_the_rest_is_trained_and_each_failure_is_named(
     )
     [error, fault] = [record for record in caplog.records if record.levelname == "ERROR"]
     assert error.getMessage() == "job 0 failed: the loss became nan\nKept: last.ckpt"
-    assert (bool(error.exc_info), bool(fault.exc_info)) == (False, True)  # a fault keeps its traceback
+    # A fault of the program keeps its traceback.
+    assert (bool(error.exc_info), bool(fault.exc_info)) == (False, True)
 
 
 def test_a_sweep_without_a_failure_ends_well(sweep: Sweep) -> None:

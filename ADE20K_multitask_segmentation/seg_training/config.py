@@ -33,6 +33,7 @@ from seg_training.settings import check_keys
 __all__ = [
     "SECTIONS",
     "compose_config",
+    "default_config_dir",
     "explain",
     "given_overrides",
     "override_config",
@@ -59,6 +60,14 @@ _TOP_LEVEL = (*SECTIONS, *_DEFAULTS)
 def experiment_names(config_dir: Path) -> list[str]:
     """List the experiment files."""
     return sorted(file.name for file in config_dir.glob("*.yaml"))
+
+
+def default_config_dir() -> Path:
+    """Find the configs: where one is, in the checkout, or in the wheel, which brings them along."""
+    here, shipped = Path("configs").absolute(), Path(__file__).with_name("configs")
+    if here.is_dir():
+        return here
+    return shipped if shipped.is_dir() else Path(__file__).parents[2] / "configs"
 
 
 def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> list[str]:
@@ -126,12 +135,12 @@ def compose_config(
     Args:
         name: the experiment's file, with or without ``.yaml``.
         overrides: ``key=value``, as on the command line.
-        config_dir: the folder of the configs; ``configs`` in the current folder by default.
+        config_dir: the folder of the configs; :func:`default_config_dir` by default.
 
     Raises:
         UserError: if a file, group or key does not exist.
     """
-    folder = (config_dir or Path("configs")).absolute()
+    folder = (config_dir or default_config_dir()).absolute()
     name = name.removesuffix(".yaml")
     if not (folder / f"{name}.yaml").is_file():
         hint = suggest(f"{name}.yaml", experiment_names(folder))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seg_training.checkpoint_files import find_checkpoint
 from seg_training.checkpoints import read_checkpoint
-from seg_training.config import override_config, plain_config
+from seg_training.config import default_config_dir, override_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
 from seg_training.errors import Interrupted, UserError
@@ -95,7 +95,7 @@ def restore(
     here = {**trained["trainer"], "accelerator": "auto", "devices": 1}
     here.pop("strategy", None)
     config = override_config(
-        {**trained, "trainer": here}, overrides, (config_dir or Path("configs")).absolute()
+        {**trained, "trainer": here}, overrides, (config_dir or default_config_dir()).absolute()
     )
     replaced = any(override.startswith("data=") for override in overrides)
     if replaced and not any(override.startswith("data.crop_size=") for override in overrides):

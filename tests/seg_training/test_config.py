@@ -1,5 +1,7 @@
 """Configs: every experiment composes, and every wrong name is answered with a near one."""
 
+import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import seg_training.config as config_module
 from seg_training.config import (
     SECTIONS,
     compose_config,
+    default_config_dir,
     override_config,
     plain_config,
     translate_config_argument,
@@ -210,3 +214,19 @@ def test_an_interruption_is_a_word_and_no_traceback(
         run_shell(interrupted, tmp_path)
     assert end.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_configs_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the current folder, of the checkout, and of a wheel, which has them beside it."""
+    monkeypatch.chdir(tmp_path)
+    assert default_config_dir() == CONFIGS
+    wheel = tmp_path / "site-packages" / "seg_training"
+    monkeypatch.setattr(config_module, "__file__", str(wheel / "config.py"))
+    project = tomllib.loads((CONFIGS.parent / "pyproject.toml").read_text("utf-8"))
+    wheel_target = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    [(source, target)] = wheel_target["force-include"].items()
+    shutil.copytree(CONFIGS.parent / source, wheel.parent / target)
+    assert default_config_dir() == wheel / "configs"
+    assert compose_config("demo")["optimizer"]["lr"] == 1e-3
+    (tmp_path / "configs").mkdir()
+    assert default_config_dir() == tmp_path / "configs"

@@ -2,14 +2,17 @@
 
 import logging
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_datasets import folder
+from own_process import REPOSITORY
 from pytorch_lightning.callbacks import Timer
 from short_runs import SHORT_RUNS, train_a_step
 
+from seg_training.config import compose_config
 from seg_training.errors import UserError
 from seg_training.optimizers import OptimizerSettings
 from seg_training.schedule import announce_schedule, check_limits, time_limit, total_steps
@@ -179,7 +182,7 @@ def test_the_rate_falls_with_the_time_and_goes_on_falling(
     monkeypatch.setattr(Timer, "on_train_batch_end", step)
     run = train_a_step(
         tmp_path,
-        *("trainer.max_steps=-1", "+trainer.max_time=00:00:00:05", "trainer.log_every_n_steps=1"),
+        *("trainer.max_steps=-1", "trainer.max_time=00:00:00:05", "trainer.log_every_n_steps=1"),
         *("optimizer.lr=1", "optimizer.schedule=linear", "optimizer.warmup_steps=1"),
         *("trainer.val_check_interval=100", "trainer.gradient_clip_val=1e-9"),
         *("data.crop_size=[32,32]", f"run_dir={tmp_path / 'run'}"),
@@ -206,3 +209,15 @@ def test_a_tiny_dataset_of_several_is_named(tmp_path: Path) -> None:
     module = build_data_module(data, {"classes": "all"}, 0)
     with pytest.raises(UserError, match="dataset 'tiny': not one batch of 1000"):
         module.training()
+
+
+def test_the_example_of_the_help_trains_as_its_settings_say(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    help_text = runpy.run_path(str(REPOSITORY / "train.py"))["HELP"]
+    example = re.search(r"python train.py --config (\S+) (\S+=.*)", help_text)
+    assert example is not None
+    config = compose_config(example[1], example[2].split(), REPOSITORY / "configs")
+    trainer = build_trainer({**config["trainer"], **QUIET})
+    announce_schedule(trainer, 50, OptimizerSettings(**config["optimizer"]))
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
