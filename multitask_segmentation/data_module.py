@@ -162,11 +162,13 @@ class SeveralDatasetsModule(DataModule):
         each = BatchOfEach(self._samplers(rank, world_size))
         return samples, each, partial(_collate_each, self._batch_sizes())
 
-    def _samplers(self, *processes: int, batch_size: int | None = None) -> list[TrainingSampler]:
+    def _samplers(
+        self, rank: int = 0, world_size: int = 1, batch_size: int | None = None
+    ) -> list[TrainingSampler]:
         samplers = []
         for name, dataset in self._datasets.items():
             with errors_of(name):
-                samplers.append(dataset.training_sampler(*processes, batch_size=batch_size))
+                samplers.append(dataset.training_sampler(rank, world_size, batch_size))
         return samplers
 
     def validation_samples(self) -> tuple[Dataset[EvaluationSample], NDArray[np.int64]]:

@@ -183,7 +183,8 @@ def given_overrides() -> list[str] | None:
     if not HydraConfig.initialized():
         return None
     # Unresolved: a path may hold what would be taken for a reference.
-    return [str(each) for each in OmegaConf.to_container(HydraConfig.get().overrides.task)]
+    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task)
+    return [str(each) for each in overrides or ()]
 
 
 def save_config(config: Mapping[str, Any], file: Path) -> None:

@@ -176,10 +176,10 @@ def _first_validation(trainer: pl.Trainer, batches: int) -> float:
     return (every - 1) * batches + _within_epoch(interval, batches)
 
 
-def _interval(trainer: pl.Trainer) -> float | None:
+def _interval(trainer: pl.Trainer) -> int | float | None:
     """Batches, a share of an epoch, or None for a time: Lightning keeps that elsewhere."""
     return getattr(trainer, "val_check_interval", None)
 
 
-def _within_epoch(interval: float, batches: int) -> int:
+def _within_epoch(interval: int | float, batches: int) -> int:
     return interval if isinstance(interval, int) else max(1, int(batches * interval))

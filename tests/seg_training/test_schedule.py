@@ -215,7 +215,7 @@ def test_the_example_of_the_help_trains_as_its_settings_say(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     help_text = runpy.run_path(str(REPOSITORY / "train.py"))["HELP"]
-    example = re.search(r"python train.py --config (\S+) (\S+=.*)", help_text)
+    example = re.search(r"python train.py --config (\w+\.yaml) (\S+=.*)", help_text)
     assert example is not None
     config = compose_config(example[1], example[2].split(), REPOSITORY / "configs")
     trainer = build_trainer({**config["trainer"], **QUIET})
