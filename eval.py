@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
-from seg_training.config import run_shell
+from seg_training.paths import as_path
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parent / "configs"
 
@@ -13,7 +14,7 @@ def main() -> None:
     """Evaluate one checkpoint with its own config and show the result."""
     parser = argparse.ArgumentParser(description="Measure bIoU over every mask of a dataset.")
     parser.add_argument("--ckpt", required=True, help="a checkpoint, or a run's folder")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the result there")
+    parser.add_argument("--json", type=as_path, metavar="OUT", help="write the result there")
     parser.add_argument("overrides", nargs="*", help="changes to the config: key=value, group=name")
     arguments = parser.parse_intermixed_args()
     find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports

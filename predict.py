@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
-from seg_training.config import run_shell
-from seg_training.prediction.options import check_looks, check_threshold
-from seg_training.prediction.pictures_to_paint import find_pictures
+from seg_training.paths import as_path
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parent / "configs"
 
@@ -19,7 +18,7 @@ def main() -> None:
     add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
     add("--image", nargs="+", required=True, help="pictures, folders or patterns such as '*.jpg'")
     add("--classes", nargs="+", required=True, help="names or synonyms, or all")
-    add("--output", type=Path, required=True, help="a folder; each picture gets one in it")
+    add("--output", type=as_path, required=True, help="a folder; each picture gets one in it")
     add("--threshold", type=float, default=0.5, help="probability of the class, 0.5 by default")
     add("--flip", action="store_true", help="average with the mirrored picture")
     add("--scales", type=float, nargs="+", default=[1.0], help="average over sizes (1: as trained)")
@@ -27,7 +26,11 @@ def main() -> None:
     add("--overwrite", action="store_true", help="write results anew that are there already")
     add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
     arguments = parser.parse_args()
-    # Said at once, not after the seconds that the imports take.
+
+    # Said at once, not after the seconds that the imports of PyTorch take.
+    from seg_training.prediction.options import check_looks, check_threshold
+    from seg_training.prediction.pictures_to_paint import find_pictures
+
     find_checkpoint(arguments.ckpt)
     find_pictures([each for each in arguments.image if not Path(each).is_dir()])
     check_threshold(arguments.threshold)

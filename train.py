@@ -3,16 +3,12 @@
 import sys
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import hydra
-from omegaconf import DictConfig
+from seg_training.shell import run_shell
 
-from seg_training.config import (
-    experiment_names,
-    plain_config,
-    run_shell,
-    translate_config_argument,
-)
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 CONFIG_DIR = Path(__file__).resolve().parent / "configs"
 
@@ -23,22 +19,17 @@ Train one experiment: of configs, or a file of your own.
 {experiments}
 
 python train.py --config FILE --help shows the settings of FILE below; each can be changed:
-python train.py --config demo.yaml trainer.max_steps=100 optimizer.lr=1e-3
+python train.py --config demo.yaml trainer.max_steps=600 optimizer.lr=2e-3
 """
 
 
-@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=None)
-def main(config: DictConfig) -> None:
-    """Train one experiment; a user's error ends here, before Hydra adds words of its own."""
-    run_shell(lambda: train_and_show(config), CONFIG_DIR)
-
-
-def train_and_show(config: DictConfig) -> None:
+def train_and_show(config: "DictConfig") -> None:
     """Train one experiment and show its result."""
     # Imported here, so that --help does not wait for PyTorch.
     from hydra.core.hydra_config import HydraConfig
 
     import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.config import plain_config
     from seg_training.logs import log_to_terminal
     from seg_training.report import show_result
     from seg_training.trainer import process_rank
@@ -55,11 +46,25 @@ def train_and_show(config: DictConfig) -> None:
 
 def start() -> None:
     """Take --config, then leave the rest to Hydra."""
+    # Imported here, so that Ctrl-C is heard before.
+    import hydra
+
+    from seg_training.config import experiment_names, translate_config_argument
+    from seg_training.overrides import quoted
+    from seg_training.sweeps import Sweep
+
     sys.argv[1:] = translate_config_argument(sys.argv[1:], CONFIG_DIR)
     if {"--help", "-h"} & set(sys.argv):
         experiments = textwrap.fill(", ".join(experiment_names(CONFIG_DIR)), 98)
-        sys.argv.append(f"hydra.help.header='{HELP.format(experiments=experiments)}'")
+        sys.argv.append(f"hydra.help.header={quoted(HELP.format(experiments=experiments))}")
+    sweep = Sweep(CONFIG_DIR)
+
+    @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=None)
+    def main(config: "DictConfig") -> None:
+        sweep.run(lambda: train_and_show(config))
+
     main()
+    sweep.conclude()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from multitask_segmentation.mixing import BatchOfEach, OneStream
 from seg_training.datasets.batch import Batch, EvaluationSample, PredictionSample
 from seg_training.datasets.data_module import SegmentationDataModule
 from seg_training.datasets.loading import DataModule, checked_count, errors_of
-from seg_training.datasets.samplers import NO_IMAGE, Draw, ResumableSampler
+from seg_training.datasets.samplers import NO_IMAGE, Draw, ResumableSampler, TrainingSampler
 from seg_training.datasets.samples import EvaluationSamples, TrainingSamples
 from seg_training.errors import UserError, suggest
 from seg_training.settings import call_with_settings, check_keys, choose
@@ -154,17 +154,22 @@ class SeveralDatasetsModule(DataModule):
             [dataset.training_samples() for dataset in self._datasets.values()]
         )
         if self._mode == "mixed":
-            samplers = [
-                dataset.training_sampler(batch_size=1) for dataset in self._datasets.values()
-            ]
+            samplers = self._samplers(batch_size=1)
             stream = OneStream(
                 samplers, self._weights, self._batch_size, self._seed, rank, world_size
             )
             return samples, stream, Batch.collate
-        each = BatchOfEach(
-            [dataset.training_sampler(rank, world_size) for dataset in self._datasets.values()]
-        )
+        each = BatchOfEach(self._samplers(rank, world_size))
         return samples, each, partial(_collate_each, self._batch_sizes())
+
+    def _samplers(
+        self, rank: int = 0, world_size: int = 1, batch_size: int | None = None
+    ) -> list[TrainingSampler]:
+        samplers = []
+        for name, dataset in self._datasets.items():
+            with errors_of(name):
+                samplers.append(dataset.training_sampler(rank, world_size, batch_size))
+        return samplers
 
     def validation_samples(self) -> tuple[Dataset[EvaluationSample], NDArray[np.int64]]:
         """Give the images of the validation splits, and their (N, K) pixels per task.

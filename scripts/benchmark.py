@@ -5,8 +5,9 @@ import logging
 import os
 from pathlib import Path
 
-from seg_training.config import run_shell
 from seg_training.errors import UserError
+from seg_training.paths import as_path
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -24,16 +25,16 @@ def main() -> None:
         metavar="PART",
         help="networks, training, many_classes, exports, data, evaluation, start, growth, profile",
     )
-    add("--json", type=Path, metavar="OUT", help="write all figures there")
-    add("--markdown", type=Path, metavar="OUT", help="write the tables there, as Markdown")
-    add("--page", type=Path, metavar="OUT", help="write tables and plots there, as HTML")
+    add("--json", type=as_path, metavar="OUT", help="write all figures there")
+    add("--markdown", type=as_path, metavar="OUT", help="write the tables there, as Markdown")
+    add("--page", type=as_path, metavar="OUT", help="write tables and plots there, as HTML")
     add("--device", default="cpu", help="cpu, cuda or mps")
     add("--threads", type=int, help="of PyTorch on the CPU; as many as there are cores by default")
     add("--rounds", type=int, default=5, help="how often each is timed")
     add("--size", type=int, default=320, help="height and width of the images")
     add("--batch-size", type=int, default=10, help="of the training step")
     add("--classes", type=int, nargs="+", default=[1, 10, 150], help="how many to ask of an image")
-    add("--ckpt", type=Path, help="what to evaluate; an untrained network by default")
+    add("--ckpt", type=as_path, help="what to evaluate; an untrained network by default")
     add("--compile", action="store_true", help="train a compiled network too: takes minutes")
     arguments = parser.parse_args()
     for option, least in (("rounds", 1), ("size", 32), ("batch_size", 1), ("threads", 1)):

@@ -5,7 +5,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
-from seg_training.config import run_shell
+from seg_training.paths import as_path
+from seg_training.shell import run_shell
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG_DIR = REPOSITORY / "configs"
@@ -18,9 +19,9 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
-    add("--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    add("--output", type=as_path, required=True, metavar="DIR", help="a new folder")
     add("--examples", nargs="+", default=(), help="pictures to offer; they are copied")
-    add("--node-modules", type=Path, default=REPOSITORY / "node_modules", help="from npm ci")
+    add("--node-modules", type=as_path, default=REPOSITORY / "node_modules", help="from npm ci")
     add(
         "--serve",
         action="store_true",

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from seg_training.config import compose_config, run_shell, translate_config_argument
+from seg_training.paths import as_path
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -16,16 +17,23 @@ def main() -> None:
     parser.add_argument(
         "--config", nargs="?", const="", metavar="FILE", help="an experiment's file"
     )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write all that was found there")
-    parser.add_argument("--sheet", type=Path, metavar="OUT.png", help="where the picture goes")
+    parser.add_argument(
+        "--json", type=as_path, metavar="OUT", help="write all that was found there"
+    )
+    parser.add_argument("--sheet", type=as_path, metavar="OUT.png", help="where the picture goes")
     parser.add_argument("overrides", nargs="*", help="changes to the config: key=value, group=name")
     arguments = parser.parse_intermixed_args()
+
+    # Imported here, so that --help does not wait for Hydra.
+    from seg_training.config import compose_config, translate_config_argument
+    from seg_training.overrides import quoted
 
     given = [] if arguments.config is None else ["--config", arguments.config]
     *elsewhere, _, name = translate_config_argument(given, CONFIG_DIR)
     folder, groups = CONFIG_DIR, []
     if elsewhere:  # a file of the user's own: --config-dir and its folder
-        folder, groups = Path(elsewhere[1]), [f"hydra.searchpath=['file://{CONFIG_DIR}']"]
+        shipped = quoted(f"file://{CONFIG_DIR}")
+        folder, groups = Path(elsewhere[1]), [f"hydra.searchpath=[{shipped}]"]
     config = compose_config(name, [*groups, *arguments.overrides], folder)
 
     # Imported here, so that --help does not wait for PyTorch.

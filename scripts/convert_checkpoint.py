@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from seg_training.config import run_shell
+from seg_training.paths import as_path
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -13,11 +14,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Turn a released checkpoint into a folder; nothing in it is run."
     )
-    parser.add_argument("--input", type=Path, required=True, metavar="REF.ckpt")
+    parser.add_argument("--input", type=as_path, required=True, metavar="REF.ckpt")
     parser.add_argument(
         "--method", required=True, help="segformer, emb, vsa_emb, adapter_hf or adapter_hf++"
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("--output", type=as_path, required=True, metavar="DIR", help="a new folder")
     parser.add_argument("--tasks", metavar="NAME", help="ade20k_2, ade20k_12 or ade20k_150")
     parser.add_argument("overrides", nargs="*", help="changes to the config: key=value")
     arguments = parser.parse_intermixed_args()

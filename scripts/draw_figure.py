@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
-from seg_training.config import run_shell
 from seg_training.errors import UserError
+from seg_training.paths import as_path
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -17,7 +18,7 @@ def main() -> None:
         epilog="key=value changes the checkpoint's config, as it does with eval.py.",
     )
     parser.add_argument("--ckpt", required=True, help="a checkpoint or a run's folder")
-    parser.add_argument("--output", type=Path, required=True, help="a PNG file")
+    parser.add_argument("--output", type=as_path, required=True, help="a PNG file")
     parser.add_argument("--images", type=int, default=3, help="how many images")
     parser.add_argument("--prompts", type=int, default=5, help="how many prompts of each")
     parser.add_argument("--width", type=int, default=240, help="of one picture, in pixels")

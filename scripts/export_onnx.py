@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
-from seg_training.config import run_shell
 from seg_training.errors import UserError
+from seg_training.paths import as_path
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 CALIBRATION_BATCHES = 8
@@ -19,7 +20,7 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
-    add("--output", type=Path, required=True, metavar="F.onnx", help="replaced if it is there")
+    add("--output", type=as_path, required=True, metavar="F.onnx", help="replaced if it is there")
     add("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of images; any by default")
     add("--parts", action="store_true", help="also write it cut where the class comes in")
     add("--int8", action="store_true", help="also write it in 8 bits, and measure the bIoU of both")

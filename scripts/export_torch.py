@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
-from seg_training.config import run_shell
 from seg_training.errors import UserError
+from seg_training.paths import as_path
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -20,7 +21,7 @@ def main() -> None:
     add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
     add(
         "--output",
-        type=Path,
+        type=as_path,
         required=True,
         metavar="F",
         help="*.pt2 or *.pte; is replaced",

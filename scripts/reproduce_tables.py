@@ -6,8 +6,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from seg_training.config import compose_config, run_shell
 from seg_training.errors import UserError
+from seg_training.paths import as_path, user_path
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -23,7 +24,7 @@ def main() -> None:
     add("--data-root", metavar="DIR", help="ADE20K's folder, or CamVid's; the demo draws its own")
     add(
         "--output",
-        type=Path,
+        type=as_path,
         default=Path("outputs/tables"),
         help="where the runs lie (%(default)s)",
     )
@@ -31,7 +32,7 @@ def main() -> None:
     add("--seeds", type=int, nargs="+", default=[], help="instead of each cell's own")
     add(
         "--results",
-        type=Path,
+        type=as_path,
         action="append",
         default=[],
         metavar="DIR",
@@ -39,13 +40,13 @@ def main() -> None:
     )
     add("--launcher", metavar="NAME", help="one of Hydra's: submitit_slurm, for a cluster")
     add("--dry-run", action="store_true", help="print the commands, do nothing")
-    # --seeds would take them for seeds.
-    overrides = [word for word in sys.argv[1:] if re.match(r"[+~]{0,2}[\w./@]+=", word)]
-    arguments = parser.parse_args([word for word in sys.argv[1:] if word not in overrides])
+    overrides, options = split_overrides(sys.argv[1:])
+    arguments = parser.parse_args(options)
 
     # Imported here, so that --help does not wait for them.
     from rich.console import Console
 
+    from seg_training.config import compose_config
     from seg_training.plain_text import plain
     from seg_training.settings import choose
     from seg_training.tables.cells import SCALES, select_cells
@@ -97,12 +98,22 @@ def main() -> None:
         raise UserError(failures_message(failed))
 
 
+def split_overrides(words: list[str]) -> tuple[list[str], list[str]]:
+    """Take overrides away: --seeds would take them for seeds. A path may look like one."""
+    overrides, options = [], []
+    for before, word in zip(["", *words], words, strict=False):
+        is_value = before in ("--scale", "--data-root", "--output", "--only", "--results")
+        is_override = not is_value and re.match(r"[+~]{0,2}[\w./@]+=", word)
+        (overrides if is_override else options).append(word)
+    return overrides, options
+
+
 def check_data_root(given: str | None, needed: str | None) -> None:
     """Say once what would otherwise stop every cell."""
     if needed and not given:
         raise UserError(f"where are the data? Add --data-root /path/to/{needed}")
-    if given and not Path(given).expanduser().is_dir():
-        kind = "is no folder" if Path(given).expanduser().exists() else "does not exist"
+    if given and not user_path(given).is_dir():
+        kind = "is no folder" if user_path(given).exists() else "does not exist"
         if needed or kind == "is no folder":  # the demo makes its own
             raise UserError(f"--data-root {given} {kind}; give the folder of {needed or 'scenes'}")
     if not Path("train.py").is_file():

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
-from seg_training.config import run_shell
+from seg_training.paths import as_path
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -16,7 +17,7 @@ def main() -> None:
         description="Write a checkpoint as a folder that from_pretrained takes."
     )
     parser.add_argument("--ckpt", required=True, help="a checkpoint or a run's folder")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("--output", type=as_path, required=True, metavar="DIR", help="a new folder")
     arguments = parser.parse_args()
     find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 

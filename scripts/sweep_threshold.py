@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
-from seg_training.config import run_shell
+from seg_training.paths import as_path
 from seg_training.prediction.options import check_threshold
+from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -20,7 +21,7 @@ def main() -> None:
     add = parser.add_argument
     add("--ckpt", required=True, help="a checkpoint or a run's folder")
     add("--thresholds", type=float, nargs="+", default=THRESHOLDS, help="probabilities")
-    add("--json", type=Path, metavar="OUT", help="write all results there")
+    add("--json", type=as_path, metavar="OUT", help="write all results there")
     add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
     add("overrides", nargs="*", metavar="key=value", help="data.root=..., say")
     arguments = parser.parse_intermixed_args()

@@ -59,17 +59,32 @@ def run_script(name: str, *arguments: str) -> Answer:
 
 
 @contextlib.contextmanager
+def heeding_ctrl_c() -> Iterator[None]:
+    """Heed SIGINT, and let processes that are started meanwhile heed it.
+
+    What a script starts in the background, such as ``make test &``, is told to ignore it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
 def served(name: str, *arguments: str) -> Iterator[str]:
     """Start ``python scripts/<name>.py``, give the address it prints, and end it with Ctrl-C."""
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-    with subprocess.Popen(
-        [sys.executable, f"scripts/{name}.py", *arguments],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-    ) as process:
+    with heeding_ctrl_c():
+        process = subprocess.Popen(
+            [sys.executable, f"scripts/{name}.py", *arguments],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        )
+    with process:
         assert process.stdout is not None
         said = []
         try:

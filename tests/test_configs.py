@@ -1,5 +1,6 @@
 """Every experiment in ``configs`` composes, and takes a step of training and of validation."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import yaml
 from fake_datasets.configs import CONFIGS, config_on_fake_data
 from short_runs import SHORT_RUNS
 
-from seg_training.config import compose_config, experiment_names
-from seg_training.datasets.data_module import build_data_module
+import multitask_segmentation  # noqa: F401 - adds its datasets
+from seg_training.config import compose_config, experiment_names, override_config
+from seg_training.datasets.data_module import DATASETS, build_data_module
+from seg_training.errors import UserError
 from seg_training.pl_module import LitSeg
 from seg_training.trainer import build_trainer
 from seg_training.training import train
@@ -52,6 +55,51 @@ def test_every_experiment_takes_a_training_and_a_validation_step(
     assert module.result is not None
     assert module.result.num_masks > 0
     assert 0 <= module.result.bIoU <= 100
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_setting_of_a_dataset_stands_in_its_config_with_its_default(name: str) -> None:
+    """So each can be given on the command line, to train.py, to eval.py and of several datasets."""
+    experiment = "demo" if name == "synthetic" else "folder_adapter"
+    config = compose_config(experiment, [] if name == "synthetic" else [f"data={name}"], CONFIGS)
+    parameters = dict(inspect.signature(DATASETS[name]).parameters)
+    folders = {"images": "default_images", "labels": "default_labels"}
+    if not DATASETS[name].labelled:
+        parameters.pop("labels")
+    for key, parameter in parameters.items():
+        assert key in config["data"]
+        default = parameter.default
+        if default is None:
+            default = getattr(DATASETS[name], folders[key])
+        if default is not inspect.Parameter.empty:
+            given = config["data"][key]
+            assert (tuple(given) if isinstance(given, list) else given) == default
+
+
+@pytest.mark.parametrize("experiment", ["multitask_gdd", "multitask_sun_trans10k", "ade20k_emb"])
+def test_folders_of_another_layout_are_settings(experiment: str) -> None:
+    dataset = "datasets.sun." if "sun" in experiment else ""
+    given = [f"data.{dataset}images={{split}}", f"data.{dataset}labels={{split}}annot"]
+    data = compose_config(experiment, given, CONFIGS)["data"]
+    section = data["datasets"]["sun"] if dataset else data
+    assert (section["images"], section["labels"]) == ("{split}", "{split}annot")
+
+
+def test_an_evaluation_names_the_layout_of_other_data() -> None:
+    trained = compose_config("multitask_gdd", ["data.root=/data/GDD"], CONFIGS)
+    given = ["data=coco", "data.root=/data/coco", "data.images=pictures"]
+    changed = override_config(trained, [*given, "data.annotations=all/instances.json"], CONFIGS)
+    assert changed["data"]["images"] == "pictures"
+    assert changed["data"]["annotations"] == "all/instances.json"
+
+
+def test_a_checkpoint_of_before_takes_settings_that_it_does_not_list() -> None:
+    trained = compose_config("multitask_sun_trans10k", [], CONFIGS)
+    del trained["data"]["datasets"]["sun"]["images"]
+    changed = override_config(trained, ["data.datasets.sun.images={split}"], CONFIGS)
+    assert changed["data"]["datasets"]["sun"]["images"] == "{split}"
+    with pytest.raises(UserError, match=r"unknown key 'data\.datasets\.sn\.images'"):
+        override_config(trained, ["data.datasets.sn.images=x"], CONFIGS)
 
 
 PUBLISHED: dict[str, tuple[list[str], int, int, str, str]] = {

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from own_process import heeding_ctrl_c
 
 REPOSITORY = Path(__file__).parents[1]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -152,20 +153,21 @@ def test_ctrl_c_on_a_terminal_then_going_on(
     whole, first, second = (tmp_path / name for name in ("whole", "first", "second"))
     assert shell(*command, f"run_dir={whole}").returncode == 0
 
-    training = subprocess.Popen(
-        [sys.executable, *command, f"run_dir={first}"],
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    with heeding_ctrl_c():
+        training = subprocess.Popen(
+            [sys.executable, *command, f"run_dir={first}"],
+            cwd=REPOSITORY,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
     while training.poll() is None and not (first / "checkpoints" / "last.ckpt").is_file():
         time.sleep(0.05)  # until the first validation, at step 20
     os.killpg(training.pid, signal.SIGINT)
     _, said = training.communicate(timeout=120)
-    assert training.returncode == 1
+    assert training.returncode == 130
     assert f"interrupted; go on with ckpt_path={first}/checkpoints/last.ckpt" in said
     assert "Traceback" not in said
 

@@ -17,11 +17,23 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import SegformerConfig
 
-__all__ = ["METHODS", "TASFormerConfig"]
+__all__ = ["METHODS", "METHOD_FIELDS", "TASFormerConfig"]
 
 _log = logging.getLogger(__name__)
 
-METHODS = ("segformer", "emb", "vsa_emb", "adapter_hf", "adapter_hf++")
+_OF_MAPS = ("task_map_shape", "resize_embedding")
+_OF_ADAPTERS = ("task_embedding_dim", "projector_hidden_dim", "projector_dim", "adapter_reduction")
+
+METHOD_FIELDS: dict[str, tuple[str, ...]] = {
+    "segformer": ("other_channel",),
+    "emb": _OF_MAPS,
+    "vsa_emb": (*_OF_MAPS, "num_vectors", "vector_seed"),
+    "adapter_hf": _OF_ADAPTERS,
+    "adapter_hf++": _OF_ADAPTERS,
+}
+"""By method, the fields that not all methods read."""
+
+METHODS = tuple(METHOD_FIELDS)
 
 _LABELS = ("num_labels", "id2label", "label2id")
 _TASKS = ("method", "num_tasks", "task_names", "task_synonyms", "other_channel")

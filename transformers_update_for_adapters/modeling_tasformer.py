@@ -742,14 +742,14 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         ).unflatten(0, task_ids.shape)
         fused = shared.unsqueeze(1) + maps
         logits = self.decode_head.classify(fused.flatten(0, 1))[:, 0]
-        return logits.unflatten(0, fused.shape[:2])
+        return cast(Tensor, logits.unflatten(0, fused.shape[:2]))
 
     def _ask_whole(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Call the whole model for each of B images and T classes: (B, T, h, w)."""
         task_ids = task_ids.expand(pixel_values.shape[0], -1)
         images = pixel_values.repeat_interleave(task_ids.shape[1], dim=0)
         logits: Tensor = self(images, task_ids=task_ids.flatten()).logits
-        return logits[:, 0].unflatten(0, task_ids.shape)
+        return cast(Tensor, logits[:, 0].unflatten(0, task_ids.shape))
 
     def class_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Ask many classes of each image, at its size; in evaluation mode as ``forward`` would.

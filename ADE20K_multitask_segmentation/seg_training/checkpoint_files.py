@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seg_training.errors import UserError, suggest
+from seg_training.paths import user_path
 
 __all__ = ["CONFIG", "WEIGHTS", "find_checkpoint", "missing_file"]
 
@@ -24,7 +25,7 @@ def find_checkpoint(
     Raises:
         UserError: if there is none.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.is_file():
         if path.name == WEIGHTS and WEIGHTS not in names:
             raise UserError(

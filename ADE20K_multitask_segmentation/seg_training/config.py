@@ -1,15 +1,14 @@
 """Configs: composed by Hydra, used and saved as plain dicts."""
 
-import os
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from hydra.errors import (
@@ -27,18 +26,21 @@ from omegaconf.errors import (
 )
 
 from seg_training.errors import UserError, suggest
+from seg_training.overrides import as_typed, literal, of_any_dataset, quoted
+from seg_training.paths import user_path
 from seg_training.settings import check_keys
-from seg_training.standard_streams import forgiving_streams, printing_problem
 from seg_training.written_configs import override_as_written, take_classes_as_written
 
 __all__ = [
     "SECTIONS",
     "compose_config",
+    "default_config_dir",
     "explain",
+    "given_overrides",
     "literal_config",
     "override_config",
     "plain_config",
-    "run_shell",
+    "save_config",
     "translate_config_argument",
 ]
 
@@ -57,18 +59,23 @@ _DEFAULTS = {
 _TOP_LEVEL = (*SECTIONS, *_DEFAULTS)
 
 
-_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
-
-
 def experiment_names(config_dir: Path) -> list[str]:
     """List the experiment files."""
     return sorted(file.name for file in config_dir.glob("*.yaml"))
 
 
+def default_config_dir() -> Path:
+    """Find the configs: where one is, in the checkout, or in the wheel, which brings them along."""
+    here, shipped = Path("configs").absolute(), Path(__file__).with_name("configs")
+    if here.is_dir():
+        return here
+    return shipped if shipped.is_dir() else Path(__file__).parents[2] / "configs"
+
+
 def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> list[str]:
     """Turn ``--config FILE`` into Hydra's own options, so that all of those keep working.
 
-    Names of classes in overrides get quotes, see :func:`override_as_written`.
+    Paths in overrides are quoted for Hydra where they have to be, names of classes as well.
 
     Args:
         arguments: the command line, without the program.
@@ -86,10 +93,9 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
         if option in ("--config-name", "-cn", "--help", "-h", "--hydra-help", "--version"):
             named = True
         if option != "--config":
-            option_of_hydra = argument.startswith("-")
-            translated.append(argument if option_of_hydra else override_as_written(argument))
+            translated.append(argument)
             continue
-        file = Path(value if equals else next(rest, ""))
+        file = user_path(value if equals else next(rest, ""))
         named = True
         if not file.stem:
             raise UserError(f"--config needs a file (known: {_listed(config_dir)})")
@@ -108,7 +114,24 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
         translated += [*folder, "--config-name", file.name.removesuffix(".yaml")]
     if not named:
         raise UserError(f"which experiment? Add --config FILE (known: {_listed(config_dir)})")
-    return translated
+    return _as_written(translated, sweep=_sweeps(arguments))
+
+
+def _as_written(overrides: Sequence[str], *, sweep: bool = False) -> list[str]:
+    """Let Hydra take paths and names of classes as they are written; options stay."""
+    return [
+        each if each.startswith("-") else override_as_written(each)
+        for each in as_typed(overrides, _TOP_LEVEL, sweep=sweep)
+    ]
+
+
+def _sweeps(arguments: Sequence[str]) -> bool:
+    """Tell whether commas separate values; Hydra takes shortened options, too."""
+    options = ("-m", "--multirun", "hydra.mode=MULTIRUN")
+    return any(
+        argument in options or (len(argument) > 2 and options[1].startswith(argument))
+        for argument in arguments
+    )
 
 
 def _listed(config_dir: Path) -> str:
@@ -123,12 +146,12 @@ def compose_config(
     Args:
         name: the experiment's file, with or without ``.yaml``.
         overrides: ``key=value``, as on the command line.
-        config_dir: the folder of the configs; ``configs`` in the current folder by default.
+        config_dir: the folder of the configs; :func:`default_config_dir` by default.
 
     Raises:
         UserError: if a file, group or key does not exist.
     """
-    folder = (config_dir or Path("configs")).absolute()
+    folder = (config_dir or default_config_dir()).absolute()
     name = name.removesuffix(".yaml")
     if not (folder / f"{name}.yaml").is_file():
         hint = suggest(f"{name}.yaml", experiment_names(folder))
@@ -137,7 +160,7 @@ def compose_config(
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(folder), version_base="1.3"):
-            composed = compose(name, [override_as_written(override) for override in overrides])
+            composed = compose(name, _as_written(overrides))
             return {**plain_config(composed), "config_name": name}
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, folder) from error
@@ -173,18 +196,28 @@ def literal_config(config: Mapping[str, Any]) -> DictConfig:
     Args:
         config: plain dicts; a class of it may be called ``${void}``, which refers to nothing.
     """
-
-    def literal(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: literal(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [literal(item) for item in value]
-        if isinstance(value, str):
-            return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
-        return value
-
-    made: DictConfig = OmegaConf.create(literal(config))
+    made: DictConfig = OmegaConf.create(literal(dict(config)))
     return made
+
+
+def given_overrides() -> list[str] | None:
+    """Give what the command line changed in the config; None where there was none."""
+    if not HydraConfig.initialized():
+        return None
+    # Unresolved: a path may hold what would be taken for a reference.
+    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task)
+    return [str(each) for each in overrides or ()]
+
+
+def save_config(config: Mapping[str, Any], file: Path) -> None:
+    """Write a config as YAML.
+
+    Args:
+        config: plain dicts and lists.
+        file: is written anew.
+    """
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    file.write_text(text, encoding="utf-8")
 
 
 def override_config(
@@ -202,11 +235,13 @@ def override_config(
     """
     changed = literal_config(config)
     OmegaConf.set_struct(changed, True)
-    for text in overrides:
+    for text in _as_written(overrides):
         try:
-            override = OverridesParser.create().parse_override(override_as_written(text))
+            override = OverridesParser.create().parse_override(text)
         except HydraException as error:
-            raise UserError(f"cannot read '{text}': write key=value") from error
+            raise UserError(_unreadable(text)) from error
+        if override.is_sweep_override():
+            raise UserError(_several_values(text))
         if override.type is not OverrideType.CHANGE:
             raise UserError(f"cannot use '{text}' here: write key=value")
         key, value = override.key_or_group, override.value()
@@ -216,7 +251,7 @@ def override_config(
             OmegaConf.set_struct(changed, True)
             continue
         known = _dotted_keys(OmegaConf.to_container(changed))
-        if key not in known:
+        if key not in known and not _is_newer(key, known, config_dir):
             raise UserError(f"unknown key '{key}'{_suggest_key(key, known)}")
         try:
             OmegaConf.update(changed, key, value, merge=False, force_add=True)
@@ -250,6 +285,15 @@ def _dotted_keys(config: Any, prefix: str = "") -> list[str]:
         if isinstance(value, Mapping):
             keys += _dotted_keys(value, f"{prefix}{key}.")
     return keys
+
+
+def _is_newer(key: str, known: Sequence[str], config_dir: Path) -> bool:
+    """Tell whether a key has come since a config was written, or is of another dataset's.
+
+    What nothing reads is refused where the section is used.
+    """
+    section = key.rpartition(".")[0]
+    return section in known and of_any_dataset(key) in _keys_of_files(config_dir)
 
 
 def _suggest_key(key: str, known: Sequence[str]) -> str:
@@ -288,6 +332,25 @@ def _unknown_in_experiment(key: str, config_dir: Path) -> str:
     )
 
 
+def _unreadable(override: str) -> str:
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"cannot read '{override}': write key=value"
+    quoted_again = quoted(value) if value.strip() else "value"
+    return (
+        f"cannot read '{override}': write key=value; brackets, commas and the like in a value need "
+        f'quotes of its own: "{key}={quoted_again}"'
+    )
+
+
+def _several_values(override: str) -> str:
+    key, _, value = override.partition("=")
+    return (
+        f"several values at once: '{override}'. For a list, write '{key}=[{value}]'; train.py -m "
+        f"trains once for each; a text with a comma needs quotes of its own: \"{key}='{value}'\""
+    )
+
+
 def explain(error: Exception, config_dir: Path) -> UserError:
     """Put Hydra's words into one message that suggests the nearest names."""
     cause = error.__cause__
@@ -308,32 +371,7 @@ def explain(error: Exception, config_dir: Path) -> UserError:
             f"({str(error).splitlines()[0]}). Add tasks=all before tasks.classes, which takes both"
         )
     if isinstance(error, OverrideParseException):
-        return UserError(f"cannot read '{error.override}': write key=value, quoted for the shell")
+        return UserError(_unreadable(str(error.override)))
+    if str(error).startswith("Ambiguous value"):
+        return UserError(_several_values(str(error).splitlines()[0].partition("'")[2][:-1]))
     return UserError(str(error).splitlines()[0] if str(error) else type(error).__name__)
-
-
-def run_shell(main: Callable[[], None], config_dir: Path) -> None:
-    """Run a command: a user's error is one message and exit code 1, a fault keeps its traceback.
-
-    Args:
-        main: the command; may be one of Hydra's.
-        config_dir: where names for suggestions are looked up.
-    """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise rather than print
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # PyTorch's idle CPU threads would spin for milliseconds on the cores that the loaders'
-        # processes need; without spinning each operation would have to wake them.
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    forgiving_streams()
-    try:
-        main()
-        if problem := printing_problem():
-            raise UserError(f"not all that was said could be printed: {problem}")
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(_INTERRUPTED)
-    except UserError as error:
-        # What a worker of a loader raises comes with its traceback in front.
-        sys.exit(f"error: {str(error).rsplit('UserError: ', 1)[-1].strip()}")
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {explain(error, config_dir)}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["UserError", "suggest"]
+__all__ = ["Interrupted", "UserError", "suggest"]
 
 
 class UserError(ValueError):
@@ -13,6 +13,10 @@ class UserError(ValueError):
     alone and exits with code 1; any other exception is a fault of the program and keeps its
     traceback.
     """
+
+
+class Interrupted(UserError):
+    """The user stopped it: Ctrl-C, or a signal to end. The message says what was saved."""
 
 
 def suggest(name: str, known: Iterable[str], *, most: int = 3) -> str:

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from seg_training.checkpoint_files import find_checkpoint
 from seg_training.checkpoints import read_checkpoint
-from seg_training.config import override_config, plain_config
+from seg_training.config import default_config_dir, override_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
-from seg_training.errors import UserError
+from seg_training.errors import Interrupted, UserError
 from seg_training.examples import Example
 from seg_training.metrics import BinaryIoUResult
 from seg_training.nearest import resize_nearest
@@ -97,7 +97,7 @@ def restore(
     for key in ("strategy", "num_nodes"):
         here.pop(key, None)
     config = override_config(
-        {**trained, "trainer": here}, overrides, (config_dir or Path("configs")).absolute()
+        {**trained, "trainer": here}, overrides, (config_dir or default_config_dir()).absolute()
     )
     replaced = any(override.startswith("data=") for override in overrides)
     if replaced and not any(override.startswith("data.crop_size=") for override in overrides):
@@ -113,8 +113,11 @@ def restore(
 
 def run_validation(trainer: pl.Trainer, module: LitSeg, data: DataModule) -> BinaryIoUResult:
     """Run the validation that training runs as well, once."""
-    with module.network.kept():
-        trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
+    try:
+        with module.network.kept():
+            trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
+        raise Interrupted("interrupted") from stop
     if module.result is None:
         raise UserError("nothing was evaluated; is trainer.limit_val_batches=0?")
     return module.result

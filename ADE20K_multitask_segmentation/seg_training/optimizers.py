@@ -75,6 +75,7 @@ def build_optimizer(
     settings: OptimizerSettings,
     parameters: Iterable[tuple[str, nn.Parameter]],
     total_steps: float,
+    time_used: Callable[[], float] | None = None,
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:
     """Make the optimiser and the schedule, which is to be stepped after every step.
 
@@ -82,6 +83,7 @@ def build_optimizer(
         settings: the config's optimizer section.
         parameters: names and parameters to train.
         total_steps: steps of the whole training; infinite is taken as never decaying.
+        time_used: gives the share of the training's time that is over, where that is limited too.
 
     Returns:
         The optimiser and its schedule.
@@ -103,7 +105,8 @@ def build_optimizer(
         if step < settings.warmup_steps:
             return (step + 1) / (settings.warmup_steps + 1)
         rest = max(1.0, total_steps - settings.warmup_steps)
-        return shape(min(1.0, (step - settings.warmup_steps) / rest))
+        progress = (step - settings.warmup_steps) / rest
+        return shape(min(1.0, max(progress, time_used() if time_used else 0.0)))
 
     return optimizer, LambdaLR(optimizer, share)
 

@@ -1,8 +1,7 @@
 """LitSeg: what a step of training and of validation does."""
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +18,9 @@ from seg_training.losses import binary_loss, multiclass_loss
 from seg_training.metrics import BinaryIoU, BinaryIoUResult
 from seg_training.nearest import resize_nearest
 from seg_training.networks import build_network
+from seg_training.networks.building import check_settings
 from seg_training.optimizers import OptimizerSettings, build_optimizer, set_rates
+from seg_training.schedule import time_limit, total_steps
 from seg_training.settings import call_with_settings, choose
 
 __all__ = ["LitSeg", "NonFiniteLossError"]
@@ -45,6 +46,7 @@ class LitSeg(pl.LightningModule):
         dataset_names: what was evaluated last; one dataset alone has the name ``""``.
         biou: counts the masks of a validation.
         label_maps: counts the label maps of a final evaluation, with ``metrics=all``.
+        optimizer_settings: the config's optimizer section.
         result: what the last validation came to.
     """
 
@@ -70,10 +72,14 @@ class LitSeg(pl.LightningModule):
         self.task_names = tuple(task_names)
         self.dataset_names: tuple[str, ...] = ("",)
         model = {**config["model"], "pretrained": None} if restoring else config["model"]
+        if not restoring:  # what was trained once stays readable
+            check_settings(model)
         self.network = build_network(
             num_tasks=len(task_names), task_names=list(task_names), **model
         )
-        self._optimizer = call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
+        self.optimizer_settings = call_with_settings(
+            OptimizerSettings, config["optimizer"], "optimizer"
+        )
         self._seed: int = config["seed"]
         self.biou = BinaryIoU()
         self.label_maps = LabelMapMetrics(len(task_names))
@@ -233,7 +239,10 @@ class LitSeg(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimiser and its schedule from the config."""
         optimizer, schedule = build_optimizer(
-            self._optimizer, self.network.named_parameters(), self._total_steps()
+            self.optimizer_settings,
+            self.network.named_parameters(),
+            self._total_steps(),
+            self._time_used(),
         )
         return {
             "optimizer": optimizer,
@@ -241,23 +250,35 @@ class LitSeg(pl.LightningModule):
         }
 
     def _total_steps(self) -> float:
-        """Count the steps of the whole training; infinite where nothing bounds them.
+        loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        return total_steps(self.trainer, len(loader))
 
-        Lightning's own estimate makes the loader before a resumed run's position is restored, and
-        the position is then lost.
-        """
-        trainer = self.trainer
-        batches = len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
-        limit = trainer.limit_train_batches
-        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-        epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
-        most = math.inf if trainer.max_steps == -1 else trainer.max_steps
-        return min(math.ceil(batches / trainer.accumulate_grad_batches) * epochs, most)
+    def _time_used(self) -> Callable[[], float] | None:
+        """Give the share of trainer.max_time that is over, the same on every process."""
+        timer = time_limit(self.trainer)
+        if timer is None:
+            return None
+
+        def used() -> float:
+            over, left = timer.time_elapsed(), timer.time_remaining() or 0.0
+            return float(self.trainer.strategy.broadcast(over / max(over + left, 1e-9)))
+
+        return used
+
+    def on_train_end(self) -> None:
+        """Say what only the end of the time shows."""
+        warmup = self.optimizer_settings.warmup_steps
+        if time_limit(self.trainer) and self.global_step <= warmup < self._total_steps():
+            _log.warning(
+                "the training ended in its warm-up, after %d of %g steps; lower "
+                "optimizer.warmup_steps or raise trainer.max_time",
+                *(self.global_step, warmup),
+            )
 
     def on_train_start(self) -> None:
         """Let the config's rate act, where the optimiser's state came from a checkpoint."""
         optimizer, schedule = self.trainer.optimizers[0], self.lr_schedulers()
-        set_rates(optimizer, cast(LambdaLR, schedule), self._optimizer)
+        set_rates(optimizer, cast(LambdaLR, schedule), self.optimizer_settings)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Share what is left of the epoch between the processes that there are now."""

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from seg_training.checkpoint_files import missing_file
-from seg_training.config import compose_config
+from seg_training.config import compose_config, default_config_dir
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network, load_reference_state_dict
+from seg_training.paths import user_path
 from seg_training.restricted_pickle import read_inert
 from seg_training.settings import choose
 from seg_training.tasks import LabelClasses, TaskTable
@@ -65,12 +66,12 @@ def convert_checkpoint(
             if the tasks are not known, or if the folder cannot be written.
     """
     experiment = choose(method, EXPERIMENTS, "--method")
-    output = Path(output).expanduser()
+    output = user_path(output)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise UserError(f"{output} holds something already; choose another --output")
-    weights = _read_weights(Path(source).expanduser(), method)
+    weights = _read_weights(user_path(source), method)
     counts = _possible_counts(weights, method)
-    config_dir = (config_dir or Path("configs")).absolute()
+    config_dir = (config_dir or default_config_dir()).absolute()
     tasks = tasks or _tasks_of_ade20k(counts, method, config_dir)
     config = compose_config(experiment, [f"tasks={tasks}", *overrides], config_dir)
     classes = LabelClasses.from_package("seg_training.datasets", "ade20k_classes.yaml")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_training.errors import UserError, suggest
+from seg_training.paths import user_path
 from seg_training.written import (
     checked_name,
     label_value,
@@ -92,7 +93,7 @@ class LabelClasses:
         Raises:
             UserError: if the file is missing, is not YAML or has another form.
         """
-        path = Path(path)
+        path = user_path(path)
         if not path.is_file():
             near = (
                 [str(file) for file in path.parent.glob("*.yaml")] if path.parent.is_dir() else []

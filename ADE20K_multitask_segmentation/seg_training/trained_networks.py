@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import MISSING
 
 from seg_training.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints import read_checkpoint
-from seg_training.config import plain_config
+from seg_training.config import plain_config, save_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
 from seg_training.evaluation import load_module
@@ -65,8 +64,7 @@ def save_network(folder: Path, network: Network, config: Mapping[str, Any]) -> N
     try:
         with quiet_transformers():
             network.model.save_pretrained(folder)
-        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-        (folder / CONFIG).write_text(text, encoding="utf-8")
+        save_config(config, folder / CONFIG)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error}; choose another folder") from error
 

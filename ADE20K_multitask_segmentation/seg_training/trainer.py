@@ -61,6 +61,10 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
     for key in ("max_steps", "max_epochs"):
         if not isinstance(settings.get(key), int | None):
             raise UserError(f"trainer.{key}={settings[key]!r}: expected a whole number")
+    for key in ("check_val_every_n_epoch", "val_check_interval"):
+        value = settings.get(key)
+        if isinstance(value, int | float) and value <= 0:  # Lightning would divide by it
+            raise UserError(f"trainer.{key}={value!r}: expected a number above 0, or null")
     arguments = {key: value for key, value in settings.items() if key not in OWN_SETTINGS}
     callbacks = list(fixed.pop("callbacks", ()))
     if settings.get("enable_progress_bar", True):

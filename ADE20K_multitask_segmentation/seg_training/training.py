@@ -14,7 +14,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
@@ -28,19 +27,21 @@ from seg_training.callbacks import (
 )
 from seg_training.checkpoint_files import CONFIG, find_checkpoint
 from seg_training.checkpoints import read_checkpoint
-from seg_training.config import literal_config, plain_config
+from seg_training.config import given_overrides, literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.loading import DataModule
-from seg_training.errors import UserError
+from seg_training.errors import Interrupted, UserError
 from seg_training.evaluation import predict_examples, restore, run_validation
 from seg_training.examples import examples_picture, save_examples
 from seg_training.going_on import check_going_on
 from seg_training.metrics import BinaryIoUResult
 from seg_training.pages.run_page import run_html
+from seg_training.paths import user_path
 from seg_training.pictures import save_picture
 from seg_training.pl_module import LitSeg
 from seg_training.report import result_to_json, write_json, write_text
 from seg_training.run_identity import run_of
+from seg_training.schedule import announce_schedule, check_limits
 from seg_training.settings import check_keys, choose
 from seg_training.trained_networks import describe_network, save_network
 from seg_training.trainer import build_trainer, prepare_network, process_rank
@@ -51,7 +52,10 @@ __all__ = ["TrainingResult", "train"]
 _log = logging.getLogger(__name__)
 
 _RUN_DIR_VARIABLE = "TASFORMER_RUN_DIR"
-_OF_A_RUN = (CONFIG, "checkpoints", "metrics.csv", "results.json")
+_OF_A_RUN = (
+    *(CONFIG, "checkpoints", "metrics.csv", "results.json"),
+    *("model", "examples", "pictures", "results.html", "predictions.png"),
+)
 _MACHINE = ("accelerator", "devices", "num_nodes", "strategy")
 _NOTICED = 0.05  # percent of bIoU between a validation in training and that of the file
 
@@ -127,6 +131,10 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     hyperparameters: Any = OmegaConf.to_container(literal_config(module.hparams))
     for logger in trainer.loggers:
         logger.log_hyperparams(hyperparameters)
+    if process_rank() == 0:
+        batches = len(data.training(0, trainer.world_size)[1])
+        check_limits(trainer, batches, len(data.val_dataloader()))
+        announce_schedule(trainer, batches, module.optimizer_settings)
     try:
         with interruption.listening():
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
@@ -135,7 +143,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         raise UserError(f"{error}\nKept: {', '.join(kept) or 'no checkpoint yet'}") from error
     except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
         saved = f"; go on with ckpt_path={checkpoints.last}" if checkpoints.last.is_file() else ""
-        raise UserError(f"interrupted{saved}") from stop
+        raise Interrupted(f"interrupted{saved}") from stop
 
     if trainer.global_step == 0:  # nothing was trained
         trainer.save_checkpoint(checkpoints.last)
@@ -197,9 +205,9 @@ def _make_run_dir(config: Mapping[str, Any]) -> Path:
         given = os.environ.get(_RUN_DIR_VARIABLE) or config["run_dir"]
         if not given:
             raise UserError("several processes, started from outside, need one run_dir: set it")
-        return Path(given).expanduser().absolute()
+        return user_path(given).absolute()
     folder = Path("outputs").absolute() / str(config["config_name"])
-    run_dir = Path(config["run_dir"]).expanduser().absolute() if config["run_dir"] else folder
+    run_dir = user_path(config["run_dir"]).absolute() if config["run_dir"] else folder
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         if not config["run_dir"]:
@@ -290,12 +298,11 @@ def _log_summary(
         ", ".join(str(source.dataset.root) for source in data.sources().values()),
     )
     _log.info(
-        "%d processes x batch %s x accumulation %d = %d samples a step, learning rate %g",
+        "%d processes x batch %s x accumulation %d = %d samples a step",
         trainer.world_size,
         data.samples_per_step,
         trainer.accumulate_grad_batches,
         trainer.world_size * data.samples_per_step * trainer.accumulate_grad_batches,
-        config["optimizer"]["lr"],
     )
 
 
@@ -311,7 +318,7 @@ def _results(
     return {
         **result_to_json(result, module.task_names, module.dataset_names),
         "config_name": config["config_name"],
-        "overrides": _overrides(),
+        "overrides": given_overrides(),
         "method": module.network.method,
         "num_tasks": module.network.num_tasks,
         "crop_size": list(config["data"].get("crop_size", ())),
@@ -325,13 +332,6 @@ def _results(
         "hardware": _hardware(trainer),
         **code_versions(),
     }
-
-
-def _overrides() -> list[str] | None:
-    """What the command line changed in the config; None where there was none."""
-    if not HydraConfig.initialized():
-        return None
-    return list(HydraConfig.get().overrides.task)
 
 
 def _hardware(trainer: pl.Trainer) -> str:

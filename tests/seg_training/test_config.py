@@ -1,5 +1,7 @@
 """Configs: every experiment composes, and every wrong name is answered with a near one."""
 
+import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,17 +11,19 @@ from hypothesis import strategies as st
 from odd_names import ODD_NAMES
 from omegaconf import OmegaConf
 
+import seg_training.config as config_module
 from seg_training.config import (
     SECTIONS,
     compose_config,
+    default_config_dir,
     literal_config,
     override_config,
     plain_config,
-    run_shell,
     translate_config_argument,
 )
 from seg_training.errors import UserError
 from seg_training.networks import build_network
+from seg_training.shell import run_shell
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXPERIMENTS = sorted(file.name for file in CONFIGS.glob("*.yaml"))
@@ -134,7 +138,7 @@ def test_a_missing_or_wrong_config_lists_what_there_is(arguments: list[str], mes
         translate_config_argument(arguments, CONFIGS)
 
 
-@given(st.lists(st.sampled_from(["seed=1", "-m", "--cfg", "job", "data.root=/a b"])))
+@given(st.lists(st.sampled_from(["seed=1", "-m", "--cfg", "job", "data.root=/a-b", "seed=(1"])))
 def test_everything_else_is_left_to_hydra(rest: list[str]) -> None:
     translated = translate_config_argument([*rest, "--config", "demo.yaml"], CONFIGS)
     assert translated == [*rest, "--config-name", "demo"]
@@ -225,3 +229,19 @@ def test_a_name_that_looks_like_a_reference_stays_a_name(tmp_path: Path) -> None
 
     OmegaConf.save(literal_config(config), tmp_path / "config.yaml")
     assert plain_config(OmegaConf.load(tmp_path / "config.yaml")) == config  # type: ignore[arg-type]
+
+
+def test_configs_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the current folder, of the checkout, and of a wheel, which has them beside it."""
+    monkeypatch.chdir(tmp_path)
+    assert default_config_dir() == CONFIGS
+    wheel = tmp_path / "site-packages" / "seg_training"
+    monkeypatch.setattr(config_module, "__file__", str(wheel / "config.py"))
+    project = tomllib.loads((CONFIGS.parent / "pyproject.toml").read_text("utf-8"))
+    wheel_target = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    [(source, target)] = wheel_target["force-include"].items()
+    shutil.copytree(CONFIGS.parent / source, wheel.parent / target)
+    assert default_config_dir() == wheel / "configs"
+    assert compose_config("demo")["optimizer"]["lr"] == 1e-3
+    (tmp_path / "configs").mkdir()
+    assert default_config_dir() == tmp_path / "configs"

@@ -17,7 +17,7 @@ import logging, sys
 from pathlib import Path
 from rich.console import Console
 from rich.logging import RichHandler
-from seg_training.config import run_shell
+from seg_training.shell import run_shell
 
 def main():
     logging.basicConfig(level=logging.INFO, handlers=[RichHandler()])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from own_process import heeding_ctrl_c
 from short_runs import SHORT_RUNS
 from small_networks import SMALL
 from torch import Tensor
@@ -23,7 +24,7 @@ from seg_training.callbacks import TrainingRecord
 from seg_training.config import compose_config
 from seg_training.datasets.batch import Batch
 from seg_training.datasets.images import read_image
-from seg_training.errors import UserError
+from seg_training.errors import Interrupted, UserError
 from seg_training.evaluation import evaluate
 from seg_training.examples import load_examples
 from seg_training.training import TrainingResult, train
@@ -251,7 +252,8 @@ def test_ctrl_c_waits_for_the_step_and_nothing_is_seen_of_it(
     setattr(keyboard, hook, press)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "LearningRateMonitor", lambda _interval: keyboard)
-        with pytest.raises(UserError, match="interrupted; go on with ckpt_path="):
+        stopped = pytest.raises(Interrupted, match="interrupted; go on with ckpt_path=")
+        with heeding_ctrl_c(), stopped:
             train(settings("folder_adapter", *common, f"run_dir={tmp_path / 'first'}"))
     last = torch.load(tmp_path / "first" / "checkpoints" / "last.ckpt", weights_only=True)
     within_step = hook != "on_validation_batch_start"

@@ -15,6 +15,7 @@ from seg_training.datasets.found_files import find_files
 from seg_training.datasets.images import read_label_map
 from seg_training.datasets.suffixes import IMAGE_SUFFIXES, LABEL_MAP_SUFFIXES
 from seg_training.errors import UserError, suggest
+from seg_training.paths import user_path
 from seg_training.tasks import LabelClasses
 
 __all__ = ["ImageFiles", "OfficialCounts", "Pairing", "SegmentationDataset", "common_folder"]
@@ -111,7 +112,7 @@ class SegmentationDataset(ABC):
         for key, folder in (("images", images), ("labels", labels)):
             if Path(folder).is_absolute():
                 raise UserError(f"data.{key}={folder} is absolute; give a folder below data.root")
-        self.root = Path(root).expanduser().absolute()
+        self.root = user_path(root).absolute()
         self._images = images
         self._labels = labels
 

@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from seg_training.datasets.samples import EvaluationSamples, PredictionSamples, 
 from seg_training.datasets.synthetic import Synthetic
 from seg_training.datasets.transforms import Augmentation
 from seg_training.errors import UserError
+from seg_training.paths import user_path
 from seg_training.settings import call_with_settings, check_keys, choose, parameters_of
 from seg_training.tasks import LabelClasses, TaskTable
 
@@ -100,7 +100,7 @@ class SegmentationDataModule(DataModule):
         self._sampler_class = choose(sampler, SAMPLERS, "data.sampler")
         self._seed = seed
         self._augmentation = Augmentation(augmentation)
-        self._cache_dir = Path(cache_dir).expanduser() if cache_dir else None
+        self._cache_dir = user_path(cache_dir) if cache_dir else None
         self._resized_bytes = _checked_bytes(resized_cache_gib)
         if max_pixels is not None:
             allow_pixels(checked_count(max_pixels, "data.max_pixels"))

@@ -3,13 +3,15 @@
 Built once per split from every label map, cached, and shared by all choices of tasks.
 """
 
+import getpass
 import hashlib
 import logging
 import os
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,22 @@ _MOST_NAMED = 5  # files that one error message names
 
 def default_cache_dir() -> Path:
     """The user's cache folder: caches never lie in the data's own folder."""
-    return Path(platformdirs.user_cache_dir("tasformer", appauthor=False))
+    try:
+        folder = Path(platformdirs.user_cache_dir("tasformer", appauthor=False))
+    except RuntimeError:  # no home, as in containers whose user has no account
+        return _cache_without_home()
+    return folder if folder.is_absolute() else _cache_without_home()
+
+
+@cache
+def _cache_without_home() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    folder = Path(tempfile.gettempdir()) / f"tasformer-{user}"
+    _log.warning(
+        "no home folder is known: caches are kept in %s; HOME or data.cache_dir says where else",
+        folder,
+    )
+    return folder
 
 
 def cache_name(dataset: SegmentationDataset, split: str) -> str:

@@ -4,7 +4,7 @@
 # Transformers has types for a part of its functions only.
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from inspect import get_annotations
 from pathlib import Path
@@ -17,13 +17,15 @@ from transformers.utils import logging as transformers_logging
 
 from seg_training.errors import UserError, suggest
 from seg_training.networks.network import Network
+from seg_training.paths import user_path
 from transformers_update_for_adapters import (
     METHODS,
     TASFormerConfig,
     TASFormerForSemanticSegmentation,
 )
+from transformers_update_for_adapters.configuration_tasformer import METHOD_FIELDS
 
-__all__ = ["build_network", "quiet_transformers"]
+__all__ = ["build_network", "check_settings", "quiet_transformers"]
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,31 @@ def build_network(
     return Network(model).train()  # Transformers loads in evaluation mode
 
 
+def check_settings(model: Mapping[str, Any]) -> None:
+    """Refuse settings that a training with this method would not read.
+
+    Args:
+        model: the config's model section; unknown names are for :func:`build_network`.
+
+    Raises:
+        UserError: says which methods read it.
+    """
+    method = model.get("method")
+    for name in model:
+        readers = [each for each, fields in METHOD_FIELDS.items() if name in fields]
+        if readers and method in METHODS and method not in readers:
+            raise UserError(
+                f"model.{name}={model[name]} does nothing with model.method={method}: only "
+                f"{', '.join(readers)} {'reads' if len(readers) == 1 else 'read'} it. Leave it "
+                "out, or choose another model (a whole one: model=...)"
+            )
+    if "semantic_loss_ignore_index" in model:
+        raise UserError(
+            "model.semantic_loss_ignore_index does nothing in a training: the dataset says which "
+            "pixels are ignored. Leave it out"
+        )
+
+
 def _option_names() -> list[str]:
     names = {*get_annotations(TASFormerConfig), *get_annotations(SegformerConfig)}
     given = {"method", "num_tasks", *_DESCRIPTIONS}
@@ -97,7 +124,7 @@ def _make_config(**values: Any) -> TASFormerConfig:
 
 def _load_backbone(pretrained: str, **options: Any) -> TASFormerForSemanticSegmentation:
     # A hub name is "owner/name"; anything else with a separator, and whatever exists, is a path.
-    path = Path(pretrained).expanduser()
+    path = user_path(pretrained)
     is_local = path.exists() or pretrained.startswith(("/", ".", "~")) or pretrained.count("/") != 1
     if is_local and not path.is_dir():
         raise UserError(

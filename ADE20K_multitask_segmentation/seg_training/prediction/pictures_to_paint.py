@@ -13,6 +13,7 @@ from seg_training.checkpoint_files import missing_file
 from seg_training.datasets.found_files import find_files, is_system_name
 from seg_training.datasets.suffixes import IMAGE_SUFFIXES
 from seg_training.errors import UserError
+from seg_training.paths import user_path
 from seg_training.prediction.result_files import is_result_file
 from seg_training.prediction.result_names import result_names
 
@@ -38,7 +39,7 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
     """
     found: dict[Path, Path] = {}  # file to its path below what was given
     for each in given:
-        path = Path(each).expanduser()
+        path = user_path(each)
         if len(given) > 1 and _left_by_system(path):  # a shell's * gives it, nobody means it
             continue
         if _is_folder(path):

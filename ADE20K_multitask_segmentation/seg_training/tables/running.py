@@ -11,7 +11,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from seg_training.errors import UserError
+from seg_training.errors import Interrupted, UserError
 from seg_training.plain_text import plain
 from seg_training.tables.runs import Run, Setting, finished_results, next_attempt, training_command
 
@@ -102,7 +102,7 @@ def run_missing(
                 progress.update(shown, advance=1, left=time_left(seconds, done, total))
                 progress.console.print(plain(f"{run.title}: {outcome}"))
         except KeyboardInterrupt as stop:
-            raise UserError("interrupted; the same command goes on from there") from stop
+            raise Interrupted("interrupted; the same command goes on from there") from stop
     return failed
 
 

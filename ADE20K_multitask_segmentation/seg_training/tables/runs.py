@@ -1,12 +1,12 @@
 """A cell's runs: where each lies, which command makes it, and where a broken one goes on."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seg_training.errors import UserError
+from seg_training.overrides import quoted
 from seg_training.tables.cells import Cell, Entry, Scale
 
 __all__ = [
@@ -185,12 +185,12 @@ def training_command(
     return [
         *("python", "train.py", "--config", run.cell.config),
         *(("-m", f"hydra/launcher={setting.launcher}") if setting.launcher else ()),
-        *((f"data.root={_quoted(setting.data_root)}",) if setting.data_root else ()),
+        *((f"data.root={quoted(setting.data_root)}",) if setting.data_root else ()),
         *run.cell.overrides,
-        f"run_dir={_quoted(str(folder or run.folder))}",
+        f"run_dir={quoted(str(folder or run.folder))}",
         f"seed={run.seed}",
         *setting.overrides,
-        *((f"ckpt_path={_quoted(str(resume_from))}",) if resume_from else ()),
+        *((f"ckpt_path={quoted(str(resume_from))}",) if resume_from else ()),
     ]
 
 
@@ -200,11 +200,3 @@ def _attempts(run_folder: Path) -> list[Path]:
     while (later := run_folder / f"attempt_{len(folders) + 1}").is_dir():
         folders.append(later)
     return folders
-
-
-def _quoted(value: str) -> str:
-    """Quote a path for Hydra, where its characters would mean something else."""
-    if re.fullmatch(r"[\w/.+-]+", value, re.ASCII):
-        return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

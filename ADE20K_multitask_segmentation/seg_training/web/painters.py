@@ -15,6 +15,7 @@ from seg_training.datasets.images import read_image
 from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
 from seg_training.networks import Network
+from seg_training.paths import user_path
 from seg_training.prediction.frames import frames_of
 from seg_training.prediction.names import named_tasks
 from seg_training.prediction.probabilities import Looks, class_probabilities
@@ -173,7 +174,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
     Args:
         paths: of checkpoints or folders.
     """
-    parts = [Path(path).expanduser().absolute().parts for path in paths]
+    parts = [user_path(path).absolute().parts for path in paths]
     for number in range(2, max(map(len, parts)) + 1):
         names = ["/".join(own[-number:]) for own in parts]
         if len(set(names)) == len(set(parts)):

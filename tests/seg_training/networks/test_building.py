@@ -8,9 +8,19 @@ import torch
 from transformers import SegformerConfig, SegformerForImageClassification
 from transformers.utils import logging as transformers_logging
 
+from seg_training.config import compose_config
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network, load_reference_state_dict
-from transformers_update_for_adapters import METHODS, TASFormerForSemanticSegmentation
+from seg_training.networks.building import _option_names, check_settings
+from seg_training.pl_module import LitSeg
+from transformers_update_for_adapters import (
+    METHODS,
+    TASFormerConfig,
+    TASFormerForSemanticSegmentation,
+)
+from transformers_update_for_adapters.configuration_tasformer import METHOD_FIELDS
+
+CONFIGS = Path(__file__).parents[3] / "configs"
 
 BACKBONE: dict[str, Any] = {
     "hidden_sizes": [8, 16, 24, 32],
@@ -154,3 +164,56 @@ def test_released_weights_that_do_not_fit() -> None:
     network = build_network("emb", 3, **BACKBONE, **TINY)
     with pytest.raises(UserError, match="cannot load the released weights: this is no released"):
         load_reference_state_dict(network, {"weight": torch.zeros(1)})
+
+
+NOT_OF_ALL = sorted({name for fields in METHOD_FIELDS.values() for name in fields})
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", NOT_OF_ALL)
+def test_a_training_refuses_settings_that_its_method_does_not_read(method: str, name: str) -> None:
+    settings = {"method": method, "pretrained": None, name: 4}
+    if name in METHOD_FIELDS[method]:
+        check_settings(settings)
+        return
+    with pytest.raises(
+        UserError, match=rf"model\.{name}=4 does nothing with model\.method={method}"
+    ):
+        check_settings(settings)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_reads_the_fields_that_are_said_to_be_its_own(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the others only what every method has is looked at when it is built and run."""
+    read: set[str] = set()
+    plain = TASFormerConfig.__getattribute__
+
+    def noted(self: TASFormerConfig, name: str) -> Any:
+        read.add(name)
+        return plain(self, name)
+
+    config = TASFormerConfig(method=method, num_tasks=3, task_map_shape=(4, 16, 16), **BACKBONE)
+    monkeypatch.setattr(TASFormerConfig, "__getattribute__", noted)
+    network = Network(TASFormerForSemanticSegmentation(config))
+    images, task_ids = torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.tensor([0, 1])
+    network(images, task_ids).mean().backward()
+    with torch.inference_mode():
+        network.eval().task_logits(images, task_ids)
+    expected = set(METHOD_FIELDS[method])
+    if method == "emb":
+        read.discard("vector_seed")  # handed to the maps, which draw none
+    assert read & set(NOT_OF_ALL) == expected
+    unread = set(_option_names()) - set(NOT_OF_ALL) - read
+    assert unread == {"attn_implementation", "task_names", "semantic_loss_ignore_index"}
+
+
+def test_a_leftover_of_another_method_is_an_error_of_a_training(tmp_path: Path) -> None:
+    config = compose_config("folder_adapter", ["model=segformer_scratch"], CONFIGS)
+    config["model"]["adapter_reduction"] = 4
+    with pytest.raises(UserError, match=r"only adapter_hf, adapter_hf\+\+ read it. Leave it out"):
+        LitSeg(config, ["sky"])
+    LitSeg(config, ["sky"], restoring=True)  # a checkpoint of before
+    del config["model"]["adapter_reduction"]
+    LitSeg(config, ["sky"])

@@ -1,0 +1,41 @@
+"""Paths as users write them."""
+
+import os
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+from seg_training.errors import UserError
+
+__all__ = ["as_path", "user_path"]
+
+
+def user_path(text: str | Path) -> Path:
+    """Read a path: ``~`` is the user's home, ``~name`` that of somebody else.
+
+    Args:
+        text: as it was typed, or stands in a config.
+
+    Raises:
+        UserError: if it needs a home and none is known.
+    """
+    expanded = os.path.expanduser(os.fspath(text))  # noqa: PTH111 - Path's own raises where there is none
+    if expanded == "~" or expanded.startswith("~/"):
+        raise UserError(
+            f"'{text}' is below the home folder, and none is known: set HOME, or write the path out"
+        )
+    return Path(expanded)
+
+
+def as_path(text: str) -> Path:
+    """Read a path of the command line; for argparse, which has words of its own for errors.
+
+    Args:
+        text: as it was typed: shells leave ``--json=~/out.json`` as it is.
+
+    Raises:
+        ArgumentTypeError: where :func:`user_path` raises an error.
+    """
+    try:
+        return user_path(text)
+    except UserError as error:
+        raise ArgumentTypeError(str(error)) from error
