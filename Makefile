@@ -29,9 +29,10 @@ test-slow: $(INSTALLED) ## run the slow tests: every training command of the doc
 
 test-all: test test-slow ## run every test that needs no GPU
 
-test-mobile: $(INSTALLED) ## install ExecuTorch, and run the test that needs it
+test-mobile: $(INSTALLED) ## install ExecuTorch and torchao, and run the tests that need them
 	$(BIN)/pip install --quiet -r requirements-mobile.txt
-	$(BIN)/python -m pytest -m slow tests/test_export_torch.py
+	$(BIN)/python -m pytest -m slow tests/test_export_torch.py \
+		tests/transformers_update_for_adapters/test_foreign_layers.py::test_weights_of_eight_bits
 
 transformers-tests: $(INSTALLED) ## fetch Transformers' own tests of models: the tests then run them on ours
 	@version=$$($(BIN)/python -c "import importlib.metadata as m; print(m.version('transformers'))") && \

@@ -24,17 +24,20 @@ def main() -> None:
     add("--scales", type=float, nargs="+", default=[1.0], help="average over sizes (1: as trained)")
     add("--window", type=int, help="look at windows of so many pixels (trained: whole)")
     add("--overwrite", action="store_true", help="write results anew that are there already")
+    add("--max-pixels", type=int, help="of the largest picture; 179 million by default")
     add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
     arguments = parser.parse_args()
 
     # Said at once, not after the seconds that the imports of PyTorch take.
-    from seg_training.prediction.options import check_looks, check_threshold
+    from seg_training.prediction.options import check_looks, check_pixels, check_threshold
     from seg_training.prediction.pictures_to_paint import find_pictures
 
     find_checkpoint(arguments.ckpt)
     find_pictures([each for each in arguments.image if not Path(each).is_dir()])
     check_threshold(arguments.threshold)
     check_looks(arguments.scales, arguments.window)
+    if arguments.max_pixels is not None:
+        check_pixels(arguments.max_pixels)
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets
@@ -53,6 +56,7 @@ def main() -> None:
         arguments.window,
         arguments.overwrite,
         arguments.device,
+        arguments.max_pixels,
     )
     if report.written:
         sys.stdout.write(f"results written to {arguments.output}: {len(report.written)}\n")

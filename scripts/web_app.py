@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from seg_training.checkpoint_files import find_checkpoint
@@ -53,7 +53,9 @@ def main() -> None:
         examples = pictures_of_folder(arguments.examples)
     else:
         examples = validation_pictures(arguments.ckpt[0])
-    with scratch_folder() as folder:  # uploads and results go when the page does
+    with scratch_folder() as folder, ExitStack() as held:  # uploads and results go with the page
+        for painter in painters:
+            held.enter_context(painter.network.kept())
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
         page = build_page(painters, examples, folder)
         address = serve(page, arguments.host, arguments.port)

@@ -1,11 +1,13 @@
 """Checks of ids and labels that cost nothing: no waiting for a GPU, no branch in a graph."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["can_look_at", "check_images_and_ids", "check_labels", "check_values"]
+__all__ = ["can_look_at", "check_asked_ids", "check_images_and_ids", "check_labels", "check_values"]
 
 _MOST_SHOWN = 5
 
@@ -70,8 +72,6 @@ def check_images_and_ids(
         )
     if task_ids is None or config.method == "segformer":
         return
-    if task_ids.dtype not in (torch.int64, torch.int32):
-        raise ValueError(f"task_ids is {task_ids.dtype}; expected int64")
     # Sizes are compared one by one: comparing shapes would fix them in an export.
     if task_ids.ndim != 1 or task_ids.shape[0] not in (1, pixel_values.shape[0]):
         raise ValueError(
@@ -83,6 +83,25 @@ def check_images_and_ids(
             f"task_ids is on {task_ids.device}, but pixel_values on {pixel_values.device}; move "
             "both to the network's device"
         )
+    check_asked_ids(config, task_ids, (1,))
+
+
+def check_asked_ids(config: TASFormerConfig, task_ids: Tensor, dimensions: Sequence[int]) -> None:
+    """Refuse what are no ids of a network's classes.
+
+    Args:
+        config: of the network.
+        task_ids: should be int64 in [0, num_tasks).
+        dimensions: how many it may have.
+
+    Raises:
+        ValueError: if it is something else; the message says what it is.
+    """
+    if task_ids.dtype not in (torch.int64, torch.int32):
+        raise ValueError(f"task_ids is {task_ids.dtype}; expected int64")
+    if task_ids.ndim not in dimensions:
+        expected = " or ".join(("", "(T,)", "(B, T)")[number] for number in dimensions)
+        raise ValueError(f"task_ids has shape {tuple(task_ids.shape)}; expected {expected}")
     good = (task_ids >= 0) & (task_ids < config.num_tasks)
     check_values(task_ids, good, "task_ids", f"ids from 0 to {config.num_tasks - 1}")
 

@@ -52,7 +52,12 @@ from .configuration_tasformer import TASFormerConfig
 from .folded_head import FoldedHead, fold_head, may_fold
 from .fused_head import DefaultConv2d, FusedDecodeHead
 from .image_processing_tasformer import TASFormerImageProcessor
-from .input_checks import can_look_at, check_images_and_ids, check_labels
+from .input_checks import (
+    can_look_at,
+    check_asked_ids,
+    check_images_and_ids,
+    check_labels,
+)
 from .kept import Kept
 from .label_counting import let_trainers_count
 from .model_card import is_generated, model_card
@@ -705,6 +710,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         """
         if self.config.method == "segformer":
             raise ValueError(f"method '{self.config.method}' has all its classes in its logits")
+        check_asked_ids(self.config, task_ids, (1, 2))
         if isinstance(shared, UnsharedImages):
             return self._ask_whole(shared.pixel_values, task_ids)
         if not isinstance(shared, SharedFeatures):
@@ -763,6 +769,7 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         Returns:
             (B, T, H, W) float logits; positive means "this class".
         """
+        check_asked_ids(self.config, task_ids, (1,))
         batch_size, _, height, width = pixel_values.shape
         if self.config.method == "segformer":
             label_logits = self.upsample(self(pixel_values).logits, (height, width))

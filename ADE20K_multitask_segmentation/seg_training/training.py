@@ -145,8 +145,6 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         saved = f"; go on with ckpt_path={checkpoints.last}" if checkpoints.last.is_file() else ""
         raise Interrupted(f"interrupted{saved}") from stop
 
-    if trainer.global_step == 0:  # nothing was trained
-        trainer.save_checkpoint(checkpoints.last)
     # As eval.py does, with what is in the file alone: what callbacks of the training do to the
     # weights, and how it runs them, stays out.
     module, data, alone = restore(checkpoints.evaluated)

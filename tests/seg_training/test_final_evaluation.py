@@ -107,13 +107,6 @@ def test_what_is_trained_on_a_cpu_is_evaluated_on_one(images: Path, tmp_path: Pa
         assert not {"num_nodes", "strategy"} & settings.keys()
 
 
-def test_a_training_of_no_steps_is_evaluated_as_it_began(images: Path, tmp_path: Path) -> None:
-    run_dir = train(small_config(images, tmp_path / "run", "trainer.max_steps=0")).run_dir
-    content = json.loads((run_dir / "results.json").read_text())
-    assert (content["steps"], content["evaluated_step"]) == (0, 0)
-    assert content["bIoU"] == evaluate(run_dir)[0].bIoU
-
-
 def test_going_on_with_more_to_measure_on_moved_data(images: Path, tmp_path: Path) -> None:
     """The best of before is brought along with the settings of now, for eval.py as well."""
     first = train(small_config(images, tmp_path / "first", "trainer.val_check_interval=2")).run_dir

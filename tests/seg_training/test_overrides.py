@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from fake_datasets.configs import CONFIGS
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,7 +12,12 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from short_runs import SHORT_RUNS, train_a_step
 
-from seg_training.config import compose_config, override_config, translate_config_argument
+from seg_training.config import (
+    compose_config,
+    override_config,
+    plain_config,
+    translate_config_argument,
+)
 from seg_training.errors import UserError
 from seg_training.evaluation import restore
 from seg_training.overrides import PATH_SETTINGS, as_typed, literal, quoted
@@ -118,7 +122,8 @@ def test_a_run_in_a_folder_of_any_name_is_evaluated(tmp_path: Path) -> None:
     small = ["data.crop_size=[32,32]", f"run_dir={folder}/first"]
     run = train_a_step(folder, *small)
     assert run == folder / "first"
-    assert yaml.safe_load((run / "config.yaml").read_text("utf-8"))["run_dir"] == str(run)
+    # As OmegaConf reads it: --config takes it, too.
+    assert plain_config(OmegaConf.load(run / "config.yaml"))["run_dir"] == str(run)
     (run / "checkpoints" / "last.ckpt").rename(run / "epoch=1-step=3.ckpt")
     _, data, _ = restore(run / "epoch=1-step=3.ckpt", [f"data.root={folder}/data"], CONFIGS)
     [source] = data.sources().values()

@@ -60,6 +60,30 @@ def test_wrong_ids_are_refused(
         make_model(method)(PIXELS, task_ids=task_ids)
 
 
+@pytest.mark.parametrize(
+    ("task_ids", "message"),
+    [
+        (torch.tensor([0, -1]), "task_ids hold -1; expected ids from 0 to 4"),
+        (torch.tensor([5]), "task_ids hold 5; expected ids from 0 to 4"),
+        (torch.tensor(3), r"task_ids has shape \(\); expected \(T,\)"),
+        (torch.tensor([1.0]), r"task_ids is torch.float32; expected int64"),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_many_classes_are_refused_in_the_same_way(
+    method: str,
+    task_ids: Tensor,
+    message: str,
+    make_model: Callable[..., TASFormerForSemanticSegmentation],
+) -> None:
+    model = make_model(method).eval()
+    with pytest.raises(ValueError, match=message):
+        model.class_logits(PIXELS, task_ids)
+    if method != "segformer":
+        with pytest.raises(ValueError, match=message):
+            model.task_logits(model.shared_features(PIXELS), task_ids)
+
+
 def test_the_encoder_alone_refuses_them_too(make_config: MakeConfig) -> None:
     model = TASFormerModel(make_config("adapter_hf"))
     with pytest.raises(ValueError, match="task_ids hold -2; expected ids from 0 to 4"):

@@ -255,7 +255,10 @@ def _unreadable(kind: str, path: Path, error: Exception) -> UserError:
     elif isinstance(error, Image.DecompressionBombError):
         pixels, most = (int(number) for number in re.findall(r"\d+", str(error)))
         reason = f"it has {pixels:,} pixels, more than {most:,}"
-        cure = f"Allow it by data.max_pixels={pixels}, or make it smaller"
+        cure = (
+            f"Allow it by data.max_pixels={pixels} (predict.py: --max-pixels {pixels}), or make it "
+            "smaller"
+        )
     elif isinstance(error, UnidentifiedImageError):
         reason = "it is no picture"
         if path.read_bytes()[:4] in _TIFF:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from seg_training.errors import UserError
 
-__all__ = ["check_looks", "check_threshold"]
+__all__ = ["check_looks", "check_pixels", "check_threshold"]
 
 _LARGEST_SCALE = 4
 _SMALLEST_WINDOW = 32
@@ -39,3 +39,16 @@ def check_looks(scales: Sequence[float], window: int | None) -> None:
         )
     if window is not None and window < _SMALLEST_WINDOW:
         raise UserError(f"window {window}: expected at least {_SMALLEST_WINDOW} pixels")
+
+
+def check_pixels(max_pixels: int) -> None:
+    """Refuse what is no number of pixels.
+
+    Args:
+        max_pixels: of the largest picture that is read.
+
+    Raises:
+        UserError: if it is below 1.
+    """
+    if max_pixels < 1:
+        raise UserError(f"max-pixels {max_pixels}: expected at least 1")

@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from seg_training.checkpoint_files import find_checkpoint
-from seg_training.datasets.images import read_image
+from seg_training.datasets.images import allow_pixels, read_image
 from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
 from seg_training.loop_progress import tracked
 from seg_training.networks import Network
 from seg_training.prediction.frames import frames_of
 from seg_training.prediction.names import named_tasks
-from seg_training.prediction.options import check_looks, check_threshold
+from seg_training.prediction.options import check_looks, check_pixels, check_threshold
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.probabilities import Looks, class_probabilities
 from seg_training.prediction.result_files import containing_result, settings_of
@@ -72,6 +72,7 @@ def predict(
     window: int | None = None,
     overwrite: bool = False,
     device: str = AUTO,
+    max_pixels: int | None = None,
 ) -> PredictionReport:
     """Paint classes on pictures and write a folder for each.
 
@@ -86,6 +87,8 @@ def predict(
         window: side of windows, in the picture's own pixels, to look at one by one.
         overwrite: write results anew that are there already.
         device: ``cpu``, ``cuda`` or ``mps``; ``auto`` for a GPU where there is one.
+        max_pixels: height times width of the largest picture that is read; Pillow's 179 million by
+            default.
 
     Returns:
         What became of the pictures: one that cannot be read, or whose result cannot be written,
@@ -96,6 +99,9 @@ def predict(
     """
     check_threshold(threshold)
     check_looks(scales, window)
+    if max_pixels is not None:
+        check_pixels(max_pixels)
+        allow_pixels(max_pixels)
     output = output.expanduser()
     if not output.is_dir() and (output.exists() or output.is_symlink()):
         what = "a link to nothing" if output.is_symlink() else "a file"
@@ -113,6 +119,19 @@ def predict(
             "label maps of %d classes are grey of 16 bit: a palette has 256 colours",
             network.num_tasks,
         )
+    with network.kept():
+        return _write_results(names, output, network, tasks, looks, settings, overwrite)
+
+
+def _write_results(
+    names: Mapping[Path, str],
+    output: Path,
+    network: Network,
+    tasks: Mapping[int, str],
+    looks: Looks,
+    settings: Mapping[str, Any],
+    overwrite: bool,
+) -> PredictionReport:
     report = PredictionReport()
     for folder in {(output / name).parent for name in names.values()}:
         remove_abandoned(folder)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from small_networks import SMALL, photo
 
+from seg_training.errors import UserError
 from seg_training.networks import build_network
 from seg_training.prediction import prediction
 from seg_training.prediction.prediction import PredictionReport
@@ -57,3 +58,16 @@ def test_of_several_frames_the_first_is_said_and_kept(
         said = [each for each in caplog.records if name in each.getMessage()]
         assert len(said) == times
         assert all("3 frames or pages: the first is used" in each.getMessage() for each in said)
+
+
+def test_a_larger_picture_is_read_where_that_is_asked_for(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.fromarray(photo(20, 30)).save(tmp_path / "a.png")
+    [reason] = predict([tmp_path / "a.png"], tmp_path / "out").failed.values()
+    assert "it has 600 pixels, more than 200" in reason
+    assert "--max-pixels 600" in reason
+    assert predict([tmp_path / "a.png"], tmp_path / "out", max_pixels=600).failed == {}
+    with pytest.raises(UserError, match="max-pixels 0: expected at least 1"):
+        predict([tmp_path / "a.png"], tmp_path / "out", max_pixels=0)
