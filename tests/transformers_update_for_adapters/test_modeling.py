@@ -309,3 +309,22 @@ def test_stochastic_depth_drops_the_adapted_update(make_config: MakeConfig) -> N
     torch.testing.assert_close(
         layer.after_adapter(torch.randn(2, 9, 32), residual, adapter), residual
     )
+
+
+@pytest.mark.parametrize("load", [TASFormerForSemanticSegmentation, TASFormerModel])
+@pytest.mark.parametrize("method", METHODS)
+def test_loaded_weights_lie_as_others_do_and_outlive_their_file(
+    method: str, load: Any, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """Kernels round by how memory is aligned; and a mapped file changes with what is written."""
+    saved = TASFormerForSemanticSegmentation(make_config(method))
+    saved.save_pretrained(tmp_path)
+    model = load.from_pretrained(tmp_path)
+    weights = model.state_dict()
+    assert {weight.data_ptr() % 64 for weight in weights.values()} == {0}
+    before = {name: weight.clone() for name, weight in weights.items()}
+    with (tmp_path / "model.safetensors").open("r+b") as file:
+        file.seek(-50_000, 2)
+        file.write(bytes(range(250)) * 200)
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, before[name]), name
