@@ -72,6 +72,8 @@ def check_images_and_ids(
         )
     if task_ids is None or config.method == "segformer":
         return
+    if not isinstance(task_ids, Tensor):
+        raise ValueError(f"task_ids is {task_ids!r}; expected a tensor of int64")
     # Sizes are compared one by one: comparing shapes would fix them in an export.
     if task_ids.ndim != 1 or task_ids.shape[0] not in (1, pixel_values.shape[0]):
         raise ValueError(
@@ -97,6 +99,8 @@ def check_asked_ids(config: TASFormerConfig, task_ids: Tensor, dimensions: Seque
     Raises:
         ValueError: if it is something else; the message says what it is.
     """
+    if not isinstance(task_ids, Tensor):
+        raise ValueError(f"task_ids is {task_ids!r}; expected a tensor of int64")
     if task_ids.dtype not in (torch.int64, torch.int32):
         raise ValueError(f"task_ids is {task_ids.dtype}; expected int64")
     if task_ids.ndim not in dimensions:
@@ -126,5 +130,7 @@ def check_labels(labels: Tensor, num_values: int, ignore: int, name: str, ignore
 
 
 def _is_plain(values: Tensor) -> bool:
-    is_plain = type(values) in (Tensor, nn.Parameter) and values.numel() > 0
-    return is_plain and not torch.compiler.is_compiling()
+    if type(values) not in (Tensor, nn.Parameter) or torch.compiler.is_compiling():
+        return False
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(values)  # by vmap or grad
+    return values.numel() > 0 and not wrapped

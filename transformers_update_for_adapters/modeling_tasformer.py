@@ -7,6 +7,7 @@ size. Axes: B batch, T tasks, N positions, D channels, H and W the image, h and 
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -64,7 +65,7 @@ from .model_card import is_generated, model_card
 from .plain_modules import is_plain
 from .segmentation import Segmentation, segment_picture
 from .task_maps import TaskMaps
-from .weights_fingerprint import describe_saved_weights, forget_other_weights
+from .weights_fingerprint import DESCRIBING, describe_saved_weights, forget_other_weights
 
 __all__ = [
     "SharedFeatures",
@@ -73,6 +74,8 @@ __all__ = [
     "TASFormerPreTrainedModel",
 ]
 
+
+_log = logging.getLogger(__name__)
 
 _CARD = "README.md"
 _MODEL_OF_A_RUN = "model"  # which trainings write into their folders
@@ -383,8 +386,10 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
             The model.
 
         Raises:
-            RuntimeError: at the end, if weights were written through ``.data`` meanwhile. Any other
-                way to change them is noticed, and acts.
+            RuntimeError: if weights were changed meanwhile in a way that was not noticed at once:
+                what in-place operations, optimisers, ``load_state_dict`` and moving averages change
+                is noticed, and acts; single numbers written through ``.data``, and on a GPU all
+                that is written so, only at the end.
         """
         with ExitStack() as stack:
             for part in self.modules():
@@ -600,12 +605,15 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         if not is_baseline and not self._saw_the_class and can_look_at(labels):
             values = set(labels.unique().tolist())
             if values == {0, ignore}:
-                raise ValueError(
+                doubt = (
                     f"labels hold 0 and {ignore}, and no 1 so far; expected 1 where the class is, "
                     f"for {ignore} (semantic_loss_ignore_index) does not count. Divide masks of 0 "
                     "and 255 by 255; if no class is there, begin with a batch that shows one, or "
                     "set another semantic_loss_ignore_index"
                 )
+                if torch.is_grad_enabled():
+                    raise ValueError(doubt)
+                _log.warning("%s", doubt)  # an evaluation's order is not to matter
             self._saw_the_class = 1 in values
 
     def _loss(
@@ -696,7 +704,8 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         head = self.decode_head
         if not may_fold(head):
             return head
-        return self._folded.get([*head.parameters(), *head.buffers()], lambda: fold_head(head))
+        sources = [*head.parameters(), *head.buffers()]
+        return self._folded.get(sources, lambda: fold_head(head), head.batch_norm.eps)
 
     def task_logits(self, shared: Shared, task_ids: Tensor) -> Tensor:
         """Ask classes of images whose shared part is known; not for ``segformer``.
@@ -771,6 +780,8 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         """
         check_asked_ids(self.config, task_ids, (1,))
         batch_size, _, height, width = pixel_values.shape
+        if not len(task_ids):
+            return pixel_values.new_zeros(batch_size, 0, height, width)
         if self.config.method == "segformer":
             label_logits = self.upsample(self(pixel_values).logits, (height, width))
             return self.margins(label_logits, task_ids.expand(batch_size, -1))
@@ -896,25 +907,41 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         is_writer = self.should_save_on_this_rank(is_main_process)
         if is_writer:
             self._check_config(state_dict)
-            saved = self.state_dict() if state_dict is None else state_dict
-            describe_saved_weights(self.config, saved)
-        super().save_pretrained(
-            folder,
-            is_main_process=is_main_process,
-            state_dict=state_dict,
-            max_shard_size=max_shard_size,
-            variant=variant,
-            token=token,
-            save_peft_format=save_peft_format,
-            save_original_format=save_original_format,
-            distributed_checkpoint=distributed_checkpoint,
-        )
-        if not is_writer:
+        with ExitStack() as stack:
+            if is_writer:
+                stack.enter_context(self._described(state_dict))
+            super().save_pretrained(
+                folder,
+                is_main_process=is_main_process,
+                state_dict=state_dict,
+                max_shard_size=max_shard_size,
+                variant=variant,
+                token=token,
+                save_peft_format=save_peft_format,
+                save_original_format=save_original_format,
+                distributed_checkpoint=distributed_checkpoint,
+            )
+            if not is_writer:
+                return
+            TASFormerImageProcessor.of_model(self.config).save_pretrained(folder)
+            self._write_card(folder, "path/to/this/folder")
+            if push_to_hub:
+                self._push(folder, timestamps, token, **kwargs)
+
+    @contextmanager
+    def _described(self, state_dict: dict[str, Tensor] | None) -> Iterator[None]:
+        """Let the config say what is true of the weights that are saved; if given, only now."""
+        if state_dict is None:
+            describe_saved_weights(self.config, self.state_dict())
+            yield
             return
-        TASFormerImageProcessor.of_model(self.config).save_pretrained(folder)
-        self._write_card(folder, "path/to/this/folder")
-        if push_to_hub:
-            self._push(folder, timestamps, token, **kwargs)
+        own = {name: getattr(self.config, name) for name in DESCRIBING}
+        try:
+            describe_saved_weights(self.config, state_dict)
+            yield
+        finally:
+            for name, value in own.items():
+                setattr(self.config, name, value)
 
     def _check_config(self, state_dict: dict[str, Tensor] | None) -> None:
         """Refuse to save what could not be loaded: a config that was changed after building."""

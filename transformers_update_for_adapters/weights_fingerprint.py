@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["describe_saved_weights", "fingerprint", "forget_other_weights"]
+__all__ = ["DESCRIBING", "describe_saved_weights", "fingerprint", "forget_other_weights"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ _MEANING = (
     "strides",
     "resize_embedding",
 )
+DESCRIBING = ("measured", "origin", "fingerprint")
+"""What a configuration says of weights."""
+
 _STILL_TRUE = ("pretrained", "changed_from")  # of weights that were changed, of their origin
 
 
@@ -63,7 +66,9 @@ def forget_other_weights(config: TASFormerConfig, state_dict: Mapping[str, Tenso
         config: changed: ``measured`` goes, and of ``origin`` the weights these were made from stay.
         state_dict: the network's weights.
     """
-    if config.fingerprint is None or config.fingerprint == fingerprint(config, state_dict):
+    if config.fingerprint is None or any(each.is_meta for each in state_dict.values()):
+        return  # of weights that are elsewhere, offloaded ones, it cannot be told
+    if config.fingerprint == fingerprint(config, state_dict):
         return
     if config.measured:
         _log.warning(

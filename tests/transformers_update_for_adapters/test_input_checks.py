@@ -220,3 +220,56 @@ def test_a_compiled_model_has_no_break(
         expected = model(PIXELS, task_ids=IDS, labels=labels(0)).loss
         found = compiled(PIXELS, task_ids=IDS, labels=labels(0)).loss
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_classes_have_no_logits(
+    method: str, make_model: Callable[..., TASFormerForSemanticSegmentation]
+) -> None:
+    nothing = torch.empty(0, dtype=torch.int64)
+    logits = make_model(method).eval().class_logits(PIXELS, nothing)
+    assert logits.shape == (len(PIXELS), 0, *PIXELS.shape[-2:])
+
+
+@pytest.mark.parametrize("task_ids", [[0, 1], 3])
+def test_ids_that_are_no_tensor_are_refused(
+    task_ids: Any, make_model: Callable[..., TASFormerForSemanticSegmentation]
+) -> None:
+    model = make_model("adapter_hf")
+    for ask in (model.class_logits, lambda pixels, ids: model(pixels, task_ids=ids)):
+        with pytest.raises(ValueError, match=r"task_ids is .*; expected a tensor of int64"):
+            ask(PIXELS, task_ids)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
+@pytest.mark.parametrize("method", METHODS)
+def test_gradients_of_each_sample_by_itself(
+    method: str, make_model: Callable[..., TASFormerForSemanticSegmentation]
+) -> None:
+    model, images = make_model(method).eval().double(), torch.randn(2, 3, 64, 64).double()
+    ids, labels = torch.tensor([0, 3]), torch.randint(0, 2, (2, 64, 64))
+    parameters = dict(model.named_parameters())
+
+    def loss(weights: Any, pixels: Tensor, task_id: Tensor, label: Tensor) -> Tensor:
+        given = {"task_ids": task_id[None], "labels": label[None]}
+        return torch.func.functional_call(model, weights, (pixels[None],), given).loss
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0, 0))
+    found = each(parameters, images, ids, labels)
+    one = torch.func.grad(loss)(parameters, images[1], ids[1], labels[1])
+    for name, gradient in one.items():
+        torch.testing.assert_close(found[name][1], gradient)
+
+
+def test_an_evaluation_may_begin_without_the_class(
+    make_model: Callable[..., TASFormerForSemanticSegmentation], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = make_model("adapter_hf").eval()
+    labels = torch.zeros(len(PIXELS), *PIXELS.shape[-2:], dtype=torch.int64)
+    labels[:, :3] = 255
+    ids = torch.zeros(len(PIXELS), dtype=torch.int64)
+    with torch.no_grad():
+        assert model(PIXELS, task_ids=ids, labels=labels).loss > 0
+    assert "labels hold 0 and 255, and no 1 so far" in caplog.text
+    with pytest.raises(ValueError, match="labels hold 0 and 255, and no 1 so far"):
+        model(PIXELS, task_ids=ids, labels=labels)

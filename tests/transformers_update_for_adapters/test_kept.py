@@ -1,6 +1,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -85,16 +86,16 @@ def test_nothing_is_kept_where_nobody_holds_it() -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda weight: weight.data.mul_(2),
-        lambda weight: weight.data.copy_(weight.detach().flip(0)),  # two classes exchanged
-        lambda weight: weight.data[1, 2].add_(0.1),
-        lambda weight: weight.data.neg_(),
+        lambda weight: weight.data[0, 1].add_(0.1),  # beside the sample
+        lambda weight: weight.data[:, 1].neg_(),
+        lambda weight: weight.data[:, 1:3].copy_(weight.detach()[:, 1:3].flip(0)),
+        lambda weight: weight.data[:, 1:3].copy_(weight.detach()[:, 1:3].flip(1)),
     ],
 )
 def test_what_is_written_past_the_count_is_an_error_in_the_end(
     write: Callable[[Tensor], object], dtype: torch.dtype
 ) -> None:
-    counter = Counter(nn.Linear(3, 2, dtype=dtype))
+    counter = Counter(nn.Linear(40, 2, dtype=dtype))
 
     def use_and_write(error: Exception | None = None) -> None:
         with counter.kept.held():
@@ -111,6 +112,53 @@ def test_what_is_written_past_the_count_is_an_error_in_the_end(
         use_and_write(KeyError("its own"))
 
 
+WHOLE_WRITES: dict[str, Callable[[Tensor], object]] = {
+    "twice as much": lambda weight: weight.data.mul_(2),
+    "exchanged": lambda weight: weight.data.copy_(weight.detach().flip(0)),
+    "numpy": lambda weight: np.copyto(weight.detach().numpy(), 0.3),
+}
+
+
+@pytest.mark.parametrize("write", WHOLE_WRITES.values(), ids=WHOLE_WRITES)
+def test_what_a_moving_average_swaps_in_and_out_acts_at_once(
+    write: Callable[[Tensor], object],
+) -> None:
+    counter = Counter(nn.Linear(3, 2))
+    before = counter.module.weight.detach().clone()
+    with counter.kept.held():
+        for _ in range(2):
+            assert torch.equal(counter.value(), 2 * before)
+            write(counter.module.weight)
+            assert torch.equal(counter.value(), 2 * counter.module.weight)
+            assert not torch.equal(counter.module.weight, before)
+            counter.module.weight.data.copy_(before)
+        assert torch.equal(counter.value(), 2 * before)
+
+
+def test_an_unnoticed_change_is_an_error_also_before_a_counted_one() -> None:
+    counter = Counter(nn.Linear(40, 2))
+
+    def use_and_write() -> None:
+        with counter.kept.held():
+            counter.value()
+            counter.module.weight.data[0, 1].add_(1)
+            counter.value()  # as it was before
+            with torch.no_grad():
+                counter.module.bias.add_(1)
+            counter.value()
+
+    with pytest.raises(RuntimeError, match=r"written through \.data"):
+        use_and_write()
+
+
+def test_other_settings_make_another_value() -> None:
+    counter, kept = Counter(nn.Linear(3, 2)), Kept[float]()
+    with kept.held():
+        sources = list(counter.module.parameters())
+        made = [kept.get(sources, partial(float, own), own) for own in (0.1, 0.1, 0.2)]
+        assert made == [0.1, 0.1, 0.2]
+
+
 def test_what_is_written_before_the_first_use_or_after_a_seen_change_is_no_error() -> None:
     counter = Counter(nn.Linear(3, 2))
     with counter.kept.held():
@@ -119,6 +167,33 @@ def test_what_is_written_before_the_first_use_or_after_a_seen_change_is_no_error
         nn.init.ones_(counter.module.weight)
         counter.module.weight.data.mul_(3)
         assert torch.equal(counter.value(), torch.full((2, 3), 6.0))
+
+
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.SGD])
+@pytest.mark.parametrize("fused", [True, False])
+def test_steps_of_optimisers_act_at_once(
+    kind: Callable[..., torch.optim.Optimizer], fused: bool, make_config: MakeConfig
+) -> None:
+    """Fused ones do not count their changes."""
+    model = TASFormerForSemanticSegmentation(make_config("adapter_hf")).eval()
+    optimizer = kind(model.parameters(), lr=0.05, fused=fused)
+    pixels, ids = torch.randn(1, 3, 64, 64), torch.tensor([1, 3])
+
+    def many() -> Tensor:
+        with torch.no_grad():
+            return model.class_logits(pixels, ids)
+
+    with model.kept():
+        before = many()
+        model(pixels, task_ids=ids[:1]).logits.square().sum().backward()
+        optimizer.step()
+        after = many()
+        model.decode_head.batch_norm.eps = 0.5
+        other = many()
+    assert not torch.allclose(after, before, atol=1e-3)
+    torch.testing.assert_close(other, many(), atol=1e-5, rtol=1e-5)
+    model.decode_head.batch_norm.eps = 1e-5
+    torch.testing.assert_close(after, many(), atol=1e-5, rtol=1e-5)
 
 
 def test_a_copy_starts_with_nothing() -> None:

@@ -189,3 +189,22 @@ def test_weights_elsewhere_have_no_fingerprint(folder: Path) -> None:
     model = Model.from_pretrained(folder)
     assert fingerprint(model.config, model.state_dict()) == model.config.fingerprint
     assert fingerprint(model.config, model.to("meta").state_dict()) is None
+
+
+def test_saving_others_leaves_what_is_said_of_ones_own(folder: Path, tmp_path: Path) -> None:
+    model = Model.from_pretrained(folder)
+    halves = {name: weight.half() for name, weight in model.state_dict().items()}
+    model.save_pretrained(tmp_path / "halves", state_dict=halves)
+    assert_forgotten(tmp_path / "halves")
+    model.save_pretrained(tmp_path / "own")
+    assert_known(tmp_path / "own")
+
+
+@pytest.mark.filterwarnings("ignore:Attempting to save a model with offloaded:UserWarning")
+def test_offloaded_weights_are_not_taken_for_others(folder: Path, tmp_path: Path) -> None:
+    places = {"segformer": "cpu", "decode_head": "disk"}
+    model = Model.from_pretrained(folder, device_map=places, offload_folder=tmp_path / "disk")
+    assert model.config.measured == MEASURED
+    assert model.config.origin == ORIGIN
+    model.save_pretrained(tmp_path / "again")
+    assert_known(tmp_path / "again")
