@@ -220,6 +220,7 @@ def test_any_name_that_a_file_may_have_is_kept(dataset: Folder, root: Path, name
         index = presence_index(dataset, "train", progress=False)
         position = index.images.tolist().index(f"images/train/{name}.jpg")
         assert index.name(position) == name
+        assert len(index.content) == 64
     file = root / "images" / "train" / f"{name}.jpg"
     assert file in find_pictures([str(root / "images" / "train")])
     assert list(find_pictures([str(file)])) == [file]
