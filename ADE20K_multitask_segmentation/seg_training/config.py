@@ -227,7 +227,7 @@ def override_config(
 
     Args:
         config: plain dicts.
-        overrides: as on the command line.
+        overrides: as on the command line; groups count first, as Hydra has it.
         config_dir: where groups are looked up.
 
     Raises:
@@ -235,16 +235,8 @@ def override_config(
     """
     changed = literal_config(config)
     OmegaConf.set_struct(changed, True)
-    for text in _as_written(overrides):
-        try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException as error:
-            raise UserError(_unreadable(text)) from error
-        if override.is_sweep_override():
-            raise UserError(_several_values(text))
-        if override.type is not OverrideType.CHANGE:
-            raise UserError(f"cannot use '{text}' here: write key=value")
-        key, value = override.key_or_group, override.value()
+    changes = [(text, *_change(text)) for text in _as_written(overrides)]
+    for text, key, value in sorted(changes, key=lambda change: change[1] not in SECTIONS):
         if key in SECTIONS:
             OmegaConf.set_struct(changed, False)
             changed[key] = _load_group(config_dir, key, str(value))
@@ -258,6 +250,19 @@ def override_config(
         except OmegaConfBaseException as error:
             raise UserError(f"cannot set {text}: {error}") from error
     return plain_config(changed)
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Read the key and the value of an override."""
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise UserError(_unreadable(text)) from error
+    if override.is_sweep_override():
+        raise UserError(_several_values(text))
+    if override.type is not OverrideType.CHANGE:
+        raise UserError(f"cannot use '{text}' here: write key=value")
+    return override.key_or_group, override.value()
 
 
 def _load_group(config_dir: Path, group: str, name: str) -> DictConfig:

@@ -167,6 +167,18 @@ def test_override_of_a_checkpoints_config() -> None:
     assert config["tasks"] == {"classes": "all"}
 
 
+def test_groups_are_chosen_before_keys_are_set_whatever_their_order() -> None:
+    """As Hydra does for a training."""
+    config = compose_config("ade20k_adapter", ["data.root=/data"], CONFIGS)
+    keys = ["data.root=/x", "data.crop_size=[64,64]", "tasks.classes=[tree]", "seed=1", "seed=2"]
+    groups = ["data=folder", "tasks=all"]
+    for order in ([*keys, *groups], [*groups, *keys], [*keys[:2], *groups, *keys[2:]]):
+        changed = override_config(config, order, CONFIGS)
+        assert (changed["data"]["root"], changed["data"]["crop_size"]) == ("/x", [64, 64])
+        assert changed["data"]["dataset"] == "folder"
+        assert (changed["tasks"], changed["seed"]) == ({"classes": ["tree"]}, 2)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
