@@ -26,7 +26,7 @@ from omegaconf.errors import (
 )
 
 from seg_training.errors import UserError, suggest
-from seg_training.overrides import as_typed, literal, of_any_dataset, quoted
+from seg_training.overrides import as_typed, literal, of_any_dataset, quoted, quoted_list
 from seg_training.paths import user_path
 from seg_training.settings import check_keys
 from seg_training.written_configs import override_as_written, take_classes_as_written
@@ -249,7 +249,10 @@ def override_config(
             OmegaConf.update(changed, key, value, merge=False, force_add=True)
         except OmegaConfBaseException as error:
             raise UserError(f"cannot set {text}: {error}") from error
-    return plain_config(changed)
+    try:
+        return plain_config(changed)
+    except OmegaConfBaseException as error:  # a reference to nothing
+        raise explain(error, config_dir) from error
 
 
 def _change(text: str) -> tuple[str, Any]:
@@ -341,6 +344,18 @@ def _unreadable(override: str) -> str:
     key, equals, value = override.partition("=")
     if not equals:
         return f"cannot read '{override}': write key=value"
+    if value.startswith("{"):
+        return (
+            f"cannot read '{override}': write key=value; in a mapping each text needs quotes of "
+            "its own, and not every text can stand before a ':'. Best write it in a config file"
+        )
+    if value.startswith("[") or key.endswith("tasks.classes"):
+        inside = value.removeprefix("[").removesuffix("]")
+        listed = quoted_list(f"[{inside}]") or "['one','two']"
+        return (
+            f"cannot read '{override}': write key=value; in a list each text needs quotes of its "
+            f'own: "{key}={listed}"'
+        )
     quoted_again = quoted(value) if value.strip() else "value"
     return (
         f"cannot read '{override}': write key=value; brackets, commas and the like in a value need "
