@@ -452,4 +452,7 @@ def explain(error: Exception, config_dir: Path) -> UserError:
         return UserError(_unreadable(str(error.override)))
     if str(error).startswith("Ambiguous value"):
         return UserError(_several_values(str(error).splitlines()[0].partition("'")[2][:-1]))
-    return UserError(str(error).splitlines()[0] if str(error) else type(error).__name__)
+    lines = [line.strip() for each in (error, cause) for line in str(each or "").splitlines()]
+    words = [line for line in lines if line] or [type(error).__name__]
+    # The first line says where, and may leave what it is to the next.
+    return UserError(" ".join(words[: 2 if words[0].endswith(":") else 1]))

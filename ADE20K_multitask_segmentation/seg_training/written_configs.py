@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from antlr4 import CommonTokenStream, InputStream  # type: ignore[import-untyped]
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
@@ -40,6 +41,11 @@ class _ConfigFiles(FileConfigSource):
             result = super().load_config(config_path)
         except UnicodeDecodeError as error:
             raise UserError(f"{file} is not valid YAML for Hydra: save it as UTF-8 text") from error
+        except yaml.YAMLError as error:  # of what read_written takes as a text
+            raise UserError(
+                f"{file} is not valid YAML for Hydra: {error}. Texts such as '<<' and '=' need "
+                "quotes there"
+            ) from error
         if isinstance(written, dict):
             plain = OmegaConf.to_container(result.config, resolve=False)
             group = Path(config_path).parent.parts  # of configs/tasks/mine.yaml: tasks

@@ -87,6 +87,7 @@ def test_another_file_that_is_broken_does_not_hide_what_is_wrong(configs: Path) 
         ("data:\n  classes: {classes: {1: all}}", 3, "a class cannot be called 'all'"),
         ("tasks:\n  classes: {all: [a]}", 3, "a class cannot be called 'all'"),
         ("tasks:\n  classes: [a, [b]]", 3, "a name was expected, found a list"),
+        ("tasks:\n  classes: {a: {b: no}}", 3, "a name was expected, found a mapping"),
     ],
 )
 def test_what_nobody_meant_is_an_error_with_its_line(
@@ -100,6 +101,9 @@ def test_what_nobody_meant_is_an_error_with_its_line(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (b"defaults: [folder_adapter, _self_]\ndata: [1]", r"'own'.*DictConfig.*ListConfig"),
+        (b"data: {classes: {classes: {0: <<}}}", r"(?s)own\.yaml.*'<<'.*quotes"),
+        (b"data: {classes: {classes: {0: =}}}", r"(?s)own\.yaml.*'='.*quotes"),
         (b"seed: 1\n\tseed: 2", r"own\.yaml is not valid YAML(.|\n)*line 2"),
         ("seed: 1 # für".encode("latin-1"), r"own\.yaml is not valid YAML: save it as UTF-8"),
         ("seed: 1 # für".encode("utf-16"), r"own\.yaml is not valid YAML for Hydra: save it as U"),

@@ -13,7 +13,8 @@ __all__ = ["FoundFiles", "find_files", "is_system_name"]
 _SYSTEM_NAMES = frozenset(
     [
         *("__macosx", "thumbs.db", "desktop.ini"),
-        *("@eadir", "@tmp", "@recycle", "#recycle", "#snapshot"),
+        *("@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "@recently-snapshot"),
+        *("@synoresource", "_gsdata_"),
         *("$recycle.bin", "system volume information", "lost+found"),
     ]
 )
@@ -64,7 +65,7 @@ def is_system_name(name: str) -> bool:
     Args:
         name: without the folders above.
     """
-    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+    return name.startswith((".", "~$")) or name.lower() in _SYSTEM_NAMES
 
 
 def find_files(

@@ -25,6 +25,7 @@ from seg_training.tasks import TaskTable
 NOT_UTF8 = os.fsdecode(b"\xe9t\xe9")  # as an older Windows wrote it
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 SYSTEM_NAMES = [".hidden", ".ipynb_checkpoints", "@eaDir", "__MACOSX", "$RECYCLE.BIN", "#recycle"]
+SYSTEM_NAMES += ["@Recently-Snapshot", "@SynoResource", "_gsdata_"]
 
 
 @pytest.fixture
@@ -157,6 +158,7 @@ def test_what_systems_leave_in_folders_is_never_data(
         shutil.copytree(folder, folder / name, ignore=shutil.ignore_patterns(name))
         shutil.copytree(folder / name, folder / "town" / name)
         (folder / f"._00{suffix}").write_bytes(b"no picture")
+        (folder / f"~$0{suffix}").write_bytes(b"no picture")
         for other in ("Thumbs.db", "desktop.ini", ".DS_Store"):
             (folder / other).write_bytes(b"no picture")
         (folder / f"a{suffix}").mkdir()
@@ -239,6 +241,19 @@ def test_two_unicode_forms_of_a_name_are_one_name(dataset: Folder, root: Path) -
     shutil.copy(images / f"{COMPOSED}.jpg", images / f"{DECOMPOSED}.jpg")
     with pytest.raises(UserError, match=r"have the same name, in two Unicode forms; keep one"):
         dataset.files("train")
+
+
+@pytest.mark.parametrize(("there", "asked"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_another_unicode_form_of_a_folders_name_is_said(
+    dataset: Folder, root: Path, there: str, asked: str
+) -> None:
+    for folder, _ in both(root):
+        folder.rename(folder.with_name(there))
+    with pytest.raises(UserError, match=r"does not exist; .* another Unicode form") as caught:
+        dataset.files(asked)
+    assert f"another Unicode form ({there!a}, not {asked!a})?" in str(caught.value)
+    with pytest.raises(UserError, match="another Unicode form"):
+        find_pictures([str(root / "images" / asked)])
 
 
 def test_two_unicode_forms_of_a_name_are_one_name_in_cocos_list(tmp_path: Path) -> None:
