@@ -99,6 +99,9 @@ class SeveralDatasetsModule(DataModule):
                 "data.datasets names no dataset: add some, as configs/multitask_sun_trans10k.yaml "
                 "does"
             )
+        for name, section in sections.items():
+            if not isinstance(section, Mapping):
+                raise UserError(f"data.datasets.{name}={section}: expected a data section")
         check_keys(tasks, ["classes"], "tasks")
         without_root = [
             f"data.datasets.{name}.root"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,14 @@ from omegaconf.errors import (
 )
 
 from seg_training.errors import UserError, suggest
-from seg_training.overrides import as_typed, literal, of_any_dataset, quoted
+from seg_training.overrides import (
+    PATH_SETTINGS,
+    as_typed,
+    literal,
+    of_any_dataset,
+    quoted,
+    quoted_list,
+)
 from seg_training.paths import user_path
 from seg_training.settings import check_keys
 from seg_training.written_configs import override_as_written, take_classes_as_written
@@ -56,6 +64,8 @@ _DEFAULTS = {
     "metrics": "biou",
     "unsure_is_miss": False,
 }
+_NEVER_NULL = ("data.classes", "data.train_split", "data.val_split")
+_OF_SEVERAL_DATASETS = ("data.module", "data.mode", "data.weights", "data.datasets")
 _TOP_LEVEL = (*SECTIONS, *_DEFAULTS)
 
 
@@ -187,7 +197,28 @@ def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     seed = plain.get("seed", 0)
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise UserError(f"seed={seed!r}: expected a whole number from 0 to {2**32 - 1}")
+    _check_paths(plain)
     return {**_DEFAULTS, **{str(key): value for key, value in plain.items()}}
+
+
+def _check_paths(settings: Mapping[Any, Any], prefix: str = "") -> None:
+    """Refuse lists and the like where a path is expected."""
+    for key, value in settings.items():
+        setting = of_any_dataset(f"{prefix}{key}")
+        if setting not in PATH_SETTINGS:
+            if isinstance(value, Mapping):
+                _check_paths(value, f"{prefix}{key}.")
+            continue
+        kinds = (str, PathLike, *([Mapping] if setting == "data.classes" else []))
+        missing = value is None and setting in _NEVER_NULL
+        if missing or not (value is None or isinstance(value, kinds)):
+            expected = (
+                "a path, or what a classes file holds ({classes: {value: name}})"
+                if setting == "data.classes"
+                else "a path, in quotes where it is a number"
+            )
+            shown = "null" if value is None else value
+            raise UserError(f"{prefix}{key}={shown}: expected {expected}")
 
 
 def literal_config(config: Mapping[str, Any]) -> DictConfig:
@@ -227,7 +258,7 @@ def override_config(
 
     Args:
         config: plain dicts.
-        overrides: as on the command line.
+        overrides: as on the command line; groups count first, as Hydra has it.
         config_dir: where groups are looked up.
 
     Raises:
@@ -235,29 +266,39 @@ def override_config(
     """
     changed = literal_config(config)
     OmegaConf.set_struct(changed, True)
-    for text in _as_written(overrides):
-        try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException as error:
-            raise UserError(_unreadable(text)) from error
-        if override.is_sweep_override():
-            raise UserError(_several_values(text))
-        if override.type is not OverrideType.CHANGE:
-            raise UserError(f"cannot use '{text}' here: write key=value")
-        key, value = override.key_or_group, override.value()
+    changes = [(text, *_change(text)) for text in _as_written(overrides)]
+    for text, key, value in sorted(changes, key=lambda change: change[1] not in SECTIONS):
         if key in SECTIONS:
             OmegaConf.set_struct(changed, False)
             changed[key] = _load_group(config_dir, key, str(value))
             OmegaConf.set_struct(changed, True)
             continue
         known = _dotted_keys(OmegaConf.to_container(changed))
+        if key not in known and of_any_dataset(key).startswith("data.classes."):
+            raise UserError(f"there is no '{key}': give data.classes as a whole, or a classes file")
         if key not in known and not _is_newer(key, known, config_dir):
             raise UserError(f"unknown key '{key}'{_suggest_key(key, known)}")
         try:
             OmegaConf.update(changed, key, value, merge=False, force_add=True)
         except OmegaConfBaseException as error:
             raise UserError(f"cannot set {text}: {error}") from error
-    return plain_config(changed)
+    try:
+        return plain_config(changed)
+    except OmegaConfBaseException as error:  # a reference to nothing
+        raise explain(error, config_dir) from error
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Read the key and the value of an override."""
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise UserError(_unreadable(text)) from error
+    if override.is_sweep_override():
+        raise UserError(_several_values(text))
+    if override.type is not OverrideType.CHANGE:
+        raise UserError(f"cannot use '{text}' here: write key=value")
+    return override.key_or_group, override.value()
 
 
 def _load_group(config_dir: Path, group: str, name: str) -> DictConfig:
@@ -314,6 +355,8 @@ def _keys_of_files(config_dir: Path) -> list[str]:
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue  # another experiment's file: what is wrong with it is not asked here
         group = file.relative_to(config_dir).parts[0]
+        if group == "classes":
+            continue  # classes files
         if isinstance(content, dict):
             content.pop("defaults", None)
             keys += _dotted_keys(content, f"{group}." if group in SECTIONS else "")
@@ -324,18 +367,53 @@ def _unknown_in_experiment(key: str, config_dir: Path) -> str:
     known = _keys_of_files(config_dir)
     if re.fullmatch(r"data\.datasets\.\w+", key):
         return f"unknown dataset '{key}': this experiment names its own (see them with --cfg job)"
+    missing = f"this experiment has no '{key}' (see its keys with --cfg job)"
+    if of_any_dataset(key).startswith("data.classes."):
+        return f"{missing}; write it in the classes file, or, of classes in a config, +{key}=..."
+    if readers := _methods_that_read(key):
+        return (
+            f"{missing}: only {', '.join(readers)} {'reads' if len(readers) == 1 else 'read'} it; "
+            f"choose another model (a whole one: model=...), or with such a one add +{key}=..."
+        )
     if key not in known:
         return f"unknown key '{key}'{_suggest_key(key, known)}"
-    return (
-        f"this experiment has no '{key}' (see its keys with --cfg job); with several datasets each "
-        f"has its own: data.datasets.<name>.{key.rpartition('.')[2]}"
-    )
+    if key in _OF_SEVERAL_DATASETS:
+        return f"{missing}; only several datasets at once have it (data=several)"
+    if re.fullmatch(r"data\.\w+", key):
+        return (
+            f"{missing}; with several datasets each has its own: data.datasets.<name>."
+            f"{key.removeprefix('data.')}"
+        )
+    return f"{missing}; where something reads it, add it with +{key}=..."
+
+
+def _methods_that_read(key: str) -> list[str]:
+    """List the methods that read a setting of the model which not all of them read."""
+    section, _, name = key.partition(".")
+    if section != "model":
+        return []
+    # Imported here, so that nothing else waits for Transformers.
+    from transformers_update_for_adapters.configuration_tasformer import METHOD_FIELDS
+
+    return [method for method, fields in METHOD_FIELDS.items() if name in fields]
 
 
 def _unreadable(override: str) -> str:
     key, equals, value = override.partition("=")
     if not equals:
         return f"cannot read '{override}': write key=value"
+    if value.startswith("{"):
+        return (
+            f"cannot read '{override}': write key=value; in a mapping each text needs quotes of "
+            "its own, and not every text can stand before a ':'. Best write it in a config file"
+        )
+    if value.startswith("[") or key.endswith("tasks.classes"):
+        inside = value.removeprefix("[").removesuffix("]")
+        listed = quoted_list(f"[{inside}]") or "['one','two']"
+        return (
+            f"cannot read '{override}': write key=value; in a list each text needs quotes of its "
+            f'own: "{key}={listed}"'
+        )
     quoted_again = quoted(value) if value.strip() else "value"
     return (
         f"cannot read '{override}': write key=value; brackets, commas and the like in a value need "
@@ -374,4 +452,7 @@ def explain(error: Exception, config_dir: Path) -> UserError:
         return UserError(_unreadable(str(error.override)))
     if str(error).startswith("Ambiguous value"):
         return UserError(_several_values(str(error).splitlines()[0].partition("'")[2][:-1]))
-    return UserError(str(error).splitlines()[0] if str(error) else type(error).__name__)
+    lines = [line.strip() for each in (error, cause) for line in str(each or "").splitlines()]
+    words = [line for line in lines if line] or [type(error).__name__]
+    # The first line says where, and may leave what it is to the next.
+    return UserError(" ".join(words[: 2 if words[0].endswith(":") else 1]))

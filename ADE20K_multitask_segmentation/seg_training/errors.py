@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from unicodedata import normalize
 
 __all__ = ["Interrupted", "UserError", "suggest"]
 
@@ -32,6 +33,9 @@ def suggest(name: str, known: Iterable[str], *, most: int = 3) -> str:
     """
     # Compared without case, so that "Tree" finds "tree".
     by_lower = {word.lower(): word for word in known}
+    for word in by_lower.values():
+        if word != name and normalize("NFC", word) == normalize("NFC", name):
+            return f"; did you mean that in another Unicode form ({word!a}, not {name!a})?"
     close = get_close_matches(name.lower(), by_lower, n=most, cutoff=0.6)
     if not close:
         return ""

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-__all__ = ["PATH_SETTINGS", "as_typed", "literal", "of_any_dataset", "quoted"]
+__all__ = ["PATH_SETTINGS", "as_typed", "literal", "of_any_dataset", "quoted", "quoted_list"]
 
 PATH_SETTINGS = (
     *("ckpt_path", "run_dir", "model.pretrained"),
@@ -57,8 +57,8 @@ def _as_typed(override: str, top_level: Collection[str], sweep: bool) -> str:
     name = of_any_dataset(key.lstrip("+"))
     if not equals or name not in PATH_SETTINGS:
         return override
-    if name == "data.classes" and isinstance(_parsed(value), dict):  # what a classes file holds
-        return override
+    if name == "data.classes" and value.startswith("{") and not _exists(value):
+        return override  # what a classes file holds
     if sweep and not _exists(value):
         if _SWEEP.fullmatch(value):
             return override
@@ -102,6 +102,32 @@ def _in_quotes(text: str) -> str:
     # Backslashes mean something to Hydra in front of a quote only, the closing one included.
     escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
     return f"'{escaped}'"
+
+
+def quoted_list(value: str) -> str | None:
+    """Quote the texts of a list, where Hydra would not take every character as it is.
+
+    Args:
+        value: ``[car;auto,a#b]``, say.
+
+    Returns:
+        ``['car;auto','a#b']``; None where it is not certain what belongs together.
+    """
+    if len(value) < 2 or (value[0], value[-1]) != ("[", "]"):
+        return None
+    items = _separated(value[1:-1])
+    return f"[{','.join(map(_item, items))}]" if all(map(_is_one_text, items)) else None
+
+
+def _item(text: str) -> str:
+    return text if _IN_QUOTES.fullmatch(text) else quoted(text)
+
+
+def _is_one_text(item: str) -> bool:
+    if _IN_QUOTES.fullmatch(item):
+        return True
+    whole = all(item.count(left) == item.count(right) for left, right in ("[]", "()", "{}"))
+    return bool(item) and item[0] not in "'\"[{" and "${" not in item and whole
 
 
 def literal(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """The class list: names to ids, and the one table from raw label values to tasks."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -300,13 +301,24 @@ class _Meanings:
             except UserError as error:
                 raise UserError(f"{error} ({_FORM})") from None
             self._place(value, found)
-            if earlier := self._places.get(self.names[value]):
+            composed = _composed(self.names[value])
+            if earlier := self._places.get(composed):
+                self._check_form(self.names[value], composed, place(self._source, found), earlier)
                 raise UserError(
                     f"{place(self._source, found)}: two label values are called "
                     f"'{self.names[value]}', the other one in {earlier}; give each a name of its "
                     "own (tasks.classes can group them into one task)"
                 )
-            self._places[self.names[value]] = place(self._source, found)
+            self._places[composed] = place(self._source, found)
+
+    def _check_form(self, name: str, composed: str, where: str, earlier: str) -> None:
+        """Say so where two names look the same and are written in two ways."""
+        first = next(each for each in self.names.values() if _composed(each) == composed)
+        if first != name:
+            raise UserError(
+                f"{where}: {first!a} and {name!a} are one name in two Unicode forms, the "
+                f"other one in {earlier}; give each a name of its own"
+            )
 
     def read_values(self, entry: str, values: Any) -> frozenset[int]:
         """Take ``[values]``, or nothing."""
@@ -331,6 +343,10 @@ class _Meanings:
                 f"values are 0 to {_NUM_RAW_VALUES - 1}"
             )
         self._places[value] = where
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _kind(content: Any) -> str:

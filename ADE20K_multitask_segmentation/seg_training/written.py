@@ -1,6 +1,7 @@
 """YAML files as they are written: ``no``, ``010`` and ``12:30`` are text, a double key an error."""
 
 import re
+import unicodedata
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ __all__ = [
 
 _VALUE = re.compile(r"0|[1-9][0-9]*")
 _NOTHING = ("", "null", "~")  # what stands there for an empty list
+_NO_LETTERS = {"Cc", "Cs", "Zl", "Zp"}  # categories of Unicode
+_UNSEEN = {"Cf", "Zs"}
 _KEYWORD = "all"  # asks for every class, wherever classes are asked for
 
 
@@ -90,7 +93,7 @@ def label_values(found: Any, source: str, entry: str) -> list[int]:
     Raises:
         UserError: if it is no list, or if an item is no label value.
     """
-    if found is None or (isinstance(found, Written) and found in _NOTHING):
+    if found is None or (isinstance(found, Written) and not found.quoted and found in _NOTHING):
         return []
     if isinstance(found, str | Mapping) or not isinstance(found, Iterable):
         kind = "a mapping" if isinstance(found, Mapping) else f"'{found}'"
@@ -138,11 +141,19 @@ def checked_name(found: Any, source: str) -> str:
             "'ignore'"
         )
     words = [word.strip() for word in name.split(";")]
-    if name != name.strip() or not all(words) or not name.isprintable():
+    kinds = [{unicodedata.category(letter) for letter in word} for word in [name, *words]]
+    if kinds[0] & _NO_LETTERS:
         raise UserError(
-            f"{where}: name {name!r} starts or ends with a space, or has an empty synonym or a "
-            "line break. Write 'car' or 'car;auto'"
+            f"{where}: name {name!r} holds a line break or another control character, or half a "
+            "letter. Write it without"
         )
+    if name != name.strip() or not all(words):
+        raise UserError(
+            f"{where}: name {name!r} starts or ends with a space, or has an empty synonym. Write "
+            "'car' or 'car;auto'"
+        )
+    if any(kind <= _UNSEEN for kind in kinds):
+        raise UserError(f"{where}: name {name!r} holds nothing that can be seen. Write a name")
     if any(word.lower() == _KEYWORD for word in words):
         raise UserError(
             f"{where}: a class cannot be called '{_KEYWORD}', which asks for every class. Choose "
@@ -176,6 +187,7 @@ class _Loader(yaml.SafeLoader):
 _Loader.yaml_implicit_resolvers = {}
 _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile("^<<$"), ["<"])  # of anchors
 _Loader.add_constructor("tag:yaml.org,2002:str", _Loader.written)
+_Loader.add_constructor("tag:yaml.org,2002:merge", _Loader.written)  # as a value
 
 
 class _DoubleKeyError(Exception):
@@ -287,4 +299,4 @@ def _names(written: Any, source: str) -> Any:
         return [text(name, source) for name in written]
     if written == "":
         return None  # nothing stands there
-    return str(written) if isinstance(written, str) else written
+    return written if written is None else text(written, source)

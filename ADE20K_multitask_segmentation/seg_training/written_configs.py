@@ -4,9 +4,11 @@ YAML and Hydra would make False of a class ``no``, 1000.0 of ``1e3`` and nothing
 two classes with one label value they would drop the first.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from antlr4 import CommonTokenStream, InputStream  # type: ignore[import-untyped]
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
@@ -21,9 +23,12 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
 from seg_training.errors import UserError
+from seg_training.overrides import quoted_list
 from seg_training.written import Written, read_written, with_written_classes
 
 __all__ = ["override_as_written", "take_classes_as_written"]
+
+_TASKS = re.compile(r"\+{0,2}(data\.datasets\.[^.]+\.)?tasks\.classes")
 
 
 class _ConfigFiles(FileConfigSource):
@@ -36,6 +41,11 @@ class _ConfigFiles(FileConfigSource):
             result = super().load_config(config_path)
         except UnicodeDecodeError as error:
             raise UserError(f"{file} is not valid YAML for Hydra: save it as UTF-8 text") from error
+        except yaml.YAMLError as error:  # of what read_written takes as a text
+            raise UserError(
+                f"{file} is not valid YAML for Hydra: {error}. Texts such as '<<' and '=' need "
+                "quotes there"
+            ) from error
         if isinstance(written, dict):
             plain = OmegaConf.to_container(result.config, resolve=False)
             group = Path(config_path).parent.parts  # of configs/tasks/mine.yaml: tasks
@@ -70,7 +80,10 @@ def override_as_written(text: str) -> str:
             return text
         written = _parsed(text)
     except HydraException:
-        return text  # whoever uses it says so
+        key, _, value = text.partition("=")
+        listed = quoted_list(value) if _TASKS.fullmatch(key) else None
+        # Whoever uses what nobody can read says so.
+        return override_as_written(f"{key}={listed}") if listed not in (None, value) else text
     keys = tuple(override.key_or_group.split("."))
     plain, source = override.value(), f"'{text}'"
     if isinstance(written, Written) and keys[-1] == "classes":

@@ -3,6 +3,7 @@
 import shutil
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,6 +22,7 @@ from seg_training.config import (
     plain_config,
     translate_config_argument,
 )
+from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
 from seg_training.networks import build_network
 from seg_training.shell import run_shell
@@ -167,6 +169,18 @@ def test_override_of_a_checkpoints_config() -> None:
     assert config["tasks"] == {"classes": "all"}
 
 
+def test_groups_are_chosen_before_keys_are_set_whatever_their_order() -> None:
+    """As Hydra does for a training."""
+    config = compose_config("ade20k_adapter", ["data.root=/data"], CONFIGS)
+    keys = ["data.root=/x", "data.crop_size=[64,64]", "tasks.classes=[tree]", "seed=1", "seed=2"]
+    groups = ["data=folder", "tasks=all"]
+    for order in ([*keys, *groups], [*groups, *keys], [*keys[:2], *groups, *keys[2:]]):
+        changed = override_config(config, order, CONFIGS)
+        assert (changed["data"]["root"], changed["data"]["crop_size"]) == ("/x", [64, 64])
+        assert changed["data"]["dataset"] == "folder"
+        assert (changed["tasks"], changed["seed"]) == ({"classes": ["tree"]}, 2)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -245,3 +259,73 @@ def test_configs_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.Mon
     assert compose_config("demo")["optimizer"]["lr"] == 1e-3
     (tmp_path / "configs").mkdir()
     assert default_config_dir() == tmp_path / "configs"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"classes": None}, r"classes=null: expected a path, or what a classes file holds"),
+        ({"classes": ["car"]}, r"classes=\['car'\]: expected a path, or what a classes file holds"),
+        ({"images": ["a", "b"]}, r"images=\['a', 'b'\]: expected a path"),
+        ({"root": 2024}, r"root=2024: expected a path, in quotes where it is a number"),
+        ({"val_split": None}, r"val_split=null: expected a path"),
+    ],
+)
+def test_what_cannot_be_a_path_is_said(value: dict[str, object], message: str) -> None:
+    config = compose_config("folder_adapter", config_dir=CONFIGS)
+    with pytest.raises(UserError, match=rf"data\.{message}"):
+        plain_config({**config, "data": {**config["data"], **value}})
+    several = {"datasets": {"own": {**config["data"], **value}}}
+    with pytest.raises(UserError, match=rf"data\.datasets\.own\.{message}"):
+        plain_config({**config, "data": several})
+
+
+@pytest.mark.parametrize("override", ["data.classes=null", "data.classes={classes: null}"])
+def test_no_classes_in_an_override_are_said(override: str) -> None:
+    config = compose_config("folder_adapter", ["data.root=/x"], CONFIGS)
+
+    def build(changed: dict[str, Any]) -> None:
+        build_data_module(changed["data"], changed["tasks"], 0)
+
+    for use in (
+        lambda: compose_config("folder_adapter", ["data.root=/x", override], CONFIGS),
+        lambda: override_config(config, [override], CONFIGS),
+    ):
+        with pytest.raises(UserError, match=r"data\.classes.*(null|nothing)"):
+            build(use())
+
+
+@pytest.mark.parametrize(
+    ("experiment", "override", "message", "without"),
+    [
+        ("ade20k_adapter", "model.num_vectors=3", "only vsa_emb reads it", "datasets"),
+        ("multitask_sun_trans10k", "model.num_vectors=3", "only vsa_emb reads it", "datasets"),
+        ("ade20k_adapter", "logger.project=x", r"add it with \+logger\.project=", "datasets"),
+        ("ade20k_adapter", "data.mode=mixed", "only several datasets at once have it", "<name>"),
+        (
+            "folder_adapter",
+            "data.classes.other=[1]",
+            r"classes file.*\+data\.classes\.other=",
+            "did you mean",
+        ),
+        (
+            "folder_adapter",
+            "data.classes.classes.0=x",
+            r"classes file.*\+data\.classes\.classes",
+            "<name>",
+        ),
+    ],
+)
+def test_hints_are_true(experiment: str, override: str, message: str, without: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        compose_config(experiment, [override], CONFIGS)
+    assert without not in str(caught.value).replace("several datasets", "")
+
+
+def test_a_new_entry_of_a_checkpoints_classes_is_answered_with_the_way_to_give_it() -> None:
+    config = compose_config("folder_adapter", config_dir=CONFIGS)
+    config["data"]["classes"] = {"classes": {0: "car"}, "other": [], "ignore": []}
+    with pytest.raises(
+        UserError, match=r"no 'data\.classes\.classes\.9'.* data\.classes as a whole"
+    ):
+        override_config(config, ["data.classes.classes.9=x"], CONFIGS)

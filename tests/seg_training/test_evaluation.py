@@ -14,7 +14,7 @@ from fake_datasets.configs import CONFIGS, config_on_fake_data
 from seg_training.checkpoints import read_checkpoint
 from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
-from seg_training.evaluation import evaluate, load_module, predict_examples
+from seg_training.evaluation import evaluate, load_module, predict_examples, restore
 from seg_training.label_map_metrics import LabelMapMetrics, predicted_tasks
 from seg_training.pl_module import LitSeg
 from seg_training.report import finite, result_to_json
@@ -65,6 +65,19 @@ def test_label_map_metrics_of_a_checkpoint(run: Path) -> None:
     unsure, _ = evaluate(run, ["metrics=all", "unsure_is_miss=true"], CONFIGS)
     assert unsure.label_map == expected[True].compute()[0]
     assert unsure.bIoU == result.bIoU
+
+
+def test_what_stands_before_a_group_counts_too(run: Path, tmp_path: Path) -> None:
+    own = read_checkpoint(run)["hyper_parameters"]["config"]["data"]
+    classes = tmp_path / "classes.yaml"
+    classes.write_text(json.dumps(own["classes"]))
+    given = [f"data.root={own['root']}", f"data.classes={classes}", "tasks.classes=[road]"]
+    for crop_size in ([], ["data.crop_size=[48,64]"]):
+        _, data, _ = restore(run, [*given, *crop_size, "data=folder", "tasks=all"], CONFIGS)
+        assert list(data.crop_size) == ([48, 64] if crop_size else own["crop_size"])
+        [source] = data.sources().values()
+        assert str(source.dataset.root) == own["root"]
+        assert source.tasks.task_ids == [data.task_names.index("road")]
 
 
 def test_the_batch_size_changes_nothing(run: Path) -> None:

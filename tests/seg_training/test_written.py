@@ -35,6 +35,11 @@ def test_names_are_taken_as_they_are_written(file: Path) -> None:
     assert list(read(file, yaml.safe_dump(content)).names.values()) == ODD
 
 
+@pytest.mark.parametrize("letter", ["\u200b", "\u200c", "\u200d", "\u202e", "\u00a0", "\ue000"])
+def test_letters_without_a_shape_of_their_own_are_taken(file: Path, letter: str) -> None:
+    assert read(file, f"classes: {{1: a{letter}b, 2: <<}}").names == {1: f"a{letter}b", 2: "<<"}
+
+
 def test_names_are_the_same_after_a_config_was_saved(file: Path) -> None:
     classes = LabelClasses(dict(enumerate(ODD)), ignore=frozenset({255}))
     OmegaConf.save(OmegaConf.create(classes.to_mapping()), file)
@@ -74,7 +79,7 @@ def test_json_is_a_classes_file_as_well(file: Path) -> None:
         ("classes:\n  1: ''", 2, "a name is empty"),
         ("classes:\n  1: ' a'", 2, "name ' a' starts or ends with a space"),
         ("classes:\n  1: 'a;'", 2, "name 'a;' .* has an empty synonym"),
-        ('classes:\n  1: "a\\nb"', 2, r"name 'a\\nb' .* a line break"),
+        ('classes:\n  1: "a\\nb"', 2, r"name 'a\\nb' holds a line break"),
         ("classes:\n  1: all", 2, "a class cannot be called 'all', which asks for every class"),
         ("classes:\n  1: every;All", 2, "a class cannot be called 'all'"),
         ("classes:\n  1: '${x}'", 2, "configs would replace the name"),
@@ -84,6 +89,16 @@ def test_json_is_a_classes_file_as_well(file: Path) -> None:
         ("classes: {1: a}\nignored: [1]", 2, "unknown entry 'ignored'; did you mean 'ignore'"),
         ("classes:\n- a\n- b", 2, "found a list under 'classes'"),
         ("classes: null", 1, "found 'null' under 'classes'"),
+        ("classes: {1: a}\nother: ''", 2, "'other' is '', not a list of label values"),
+        ("classes: {1: a}\nignore: 'null'", 2, "'ignore' is 'null', not a list of label values"),
+        ("classes: {1: a}\nother: <<", 2, "'other' is '<<', not a list of label values"),
+        (
+            "classes:\n  1: \u00e9\n  2: e\u0301",
+            3,
+            r"'\\xe9' and 'e\\u0301' are one name in two Unicode forms, the other .*line 2",
+        ),
+        ('classes:\n  1: "a\\x07b"', 2, r"name 'a\\x07b' holds a line break or another control"),
+        ("classes:\n  1: '\u200b'", 2, r"name '\\u200b' holds nothing that can be seen"),
     ],
 )
 def test_what_nobody_meant_is_an_error_with_its_line(

@@ -87,6 +87,7 @@ def test_another_file_that_is_broken_does_not_hide_what_is_wrong(configs: Path) 
         ("data:\n  classes: {classes: {1: all}}", 3, "a class cannot be called 'all'"),
         ("tasks:\n  classes: {all: [a]}", 3, "a class cannot be called 'all'"),
         ("tasks:\n  classes: [a, [b]]", 3, "a name was expected, found a list"),
+        ("tasks:\n  classes: {a: {b: no}}", 3, "a name was expected, found a mapping"),
     ],
 )
 def test_what_nobody_meant_is_an_error_with_its_line(
@@ -100,6 +101,9 @@ def test_what_nobody_meant_is_an_error_with_its_line(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (b"defaults: [folder_adapter, _self_]\ndata: [1]", r"'own'.*DictConfig.*ListConfig"),
+        (b"data: {classes: {classes: {0: <<}}}", r"(?s)own\.yaml.*'<<'.*quotes"),
+        (b"data: {classes: {classes: {0: =}}}", r"(?s)own\.yaml.*'='.*quotes"),
         (b"seed: 1\n\tseed: 2", r"own\.yaml is not valid YAML(.|\n)*line 2"),
         ("seed: 1 # für".encode("latin-1"), r"own\.yaml is not valid YAML: save it as UTF-8"),
         ("seed: 1 # für".encode("utf-16"), r"own\.yaml is not valid YAML for Hydra: save it as U"),
@@ -134,6 +138,66 @@ def test_overrides_are_taken_as_they_are_written(
         assert compose(configs, "", override)["tasks"]["classes"] == classes
     [*_, argument] = translate_config_argument(["--config", "demo.yaml", override], CONFIGS)
     assert argument == override_as_written(override)
+
+
+@pytest.mark.parametrize(
+    ("listed", "classes"),
+    [
+        ("[汽车,дорога]", ["汽车", "дорога"]),
+        ("[café, no,null , 1e3]", ["café", "no", "null", "1e3"]),
+        ("[it's]", ["it's"]),
+        ("[a(b), c'd]", ["a(b)", "c'd"]),
+        ("[lane [/left]]", ["lane [/left]"]),
+        ("[car;auto,a#b,a=b,R&D]", ["car;auto", "a#b", "a=b", "R&D"]),
+        ("['a, é',\"it's\",ß]", ["a, é", "it's", "ß"]),
+        ("[é\\]", ["é\\"]),
+    ],
+)
+def test_names_that_hydra_cannot_read_in_a_list_are_taken_as_typed(
+    configs: Path, listed: str, classes: list[str]
+) -> None:
+    override = f"tasks.classes={listed}"
+    config = compose(configs, "", override)
+    assert config["tasks"]["classes"] == classes
+    assert override_config(config, ["tasks=all", override], configs)["tasks"]["classes"] == classes
+    [*_, argument] = translate_config_argument(["--config", "demo.yaml", override], CONFIGS)
+    assert override_as_written(argument) == argument
+    own = override_as_written(f"+data.datasets.a.{override}")
+    assert own == f"+data.datasets.a.{argument}"
+
+
+@pytest.mark.parametrize(
+    ("override", "advice"),
+    [
+        ("tasks.classes=[汽车,дорога", "\"tasks.classes=['汽车','дорога']\""),
+        ("tasks.classes=汽车", "\"tasks.classes=['汽车']\""),
+        ("tasks.classes=[a(b,c)]", "each text needs quotes of its own"),
+        ("tasks.classes=[é],[a]", "each text needs quotes of its own"),
+        ("tasks.classes=[é,,a]", "each text needs quotes of its own"),
+        ("tasks.classes=[é,[a]]", "each text needs quotes of its own"),
+        ("tasks.classes=[é,${a}]", "each text needs quotes of its own"),
+        ("logger.names=[csv;wandb]", "\"logger.names=['csv;wandb']\""),
+        ("tasks.classes={汽车: [дорога]}", "write it in a config file"),
+        ("data.classes={classes:{0:汽车}}", "write it in a config file"),
+        ("data.classes={classes: {0: a", "write it in a config file"),
+    ],
+)
+def test_what_is_not_certain_is_refused_with_advice_that_helps(
+    configs: Path, override: str, advice: str
+) -> None:
+    config = compose(configs, "")
+    for use in (
+        lambda: compose(configs, "", override),
+        lambda: override_config(config, [override], configs),
+    ):
+        with pytest.raises(UserError, match="cannot read") as caught:
+            use()
+        assert advice in str(caught.value)
+
+
+def test_a_reference_to_nothing_is_said_in_words(configs: Path) -> None:
+    with pytest.raises(UserError, match="Interpolation key 'x' not found"):
+        override_config(compose(configs, ""), ["tasks.classes=[${x}]"], configs)
 
 
 def test_label_values_in_overrides_are_numbers(configs: Path) -> None:

@@ -244,7 +244,8 @@ class SegmentationDataset(ABC):
             ) from error
         if not is_folder:
             raise UserError(self._missing_folder(path))
-        there = find_files(path, suffixes)
+        # Two folders of images may share label maps.
+        there = find_files(path, suffixes, once=suffixes == IMAGE_SUFFIXES)
         if there.unreachable:
             hidden, reason = min(there.unreachable.items())
             raise UserError(
@@ -253,6 +254,8 @@ class SegmentationDataset(ABC):
             )
         if suffixes == IMAGE_SUFFIXES and there.unread:
             _log.warning("%s", there.unread_in_words())
+        if suffixes == IMAGE_SUFFIXES and there.not_followed:
+            _log.warning("%s", there.not_followed_in_words())
         found: dict[str, str] = {}
         for file in there.files:
             if not fnmatchcase(file.with_suffix(file.suffix.lower()).name, pattern):

@@ -30,6 +30,7 @@ __all__ = [
     "read_header",
     "read_image",
     "read_label_map",
+    "unreadable",
 ]
 
 _TURNS = range(2, 9)  # values of ORIENTATION; 1 and all others turn nothing
@@ -236,10 +237,17 @@ def _opened(kind: str, path: Path) -> Iterator[Image.Image]:
     except UserError:
         raise
     except Exception as error:  # a damaged file raises nearly anything
-        raise _unreadable(kind, path, error) from error
+        raise unreadable(kind, path, error) from error
 
 
-def _unreadable(kind: str, path: Path, error: Exception) -> UserError:
+def unreadable(kind: str, path: Path, error: Exception) -> UserError:
+    """Say why a picture could not be read, and what to do.
+
+    Args:
+        kind: what it is: ``image``, say.
+        path: the file.
+        error: what reading it raised.
+    """
     cure = "Replace the file or remove it"
     if isinstance(error, PermissionError):
         reason, cure = error.strerror, "Unlock the file or remove it"
@@ -250,6 +258,8 @@ def _unreadable(kind: str, path: Path, error: Exception) -> UserError:
         )
     elif not path.exists():
         return UserError(f"{kind} {path} does not exist")
+    elif path.is_dir():
+        reason, cure = "it is a folder", "Give a file, or remove it"
     elif path.is_file() and path.stat().st_size == 0:
         reason = "it is empty"
     elif isinstance(error, Image.DecompressionBombError):

@@ -107,7 +107,8 @@ class PresenceIndex:
     @cached_property
     def content(self) -> str:
         """A hash of the names of the files and of what the label maps hold, wherever they lie."""
-        digest = hashlib.sha256("\n".join([*self.images, *self.label_maps]).encode())
+        names = "\n".join([*self.images, *self.label_maps])
+        digest = hashlib.sha256(names.encode(errors="surrogateescape"))  # no UTF-8, some of them
         for array in (self.offsets, self.values, self.pixels):
             digest.update(array.tobytes())
         return digest.hexdigest()

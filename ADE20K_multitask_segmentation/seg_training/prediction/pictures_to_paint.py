@@ -44,8 +44,9 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
             continue
         if _is_folder(path):
             there = find_files(path, IMAGE_SUFFIXES)
-            if there.unread:
-                _log.warning("%s", there.unread_in_words())
+            for words in (there.unread_in_words(), there.not_followed_in_words()):
+                if words:
+                    _log.warning("%s", words)
             files = [file for file in there.files if not is_result_file(file)]
             # Where a folder cannot be looked into, reading it will say so.
             files += sorted(there.unreachable)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from seg_training.checkpoint_files import find_checkpoint
-from seg_training.datasets.images import allow_pixels, read_image
+from seg_training.datasets.images import allow_pixels, read_image, unreadable
 from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
 from seg_training.loop_progress import tracked
@@ -220,7 +220,7 @@ def settings_for_picture(settings: Mapping[str, Any], picture: Path) -> dict[str
         with picture.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"cannot read image {picture}: {error}") from error
+        raise unreadable("image", picture, error) from error
     return {**settings, "image_sha256": digest}
 
 

@@ -25,6 +25,7 @@ from seg_training.tasks import TaskTable
 NOT_UTF8 = os.fsdecode(b"\xe9t\xe9")  # as an older Windows wrote it
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 SYSTEM_NAMES = [".hidden", ".ipynb_checkpoints", "@eaDir", "__MACOSX", "$RECYCLE.BIN", "#recycle"]
+SYSTEM_NAMES += ["@Recently-Snapshot", "@SynoResource", "_gsdata_"]
 
 
 @pytest.fixture
@@ -92,6 +93,63 @@ def test_loops_of_links_end(dataset: Folder, root: Path) -> None:
         assert own == [photos / f"0{number}.jpg" for number in range(4)]
 
 
+@pytest.mark.parametrize("target", ["..", "../..", "town", "../../..", "../../../.."])
+def test_links_to_folders_above_bring_nothing_in(
+    dataset: Folder, root: Path, target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the images of a validation split, above all."""
+    for folder, _ in both(root):
+        (folder / "town").mkdir()
+        (folder / "town" / "up").symlink_to(Path("..", target))
+    with caplog.at_level(logging.WARNING):
+        assert stems(dataset) == ["00", "01", "02", "03"]
+    assert f"links that are not followed: 1, {root}/images/train/town/up for one" in caplog.text
+    caplog.clear()
+    pictures = find_pictures([str(root / "images" / "train")])
+    assert list(pictures.values()) == ["00", "01", "02", "03"]
+    assert "links that are not followed: 1" in caplog.text
+
+
+def test_a_folder_that_is_a_link_itself_knows_what_lies_above_both(
+    dataset: Folder, root: Path, tmp_path: Path
+) -> None:
+    for folder, _ in both(root):
+        real = tmp_path / "real" / folder.parent.name
+        real.mkdir(parents=True)
+        folder.rename(real / "train")
+        folder.symlink_to(real / "train")
+        (folder / "up").symlink_to("..")
+        (folder / "as seen").symlink_to(folder.parent)
+        (real / "other").mkdir()
+    shutil.copy(root / "images" / "train" / "00.jpg", tmp_path / "real" / "images" / "other.jpg")
+    assert stems(dataset) == ["00", "01", "02", "03"]
+
+
+def test_a_folder_that_several_links_lead_to_is_taken_once(dataset: Folder, root: Path) -> None:
+    for folder, suffix in both(root):
+        for name, own in (("a", "00"), ("b", "01")):
+            (folder / name).mkdir()
+            (folder / f"{own}{suffix}").rename(folder / name / f"{own}{suffix}")
+        (folder / "a" / "b").symlink_to("../b")
+        (folder / "b" / "a").symlink_to("../a")
+        (folder / "0").symlink_to("a")
+    assert stems(dataset) == ["02", "03", "a/00", "b/01"]
+    pictures = find_pictures([str(root / "images" / "train")])
+    assert list(pictures.values()) == ["02", "03", "a/00", "b/01"]
+
+
+def test_label_maps_may_serve_two_folders_of_images(dataset: Folder, root: Path) -> None:
+    """Of one place by day and by night."""
+    (images, _), (labels, _) = both(root)
+    for folder in (images, labels):
+        (folder / "day").mkdir()
+        for file in [path for path in folder.iterdir() if path.is_file()]:
+            file.rename(folder / "day" / file.name)
+    shutil.copytree(images / "day", images / "night")
+    (labels / "night").symlink_to("day")
+    assert len(stems(dataset)) == 8
+
+
 @pytest.mark.parametrize("name", SYSTEM_NAMES)
 def test_what_systems_leave_in_folders_is_never_data(
     dataset: Folder, root: Path, name: str
@@ -100,6 +158,7 @@ def test_what_systems_leave_in_folders_is_never_data(
         shutil.copytree(folder, folder / name, ignore=shutil.ignore_patterns(name))
         shutil.copytree(folder / name, folder / "town" / name)
         (folder / f"._00{suffix}").write_bytes(b"no picture")
+        (folder / f"~$0{suffix}").write_bytes(b"no picture")
         for other in ("Thumbs.db", "desktop.ini", ".DS_Store"):
             (folder / other).write_bytes(b"no picture")
         (folder / f"a{suffix}").mkdir()
@@ -184,6 +243,19 @@ def test_two_unicode_forms_of_a_name_are_one_name(dataset: Folder, root: Path) -
         dataset.files("train")
 
 
+@pytest.mark.parametrize(("there", "asked"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_another_unicode_form_of_a_folders_name_is_said(
+    dataset: Folder, root: Path, there: str, asked: str
+) -> None:
+    for folder, _ in both(root):
+        folder.rename(folder.with_name(there))
+    with pytest.raises(UserError, match=r"does not exist; .* another Unicode form") as caught:
+        dataset.files(asked)
+    assert f"another Unicode form ({there!a}, not {asked!a})?" in str(caught.value)
+    with pytest.raises(UserError, match="another Unicode form"):
+        find_pictures([str(root / "images" / asked)])
+
+
 def test_two_unicode_forms_of_a_name_are_one_name_in_cocos_list(tmp_path: Path) -> None:
     coco.make(tmp_path)
     listed = next((tmp_path / "annotations").glob("instances_val*.json"))
@@ -220,6 +292,7 @@ def test_any_name_that_a_file_may_have_is_kept(dataset: Folder, root: Path, name
         index = presence_index(dataset, "train", progress=False)
         position = index.images.tolist().index(f"images/train/{name}.jpg")
         assert index.name(position) == name
+        assert len(index.content) == 64
     file = root / "images" / "train" / f"{name}.jpg"
     assert file in find_pictures([str(root / "images" / "train")])
     assert list(find_pictures([str(file)])) == [file]

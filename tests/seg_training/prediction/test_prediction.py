@@ -71,3 +71,15 @@ def test_a_larger_picture_is_read_where_that_is_asked_for(
     assert predict([tmp_path / "a.png"], tmp_path / "out", max_pixels=600).failed == {}
     with pytest.raises(UserError, match="max-pixels 0: expected at least 1"):
         predict([tmp_path / "a.png"], tmp_path / "out", max_pixels=0)
+
+
+def test_what_is_no_file_is_said_in_words(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "gone.png").symlink_to("/mnt/gone.png")
+    (tmp_path / "a.png").mkdir()
+    Image.fromarray(photo(20, 30, 0)).save(tmp_path / "good.png")
+    report = predict([tmp_path / "gone.png", tmp_path / "good.png"], tmp_path / "out")
+    assert report.written == [tmp_path / "good.png"]
+    [reason] = report.failed.values()
+    assert reason.startswith(f"image {tmp_path}/gone.png is a link to /mnt/gone.png, which is not")
+    with pytest.raises(UserError, match=r"a\.png: it is a folder\. Give a file"):
+        prediction.settings_for_picture({}, tmp_path / "a.png")
