@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
-from numbers import Real
 from os import PathLike
 from threading import RLock
 from typing import Any
@@ -322,7 +321,8 @@ def _decode(picture: Image.Image) -> None:
 
 
 def _counts(number: Any) -> bool:
-    return isinstance(number, Real) and not isinstance(number, bool) and number >= 1
+    is_number = isinstance(number, int | float | np.number) and not isinstance(number, bool)
+    return is_number and bool(number >= 1)
 
 
 @contextmanager
