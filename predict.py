@@ -1,6 +1,7 @@
 """Predict: python predict.py --ckpt RUN --image FILE_OR_FOLDER --classes tree sky --output DIR."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def main() -> None:
     add = parser.add_argument
     add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
     add("--image", nargs="+", required=True, help="pictures, folders or patterns such as '*.jpg'")
-    add("--classes", nargs="+", required=True, help="names or synonyms, or all")
+    add("--classes", nargs="+", type=_in_utf8, required=True, help="names or synonyms, or all")
     add("--output", type=as_path, required=True, help="a folder; each picture gets one in it")
     add("--threshold", type=float, default=0.5, help="probability of the class, 0.5 by default")
     add("--flip", action="store_true", help="average with the mirrored picture")
@@ -76,6 +77,11 @@ def main() -> None:
         problems += [f"not come to: {len(report.left)}", *map(str, report.left)]
     if problems:
         sys.exit("\n".join(problems))
+
+
+def _in_utf8(text: str) -> str:
+    """Read what was typed as UTF-8, also where the system says that all is ASCII."""
+    return os.fsencode(text).decode(errors="surrogateescape")
 
 
 if __name__ == "__main__":

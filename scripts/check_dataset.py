@@ -49,6 +49,7 @@ def main() -> None:
         show_problems,
     )
     from seg_training.datasets.data_module import build_data_module
+    from seg_training.errors import UserError
     from seg_training.pictures import save_picture
     from seg_training.plain_text import plain
     from seg_training.report import check_outputs, write_json
@@ -79,8 +80,14 @@ def main() -> None:
         if picture is None:
             console.print("no image with a label map can be drawn: there is no contact sheet")
         else:
-            save_picture(picture, sheet)
-            console.print(plain(f"contact sheet: {sheet}"), soft_wrap=True)
+            try:
+                save_picture(picture, sheet)
+                said = f"contact sheet: {sheet}"
+            except UserError as error:
+                if arguments.sheet:
+                    raise
+                said = f"warning: no contact sheet: {error}; give a place by --sheet"
+            console.print(plain(said), soft_wrap=True)
     finally:
         show_problems(audits, console)
     if count_problems(audits, "error"):

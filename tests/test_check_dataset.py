@@ -223,6 +223,25 @@ def test_without_a_readable_image_there_is_no_sheet(
     assert not answer.sheet.exists()
 
 
+def test_a_place_that_takes_no_sheet_changes_no_answer(
+    fake_folder: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = REPOSITORY / "configs" / "classes" / "camvid.yaml"
+    own = ("--config", "folder_adapter", f"data.root={fake_folder()}", f"data.classes={classes}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs").touch()  # as in a folder that cannot be written to
+    answer = run_script("check_dataset", *own)
+    assert answer.code == 0
+    assert "warning: no contact sheet: cannot write outputs/check_dataset/folder_ada" in answer.text
+    assert answer.text.count("--sheet") == 1
+    assert "error: " not in answer.text
+    assert answer.text.endswith("0 errors, 2 warnings: training works; read the warnings\n")
+    for label_map in tmp_path.glob("fake/annotations/train/*"):
+        label_map.unlink()
+    answer = run_script("check_dataset", *own)
+    assert (answer.code, "cure the errors" in answer.text) == (1, True)
+
+
 def test_a_config_of_the_users_own_folder(
     check: Check, fake_folder: Callable[[], Path], tmp_path: Path
 ) -> None:
@@ -286,5 +305,5 @@ def test_the_script_by_itself(fake_folder: Callable[[], Path], tmp_path: Path) -
     assert answer.returncode == 0, answer.stderr
     assert "contact sheet: outputs/check_dataset/folder_adapter.png\n" in answer.stdout
     assert (tmp_path / "outputs" / "check_dataset" / "folder_adapter.png").is_file()
-    # CamVid's 5 to 8 and 10 do not occur in the made-up images.
-    assert answer.stdout.endswith("0 errors, 1 warning: training works; read the warnings\n")
+    # CamVid's 5 to 8 and 10 do not occur in the made-up images of either split.
+    assert answer.stdout.endswith("0 errors, 2 warnings: training works; read the warnings\n")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,7 +18,9 @@ from own_process import REPOSITORY, run_script
 from short_runs import SHORT_RUNS, train_a_step
 from small_networks import SMALL
 
+from seg_training import report
 from seg_training.config import compose_config
+from seg_training.errors import UserError
 from seg_training.evaluation import restore
 from seg_training.prediction.prediction import predict
 from seg_training.trained_networks import load_network
@@ -26,8 +29,15 @@ from transformers_update_for_adapters.plain_words import printable
 pytestmark = [pytest.mark.slow, *SHORT_RUNS]
 
 # Of the values that images have.
-SEEN = ("lane [/left]", "$ $", "汽" * 150, "${oc.env:HOME}", "a/dataloader_idx_0")
-NAMES = (*SEEN, *(name for name in ODD_NAMES if name not in SEEN))
+SEEN = ("lane [/left]", "$ $", "汽" * 150, "$\\frac{$", "a/dataloader_idx_0")
+
+
+def can_be_a_class(name: str) -> bool:
+    """Leave out what classes files refuse: what configs replace, control characters, space."""
+    return "${" not in name and name.isprintable() and name == name.strip()
+
+
+NAMES = tuple(dict.fromkeys([*SEEN, *filter(can_be_a_class, ODD_NAMES)]))
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +57,15 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield run
 
 
+def measured(per_class: dict[str, Any]) -> set[str]:
+    """Leave out the classes that no image shows."""
+    return {name for name, result in per_class.items() if result["bIoU"] is not None}
+
+
 def test_every_file_of_the_run_has_the_names(run_dir: Path) -> None:
     results = json.loads((run_dir / "results.json").read_text(encoding="utf-8"))
-    assert set(results["per_class"]) == set(SEEN)
+    assert set(results["per_class"]) == set(NAMES)
+    assert measured(results["per_class"]) == set(SEEN)
     page = (run_dir / "results.html").read_text(encoding="utf-8")
     assert "$ $ (" in page
     assert "lane [/left] (" in page
@@ -89,26 +105,31 @@ def test_evaluation_is_written_whatever_the_terminal(run_dir: Path, tmp_path: Pa
         env={**os.environ, "PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"},
     )
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
-    measured = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    again = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     results = json.loads((run_dir / "results.json").read_text(encoding="utf-8"))
-    assert measured["per_class"] == results["per_class"]
+    assert again["per_class"] == results["per_class"]
 
 
 def test_thresholds_are_swept(run_dir: Path, tmp_path: Path) -> None:
     given = ("--thresholds", "0.4", "0.5", "--json", str(tmp_path / "out.json"))
     answer = run_script("sweep_threshold", "--ckpt", str(run_dir), "--device", "cpu", *given)
     assert answer.code == 0, answer.text
-    for name in ("lane [/left]", "$ $", "${oc.env:HOME}"):
+    for name in ("lane [/left]", "$ $", "$\\frac{$"):
         assert f"│ {name} " in answer.text
     written = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert set(written["0.5"]["per_class"]) == set(SEEN)
+    assert measured(written["0.5"]["per_class"]) == set(SEEN)
 
 
-def test_what_cannot_be_written_is_printed_all_the_same(run_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def test_what_cannot_be_written_is_printed_all_the_same(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_content: Any, path: Path) -> None:
+        raise UserError(f"cannot write {path}: the disk is full by now")
+
+    monkeypatch.setattr(report, "write_json", refuse)
     answer = run_script(
         *("sweep_threshold", "--ckpt", str(run_dir), "--device", "cpu", "--thresholds", "0.5"),
-        *("--json", str(tmp_path / "file" / "out.json")),
+        *("--json", str(tmp_path / "out.json")),
     )
     assert answer.code == 1
     assert "│ lane [/left] " in answer.text
@@ -150,8 +171,9 @@ def test_all_classes_are_predicted_on_pictures_of_any_name(run_dir: Path, tmp_pa
     ]
     for name in names:
         (pictures / name).write_bytes(one.read_bytes())
-    report = predict(run_dir, [str(pictures)], ["all"], tmp_path / "out", device="cpu")
-    assert len(report.written) == len(names)
+    given = [str(pictures), str(pictures / "...jpg")]  # hidden: used where it is named
+    done = predict(run_dir, given, ["all"], tmp_path / "out", device="cpu")
+    assert len(done.written) == len(names)
     results = [*(tmp_path / "out").glob("*/result.json")]
     assert len(results) == len(names)
     assert {path.name for path in tmp_path.iterdir()} == {"[pictures]", "out"}

@@ -2,7 +2,9 @@
 
 import io
 import logging
+import re
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -59,10 +61,13 @@ def open_picture(picture: str | PathLike[str] | Any, max_pixels: int | None = No
         Of mode ``RGB``. Of several frames or pages it is the first; a warning is logged.
 
     Raises:
-        ValueError: if it is an array of another form, if it has more pixels, or if it is not
-            certain which of its values is white (see :func:`to_eight_bit`).
+        ValueError: if it is an array of another form, if it has more pixels, if it is not certain
+            which of its values is white (see :func:`to_eight_bit`), or if ``max_pixels`` is no
+            number of pixels.
         OSError: if the file is missing or damaged, or no picture.
     """
+    if max_pixels is not None and not _counts(max_pixels):
+        raise ValueError(f"max_pixels {max_pixels!r}: expected a number of pixels, at least 1")
     if isinstance(picture, Image.Image):
         with _documented_errors(picture_name(picture)):
             _decode(picture)
@@ -294,17 +299,13 @@ def picture_name(picture: Image.Image) -> str:
 
 def _read(name: str, max_pixels: int | None) -> Image.Image:
     """Read a file or an address."""
-    with _documented_errors(name), _limit(max_pixels):
+    with _documented_errors(name, max_pixels), _limit(max_pixels):
         source: str | io.BytesIO = name
         if name.startswith(("http://", "https://")):
             # By ourselves: Transformers' load_image drops what is transparent.
             with urlopen(name, timeout=_SECONDS) as answer:
                 source = io.BytesIO(answer.read())
         with Image.open(source) as file:
-            if max_pixels is not None and file.width * file.height > max_pixels:
-                raise Image.DecompressionBombError(
-                    f"It has {file.width * file.height} pixels, more than {max_pixels}"
-                )
             file.filename = name
             _decode(file)
             return upright_rgb(file)
@@ -319,12 +320,22 @@ def _decode(picture: Image.Image) -> None:
         raise OSError(f"{picture_name(picture)} cannot be read: {error}") from error
 
 
+def _counts(number: Any) -> bool:
+    is_number = isinstance(number, int | float | np.number) and not isinstance(number, bool)
+    return is_number and bool(number >= 1)
+
+
 @contextmanager
-def _documented_errors(name: str) -> Iterator[None]:
+def _documented_errors(name: str, max_pixels: int | None = None) -> Iterator[None]:
     """Raise what Pillow may raise on a file, but does not document, as OSError or ValueError."""
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        if max_pixels is not None:
+            [pixels, _] = re.findall(r"\d+", str(error))
+            raise ValueError(
+                f"{name} has {pixels} pixels, more than max_pixels={max_pixels}"
+            ) from None
         raise ValueError(
             f"{name} is too large to be read unasked: give max_pixels, or set "
             f"PIL.Image.MAX_IMAGE_PIXELS. {error}"
@@ -337,7 +348,10 @@ def _documented_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def _limit(max_pixels: int | None) -> Iterator[None]:
-    """Let Pillow read pictures of so many pixels, if a number is given."""
+    """Let Pillow read pictures of so many pixels and no more, if a number is given.
+
+    By itself it warns from its limit on, and refuses what is larger than two times that.
+    """
     if max_pixels is None:
         yield
         return
@@ -345,6 +359,8 @@ def _limit(max_pixels: int | None) -> Iterator[None]:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = max_pixels
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                yield
         finally:
             Image.MAX_IMAGE_PIXELS = before

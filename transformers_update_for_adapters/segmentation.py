@@ -75,10 +75,8 @@ def asked_tasks(classes: Sequence[str], config: TASFormerConfig) -> dict[str, in
         The id by the name that was asked for.
 
     Raises:
-        ValueError: if it is one word instead of a list, or if a name is not known.
+        ValueError: if it is no list of names, one word say, or if a name is not known.
     """
-    if isinstance(classes, str):
-        raise ValueError(f'classes is the word "{classes}"; give a list: ["{classes}"]')
     task_ids = find_tasks(classes, config)
     names = list((config.task_names or []) if asks_for_all(classes, config) else classes)
     return dict(zip(names, task_ids, strict=True))

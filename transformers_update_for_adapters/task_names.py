@@ -1,7 +1,8 @@
 """From the names that a user asks for to a network's tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from .configuration_tasformer import TASFormerConfig
 
@@ -24,8 +25,9 @@ def asks_for_all(asked: Sequence[str], config: TASFormerConfig) -> bool:
         config: a network's, with ``task_names``.
 
     Raises:
-        ValueError: if the network has no names at all.
+        ValueError: if it is no list of names, or if the network has no names at all.
     """
+    _check_words(asked)
     names, words = _names_and_words(config)
     return list(asked) == [ALL] and not _tasks_of(ALL, names, words)
 
@@ -42,8 +44,8 @@ def find_tasks(asked: Sequence[str], config: TASFormerConfig) -> list[int]:
         The id of each; for ``all`` every id.
 
     Raises:
-        ValueError: if names are not known, of which close ones are suggested; or if the network
-            has no names at all.
+        ValueError: if it is no list of names, if names are not known, of which close ones are
+            suggested; or if the network has no names at all.
     """
     names, words = _names_and_words(config)
     if asks_for_all(asked, config):
@@ -77,6 +79,7 @@ def find_task(name: str, config: TASFormerConfig) -> int:
         ValueError: if the name is not known, close ones are suggested then; if it may mean several
             tasks; or if the network has no names at all.
     """
+    _check_words([name])
     names, words = _names_and_words(config)
     tasks = _tasks_of(name, names, words)
     if not tasks:
@@ -86,6 +89,18 @@ def find_task(name: str, config: TASFormerConfig) -> int:
         meant = " or ".join(f"'{names[task]}'" for task in tasks)
         raise ValueError(f"class '{name}' is ambiguous: ask for {meant}")
     return tasks[0]
+
+
+def _check_words(asked: Any) -> None:
+    """Refuse what a network would have to guess the meaning of: numbers, say, or one word."""
+    example = '["tree", "sky"], say, or ["all"]'
+    if isinstance(asked, str):
+        raise ValueError(f'classes is the word "{asked}"; give a list: ["{asked}"]')
+    if not isinstance(asked, Collection) or isinstance(asked, bytes):
+        raise ValueError(f"classes is {asked!r}; give a list of names: {example}")
+    for word in asked:
+        if not isinstance(word, str):
+            raise ValueError(f"classes has {word!r}, which is no name; give names: {example}")
 
 
 def _names_and_words(config: TASFormerConfig) -> tuple[list[str], list[set[str]]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 import unicodedata
 
 __all__ = ["file_name", "folder_name"]
@@ -13,11 +14,15 @@ _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNOREC
 def file_name(name: str, most_bytes: int = _MOST_BYTES) -> str:
     """Keep the letters, digits, ``_`` and ``-`` of a name, as far as there is room for them.
 
+    Where the system's names are ASCII, other letters are their numbers: ``u6c7d``.
+
     Args:
         name: of a class, say; different ones may become the same.
         most_bytes: in UTF-8.
     """
+    encoding = sys.getfilesystemencoding()
     kept = "".join(letter if _stays(letter) else " " for letter in name)
+    kept = kept.encode(encoding, "backslashreplace").decode(encoding).replace("\\", "")
     return _cut(re.sub(r" +", "_", kept), most_bytes).strip("_")
 
 

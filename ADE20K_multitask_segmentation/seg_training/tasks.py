@@ -99,9 +99,12 @@ class LabelClasses:
             near = (
                 [str(file) for file in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
             )
+            start = (
+                "" if path.is_absolute() else "start in the project's folder, or set data.classes; "
+            )
             raise UserError(
                 f"classes file {path.absolute()} does not exist{suggest(str(path), near)}; "
-                "DATASET_PREPARATION.md shows what it holds"
+                f"{start}DATASET_PREPARATION.md shows what it holds"
             )
         content = read_written(path)
         if not isinstance(content, dict):

@@ -1,5 +1,6 @@
 """The config's trainer section: Lightning's trainer, and how a step runs the network."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from seg_training.networks import Network
 from seg_training.progress import progress_callback
 from seg_training.settings import check_keys, parameters_of
 
-__all__ = ["build_trainer", "prepare_network", "process_rank"]
+__all__ = ["build_trainer", "check_numbers", "prepare_network", "process_rank"]
 
 OWN_SETTINGS = ("checkpoint_every_n_steps", "activation_checkpointing", "compile")
 """Settings of the trainer section that are ours, not Lightning's."""
@@ -43,18 +44,15 @@ def prepare_network(network: Network, settings: Mapping[str, Any]) -> None:
         network.model.compile()
 
 
-def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
-    """Make the trainer.
+def check_numbers(settings: Mapping[str, Any]) -> None:
+    """Refuse numbers that Lightning takes and that make no sense.
 
     Args:
-        settings: the config's trainer section: arguments of Lightning's Trainer, and ours.
-        **fixed: arguments that do not come from the config.
+        settings: the config's trainer section.
 
     Raises:
-        UserError: if a setting is unknown, or not possible on this machine.
+        UserError: if there is one.
     """
-    known = [name for name in parameters_of(pl.Trainer.__init__) if name not in (*fixed, "self")]
-    check_keys(settings, [*known, *OWN_SETTINGS], "trainer")
     every = settings.get("checkpoint_every_n_steps", 1)
     if not isinstance(every, int) or every < 1:
         raise UserError(f"trainer.checkpoint_every_n_steps={every!r}: expected at least 1")
@@ -65,6 +63,26 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
         value = settings.get(key)
         if isinstance(value, int | float) and value <= 0:  # Lightning would divide by it
             raise UserError(f"trainer.{key}={value!r}: expected a number above 0, or null")
+    for key in ("gradient_clip_val", "log_every_n_steps"):
+        value = settings.get(key)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 <= value < math.inf):
+            raise UserError(f"trainer.{key}={value!r}: expected a number of at least 0, or null")
+
+
+def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
+    """Make the trainer.
+
+    Args:
+        settings: the config's trainer section: arguments of Lightning's Trainer, and ours.
+        **fixed: arguments that do not come from the config.
+
+    Raises:
+        UserError: if a setting is unknown, or not possible on this machine.
+    """
+    check_numbers(settings)
+    known = [name for name in parameters_of(pl.Trainer.__init__) if name not in (*fixed, "self")]
+    check_keys(settings, [*known, *OWN_SETTINGS], "trainer")
     arguments = {key: value for key, value in settings.items() if key not in OWN_SETTINGS}
     callbacks = list(fixed.pop("callbacks", ()))
     if settings.get("enable_progress_bar", True):

@@ -35,6 +35,7 @@ from seg_training.evaluation import predict_examples, restore, run_validation
 from seg_training.examples import examples_picture, save_examples
 from seg_training.going_on import check_going_on
 from seg_training.metrics import BinaryIoUResult
+from seg_training.optimizers import OptimizerSettings
 from seg_training.pages.run_page import run_html
 from seg_training.paths import user_path
 from seg_training.pictures import save_picture
@@ -42,9 +43,14 @@ from seg_training.pl_module import LitSeg
 from seg_training.report import result_to_json, write_json, write_text
 from seg_training.run_identity import run_of
 from seg_training.schedule import announce_schedule, check_limits
-from seg_training.settings import check_keys, choose
+from seg_training.settings import call_with_settings, check_keys, choose
 from seg_training.trained_networks import describe_network, save_network
-from seg_training.trainer import build_trainer, prepare_network, process_rank
+from seg_training.trainer import (
+    build_trainer,
+    check_numbers,
+    prepare_network,
+    process_rank,
+)
 from seg_training.versions import code_versions
 
 __all__ = ["TrainingResult", "train"]
@@ -92,6 +98,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     """
     record = TrainingRecord()
     config = plain_config(config)
+    _check_settings(config)  # before the data are listed, which may take minutes
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = build_data_module(config["data"], config["tasks"], config["seed"])
     config["data"] = {**config["data"], **data.settings()}
@@ -153,7 +160,10 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     if trainer.is_global_zero:
         evaluated = read_checkpoint(checkpoints.evaluated)
         step = evaluated["global_step"]
-        _log.info("best checkpoint, of step %d: bIoU %.1f %%", step, result.bIoU)
+        kind = "best checkpoint"
+        if checkpoints.evaluated == checkpoints.last:
+            kind = "no validation in training, so none is the best; the end's checkpoint"
+        _log.info("%s, of step %d: bIoU %.1f %%", kind, step, result.bIoU)
         if math.isfinite(checkpoints.score) and abs(result.bIoU - checkpoints.score) > _NOTICED:
             _log.warning(
                 "its validation in training gave %.2f %%, with other weights than the file has or "
@@ -174,6 +184,16 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()  # or the next training of this process goes on with it
     return TrainingResult(run_dir, result, module.task_names, module.dataset_names)
+
+
+def _check_settings(config: Mapping[str, Any]) -> None:
+    call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
+    check_numbers(config["trainer"])
+    every = config["log_plot_freq"]
+    if not isinstance(every, int) or isinstance(every, bool) or every < 0:
+        raise UserError(
+            f"log_plot_freq={every!r}: expected a whole number of batches; 0 for no pictures"
+        )
 
 
 def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) -> LitSeg:

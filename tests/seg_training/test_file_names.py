@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ def test_a_file_s_name_keeps_letters_of_all_scripts() -> None:
     assert file_name("汽车/дорога") == "汽车_дорога"
     assert file_name("हिन्दी e\u0301t") == "हिन्दी_e\u0301t"
     assert file_name("[..] :") == ""
+
+
+def test_where_names_are_ascii_other_letters_are_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+    assert file_name("汽车 1") == "u6c7du8f66_1"
+    assert file_name("a\\b c") == "a_b_c"
+    assert len(file_name("汽" * 100, 40)) == 40
 
 
 @settings(max_examples=30, deadline=None)

@@ -259,6 +259,18 @@ def test_a_missing_classes_file_suggests_its_neighbour(tmp_path: Path) -> None:
         LabelClasses.from_file(tmp_path / "no" / "such.yaml")
 
 
+def test_a_classes_file_of_the_project_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = (
+        rf"{tmp_path}/configs/classes/camvid\.yaml does not exist; start in the project's folder, "
+        "or set data.classes; DATASET"
+    )
+    with pytest.raises(UserError, match=words):
+        LabelClasses.from_file("configs/classes/camvid.yaml")
+
+
 @pytest.mark.parametrize(
     ("config", "names"), [("ade20k_2", ["building", "floor"]), ("ade20k_12", TWELVE)]
 )

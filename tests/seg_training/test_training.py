@@ -413,6 +413,53 @@ def test_a_wrong_setting_is_named_before_anything_is_written(
     assert not list(Path(config["run_dir"]).rglob("*.ckpt"))
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.lr=-1", r"optimizer\.lr=-1: expected a number above 0"),
+        ("optimizer.lr=abc", r"optimizer\.lr='abc': expected a number above 0"),
+        ("optimizer.name=sgd", "unknown optimizer.name 'sgd'"),
+        ("trainer.gradient_clip_val=-1", r"trainer\.gradient_clip_val=-1: expected .* at least 0"),
+        ("trainer.gradient_clip_val=nan", "gradient_clip_val=nan: expected a number of at least"),
+        ("trainer.gradient_clip_val=abc", "gradient_clip_val='abc': expected a number"),
+        ("trainer.log_every_n_steps=-5", "log_every_n_steps=-5: expected a number of at least 0"),
+        ("trainer.val_check_interval=0", "val_check_interval=0: expected a number above 0"),
+        ("log_plot_freq=-2", r"log_plot_freq=-2: expected a whole number of batches; 0 for no"),
+        ("log_plot_freq=1.5", r"log_plot_freq=1\.5: expected a whole number"),
+        ("log_plot_freq=null", "log_plot_freq=None: expected a whole number"),
+    ],
+)
+def test_a_wrong_number_is_named_before_the_data_are_read(
+    settings: Settings, override: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: Any) -> None:
+        raise AssertionError("the data were read")
+
+    config = settings("folder_adapter", override)
+    monkeypatch.setattr(training, "build_data_module", read)
+    with pytest.raises(UserError, match=message):
+        train(config)
+    assert not Path(config["run_dir"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("every", "said"),
+    [
+        (2, "best checkpoint, of step 2: "),
+        (100, "none is the best; the end's checkpoint, of step "),
+    ],
+)
+def test_what_is_evaluated_is_called_best_only_where_it_is(
+    every: int, said: str, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        run_dir = train(settings("folder_adapter", f"trainer.val_check_interval={every}")).run_dir
+    assert (run_dir / "checkpoints" / "best.ckpt").is_file() == (every == 2)
+    [line] = [text for text in caplog.messages if "checkpoint, of step " in text]
+    assert said in line
+    assert line.startswith("best") == (every == 2)
+
+
 def test_a_run_beyond_the_last_step_is_refused(settings: Settings, tmp_path: Path) -> None:
     run_dir = train(settings()).run_dir
     more = [f"ckpt_path={run_dir}", f"run_dir={tmp_path / 'again'}", "trainer.max_steps=1"]

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -132,10 +133,23 @@ def test_a_large_picture_is_read_where_it_is_asked_for(
     Image.new("1", (11, 10)).save(tmp_path / "large.png")
     with pytest.raises(ValueError, match=r"large\.png is too large .* max_pixels.*110 pixels"):
         open_picture(tmp_path / "large.png")
-    with pytest.raises(ValueError, match=r"110 pixels.* 109"):
-        open_picture(tmp_path / "large.png", max_pixels=109)
-    assert open_picture(tmp_path / "large.png", max_pixels=110).size == (11, 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the message is all that is said
+        for most in (10, 54, 55, 109):
+            words = rf"^\S*large\.png has 110 pixels, more than max_pixels={most}$"
+            with pytest.raises(ValueError, match=words):
+                open_picture(tmp_path / "large.png", max_pixels=most)
+        assert open_picture(tmp_path / "large.png", max_pixels=110).size == (11, 10)
     assert Image.MAX_IMAGE_PIXELS == 50
+
+
+@pytest.mark.parametrize("number", [0, -1, float("nan"), True, "400"])
+def test_what_is_no_number_of_pixels_is_refused(number: Any, tmp_path: Path) -> None:
+    Image.new("1", (2, 2)).save(tmp_path / "a.png")
+    for picture in (tmp_path / "a.png", Image.new("1", (2, 2))):
+        words = rf"^max_pixels {number!r}: expected a number of pixels, at least 1$"
+        with pytest.raises(ValueError, match=words):
+            open_picture(picture, max_pixels=number)
 
 
 def test_a_damaged_file_is_an_os_error(tmp_path: Path) -> None:

@@ -84,7 +84,27 @@ def test_nothing_asked_for_and_no_names() -> None:
         find_tasks(["tree"], TASFormerConfig(num_tasks=4))
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("tree", r'classes is the word "tree"; give a list: \["tree"\]'),
+        (None, r"classes is None; give a list of names: \[\"tree\", \"sky\"\], say"),
+        (3, "classes is 3; give a list of names"),
+        (b"tree", "classes is b'tree'; give a list of names"),
+        ([3], "classes has 3, which is no name; give names"),
+        (["tree", None], "classes has None, which is no name"),
+        ([["tree"]], r"classes has \['tree'\], which is no name"),
+    ],
+)
+def test_what_is_no_list_of_names_is_refused(asked: Any, words: str) -> None:
+    for ask in (find_tasks, asked_tasks, asks_for_all):
+        with pytest.raises(ValueError, match=f"^{words}"):
+            ask(asked, config())
+
+
 def test_one_name_alone() -> None:
+    with pytest.raises(ValueError, match="classes has 3, which is no name"):
+        find_task(3, config())  # type: ignore[arg-type]
     assert find_task("auto", config()) == 0
     words = r"^the network knows no class 'tre'; did you mean 'tree'\?$"
     with pytest.raises(ValueError, match=words):

@@ -155,7 +155,7 @@ def _write_results(
                 write_result(folder, file, picture, network, tasks, looks, own, frames)
                 report.written.append(file)
             sources[_place(folder)] = file
-        except (OSError, UserError) as error:
+        except (OSError, UnicodeEncodeError, UserError) as error:  # of a name in ASCII
             report.refused[file] = f"cannot write {folder}: {error}"
             if _takes_nothing_more(error):
                 report.left += list(names)[number:]

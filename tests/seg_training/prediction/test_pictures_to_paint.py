@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,27 @@ def test_a_name_that_was_changed_says_what_it_was(tmp_path: Path) -> None:
     assert one.startswith("CON-")
     assert photo == "photo"
     assert other.startswith("x" * 200)
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (
+            ("trip.jpg", "trip/day1.jpg", "trip_jpg/z.jpg"),
+            ("trip/day1", "trip_jpg-#", "trip_jpg/z"),
+        ),
+        (("a.jpg", "a.png", "a_jpg.png"), ("a_jpg", "a_jpg-#", "a_png")),
+        (("x/a.b.jpg", "x/a.b.png", "x/a_b.jpg", "x/a_b.png"), ("x/a_b_jpg-#",) * 2),
+    ],
+)
+def test_names_that_are_taken_end_in_a_hash(
+    files: tuple[str, ...], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    touch(tmp_path, *files)
+    found = list(find_pictures([str(tmp_path)]).values())
+    assert len(set(found)) == len(files)
+    plain = sorted(re.sub("-[0-9a-f]{12}$", "-#", name) for name in found)
+    assert [name for name in plain if name in names] == sorted(names)
+    assert list(find_pictures([str(tmp_path)]).values()) == found
+    for name in found:  # none lies in another
+        assert not any(other.startswith(f"{name}/") for other in found)

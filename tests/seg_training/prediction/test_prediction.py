@@ -1,8 +1,10 @@
 """What predict() says besides its results."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,3 +85,37 @@ def test_what_is_no_file_is_said_in_words(predict: Predict, tmp_path: Path) -> N
     assert reason.startswith(f"image {tmp_path}/gone.png is a link to /mnt/gone.png, which is not")
     with pytest.raises(UserError, match=r"a\.png: it is a folder\. Give a file"):
         prediction.settings_for_picture({}, tmp_path / "a.png")
+
+
+def test_where_names_are_ascii_classes_have_numbers_in_them(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = build_network("adapter_hf", 2, task_names=["汽车", "дорога"], **SMALL).eval()
+    own.config.crop_size = [32, 32]
+    monkeypatch.setattr(prediction, "load_network", lambda _: own)
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+    Image.fromarray(photo(20, 30)).save(tmp_path / "a.png")
+    assert predict(tmp_path / "a.png", tmp_path / "out", classes=["汽车"]).refused == {}
+    content = json.loads((tmp_path / "out" / "a" / "result.json").read_text(encoding="utf-8"))
+    [found] = content["classes"]
+    assert (found["class"], found["mask"]) == ("汽车", "000_u6c7du8f66_mask.png")
+    assert (tmp_path / "out" / "a" / found["mask"]).is_file()
+
+
+def test_a_name_that_the_system_cannot_write_does_not_stop_the_rest(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [tmp_path / "a.png", tmp_path / "b.png"]
+    for seed, file in enumerate(given):
+        Image.fromarray(photo(20, 30, seed)).save(file)
+    real = prediction.write_result
+
+    def write(folder: Path, *rest: Any) -> None:
+        if folder.name == "a":
+            "汽".encode("ascii")
+        real(folder, *rest)
+
+    monkeypatch.setattr(prediction, "write_result", write)
+    report = predict(given, tmp_path / "out")
+    assert report.written == [tmp_path / "b.png"]
+    assert "'ascii' codec can't encode" in report.refused[tmp_path / "a.png"]
