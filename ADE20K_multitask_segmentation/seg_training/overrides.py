@@ -127,7 +127,9 @@ def _is_one_text(item: str) -> bool:
     if _IN_QUOTES.fullmatch(item):
         return True
     whole = all(item.count(left) == item.count(right) for left, right in ("[]", "()", "{}"))
-    return bool(item) and item[0] not in "'\"[{" and "${" not in item and whole
+    # A backslash may be Hydra's own, in front of a comma or a bracket.
+    meant = "${" not in item and "\\" not in item
+    return bool(item) and item[0] not in "'\"[{" and meant and whole
 
 
 def literal(value: Any) -> Any:

@@ -150,7 +150,6 @@ def test_overrides_are_taken_as_they_are_written(
         ("[lane [/left]]", ["lane [/left]"]),
         ("[car;auto,a#b,a=b,R&D]", ["car;auto", "a#b", "a=b", "R&D"]),
         ("['a, é',\"it's\",ß]", ["a, é", "it's", "ß"]),
-        ("[é\\]", ["é\\"]),
     ],
 )
 def test_names_that_hydra_cannot_read_in_a_list_are_taken_as_typed(
@@ -173,6 +172,8 @@ def test_names_that_hydra_cannot_read_in_a_list_are_taken_as_typed(
         ("tasks.classes=汽车", "\"tasks.classes=['汽车']\""),
         ("tasks.classes=[a(b,c)]", "each text needs quotes of its own"),
         ("tasks.classes=[é],[a]", "each text needs quotes of its own"),
+        (r"tasks.classes=[é,a\,b]", "each text needs quotes of its own"),
+        (r"tasks.classes=[é,a\(b\)]", "each text needs quotes of its own"),
         ("tasks.classes=[é,,a]", "each text needs quotes of its own"),
         ("tasks.classes=[é,[a]]", "each text needs quotes of its own"),
         ("tasks.classes=[é,${a}]", "each text needs quotes of its own"),
