@@ -47,14 +47,15 @@ def write_archive(
             settings = result_settings(
                 painter.ckpt, painter.network, tasks, write_empty, threshold, painter.looks
             )
-            write_result(
-                own / folder_name(picture.stem),
-                Path(picture.name),
-                pixels,
-                painter.network,
-                tasks,
-                painter.looks,
-                settings_for_picture(settings, picture),
-                frames,
-            )
+            with painter.network.kept():  # as predict.py does: the same to the last digit
+                write_result(
+                    own / folder_name(picture.stem),
+                    Path(picture.name),
+                    pixels,
+                    painter.network,
+                    tasks,
+                    painter.looks,
+                    settings_for_picture(settings, picture),
+                    frames,
+                )
         return Path(shutil.make_archive(str(folder / folder_name(picture.stem)), "zip", unpacked))
