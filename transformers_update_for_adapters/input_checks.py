@@ -72,8 +72,7 @@ def check_images_and_ids(
         )
     if task_ids is None or config.method == "segformer":
         return
-    if not isinstance(task_ids, Tensor):
-        raise ValueError(f"task_ids is {task_ids!r}; expected a tensor of int64")
+    _check_is_tensor(task_ids)
     # Sizes are compared one by one: comparing shapes would fix them in an export.
     if task_ids.ndim != 1 or task_ids.shape[0] not in (1, pixel_values.shape[0]):
         raise ValueError(
@@ -99,8 +98,7 @@ def check_asked_ids(config: TASFormerConfig, task_ids: Tensor, dimensions: Seque
     Raises:
         ValueError: if it is something else; the message says what it is.
     """
-    if not isinstance(task_ids, Tensor):
-        raise ValueError(f"task_ids is {task_ids!r}; expected a tensor of int64")
+    _check_is_tensor(task_ids)
     if task_ids.dtype not in (torch.int64, torch.int32):
         raise ValueError(f"task_ids is {task_ids.dtype}; expected int64")
     if task_ids.ndim not in dimensions:
@@ -127,6 +125,11 @@ def check_labels(labels: Tensor, num_values: int, ignore: int, name: str, ignore
     good = ((whole >= 0) & (whole < num_values) | (whole == ignore)) & (whole == labels)
     expected = f"0 to {num_values - 1}, or {ignore}{ignore_name} where a pixel does not count"
     check_values(labels, good, name, expected)
+
+
+def _check_is_tensor(task_ids: object) -> None:
+    if not isinstance(task_ids, Tensor):
+        raise ValueError(f"task_ids is {task_ids!r}; expected a tensor of int64")
 
 
 def _is_plain(values: Tensor) -> bool:

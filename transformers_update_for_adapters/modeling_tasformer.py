@@ -568,8 +568,9 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
         Raises:
             ValueError: if ids or labels are not as above, as far as looking at them is free.
         """
-        self._check_inputs(pixel_values, task_ids, labels)
-        outputs = self.segformer(pixel_values, task_ids=task_ids, **kwargs)
+        outputs = self.segformer(pixel_values, task_ids=task_ids, **kwargs)  # checks both
+        if labels is not None:
+            self._check_labels(labels, pixel_values.shape[0])
         stages = outputs.hidden_states
         task_maps = None
         if self.task_maps is not None:
@@ -582,22 +583,16 @@ class TASFormerForSemanticSegmentation(TASFormerPreTrainedModel):
             attentions=outputs.attentions,
         )
 
-    def _check_inputs(
-        self, pixel_values: Tensor, task_ids: Tensor | None, labels: Tensor | None
-    ) -> None:
-        check_images_and_ids(self.config, pixel_values, task_ids)
-        if labels is None:
-            return
+    def _check_labels(self, labels: Tensor, batch_size: int) -> None:
         is_baseline = self.config.method == "segformer"
         if is_baseline and self.config.num_labels == 1:
             raise ValueError(
                 "with one channel the cross-entropy is 0 whatever the logits are, and nothing is "
                 "learnt; train with other_channel=True, or with several classes"
             )
-        if labels.ndim != 3 or labels.shape[0] != pixel_values.shape[0]:
+        if labels.ndim != 3 or labels.shape[0] != batch_size:
             raise ValueError(
-                f"labels has shape {tuple(labels.shape)}; expected (B, H, W) with B "
-                f"{pixel_values.shape[0]}"
+                f"labels has shape {tuple(labels.shape)}; expected (B, H, W) with B {batch_size}"
             )
         ignore = self.config.semantic_loss_ignore_index
         num_values = len(self.config.id2label or ()) if is_baseline else 2

@@ -18,6 +18,7 @@ from seg_training.devices import AUTO, find_device
 from seg_training.errors import UserError
 from seg_training.loop_progress import tracked
 from seg_training.networks import Network
+from seg_training.paths import user_path
 from seg_training.prediction.frames import frames_of
 from seg_training.prediction.names import named_tasks
 from seg_training.prediction.options import check_looks, check_pixels, check_threshold
@@ -102,7 +103,7 @@ def predict(
     if max_pixels is not None:
         check_pixels(max_pixels)
         allow_pixels(max_pixels)
-    output = output.expanduser()
+    output = user_path(output)
     if not output.is_dir() and (output.exists() or output.is_symlink()):
         what = "a link to nothing" if output.is_symlink() else "a file"
         raise UserError(f"output {output} is {what}; give a folder")
