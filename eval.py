@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from seg_training.checkpoint_files import find_checkpoint
-from seg_training.paths import as_path
-from seg_training.shell import run_shell
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.commands.command_shell import run_shell
+from seg_training.files.user_paths import as_path
 
 CONFIG_DIR = Path(__file__).resolve().parent / "configs"
 
@@ -21,11 +21,13 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.evaluation import evaluate
-    from seg_training.logs import log_to_terminal
-    from seg_training.report import check_output, result_to_json, show_result, write_json
-    from seg_training.trainer import process_rank
-    from seg_training.versions import code_versions
+    from seg_training.commands.terminal_logs import log_to_terminal
+    from seg_training.evaluation.checkpoint_evaluation import evaluate
+    from seg_training.files.output_checks import check_output
+    from seg_training.files.text_files import write_json
+    from seg_training.results.code_versions import code_versions
+    from seg_training.results.result_report import result_to_json, show_result
+    from seg_training.training.trainer import process_rank
 
     log_to_terminal()
     if arguments.json:

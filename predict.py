@@ -5,9 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from seg_training.checkpoint_files import find_checkpoint
-from seg_training.paths import as_path
-from seg_training.shell import run_shell
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.commands.command_shell import run_shell
+from seg_training.files.user_paths import as_path
 
 CONFIG_DIR = Path(__file__).resolve().parent / "configs"
 
@@ -30,8 +30,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     # Said at once, not after the seconds that the imports of PyTorch take.
-    from seg_training.prediction.options import check_looks, check_pixels, check_threshold
     from seg_training.prediction.pictures_to_paint import find_pictures
+    from seg_training.prediction.prediction_options import (
+        check_looks,
+        check_pixels,
+        check_threshold,
+    )
 
     find_checkpoint(arguments.ckpt)
     find_pictures([each for each in arguments.image if not Path(each).is_dir()])
@@ -42,8 +46,8 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.logs import log_to_terminal
-    from seg_training.prediction.prediction import predict
+    from seg_training.commands.terminal_logs import log_to_terminal
+    from seg_training.prediction.picture_prediction import predict
 
     log_to_terminal()
     report = predict(

@@ -5,7 +5,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seg_training.shell import run_shell
+from seg_training.commands.command_shell import run_shell
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,11 +29,11 @@ def train_and_show(config: "DictConfig") -> None:
     from hydra.core.hydra_config import HydraConfig
 
     import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.config import plain_config
-    from seg_training.logs import log_to_terminal
-    from seg_training.report import show_result
-    from seg_training.trainer import process_rank
-    from seg_training.training import train
+    from seg_training.results.result_report import show_result
+    from seg_training.training.trainer import process_rank
+    from seg_training.training.training_run import train
 
     log_to_terminal()
     name = HydraConfig.get().job.config_name
@@ -49,9 +49,9 @@ def start() -> None:
     # Imported here, so that Ctrl-C is heard before.
     import hydra
 
+    from seg_training.as_written.hydra_overrides import quoted
     from seg_training.config import experiment_names, translate_config_argument
-    from seg_training.overrides import quoted
-    from seg_training.sweeps import Sweep
+    from seg_training.training.sweeps import Sweep
 
     sys.argv[1:] = translate_config_argument(sys.argv[1:], CONFIG_DIR)
     if {"--help", "-h"} & set(sys.argv):

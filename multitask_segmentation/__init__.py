@@ -5,7 +5,6 @@ Importing the package makes them known by their names in configs; the commands d
 
 from multitask_segmentation.cityscapes import Cityscapes
 from multitask_segmentation.coco import COCO
-from multitask_segmentation.data_module import SeveralDatasetsModule
 from multitask_segmentation.floor import Floor
 from multitask_segmentation.gdd import GDD
 from multitask_segmentation.glass import Glass
@@ -13,6 +12,7 @@ from multitask_segmentation.gta5 import GTA5
 from multitask_segmentation.metalbot import Metalbot
 from multitask_segmentation.msd import MSD
 from multitask_segmentation.scenenet import SceneNet
+from multitask_segmentation.several_datasets import SeveralDatasetsModule
 from multitask_segmentation.sun_rgbd import SunRgbd
 from multitask_segmentation.trans10k import Trans10K
 from seg_training.datasets.data_module import DATA_MODULES, DATASETS

@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from seg_training.datasets.base import SegmentationDataset
-from seg_training.datasets.images import read_binary_mask
+from seg_training.datasets.segmentation_dataset import SegmentationDataset
+from seg_training.pictures.picture_reading import read_binary_mask
 from seg_training.tasks import LabelClasses
 
 __all__ = ["BinaryMasks"]

@@ -1,6 +1,6 @@
 """Cityscapes: 30 classes of street scenes."""
 
-from seg_training.datasets.base import SegmentationDataset
+from seg_training.datasets.segmentation_dataset import SegmentationDataset
 from seg_training.tasks import LabelClasses
 
 __all__ = ["Cityscapes"]

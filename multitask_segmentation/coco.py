@@ -10,9 +10,9 @@ from multitask_segmentation.coco_annotations import (
     draw_segmentation,
     read_annotations,
 )
-from seg_training.datasets.base import ImageFiles, Pairing, SegmentationDataset
-from seg_training.datasets.suffixes import IMAGE_SUFFIXES
+from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError
+from seg_training.files.file_suffixes import IMAGE_SUFFIXES
 from seg_training.tasks import LabelClasses
 
 __all__ = ["COCO"]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from seg_training.datasets.base import ImageFiles, Pairing, SegmentationDataset
+from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError, suggest
 from seg_training.tasks import LabelClasses
 

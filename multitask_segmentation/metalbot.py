@@ -4,9 +4,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from seg_training.datasets.base import ImageFiles, Pairing, SegmentationDataset
-from seg_training.datasets.suffixes import IMAGE_SUFFIXES
+from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError
+from seg_training.files.file_suffixes import IMAGE_SUFFIXES
 from seg_training.tasks import LabelClasses
 
 __all__ = ["Metalbot"]

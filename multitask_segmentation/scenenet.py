@@ -13,7 +13,7 @@ from multitask_segmentation.scenenet_trajectories import (
     read_trajectories,
     read_wordnet_classes,
 )
-from seg_training.datasets.base import ImageFiles, Pairing, SegmentationDataset
+from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError, suggest
 from seg_training.tasks import LabelClasses
 

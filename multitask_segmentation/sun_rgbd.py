@@ -2,7 +2,7 @@
 
 import re
 
-from seg_training.datasets.base import SegmentationDataset
+from seg_training.datasets.segmentation_dataset import SegmentationDataset
 from seg_training.errors import UserError
 from seg_training.tasks import LabelClasses
 

@@ -1,6 +1,6 @@
 """Trans10K: 11 kinds of transparent things, label 0 is background."""
 
-from seg_training.datasets.base import SegmentationDataset
+from seg_training.datasets.segmentation_dataset import SegmentationDataset
 from seg_training.tasks import LabelClasses
 
 __all__ = ["Trans10K"]

@@ -5,9 +5,9 @@ import logging
 import os
 from pathlib import Path
 
+from seg_training.commands.command_shell import run_shell
 from seg_training.errors import UserError
-from seg_training.paths import as_path
-from seg_training.shell import run_shell
+from seg_training.files.user_paths import as_path
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -46,11 +46,12 @@ def main() -> None:
     from rich.console import Console
 
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # PyTorch's profiler talks
-    from seg_training.benchmark.benchmark import Settings, run_benchmark
-    from seg_training.benchmark.page import benchmark_html
-    from seg_training.benchmark.report import markdown_tables, result_to_json, show_result
-    from seg_training.logs import log_to_terminal
-    from seg_training.report import check_outputs, write_json, write_text
+    from seg_training.benchmark.benchmark_page import benchmark_html
+    from seg_training.benchmark.benchmark_report import markdown_tables, result_to_json, show_result
+    from seg_training.benchmark.whole_benchmark import Settings, run_benchmark
+    from seg_training.commands.terminal_logs import log_to_terminal
+    from seg_training.files.output_checks import check_outputs
+    from seg_training.files.text_files import write_json, write_text
 
     log_to_terminal()
     logging.getLogger("seg_training.datasets").setLevel(logging.ERROR)  # of made-up images

@@ -4,9 +4,9 @@ import argparse
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from seg_training.checkpoint_files import find_checkpoint
-from seg_training.paths import as_path
-from seg_training.shell import run_shell
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.commands.command_shell import run_shell
+from seg_training.files.user_paths import as_path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG_DIR = REPOSITORY / "configs"
@@ -35,10 +35,10 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.browser.building import build_page
-    from seg_training.browser.serving import page_server
-    from seg_training.logs import log_to_terminal
-    from seg_training.trained_networks import load_network
+    from seg_training.browser_page.browser_page_building import build_page
+    from seg_training.browser_page.browser_page_server import page_server
+    from seg_training.checkpoints.model_folders import load_network
+    from seg_training.commands.terminal_logs import log_to_terminal
 
     log_to_terminal()
     with ExitStack() as stack:

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from seg_training.paths import as_path
-from seg_training.shell import run_shell
+from seg_training.commands.command_shell import run_shell
+from seg_training.files.user_paths import as_path
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -25,8 +25,8 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
 
     # Imported here, so that --help does not wait for Hydra.
+    from seg_training.as_written.hydra_overrides import quoted
     from seg_training.config import compose_config, translate_config_argument
-    from seg_training.overrides import quoted
 
     given = [] if arguments.config is None else ["--config", arguments.config]
     *elsewhere, _, name = translate_config_argument(given, CONFIG_DIR)
@@ -40,19 +40,20 @@ def main() -> None:
     from rich.console import Console
 
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.audit.audit import audit_dataset
-    from seg_training.audit.contact_sheet import contact_sheet
-    from seg_training.audit.report import (
+    from seg_training.audit.audit_report import (
         audits_to_json,
         count_problems,
         show_counts,
         show_problems,
     )
+    from seg_training.audit.contact_sheet import contact_sheet
+    from seg_training.audit.dataset_audit import audit_dataset
+    from seg_training.commands.terminal_text import plain
     from seg_training.datasets.data_module import build_data_module
     from seg_training.errors import UserError
-    from seg_training.pictures import save_picture
-    from seg_training.plain_text import plain
-    from seg_training.report import check_outputs, write_json
+    from seg_training.files.output_checks import check_outputs
+    from seg_training.files.text_files import write_json
+    from seg_training.results.sample_pictures import save_picture
 
     check_outputs({"--json": arguments.json, "--sheet": arguments.sheet})
     data_module = build_data_module(config["data"], config["tasks"], config["seed"])

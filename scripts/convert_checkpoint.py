@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from seg_training.paths import as_path
-from seg_training.shell import run_shell
+from seg_training.commands.command_shell import run_shell
+from seg_training.files.user_paths import as_path
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -26,8 +26,8 @@ def main() -> None:
     # Imported here, so that --help does not wait for PyTorch.
     from transformers.utils.logging import disable_progress_bar
 
-    from seg_training.logs import log_to_terminal
-    from seg_training.released_checkpoints import convert_checkpoint
+    from seg_training.checkpoints.released_checkpoints import convert_checkpoint
+    from seg_training.commands.terminal_logs import log_to_terminal
 
     log_to_terminal()
     disable_progress_bar()  # type: ignore[no-untyped-call]

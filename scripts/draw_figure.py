@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from seg_training.checkpoint_files import find_checkpoint
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.commands.command_shell import run_shell
 from seg_training.errors import UserError
-from seg_training.paths import as_path
-from seg_training.shell import run_shell
+from seg_training.files.user_paths import as_path
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -35,10 +35,10 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.evaluation import predict_examples, restore
-    from seg_training.examples import examples_picture
-    from seg_training.pictures import save_picture
-    from seg_training.report import check_output
+    from seg_training.evaluation.checkpoint_evaluation import predict_examples, restore
+    from seg_training.files.output_checks import check_output
+    from seg_training.results.prediction_examples import examples_picture
+    from seg_training.results.sample_pictures import save_picture
 
     check_output(arguments.output, "--output")
     module, data, _ = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)

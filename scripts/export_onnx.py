@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from seg_training.checkpoint_files import find_checkpoint
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.commands.command_shell import run_shell
 from seg_training.errors import UserError
-from seg_training.paths import as_path
-from seg_training.shell import run_shell
+from seg_training.files.user_paths import as_path
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 CALIBRATION_BATCHES = 8
@@ -35,20 +35,20 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.evaluation import restore
-    from seg_training.export.comparing import (
+    from seg_training.checkpoints.model_folders import load_network
+    from seg_training.commands.terminal_logs import log_to_terminal
+    from seg_training.evaluation.checkpoint_evaluation import restore
+    from seg_training.export.comparison_pictures import given_pictures, validation_pictures
+    from seg_training.export.exported_files import export_onnx, export_onnx_parts
+    from seg_training.export.onnx_quantising import calibration_batches, quantise
+    from seg_training.export.runtime_comparison import (
         check_same,
         compare_all,
         questions,
         show_comparisons,
     )
-    from seg_training.export.evaluating import evaluate_runtime, show_losses
-    from seg_training.export.example_pictures import given_pictures, validation_pictures
-    from seg_training.export.exporting import export_onnx, export_onnx_parts
-    from seg_training.export.quantising import calibration_batches, quantise
+    from seg_training.export.runtime_evaluation import evaluate_runtime, show_losses
     from seg_training.export.runtimes import runtimes_of, runtimes_of_parts
-    from seg_training.logs import log_to_terminal
-    from seg_training.trained_networks import load_network
 
     log_to_terminal()
     network = load_network(arguments.ckpt)

@@ -6,9 +6,9 @@ import shlex
 import sys
 from pathlib import Path
 
+from seg_training.commands.command_shell import run_shell
 from seg_training.errors import UserError
-from seg_training.paths import as_path, user_path
-from seg_training.shell import run_shell
+from seg_training.files.user_paths import as_path, user_path
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -46,15 +46,15 @@ def main() -> None:
     # Imported here, so that --help does not wait for them.
     from rich.console import Console
 
+    from seg_training.commands.terminal_text import plain
     from seg_training.config import compose_config
-    from seg_training.plain_text import plain
     from seg_training.settings import choose
-    from seg_training.tables.cells import SCALES, select_cells
-    from seg_training.tables.collecting import collect_results, split_runs
-    from seg_training.tables.report import write_report
-    from seg_training.tables.running import failures_message, run_command, run_missing
-    from seg_training.tables.runs import Setting, next_attempt, plan_runs, training_command
-    from seg_training.tables.writing import terminal_table
+    from seg_training.tables.cell_runs import Setting, next_attempt, plan_runs, training_command
+    from seg_training.tables.collected_runs import collect_results, split_runs
+    from seg_training.tables.missing_runs import failures_message, run_command, run_missing
+    from seg_training.tables.table_cells import SCALES, select_cells
+    from seg_training.tables.tables_report import write_report
+    from seg_training.tables.tables_text import terminal_table
 
     scale = choose(arguments.scale, SCALES, "--scale")
     for given in arguments.results:

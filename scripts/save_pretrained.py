@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from seg_training.checkpoint_files import find_checkpoint
-from seg_training.paths import as_path
-from seg_training.shell import run_shell
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.commands.command_shell import run_shell
+from seg_training.files.user_paths import as_path
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -23,9 +23,9 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.checkpoints import read_checkpoint
+    from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+    from seg_training.checkpoints.model_folders import load_network, save_network
     from seg_training.errors import UserError
-    from seg_training.trained_networks import load_network, save_network
 
     if arguments.output.exists():
         raise UserError(f"{arguments.output} is there already; choose another --output")

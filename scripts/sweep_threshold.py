@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from seg_training.checkpoint_files import find_checkpoint
-from seg_training.paths import as_path
-from seg_training.prediction.options import check_threshold
-from seg_training.shell import run_shell
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.commands.command_shell import run_shell
+from seg_training.files.user_paths import as_path
+from seg_training.prediction.prediction_options import check_threshold
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -32,11 +32,13 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.devices import find_device
-    from seg_training.evaluation import restore
-    from seg_training.logs import log_to_terminal
-    from seg_training.prediction.thresholds import show_thresholds, sweep_thresholds
-    from seg_training.report import check_output, result_to_json, write_json
+    from seg_training.commands.devices import find_device
+    from seg_training.commands.terminal_logs import log_to_terminal
+    from seg_training.evaluation.checkpoint_evaluation import restore
+    from seg_training.evaluation.threshold_sweep import show_thresholds, sweep_thresholds
+    from seg_training.files.output_checks import check_output
+    from seg_training.files.text_files import write_json
+    from seg_training.results.result_report import result_to_json
 
     log_to_terminal()
     if arguments.json:

@@ -5,9 +5,9 @@ import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from seg_training.checkpoint_files import find_checkpoint
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.commands.command_shell import run_shell
 from seg_training.errors import UserError
-from seg_training.shell import run_shell
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -35,16 +35,16 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for them.
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.ending import scratch_folder
-    from seg_training.logs import log_to_terminal
+    from seg_training.commands.terminal_logs import log_to_terminal
+    from seg_training.files.cleaning_up import scratch_folder
 
     try:
-        from seg_training.web.page import build_page
+        from seg_training.web_app.web_page import build_page
     except ModuleNotFoundError as error:
         raise UserError(f"{error}; the page needs: pip install -e '.[web]'") from error
-    from seg_training.web.examples import pictures_of_folder, validation_pictures
-    from seg_training.web.painters import load_painters
-    from seg_training.web.serving import check_place, serve
+    from seg_training.web_app.painters import load_painters
+    from seg_training.web_app.web_examples import pictures_of_folder, validation_pictures
+    from seg_training.web_app.web_server import check_place, serve
 
     log_to_terminal()
     check_place(arguments.host, arguments.port)

@@ -49,7 +49,7 @@ def run_script(name: str, *arguments: str) -> Answer:
     ):
         patch.setattr(sys, "argv", [f"scripts/{name}.py", *arguments])
         patch.setenv("COLUMNS", "200")
-        patch.setattr("seg_training.logs.log_to_terminal", lambda: None)
+        patch.setattr("seg_training.commands.terminal_logs.log_to_terminal", lambda: None)
         patch.setattr("transformers.utils.logging.disable_progress_bar", lambda: None)
         try:
             script.run_shell(script.main, script.CONFIG_DIR)

@@ -9,7 +9,7 @@ from fake_datasets import folder
 from own_process import REPOSITORY
 
 from seg_training.config import compose_config
-from seg_training.training import train
+from seg_training.training.training_run import train
 
 SHORT_RUNS = [
     # Short runs are fine in tests; the rest is Lightning's own business with PyTorch.

@@ -2,7 +2,9 @@
 
 import pytest
 
-from seg_training.benchmark import benchmark, data, growth
+from seg_training.benchmark import cost_growth as growth
+from seg_training.benchmark import loading_speed as data
+from seg_training.benchmark import whole_benchmark as benchmark
 
 QUICK = ["--rounds", "1", "--size", "64", "--batch-size", "2", "--classes", "1", "3"]
 NUM_EVALUATED = 4

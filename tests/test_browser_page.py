@@ -19,11 +19,11 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from small_networks import photo, small_network
 
-from seg_training.browser.building import build_page
-from seg_training.browser.serving import page_server
-from seg_training.drawing import tinted
-from seg_training.export.comparing import LEAST_IOU
+from seg_training.browser_page.browser_page_building import build_page
+from seg_training.browser_page.browser_page_server import page_server
+from seg_training.export.runtime_comparison import LEAST_IOU
 from seg_training.networks import Network
+from seg_training.results.overlays import tinted
 
 NODE_MODULES = REPOSITORY / "node_modules"
 PICTURE = photo(120, 200, seed=3)

@@ -16,8 +16,8 @@ from seg_training.config import compose_config, experiment_names, override_confi
 from seg_training.datasets.data_module import DATASETS, build_data_module
 from seg_training.errors import UserError
 from seg_training.pl_module import LitSeg
-from seg_training.trainer import build_trainer
-from seg_training.training import train
+from seg_training.training.trainer import build_trainer
+from seg_training.training.training_run import train
 
 EXPERIMENTS = [name.removesuffix(".yaml") for name in experiment_names(CONFIGS)]
 QUICK = ["model.pretrained=null", "trainer.accelerator=cpu", "log_plot_freq=0"]
@@ -188,7 +188,7 @@ def test_the_four_datasets_train_together(drawn: Path, tmp_path: Path) -> None:
 
 def assert_evaluates_alone(run_dir: Path, drawn: Path, biou_of_gdd: float) -> None:
     """The checkpoint knows its datasets, and can be asked of one of them alone."""
-    from seg_training.evaluation import evaluate
+    from seg_training.evaluation.checkpoint_evaluation import evaluate
 
     config: dict[str, Any] = yaml.safe_load((run_dir / "config.yaml").read_text())
     assert config["data"]["datasets"]["gdd"]["root"] == str(drawn / "gdd")

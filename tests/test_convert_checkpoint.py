@@ -13,7 +13,7 @@ from fake_datasets import ade20k
 from fake_datasets.configs import CONFIGS
 from own_process import REPOSITORY, run_script
 
-from seg_training.evaluation import evaluate
+from seg_training.evaluation.checkpoint_evaluation import evaluate
 
 SCRIPT = REPOSITORY / "scripts" / "convert_checkpoint.py"
 Refusal = Callable[..., str]

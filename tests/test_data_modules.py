@@ -10,9 +10,9 @@ import pytest
 import torch
 from fake_datasets.configs import MAKERS, config_on_fake_data
 
-from seg_training.datasets.batch import Batch, EvaluationBatch
+from seg_training.datasets.batches import Batch, EvaluationBatch
 from seg_training.datasets.data_module import DATASETS, build_data_module
-from seg_training.datasets.loading import DataModule
+from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError
 
 UNLABELLED = [name for name, dataset in DATASETS.items() if not dataset.labelled]

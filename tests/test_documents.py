@@ -22,18 +22,18 @@ from short_runs import SHORT_RUNS
 from small_benchmark import QUICK, WHOLE_BENCHMARK, shrink
 from transformers import SegformerConfig, SegformerForImageClassification
 
-from seg_training.benchmark.report import markdown_tables, result_from_json
+from seg_training.benchmark.benchmark_report import markdown_tables, result_from_json
+from seg_training.checkpoints.model_folders import load_network
 from seg_training.config import compose_config, translate_config_argument
 from seg_training.datasets import data_module
 from seg_training.datasets.data_module import DATASETS, build_data_module
-from seg_training.evaluation import evaluate
-from seg_training.export.exporting import export_onnx
-from seg_training.tables.cells import SCALES
-from seg_training.tables.collecting import collect_results
-from seg_training.tables.runs import Setting, plan_runs
-from seg_training.tables.writing import markdown_table, markdown_text
-from seg_training.trained_networks import load_network
-from seg_training.training import TrainingResult, train
+from seg_training.evaluation.checkpoint_evaluation import evaluate
+from seg_training.export.exported_files import export_onnx
+from seg_training.tables.cell_runs import Setting, plan_runs
+from seg_training.tables.collected_runs import collect_results
+from seg_training.tables.table_cells import SCALES
+from seg_training.tables.tables_text import markdown_table, markdown_text
+from seg_training.training.training_run import TrainingResult, train
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"
@@ -406,7 +406,7 @@ def test_converting_released_weights_and_evaluating_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("seg_training.logs.log_to_terminal", lambda: None)
+    monkeypatch.setattr("seg_training.commands.terminal_logs.log_to_terminal", lambda: None)
     monkeypatch.setattr("transformers.utils.logging.disable_progress_bar", lambda: None)
     weights = {
         f"mask_net.{name}": torch.rand(shape).to(getattr(torch, dtype))

@@ -8,8 +8,8 @@ import pytest
 from own_process import REPOSITORY, run_script
 
 from seg_training.config import compose_config
-from seg_training.datasets.images import read_image
-from seg_training.training import train
+from seg_training.pictures.picture_reading import read_image
+from seg_training.training.training_run import train
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),

@@ -12,13 +12,13 @@ import pytest
 from own_process import REPOSITORY, heeding_ctrl_c
 from short_runs import SHORT_RUNS, train_a_step
 
-from seg_training.checkpoint_files import find_checkpoint
-from seg_training.datasets.index import _cache_without_home, default_cache_dir
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.commands.command_shell import run_shell
+from seg_training.datasets.presence_index import _cache_without_home, default_cache_dir
 from seg_training.errors import Interrupted, UserError
-from seg_training.evaluation import evaluate
-from seg_training.paths import user_path
+from seg_training.evaluation.checkpoint_evaluation import evaluate
+from seg_training.files.user_paths import user_path
 from seg_training.pl_module import LitSeg
-from seg_training.shell import run_shell
 
 pytestmark = SHORT_RUNS
 

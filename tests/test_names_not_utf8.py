@@ -11,18 +11,18 @@ from fake_datasets import folder
 from own_process import REPOSITORY
 from short_runs import SHORT_RUNS
 
-from seg_training.audit.audit import audit_dataset
-from seg_training.audit.report import audits_to_json
-from seg_training.checkpoints import read_checkpoint
+from seg_training.audit.audit_report import audits_to_json
+from seg_training.audit.dataset_audit import audit_dataset
+from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.config import compose_config
-from seg_training.datasets.folder import Folder
+from seg_training.datasets.own_folder import Folder
 from seg_training.errors import UserError
-from seg_training.evaluation import evaluate
-from seg_training.examples import load_examples
-from seg_training.prediction.prediction import predict
-from seg_training.report import write_json
+from seg_training.evaluation.checkpoint_evaluation import evaluate
+from seg_training.files.text_files import write_json
+from seg_training.prediction.picture_prediction import predict
+from seg_training.results.prediction_examples import load_examples
 from seg_training.tasks import TaskTable
-from seg_training.training import train
+from seg_training.training.training_run import train
 
 pytestmark = SHORT_RUNS
 

@@ -18,12 +18,12 @@ from own_process import REPOSITORY, run_script
 from short_runs import SHORT_RUNS, train_a_step
 from small_networks import SMALL
 
-from seg_training import report
+from seg_training.checkpoints.model_folders import load_network
 from seg_training.config import compose_config
 from seg_training.errors import UserError
-from seg_training.evaluation import restore
-from seg_training.prediction.prediction import predict
-from seg_training.trained_networks import load_network
+from seg_training.evaluation.checkpoint_evaluation import restore
+from seg_training.prediction.picture_prediction import predict
+from seg_training.results import result_report as report
 from transformers_update_for_adapters.plain_words import printable
 
 pytestmark = [pytest.mark.slow, *SHORT_RUNS]

@@ -16,13 +16,13 @@ from own_process import REPOSITORY
 from PIL import Image
 from short_runs import SHORT_RUNS, train_a_step
 
-from seg_training.checkpoint_files import find_checkpoint
-from seg_training.checkpoints import read_checkpoint
-from seg_training.datasets.images import read_image
-from seg_training.datasets.transforms import resize_image
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.errors import UserError
-from seg_training.evaluation import load_module
-from seg_training.prediction.prediction import predict
+from seg_training.evaluation.checkpoint_evaluation import load_module
+from seg_training.pictures.picture_reading import read_image
+from seg_training.pictures.resizing import resize_image
+from seg_training.prediction.picture_prediction import predict
 
 pytestmark = SHORT_RUNS
 

@@ -13,8 +13,8 @@ from typing import TextIO
 import pytest
 from own_process import REPOSITORY, Answer, run_script
 
-from seg_training.tables.cells import SCALES, Scale
-from seg_training.tables.runs import Setting, row_command
+from seg_training.tables.cell_runs import Setting, row_command
+from seg_training.tables.table_cells import SCALES, Scale
 
 SCRIPT = REPOSITORY / "scripts" / "reproduce_tables.py"
 
@@ -104,7 +104,7 @@ def test_one_failing_cell_does_not_stop_the_rest(
         (run_dir / "results.json").write_text('{"bIoU": 61.84, "mIoU": 14}')
         return 0
 
-    monkeypatch.setattr("seg_training.tables.running.run_command", train)
+    monkeypatch.setattr("seg_training.tables.missing_runs.run_command", train)
     answer = tables("--data-root", str(tmp_path), "--only", "*/12")
     assert answer.code == 1
     folder = tmp_path / "tables" / "paper"

@@ -10,9 +10,9 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from own_process import REPOSITORY
 
+from seg_training.commands.command_shell import run_shell
 from seg_training.config import plain_config
 from seg_training.errors import Interrupted, UserError
-from seg_training.shell import run_shell
 
 Sweep = Callable[..., tuple[int | str | None, list[float]]]
 
@@ -107,6 +107,6 @@ def test_log_lines_of_every_job_are_shown(sweep: Sweep, caplog: pytest.LogCaptur
     """Hydra's logging would switch off what was there before a job."""
     import logging
 
-    log = logging.getLogger("seg_training.training")
+    log = logging.getLogger("seg_training.training.training_run")
     sweep(lambda rate: log.warning("%g", rate), "-m", "optimizer.lr=1e-3,1e-4")
     assert [record.getMessage() for record in caplog.records] == ["0.001", "0.0001"]

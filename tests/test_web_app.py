@@ -26,7 +26,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from short_runs import SHORT_RUNS, train_a_step
 from small_networks import photo
 
-from seg_training.prediction.prediction import predict
+from seg_training.prediction.picture_prediction import predict
 
 pytestmark = SHORT_RUNS
 
@@ -317,7 +317,7 @@ def test_what_is_wrong_is_one_message(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     assert run_script("web_app", "--ckpt", "run", "--share").code == 2
     monkeypatch.setitem(sys.modules, "gradio", None)  # as where it is not installed
-    monkeypatch.delitem(sys.modules, "seg_training.web.page", raising=False)
+    monkeypatch.delitem(sys.modules, "seg_training.web_app.web_page", raising=False)
     (tmp_path / "run.ckpt").touch()
     missing = run_script("web_app", "--ckpt", str(tmp_path / "run.ckpt"))
     assert missing.code == 1

@@ -26,8 +26,8 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from seg_training.errors import UserError, suggest
-from seg_training.overrides import (
+from seg_training.as_written.configs_as_written import override_as_written, take_classes_as_written
+from seg_training.as_written.hydra_overrides import (
     PATH_SETTINGS,
     as_typed,
     literal,
@@ -35,9 +35,9 @@ from seg_training.overrides import (
     quoted,
     quoted_list,
 )
-from seg_training.paths import user_path
+from seg_training.errors import UserError, suggest
+from seg_training.files.user_paths import user_path
 from seg_training.settings import check_keys
-from seg_training.written_configs import override_as_written, take_classes_as_written
 
 __all__ = [
     "SECTIONS",

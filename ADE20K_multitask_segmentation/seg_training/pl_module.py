@@ -11,17 +11,17 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from seg_training.datasets.batch import Batch, EvaluationBatch, PredictionBatch
+from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatch
 from seg_training.errors import UserError
-from seg_training.label_map_metrics import LabelMapMetrics, predicted_tasks
-from seg_training.losses import binary_loss, multiclass_loss
-from seg_training.metrics import BinaryIoU, BinaryIoUResult
-from seg_training.nearest import resize_nearest
+from seg_training.evaluation.binary_iou import BinaryIoU, BinaryIoUResult
+from seg_training.evaluation.label_map_metrics import LabelMapMetrics, predicted_tasks
 from seg_training.networks import build_network
-from seg_training.networks.building import check_settings
-from seg_training.optimizers import OptimizerSettings, build_optimizer, set_rates
-from seg_training.schedule import time_limit, total_steps
+from seg_training.networks.network_building import check_settings
+from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.settings import call_with_settings, choose
+from seg_training.training.losses import binary_loss, multiclass_loss
+from seg_training.training.optimizers import OptimizerSettings, build_optimizer, set_rates
+from seg_training.training.training_length import time_limit, total_steps
 
 __all__ = ["LitSeg", "NonFiniteLossError"]
 

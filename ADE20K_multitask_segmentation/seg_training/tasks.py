@@ -12,9 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_training.errors import UserError, suggest
-from seg_training.paths import user_path
-from seg_training.written import (
+from seg_training.as_written.yaml_as_written import (
     checked_name,
     label_value,
     label_values,
@@ -22,6 +20,8 @@ from seg_training.written import (
     read_written,
     text,
 )
+from seg_training.errors import UserError, suggest
+from seg_training.files.user_paths import user_path
 
 __all__ = ["IGNORE", "LabelClasses", "TaskTable", "abbreviated"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from seg_training.datasets import data_module
 from seg_training.datasets.data_module import DATASETS, SegmentationDataModule
-from seg_training.datasets.images import read_label_map
+from seg_training.pictures.picture_reading import read_label_map
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -11,10 +11,10 @@ from multitask_segmentation.floor import Floor
 from multitask_segmentation.gdd import GDD
 from multitask_segmentation.glass import Glass
 from multitask_segmentation.msd import MSD
-from seg_training.datasets.base import ImageFiles
-from seg_training.datasets.images import image_mode
-from seg_training.datasets.index import presence_index
+from seg_training.datasets.presence_index import presence_index
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError
+from seg_training.pictures.picture_reading import image_mode
 from seg_training.tasks import TaskTable
 
 FAKES = {GDD: gdd, MSD: msd, Floor: floor, Glass: glass}

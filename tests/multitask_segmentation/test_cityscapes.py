@@ -6,10 +6,10 @@ import pytest
 from fake_datasets import cityscapes
 
 from multitask_segmentation.cityscapes import Cityscapes
-from seg_training.datasets.base import ImageFiles
-from seg_training.datasets.images import image_mode
-from seg_training.datasets.index import presence_index
+from seg_training.datasets.presence_index import presence_index
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError
+from seg_training.pictures.picture_reading import image_mode
 from seg_training.tasks import IGNORE, TaskTable
 
 NAMES = (

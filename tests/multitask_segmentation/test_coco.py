@@ -12,8 +12,8 @@ from fake_datasets import coco
 from PIL import Image
 
 from multitask_segmentation.coco import COCO
-from seg_training.datasets.base import ImageFiles
-from seg_training.datasets.index import presence_index
+from seg_training.datasets.presence_index import presence_index
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 

@@ -9,10 +9,10 @@ from fake_datasets import gta5
 
 from multitask_segmentation.cityscapes import Cityscapes
 from multitask_segmentation.gta5 import GTA5
-from seg_training.datasets.base import ImageFiles
-from seg_training.datasets.images import image_mode
-from seg_training.datasets.index import presence_index
+from seg_training.datasets.presence_index import presence_index
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError
+from seg_training.pictures.picture_reading import image_mode
 from seg_training.tasks import IGNORE, TaskTable
 
 

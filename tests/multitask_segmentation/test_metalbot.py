@@ -6,9 +6,9 @@ import pytest
 from fake_datasets import metalbot
 
 from multitask_segmentation.metalbot import Metalbot
-from seg_training.datasets.base import ImageFiles
-from seg_training.datasets.images import read_image
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError
+from seg_training.pictures.picture_reading import read_image
 
 FILES = [ImageFiles(f"000{number}.jpg", "") for number in range(4)]
 

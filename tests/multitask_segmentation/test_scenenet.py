@@ -16,8 +16,8 @@ from PIL import Image
 from multitask_segmentation import scenenet_pb2, scenenet_trajectories
 from multitask_segmentation.scenenet import SceneNet
 from multitask_segmentation.scenenet_pb2 import Instance, Trajectories, Trajectory, View
-from seg_training.datasets.base import ImageFiles
-from seg_training.datasets.index import presence_index
+from seg_training.datasets.presence_index import presence_index
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 

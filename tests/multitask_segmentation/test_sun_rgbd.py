@@ -5,8 +5,8 @@ import pytest
 from fake_datasets import sun_rgbd
 
 from multitask_segmentation.sun_rgbd import SunRgbd
-from seg_training.datasets.base import ImageFiles
-from seg_training.datasets.index import presence_index
+from seg_training.datasets.presence_index import presence_index
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 

@@ -5,8 +5,8 @@ import pytest
 from fake_datasets import trans10k
 
 from multitask_segmentation.trans10k import Trans10K
-from seg_training.datasets.base import ImageFiles
-from seg_training.datasets.index import presence_index
+from seg_training.datasets.presence_index import presence_index
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 

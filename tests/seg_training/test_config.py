@@ -13,6 +13,7 @@ from odd_names import ODD_NAMES
 from omegaconf import OmegaConf
 
 import seg_training.config as config_module
+from seg_training.commands.command_shell import run_shell
 from seg_training.config import (
     SECTIONS,
     compose_config,
@@ -25,7 +26,6 @@ from seg_training.config import (
 from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
 from seg_training.networks import build_network
-from seg_training.shell import run_shell
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXPERIMENTS = sorted(file.name for file in CONFIGS.glob("*.yaml"))

@@ -9,11 +9,11 @@ import torch
 from fake_datasets.configs import CONFIGS, config_on_fake_data
 
 from seg_training.config import compose_config
-from seg_training.datasets.batch import Batch
+from seg_training.datasets.batches import Batch
 from seg_training.datasets.data_module import build_data_module
-from seg_training.losses import binary_loss
-from seg_training.nearest import resize_nearest
+from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.pl_module import LitSeg
+from seg_training.training.losses import binary_loss
 
 
 @pytest.fixture

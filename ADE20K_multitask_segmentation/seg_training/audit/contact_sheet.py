@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seg_training.audit.findings import DatasetAudit, SplitAudit
-from seg_training.datasets.images import read_image
-from seg_training.drawing import Colour, LabelledImage, distinct_colours, labels_picture
+from seg_training.audit.audit_findings import DatasetAudit, SplitAudit
+from seg_training.pictures.picture_reading import read_image
+from seg_training.results.overlays import Colour, LabelledImage, distinct_colours, labels_picture
 from seg_training.tasks import TaskTable
 
 __all__ = ["contact_sheet"]

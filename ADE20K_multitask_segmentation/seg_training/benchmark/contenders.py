@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from transformers import SegformerConfig, SegformerDecodeHead, SegformerForSemanticSegmentation
 
 from seg_training.networks import Network, build_network
-from seg_training.trainer import prepare_network
+from seg_training.training.trainer import prepare_network
 from transformers_update_for_adapters import METHODS
 
 __all__ = [

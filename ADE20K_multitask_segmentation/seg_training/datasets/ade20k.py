@@ -3,7 +3,7 @@
 import csv
 from importlib import resources
 
-from seg_training.datasets.base import OfficialCounts, SegmentationDataset
+from seg_training.datasets.segmentation_dataset import OfficialCounts, SegmentationDataset
 from seg_training.tasks import LabelClasses
 
 __all__ = ["ADE20K"]

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from omegaconf import MISSING
 
 from seg_training.datasets.ade20k import ADE20K
-from seg_training.datasets.base import SegmentationDataset
-from seg_training.datasets.batch import Batch
-from seg_training.datasets.folder import Folder
-from seg_training.datasets.images import allow_pixels
-from seg_training.datasets.index import PresenceIndex, presence_index
-from seg_training.datasets.loading import DataModule, checked_count
+from seg_training.datasets.augmentations import Augmentation
+from seg_training.datasets.batches import Batch
+from seg_training.datasets.data_module_base import DataModule, checked_count
+from seg_training.datasets.own_folder import Folder
+from seg_training.datasets.presence_index import PresenceIndex, presence_index
+from seg_training.datasets.prompt_samplers import SAMPLERS, TrainingSampler
 from seg_training.datasets.resized_cache import ResizedCache, resized_cache
-from seg_training.datasets.samplers import SAMPLERS, TrainingSampler
 from seg_training.datasets.samples import EvaluationSamples, PredictionSamples, TrainingSamples
+from seg_training.datasets.segmentation_dataset import SegmentationDataset
 from seg_training.datasets.synthetic import Synthetic
-from seg_training.datasets.transforms import Augmentation
 from seg_training.errors import UserError
-from seg_training.paths import user_path
+from seg_training.files.user_paths import user_path
+from seg_training.pictures.picture_reading import allow_pixels
 from seg_training.settings import call_with_settings, check_keys, choose, parameters_of
 from seg_training.tasks import LabelClasses, TaskTable
 

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from seg_training.datasets.base import SegmentationDataset
-from seg_training.datasets.index import (
+from seg_training.datasets.image_and_labels import read_resized_pair
+from seg_training.datasets.presence_index import (
     PresenceIndex,
     cache_name,
     default_cache_dir,
     usable_cores,
 )
-from seg_training.datasets.pairs import read_resized_pair
+from seg_training.datasets.segmentation_dataset import SegmentationDataset
 
 __all__ = ["ResizedCache", "resized_cache"]
 

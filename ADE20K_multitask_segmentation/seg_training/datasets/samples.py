@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from seg_training.datasets.base import SegmentationDataset, common_folder
-from seg_training.datasets.batch import Batch, EvaluationSample, PredictionSample
-from seg_training.datasets.images import read_image
-from seg_training.datasets.index import PresenceIndex
-from seg_training.datasets.pairs import read_pair, read_resized_pair
+from seg_training.datasets.augmentations import Augmentation
+from seg_training.datasets.batches import Batch, EvaluationSample, PredictionSample
+from seg_training.datasets.image_and_labels import read_pair, read_resized_pair
+from seg_training.datasets.presence_index import PresenceIndex
+from seg_training.datasets.prompt_samplers import NO_IMAGE, Draw
 from seg_training.datasets.resized_cache import ResizedCache
-from seg_training.datasets.samplers import NO_IMAGE, Draw
-from seg_training.datasets.transforms import Augmentation, resize_image
+from seg_training.datasets.segmentation_dataset import SegmentationDataset, common_folder
+from seg_training.pictures.picture_reading import read_image
+from seg_training.pictures.resizing import resize_image
 from seg_training.tasks import IGNORE, TaskTable
 
 __all__ = ["EvaluationSamples", "PredictionSamples", "TrainingSamples", "task_mask"]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from seg_training.datasets.base import SegmentationDataset
-from seg_training.datasets.scenes import SCENE_CLASSES, generate_scenes
+from seg_training.datasets.segmentation_dataset import SegmentationDataset
+from seg_training.datasets.synthetic_scenes import SCENE_CLASSES, generate_scenes
 from seg_training.errors import UserError
 from seg_training.tasks import LabelClasses
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from seg_training.files.text_files import finite
+from seg_training.files.whole_files import replacing
 from seg_training.networks import Network
-from seg_training.replacing import replacing
-from seg_training.report import finite
 from transformers_update_for_adapters.model_card import licence_of
 
 __all__ = ["OUTPUT", "as_metadata", "description", "write_onnx"]

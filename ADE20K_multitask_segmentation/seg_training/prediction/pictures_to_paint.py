@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from seg_training.checkpoint_files import missing_file
-from seg_training.datasets.found_files import find_files, is_system_name
-from seg_training.datasets.suffixes import IMAGE_SUFFIXES
+from seg_training.checkpoints.checkpoint_files import missing_file
 from seg_training.errors import UserError
-from seg_training.paths import user_path
+from seg_training.files.file_suffixes import IMAGE_SUFFIXES
+from seg_training.files.found_files import find_files, is_system_name
+from seg_training.files.user_paths import user_path
 from seg_training.prediction.result_files import is_result_file
-from seg_training.prediction.result_names import result_names
+from seg_training.prediction.result_folders import result_names
 
 __all__ = ["find_pictures", "spread"]
 
@@ -30,8 +30,8 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
             ``photos/*.jpg``. Results of earlier predictions among them are no pictures.
 
     Returns:
-        File to name, by :func:`~seg_training.prediction.result_names.result_names`: its path below
-        the given folder, or its name alone, without suffix where that is enough.
+        File to name, by :func:`~seg_training.prediction.result_folders.result_names`: its path
+        below the given folder, or its name alone, without suffix where that is enough.
 
     Raises:
         UserError: if something does not exist or holds no picture, or if two pictures of different

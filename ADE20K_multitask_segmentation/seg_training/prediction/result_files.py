@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from seg_training.replacing import UNFINISHED
+from seg_training.files.whole_files import UNFINISHED
 
 __all__ = [
     "KINDS",

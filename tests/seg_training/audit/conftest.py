@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from seg_training.audit.audit import audit_dataset
-from seg_training.audit.findings import DatasetAudit
-from seg_training.datasets.base import OfficialCounts
-from seg_training.datasets.folder import Folder
+from seg_training.audit.audit_findings import DatasetAudit
+from seg_training.audit.dataset_audit import audit_dataset
+from seg_training.datasets.own_folder import Folder
+from seg_training.datasets.segmentation_dataset import OfficialCounts
 from seg_training.tasks import TaskTable
 
 

@@ -9,12 +9,12 @@ from PIL import Image
 from torch import Tensor
 
 from multitask_segmentation.metalbot import Metalbot
-from seg_training.audit.audit import audit_dataset
+from seg_training.audit.audit_findings import DatasetAudit
 from seg_training.audit.contact_sheet import contact_sheet
-from seg_training.audit.findings import DatasetAudit
-from seg_training.datasets.folder import Folder
-from seg_training.datasets.images import image_size
-from seg_training.drawing import distinct_colours
+from seg_training.audit.dataset_audit import audit_dataset
+from seg_training.datasets.own_folder import Folder
+from seg_training.pictures.picture_reading import image_size
+from seg_training.results.overlays import distinct_colours
 from seg_training.tasks import LabelClasses, TaskTable
 
 Audit = Callable[..., DatasetAudit]

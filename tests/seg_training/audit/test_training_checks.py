@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg_training.audit.findings import DatasetAudit
-from seg_training.audit.report import count_problems
+from seg_training.audit.audit_findings import DatasetAudit
+from seg_training.audit.audit_report import count_problems
 from seg_training.datasets.data_module import SegmentationDataModule
-from seg_training.datasets.folder import Folder
+from seg_training.datasets.own_folder import Folder
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 

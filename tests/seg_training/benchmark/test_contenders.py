@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 import torch
 
-from seg_training.benchmark import many_classes
+from seg_training.benchmark import many_classes_speed as many_classes
 from seg_training.benchmark.contenders import stock_huggingface, with_stock_head
-from seg_training.benchmark.timing import Timing
+from seg_training.benchmark.timing_in_turn import Timing
 from seg_training.networks import build_network
 
 CPU = torch.device("cpu")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from seg_training.datasets.ade20k import ADE20K
-from seg_training.datasets.base import ImageFiles
-from seg_training.datasets.index import presence_index
+from seg_training.datasets.presence_index import presence_index
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.tasks import TaskTable
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from seg_training.datasets import loading
-from seg_training.datasets.batch import Batch
+from seg_training.datasets import data_module_base as loading
+from seg_training.datasets.batches import Batch
 from seg_training.datasets.data_module import SegmentationDataModule
-from seg_training.datasets.images import image_size
-from seg_training.datasets.samplers import SAMPLERS
+from seg_training.datasets.prompt_samplers import SAMPLERS
 from seg_training.errors import UserError
+from seg_training.pictures.picture_reading import image_size
 
 MakeModule = Callable[..., SegmentationDataModule]
 

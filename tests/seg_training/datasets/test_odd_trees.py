@@ -14,11 +14,11 @@ from PIL import Image
 
 from multitask_segmentation.cityscapes import Cityscapes
 from multitask_segmentation.coco import COCO
-from seg_training.audit.audit import audit_split
-from seg_training.datasets.folder import Folder
-from seg_training.datasets.images import read_image
-from seg_training.datasets.index import presence_index
+from seg_training.audit.dataset_audit import audit_split
+from seg_training.datasets.own_folder import Folder
+from seg_training.datasets.presence_index import presence_index
 from seg_training.errors import UserError
+from seg_training.pictures.picture_reading import read_image
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.tasks import TaskTable
 

@@ -14,14 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from seg_training.datasets import resized_cache as caches
+from seg_training.datasets.augmentations import Augmentation
 from seg_training.datasets.data_module import SegmentationDataModule
-from seg_training.datasets.folder import Folder
-from seg_training.datasets.index import PresenceIndex, default_cache_dir, presence_index
-from seg_training.datasets.pairs import read_resized_pair
+from seg_training.datasets.image_and_labels import read_resized_pair
+from seg_training.datasets.own_folder import Folder
+from seg_training.datasets.presence_index import PresenceIndex, default_cache_dir, presence_index
+from seg_training.datasets.prompt_samplers import Draw
 from seg_training.datasets.resized_cache import ResizedCache, resized_cache
-from seg_training.datasets.samplers import Draw
 from seg_training.datasets.samples import TrainingSamples
-from seg_training.datasets.transforms import Augmentation
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 

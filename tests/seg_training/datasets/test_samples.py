@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seg_training.datasets.ade20k import ADE20K
-from seg_training.datasets.batch import Batch
-from seg_training.datasets.folder import Folder
-from seg_training.datasets.index import presence_index
-from seg_training.datasets.loader import ResumableLoader
-from seg_training.datasets.samplers import Draw, MixedSampler
+from seg_training.datasets.augmentations import Augmentation
+from seg_training.datasets.batches import Batch
+from seg_training.datasets.own_folder import Folder
+from seg_training.datasets.presence_index import presence_index
+from seg_training.datasets.prompt_samplers import Draw, MixedSampler
+from seg_training.datasets.resumable_loader import ResumableLoader
 from seg_training.datasets.samples import EvaluationSamples, TrainingSamples, task_mask
-from seg_training.datasets.transforms import Augmentation
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 

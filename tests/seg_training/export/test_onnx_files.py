@@ -14,9 +14,9 @@ from small_networks import photo, small_network
 
 from seg_training.errors import UserError
 from seg_training.export import runtimes as runtimes_module
-from seg_training.export.comparing import LEAST_IOU, compare_all, questions
-from seg_training.export.exporting import export_onnx, export_onnx_parts, export_torch
-from seg_training.export.quantising import quantise
+from seg_training.export.exported_files import export_onnx, export_onnx_parts, export_torch
+from seg_training.export.onnx_quantising import quantise
+from seg_training.export.runtime_comparison import LEAST_IOU, compare_all, questions
 from seg_training.export.runtimes import (
     RuntimeNetwork,
     open_onnx,

@@ -8,8 +8,8 @@ import pytest
 from small_networks import small_network
 
 from seg_training.networks import Network
-from seg_training.prediction import prediction
-from seg_training.prediction.prediction import PredictionReport
+from seg_training.prediction import picture_prediction as prediction
+from seg_training.prediction.picture_prediction import PredictionReport
 
 
 @pytest.fixture(scope="package")

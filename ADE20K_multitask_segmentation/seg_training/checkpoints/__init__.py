@@ -1,0 +1,1 @@
+"""Checkpoints and model folders: found, read, saved, turned from released ones."""

@@ -1,0 +1,165 @@
+"""Turning a checkpoint that the authors released into a folder of ours."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from seg_training.checkpoints.checkpoint_files import missing_file
+from seg_training.checkpoints.model_folders import describe_network, save_network
+from seg_training.checkpoints.restricted_pickle import read_inert
+from seg_training.config import compose_config, default_config_dir
+from seg_training.errors import UserError
+from seg_training.files.user_paths import user_path
+from seg_training.networks import Network, build_network, load_reference_state_dict
+from seg_training.settings import choose
+from seg_training.tasks import LabelClasses, TaskTable
+from transformers_update_for_adapters import released_method
+
+__all__ = ["convert_checkpoint"]
+
+_log = logging.getLogger(__name__)
+
+EXPERIMENTS = {
+    "segformer": "ade20k_segformer",
+    "emb": "ade20k_emb",
+    "vsa_emb": "ade20k_vsa_emb",
+    "adapter_hf": "ade20k_adapter",
+    "adapter_hf++": "ade20k_adapter_pp",
+}
+"""Each method's config."""
+
+_TASK_EMBEDDING = re.compile(r"(^|\.)task_embeddings\.\d+$")
+_BASELINE_BIAS = re.compile(r"(^|\.)segformer\.decode_head\.classifier\.bias$")
+
+
+def convert_checkpoint(
+    source: str | Path,
+    method: str,
+    output: str | Path,
+    *,
+    tasks: str | None = None,
+    overrides: Sequence[str] = (),
+    config_dir: Path | None = None,
+) -> Network:
+    """Write a released checkpoint as a folder for evaluation and for ``from_pretrained``.
+
+    Nothing in the checkpoint is run.
+
+    Args:
+        source: the released file, of Lightning 1.5.
+        method: the network's method.
+        output: the folder to write, which must not hold anything.
+        tasks: a file of ``configs/tasks``; by default ADE20K's with as many classes as the weights
+            have tasks.
+        overrides: changes to the method's config for ADE20K, as on the command line.
+        config_dir: the folder of the configs; ``configs`` in the current folder by default.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        UserError: if the file cannot be read safely or is of another method or number of tasks,
+            if the tasks are not known, or if the folder cannot be written.
+    """
+    experiment = choose(method, EXPERIMENTS, "--method")
+    output = user_path(output)
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise UserError(f"{output} holds something already; choose another --output")
+    weights = _read_weights(user_path(source), method)
+    counts = _possible_counts(weights, method)
+    config_dir = (config_dir or default_config_dir()).absolute()
+    tasks = tasks or _tasks_of_ade20k(counts, method, config_dir)
+    config = compose_config(experiment, [f"tasks={tasks}", *overrides], config_dir)
+    classes = LabelClasses.from_package("seg_training.datasets", "ade20k_classes.yaml")
+    names = TaskTable(classes, config["tasks"].get("classes", "all")).names
+    if counts and len(names) not in counts:
+        raise UserError(
+            f"{source} is of {_either(counts)} tasks, but {tasks} has {len(names)}; give --tasks a "
+            "file of configs/tasks with as many classes"
+        )
+
+    config["model"]["pretrained"] = None
+    if method == "segformer":
+        config["model"]["other_channel"] = len(names) in counts[1:]
+    network = build_network(num_tasks=len(names), task_names=list(names), **config["model"])
+    load_reference_state_dict(network, weights)
+    _sort_task_maps(network)
+    if method == "vsa_emb":
+        config["model"]["num_vectors"] = network.config.num_vectors
+    origin = {"pretrained": "a MiT backbone, by the authors", "dataset": config["data"]["dataset"]}
+    describe_network(network, config, origin={**origin, "released": Path(source).name})
+    save_network(output, network, config)
+    _log.info("%s: %s with the %d tasks of %s", output, method, len(names), tasks)
+    return network.eval()
+
+
+def _read_weights(source: Path, method: str) -> Mapping[str, Tensor]:
+    """Read the released weights of a method."""
+    if source.is_dir():
+        raise UserError(f"{source} is a folder; give the released .ckpt file")
+    if not source.is_file():
+        raise missing_file(source, "checkpoint")
+    content = read_inert(source)
+    weights = content.get("state_dict") if isinstance(content, Mapping) else None
+    if not isinstance(weights, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
+    ):
+        raise UserError(f"{source} is no checkpoint: it holds no state_dict of tensors")
+    found = released_method(weights)
+    if found is None:
+        raise UserError(
+            f"{source} is no released checkpoint of TASFormer; what train.py wrote needs no "
+            f"conversion. Its weights are called {', '.join(list(weights)[:3]) or 'nothing'}"
+        )
+    if found != method:
+        raise UserError(f"{source} is of method '{found}', not '{method}': give --method {found}")
+    return weights
+
+
+def _possible_counts(weights: Mapping[str, Tensor], method: str) -> list[int]:
+    """Read the number of tasks from the weights; those of ``vsa_emb`` do not depend on it."""
+    if method == "vsa_emb":
+        return []
+    if method == "segformer":
+        channels = sum(len(weights[name]) for name in weights if _BASELINE_BIAS.search(name))
+        return [channels, channels - 1]  # one per task, or "other" before them
+    return [sum(bool(_TASK_EMBEDDING.search(name)) for name in weights)]
+
+
+def _tasks_of_ade20k(counts: Sequence[int], method: str, config_dir: Path) -> str:
+    files = {file.stem for file in (config_dir / "tasks").glob("ade20k_*.yaml")}
+    for count in counts:
+        if f"ade20k_{count}" in files:
+            return f"ade20k_{count}"
+    found = (
+        f"the weights are of {_either(counts)} tasks, for which there is no file in configs/tasks"
+        if counts
+        else f"the weights of '{method}' do not tell the number of tasks"
+    )
+    raise UserError(f"{found}; add --tasks with one (ADE20K's: {', '.join(sorted(files))})")
+
+
+def _either(counts: Sequence[int]) -> str:
+    return " or ".join(map(str, counts))
+
+
+def _sort_task_maps(network: Network) -> None:
+    """Give each class the map that the released network read for it.
+
+    Called with ids from 0, ``emb`` read map id - 1 (for id 0 the last), and ``vsa_emb`` its first
+    vector for id 1 and its second for every other.
+    """
+    maps = network.model.task_maps
+    if maps is None:
+        return
+    ids = torch.arange(network.num_tasks)
+    if network.method == "emb":
+        rows = (ids - 1) % network.num_tasks
+    else:
+        rows = (ids != 1).long()[:3]  # the tasks after the last vector have that one, too
+        network.config.num_vectors = len(rows)
+    maps.weight.data = maps.weight.data[rows]

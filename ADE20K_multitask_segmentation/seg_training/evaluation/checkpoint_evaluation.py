@@ -1,0 +1,190 @@
+"""Evaluating a checkpoint: everything but the overrides comes from the checkpoint itself."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.config import default_config_dir, override_config, plain_config
+from seg_training.datasets.data_module import build_data_module
+from seg_training.datasets.data_module_base import DataModule
+from seg_training.errors import Interrupted, UserError
+from seg_training.evaluation.binary_iou import BinaryIoUResult
+from seg_training.pictures.nearest_resizing import resize_nearest
+from seg_training.pl_module import LitSeg
+from seg_training.results.prediction_examples import Example
+from seg_training.training.trainer import build_trainer
+
+__all__ = ["evaluate", "load_module", "predict_examples", "restore", "run_validation"]
+
+_log = logging.getLogger(__name__)
+
+
+def load_module(checkpoint: Mapping[str, Any], changed: Mapping[str, Any] | None = None) -> LitSeg:
+    """Rebuild the trained module from a checkpoint alone.
+
+    Args:
+        checkpoint: what :func:`read_checkpoint` gave.
+        changed: another config than the checkpoint's, with the same network.
+
+    Raises:
+        UserError: if the weights do not fit the config in it.
+    """
+    settings = checkpoint["hyper_parameters"]
+    module = LitSeg(changed or settings["config"], settings["task_names"], restoring=True)
+    try:
+        module.load_state_dict(checkpoint["state_dict"], strict=True)
+    except RuntimeError as error:
+        raise UserError(f"the checkpoint's weights do not fit its own config: {error}") from error
+    return module.eval()
+
+
+def evaluate(
+    path: str | Path, overrides: Sequence[str] = (), config_dir: Path | None = None
+) -> tuple[BinaryIoUResult, LitSeg]:
+    """Measure bIoU over every (image, task) pair of the validation split.
+
+    Args:
+        path: a checkpoint, or a run's folder.
+        overrides: changes to the checkpoint's config, as :func:`restore` takes them.
+        config_dir: where groups are looked up; ``configs`` in the current folder by default.
+
+    Returns:
+        The result, and the module with its task names.
+
+    Raises:
+        UserError: if the checkpoint, an override or the data is wrong.
+    """
+    module, data, trainer_settings = restore(path, overrides, config_dir)
+    _log.info("evaluating %s", find_checkpoint(path))
+    trainer = build_trainer(trainer_settings, logger=False)
+    return run_validation(trainer, module, data), module
+
+
+def restore(
+    path: str | Path, overrides: Sequence[str] = (), config_dir: Path | None = None
+) -> tuple[LitSeg, DataModule, dict[str, Any]]:
+    """Rebuild what was trained, and the data, from a checkpoint alone.
+
+    Args:
+        path: a checkpoint, or a run's folder.
+        overrides: changes to the checkpoint's config: ``key=value``, or ``group=name``. Other data
+            keep the checkpoint's crop size, unless that is given too.
+        config_dir: where groups are looked up; ``configs`` in the current folder by default.
+
+    Returns:
+        The module, its data, and the settings of the trainer, for this machine.
+
+    Raises:
+        UserError: if the checkpoint, an override or the data is wrong.
+    """
+    checkpoint = read_checkpoint(path)
+    settings = checkpoint["hyper_parameters"]
+    trained = plain_config(settings["config"])
+    # The machine may be another one than that of the training; a CPU they all have.
+    accelerator = "cpu" if trained["trainer"].get("accelerator") == "cpu" else "auto"
+    here = {**trained["trainer"], "accelerator": accelerator, "devices": 1}
+    for key in ("strategy", "num_nodes"):
+        here.pop(key, None)
+    config = override_config(
+        {**trained, "trainer": here}, overrides, (config_dir or default_config_dir()).absolute()
+    )
+    replaced = any(override.startswith("data=") for override in overrides)
+    if replaced and not any(override.startswith("data.crop_size=") for override in overrides):
+        config["data"]["crop_size"] = trained["data"].get("crop_size", config["data"]["crop_size"])
+    if config["model"] != trained["model"]:
+        raise UserError("the network of a checkpoint cannot be changed: leave model.* out")
+    module = load_module(checkpoint, config)
+    data = build_data_module(
+        config["data"], config["tasks"], config["seed"], vocabulary=module.task_names
+    )
+    return module, data, config["trainer"]
+
+
+def run_validation(trainer: pl.Trainer, module: LitSeg, data: DataModule) -> BinaryIoUResult:
+    """Run the validation that training runs as well, once."""
+    try:
+        with module.network.kept():
+            trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
+        raise Interrupted("interrupted") from stop
+    if module.result is None:
+        raise UserError("nothing was evaluated; is trainer.limit_val_batches=0?")
+    return module.result
+
+
+@torch.inference_mode()
+def predict_examples(
+    module: LitSeg,
+    data: DataModule,
+    num_images: int = 4,
+    num_prompts: int = 5,
+    width: int = 224,
+) -> list[Example]:
+    """Ask for several classes of a few validation images.
+
+    Which images and which classes depends on the data and the tasks alone, so that different
+    networks are asked the same.
+
+    Args:
+        module: a trained module.
+        data: whose validation images to take: of those with the most tasks some that lie apart.
+        num_images: how many images.
+        num_prompts: how many prompts per image at the most, the largest masks first.
+        width: of the pictures, in pixels. The network sees its crop size; its logits are resized.
+    """
+    module.eval()
+    with module.network.kept():
+        return _predict_examples(module, data, num_images, num_prompts, width)
+
+
+def _predict_examples(
+    module: LitSeg, data: DataModule, num_images: int, num_prompts: int, width: int
+) -> list[Example]:
+    samples, task_pixels = data.validation_samples()
+    datasets = list(data.sources())
+    examples = []
+    for position in track(_choose(task_pixels, num_images), "Drawing", transient=True):
+        image, _, label_map, name, source, _ = samples[position]
+        largest = (-task_pixels[position]).argsort(kind="stable")[:num_prompts]
+        asked = [int(task) for task in largest if task_pixels[position, task] > 0]
+        task_ids = torch.tensor(asked, device=module.device)
+        logits = module.network.task_logits(image[None].to(module.device), task_ids)
+        own_height, own_width = label_map.shape
+        size = (max(1, round(width * own_height / own_width)), width)
+        examples.append(
+            Example(
+                name=f"{datasets[source]}: {name}" if len(datasets) > 1 else name,
+                image=_resized(image[None].float(), size)[0].round().to(torch.uint8),
+                prompts=tuple(module.task_names[task] for task in asked),
+                predicted=_resized(logits.float().cpu(), size)[0] > 0,
+                truth=resize_nearest(label_map, size) == torch.tensor(asked)[:, None, None] + 1,
+            )
+        )
+    return examples
+
+
+def _choose(task_pixels: NDArray[np.int64], num_images: int) -> list[int]:
+    """Spread over the images that show most tasks: neighbours may be frames of one video."""
+    counts = (task_pixels > 0).sum(axis=1)
+    ranked = (-counts).argsort(kind="stable")
+    most = max(num_images, np.count_nonzero(counts == counts.max()))
+    candidates = np.sort(ranked[: min(most, np.count_nonzero(counts))])
+    places = np.linspace(0, len(candidates) - 1, min(num_images, len(candidates)))
+    chosen: list[int] = candidates[places.astype(int)].tolist()
+    return chosen
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (B, C, H, W), with smoothing where it becomes smaller."""
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False, antialias=True)

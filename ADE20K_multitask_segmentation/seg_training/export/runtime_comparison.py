@@ -1,0 +1,173 @@
+"""Whether an exported file paints what PyTorch paints."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from seg_training.errors import UserError
+from seg_training.export.runtimes import Runtime
+from seg_training.networks import Network
+from seg_training.pictures.resizing import resize_image
+
+__all__ = [
+    "LEAST_IOU",
+    "Comparison",
+    "check_same",
+    "compare",
+    "compare_all",
+    "questions",
+    "show_comparisons",
+]
+
+LEAST_IOU = 0.999
+"""Below it, two masks are not the same."""
+
+
+Question = tuple[Tensor, Tensor]  # images and class ids
+
+
+class Comparison(NamedTuple):
+    """How far apart two answers to the same question are.
+
+    Attributes:
+        runtime: its name.
+        shape: (B, T, H, W) of the logits.
+        error: the largest difference of two logits.
+        iou: of the masks, the least of all.
+    """
+
+    runtime: str
+    shape: tuple[int, ...]
+    error: float
+    iou: float
+
+
+def questions(
+    network: Network,
+    pictures: Sequence[NDArray[np.uint8]],
+    size: tuple[int, int] | None = None,
+    num_images: int = 3,
+    num_classes: int = 2,
+    multiple_of: int = 1,
+) -> Iterator[Question]:
+    """Put pictures and classes together.
+
+    Args:
+        network: whose crop size and number of classes count.
+        pictures: at least one, (h, w, 3) uint8 RGB.
+        size: of all images; None for the crop size and others.
+        num_images: of a batch.
+        num_classes: asked of each image of it, not the same ones.
+        multiple_of: what sizes other than ``size`` are multiples of.
+
+    Yields:
+        Images (B, 3, H, W) uint8 and class ids (B, T) int64.
+    """
+    height, width = network.crop_size
+    sizes = ((height, width), (height + height // 4 + 1, width), (height, width + width // 3 + 2))
+    rounded = [(_rounded_up(h, multiple_of), _rounded_up(w, multiple_of)) for h, w in sizes]
+    for each in [size] if size else rounded:
+        images = torch.stack(
+            [
+                torch.from_numpy(resize_image(picture, each).copy()).permute(2, 0, 1)
+                for picture in pictures
+            ]
+        ).contiguous()
+        for first in range(0, len(images), num_images):
+            batch = images[first : first + num_images]
+            ids = torch.arange(len(batch) * num_classes).view(len(batch), num_classes)
+            yield batch, (ids + first * num_classes) % network.num_tasks
+
+
+def _rounded_up(side: int, multiple_of: int) -> int:
+    return -(-side // multiple_of) * multiple_of
+
+
+def compare(network: Network, runtime: Runtime, images: Tensor, class_ids: Tensor) -> Comparison:
+    """Ask the same of PyTorch and of a runtime.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        runtime: with the network's file.
+        images: (B, 3, H, W) uint8.
+        class_ids: (B, T) int64.
+    """
+    with torch.inference_mode():
+        expected = torch.cat(
+            [
+                network.task_logits(image[None], ids)
+                for image, ids in zip(images, class_ids, strict=True)
+            ]
+        ).numpy()
+    given = runtime.run(images.numpy(), class_ids.numpy())
+    ours, theirs = expected > 0, given > 0
+    union = (ours | theirs).sum(axis=(2, 3))
+    shared = (ours & theirs).sum(axis=(2, 3))
+    ious = np.where(union == 0, 1.0, shared / np.maximum(union, 1))
+    return Comparison(
+        runtime.name, expected.shape, float(np.abs(expected - given).max()), float(ious.min())
+    )
+
+
+def compare_all(
+    network: Network, runtimes: Sequence[Runtime], asked: Iterable[Question]
+) -> list[Comparison]:
+    """Ask PyTorch and several runtimes the same questions.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        runtimes: with files of the network.
+        asked: from :func:`questions`.
+    """
+    asked = list(asked)
+    return [
+        compare(network, runtime, images, class_ids)
+        for runtime in runtimes
+        for images, class_ids in asked
+    ]
+
+
+def check_same(comparisons: Sequence[Comparison], file: Path) -> None:
+    """Refuse masks that are not the same.
+
+    Args:
+        comparisons: of a file.
+        file: for the message.
+
+    Raises:
+        UserError: if a mask's IoU is below ``LEAST_IOU``.
+    """
+    worst = min(comparisons, key=lambda each: each.iou)
+    if worst.iou < LEAST_IOU:
+        raise UserError(
+            f"{file} was written, but {worst.runtime} does not paint with it what PyTorch paints: "
+            f"IoU {worst.iou:.5f}, less than {LEAST_IOU}; do not use it there"
+        )
+
+
+def show_comparisons(comparisons: Sequence[Comparison], console: Console | None = None) -> None:
+    """Print comparisons as a table, a row for each runtime and size.
+
+    Args:
+        comparisons: in any order.
+        console: where to print.
+    """
+    rows: dict[tuple[str, str], list[Comparison]] = {}
+    for each in comparisons:
+        rows.setdefault((each.runtime, f"{each.shape[2]}x{each.shape[3]}"), []).append(each)
+    table = Table(title="Beside PyTorch")
+    table.add_column("runtime")
+    for column in ("size", "masks", "largest error of a logit", "least IoU of a mask"):
+        table.add_column(column, justify="right")
+    for (runtime, size), own in rows.items():
+        masks = sum(each.shape[0] * each.shape[1] for each in own)
+        error, iou = max(each.error for each in own), min(each.iou for each in own)
+        table.add_row(runtime, size, f"{masks}", f"{error:.1e}", f"{iou:.5f}")
+    (console or Console()).print(table)

@@ -1,0 +1,194 @@
+"""Building a network from the name of its method."""
+
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from inspect import get_annotations
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import SegformerConfig
+from transformers.utils import logging as transformers_logging
+
+from seg_training.errors import UserError, suggest
+from seg_training.files.user_paths import user_path
+from seg_training.networks.network import Network
+from transformers_update_for_adapters import (
+    METHODS,
+    TASFormerConfig,
+    TASFormerForSemanticSegmentation,
+)
+from transformers_update_for_adapters.configuration_tasformer import METHOD_FIELDS
+
+__all__ = ["build_network", "check_settings", "quiet_transformers"]
+
+log = logging.getLogger(__name__)
+
+# What a MiT's config.json decides; the rest of it is about ImageNet.
+_BACKBONE_FIELDS = (
+    "num_channels",
+    "num_encoder_blocks",
+    "depths",
+    "sr_ratios",
+    "hidden_sizes",
+    "patch_sizes",
+    "strides",
+    "num_attention_heads",
+    "mlp_ratios",
+    "hidden_act",
+)
+
+# What is known of a trained network is no option of a new one.
+_DESCRIPTIONS = ("crop_size", "fingerprint", "measured", "origin", "task_synonyms")
+
+
+def build_network(
+    method: str, num_tasks: int, pretrained: str | Path | None = None, **options: Any
+) -> Network:
+    """Build one of the five networks.
+
+    Args:
+        method: ``segformer``, ``emb``, ``vsa_emb``, ``adapter_hf`` or ``adapter_hf++``.
+        num_tasks: the number of classes K.
+        pretrained: where the backbone's weights come from: a name on the Hugging Face hub such as
+            ``nvidia/mit-b0``, a local folder, or None to start from random weights.
+        **options: fields of ``TASFormerConfig``, such as ``other_channel`` or ``task_names``.
+
+    Returns:
+        The network, in training mode.
+
+    Raises:
+        UserError: if the method, an option or the pretrained weights are not usable.
+    """
+    if method not in METHODS:
+        raise UserError(
+            f"unknown method '{method}'{suggest(method, METHODS)}; known are {', '.join(METHODS)}"
+        )
+    known = _option_names()
+    for name in options:
+        if name not in known:
+            raise UserError(
+                f"unknown option '{name}' for the network{suggest(name, known)}; "
+                f"known are {', '.join(known)}"
+            )
+    if pretrained is None:
+        config = _make_config(method=method, num_tasks=num_tasks, **options)
+        return Network(TASFormerForSemanticSegmentation(config))
+    model = _load_backbone(str(pretrained), method=method, num_tasks=num_tasks, **options)
+    return Network(model).train()  # Transformers loads in evaluation mode
+
+
+def check_settings(model: Mapping[str, Any]) -> None:
+    """Refuse settings that a training with this method would not read.
+
+    Args:
+        model: the config's model section; unknown names are for :func:`build_network`.
+
+    Raises:
+        UserError: says which methods read it.
+    """
+    method = model.get("method")
+    for name in model:
+        readers = [each for each, fields in METHOD_FIELDS.items() if name in fields]
+        if readers and method in METHODS and method not in readers:
+            raise UserError(
+                f"model.{name}={model[name]} does nothing with model.method={method}: only "
+                f"{', '.join(readers)} {'reads' if len(readers) == 1 else 'read'} it. Leave it "
+                "out, or choose another model (a whole one: model=...)"
+            )
+    if "semantic_loss_ignore_index" in model:
+        raise UserError(
+            "model.semantic_loss_ignore_index does nothing in a training: the dataset says which "
+            "pixels are ignored. Leave it out"
+        )
+
+
+def _option_names() -> list[str]:
+    names = {*get_annotations(TASFormerConfig), *get_annotations(SegformerConfig)}
+    given = {"method", "num_tasks", *_DESCRIPTIONS}
+    unread = {"layer_norm_eps", "reshape_last_stage"}
+    return sorted((names - given - unread) | {"attn_implementation"})
+
+
+def _make_config(**values: Any) -> TASFormerConfig:
+    try:
+        return TASFormerConfig(**values)
+    except (ValueError, StrictDataclassError) as error:
+        raise UserError(f"the network's options do not fit: {error}") from error
+
+
+def _load_backbone(pretrained: str, **options: Any) -> TASFormerForSemanticSegmentation:
+    # A hub name is "owner/name"; anything else with a separator, and whatever exists, is a path.
+    path = user_path(pretrained)
+    is_local = path.exists() or pretrained.startswith(("/", ".", "~")) or pretrained.count("/") != 1
+    if is_local and not path.is_dir():
+        raise UserError(
+            f"pretrained is '{pretrained}', but there is no such folder; give a folder with "
+            "config.json and model.safetensors, a name on the Hugging Face hub such as "
+            "nvidia/mit-b0, or model.pretrained=null to train from scratch"
+        )
+    if is_local and not (path / "config.json").is_file():
+        raise UserError(f"'{pretrained}' is no complete Hugging Face model: it has no config.json")
+    source = str(path) if is_local else pretrained
+    model: TASFormerForSemanticSegmentation
+    try:
+        with quiet_transformers():
+            backbone = SegformerConfig.from_pretrained(source)
+            architecture = {name: getattr(backbone, name) for name in _BACKBONE_FIELDS}
+            config = _make_config(**(architecture | options))
+            # Sizes that do not match are named below; Transformers lists them in its report only.
+            model, info = TASFormerForSemanticSegmentation.from_pretrained(
+                source, config=config, output_loading_info=True, ignore_mismatched_sizes=True
+            )
+    except UserError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise UserError(_unreadable(pretrained, is_local, error)) from error
+    except ValueError as error:
+        raise UserError(f"the pretrained weights do not fit: {error}") from error
+    if mismatched := sorted(info["mismatched_keys"]):
+        name, found, expected = mismatched[0]
+        raise UserError(
+            f"the weights in '{pretrained}' do not fit: {name} is {tuple(found)}, but the network "
+            f"has {tuple(expected)}"
+        )
+    new, unexpected = info["missing_keys"], info["unexpected_keys"]
+    log.info(
+        "pretrained %s: %d tensors loaded, %d new, %d unexpected%s",
+        pretrained,
+        len(model.state_dict()) - len(new),
+        len(new),
+        len(unexpected),
+        f" ({', '.join(sorted(unexpected)[:5])})" if unexpected else "",
+    )
+    return model
+
+
+def _unreadable(pretrained: str, is_local: bool, error: Exception) -> str:
+    if is_local:
+        return f"'{pretrained}' is no complete Hugging Face model: {error}"
+    return (
+        f"cannot get '{pretrained}' from the Hugging Face hub: {error}\n"
+        "Without the hub, train from scratch (model.pretrained=null), or copy the model's folder "
+        "to this machine and name it (model.pretrained=/path/to/mit-b0)."
+    )
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep Transformers from listing new weights, which are expected, and from progress bars."""
+    verbosity = transformers_logging.get_verbosity()
+    progress_bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if progress_bar:
+            transformers_logging.enable_progress_bar()

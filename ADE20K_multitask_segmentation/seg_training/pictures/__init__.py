@@ -1,0 +1,1 @@
+"""Pictures: read, resized, written on."""

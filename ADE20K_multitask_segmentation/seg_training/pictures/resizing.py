@@ -1,0 +1,42 @@
+"""Resizing images and label maps to the crop size, as published."""
+
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["resize_image", "resize_label_map"]
+
+CropSize = tuple[int, int]
+Label = TypeVar("Label", bound=np.unsignedinteger[Any])
+
+
+def resize_image(image: NDArray[np.uint8], crop_size: CropSize) -> NDArray[np.uint8]:
+    """Resize the whole image to the crop size, bilinear; its aspect changes (paper, section 4).
+
+    Args:
+        image: (h, w, 3) uint8.
+        crop_size: (H, W).
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    height, width = crop_size
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return resized.astype(np.uint8, copy=False)
+
+
+def resize_label_map(label_map: NDArray[Label], crop_size: CropSize) -> NDArray[Label]:
+    """Resize a label map to the crop size, nearest.
+
+    Args:
+        label_map: (h, w) uint8 or uint16.
+        crop_size: (H, W).
+
+    Returns:
+        (H, W) of the same type, no value that was not there.
+    """
+    height, width = crop_size
+    resized = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
+    return resized.astype(label_map.dtype, copy=False)

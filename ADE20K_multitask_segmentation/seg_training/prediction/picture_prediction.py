@@ -1,0 +1,269 @@
+"""Predicting: from a checkpoint, pictures and names of classes to a folder of results."""
+
+import errno
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.checkpoints.model_folders import load_network
+from seg_training.commands.devices import AUTO, find_device
+from seg_training.commands.progress_bars import tracked
+from seg_training.errors import UserError
+from seg_training.files.user_paths import user_path
+from seg_training.files.whole_files import remove_abandoned
+from seg_training.networks import Network
+from seg_training.pictures.picture_reading import allow_pixels, read_image, unreadable
+from seg_training.prediction.asked_classes import named_tasks
+from seg_training.prediction.class_probabilities import Looks, class_probabilities
+from seg_training.prediction.picture_frames import frames_of
+from seg_training.prediction.pictures_to_paint import find_pictures
+from seg_training.prediction.prediction_options import check_looks, check_pixels, check_threshold
+from seg_training.prediction.result_files import containing_result, settings_of
+from seg_training.prediction.result_writing import PictureResult
+from transformers_update_for_adapters import asks_for_all
+
+__all__ = ["PredictionReport", "predict", "result_settings", "settings_for_picture", "write_result"]
+
+_MOST_COLOURS = 255  # of a palette, besides that of no class
+
+_log = logging.getLogger(__name__)
+
+# Of a disk that takes no further result either.
+_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+@dataclass
+class PredictionReport:
+    """What became of the pictures.
+
+    Attributes:
+        written: those with a new result.
+        kept: those whose result was there already.
+        others: those with a result of another picture or other settings, or not a whole one, which
+            was left as it is.
+        failed: those that could not be read, with the reason.
+        refused: those whose result could not be written, with the reason.
+        left: those that were not come to, because the disk was full, say.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    failed: dict[Path, str] = field(default_factory=dict)
+    refused: dict[Path, str] = field(default_factory=dict)
+    left: list[Path] = field(default_factory=list)
+
+
+def predict(
+    ckpt: str | Path,
+    pictures: Sequence[str],
+    classes: Sequence[str],
+    output: Path,
+    threshold: float = 0.5,
+    flip: bool = False,
+    scales: Sequence[float] = (1.0,),
+    window: int | None = None,
+    overwrite: bool = False,
+    device: str = AUTO,
+    max_pixels: int | None = None,
+) -> PredictionReport:
+    """Paint classes on pictures and write a folder for each.
+
+    Args:
+        ckpt: a checkpoint, a run's folder or a model folder.
+        pictures: files, folders or patterns.
+        classes: names or synonyms, or ``all``.
+        output: where the folders go.
+        threshold: probabilities from it on are the class, in (0, 1).
+        flip: average with the mirrored picture.
+        scales: of the crop size, to average over.
+        window: side of windows, in the picture's own pixels, to look at one by one.
+        overwrite: write results anew that are there already.
+        device: ``cpu``, ``cuda`` or ``mps``; ``auto`` for a GPU where there is one.
+        max_pixels: height times width of the largest picture that is read; Pillow's 179 million by
+            default.
+
+    Returns:
+        What became of the pictures: one that cannot be read, or whose result cannot be written,
+        does not stop the rest; a disk that takes nothing more does.
+
+    Raises:
+        UserError: if the checkpoint, a name, a path or an option is wrong.
+    """
+    check_threshold(threshold)
+    check_looks(scales, window)
+    if max_pixels is not None:
+        check_pixels(max_pixels)
+        allow_pixels(max_pixels)
+    output = user_path(output)
+    if not output.is_dir() and (output.exists() or output.is_symlink()):
+        what = "a link to nothing" if output.is_symlink() else "a file"
+        raise UserError(f"output {output} is {what}; give a folder")
+    if (above := containing_result(output / "any")) is not None:
+        raise UserError(f"output {output} lies in a picture's result, {above}; give another folder")
+    names = find_pictures(pictures)
+    network = load_network(ckpt).to(find_device(device, "device", auto=True))
+    tasks = named_tasks(classes, network)
+    looks = Looks(network.crop_size, flip, tuple(scales), window)
+    write_empty = not asks_for_all(classes, network.config)
+    settings = result_settings(find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks)
+    if network.num_tasks > _MOST_COLOURS:
+        _log.warning(
+            "label maps of %d classes are grey of 16 bit: a palette has 256 colours",
+            network.num_tasks,
+        )
+    with network.kept():
+        return _write_results(names, output, network, tasks, looks, settings, overwrite)
+
+
+def _write_results(
+    names: Mapping[Path, str],
+    output: Path,
+    network: Network,
+    tasks: Mapping[int, str],
+    looks: Looks,
+    settings: Mapping[str, Any],
+    overwrite: bool,
+) -> PredictionReport:
+    report = PredictionReport()
+    for folder in {(output / name).parent for name in names.values()}:
+        remove_abandoned(folder)
+    sources: dict[tuple[int, int], Path] = {}  # of the results so far, by where they are on a disk
+    for number, (file, name) in enumerate(tracked(names.items(), "Predicting"), start=1):
+        folder = output / name
+        try:
+            own = settings_for_picture(settings, file)
+            there = None if overwrite else settings_of(folder)
+            picture = read_image(file) if there is None else None
+            frames = frames_of(file) if there is None else 1
+        except UserError as error:
+            report.failed[file] = str(error)
+            continue
+        try:
+            if folder.exists() and (other := sources.get(_place(folder))) is not None:
+                raise UserError(f"it has the result of {other} already")
+            if picture is None:
+                (report.kept if there == own else report.others).append(file)
+            else:
+                write_result(folder, file, picture, network, tasks, looks, own, frames)
+                report.written.append(file)
+            sources[_place(folder)] = file
+        except (OSError, UnicodeEncodeError, UserError) as error:  # of a name in ASCII
+            report.refused[file] = f"cannot write {folder}: {error}"
+            if _takes_nothing_more(error):
+                report.left += list(names)[number:]
+                break
+    return report
+
+
+def _takes_nothing_more(error: BaseException | None) -> bool:
+    """Whether a disk would refuse the next result, too."""
+    if isinstance(error, UserError):
+        error = error.__cause__
+    return isinstance(error, OSError) and error.errno in _NO_MORE
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    """Identify a folder, whatever name it is called by: on some disks ``A`` is ``a``."""
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def result_settings(
+    ckpt: Path,
+    network: Network,
+    tasks: Mapping[int, str],
+    write_empty: bool,
+    threshold: float,
+    looks: Looks,
+) -> dict[str, Any]:
+    """List what results depend on besides the picture; it is kept with them.
+
+    Args:
+        ckpt: the checkpoint's file.
+        network: from it; another training may have the same place later, so its weights count, too.
+        tasks: task id to name.
+        write_empty: whether classes that are not found have files, too.
+        threshold: probabilities from it on are the class.
+        looks: how the picture is looked at.
+    """
+    return {
+        "ckpt": str(ckpt.absolute()),
+        "weights_sha256": _weights_digest(network),
+        "classes": list(tasks.values()),
+        "only_found": not write_empty,
+        "threshold": threshold,
+        "flip": looks.flip,
+        "scales": list(looks.scales),
+        "window": looks.window,
+    }
+
+
+def settings_for_picture(settings: Mapping[str, Any], picture: Path) -> dict[str, Any]:
+    """Add the picture to what its result depends on: another one may have the same name later.
+
+    Args:
+        settings: from :func:`result_settings`.
+        picture: the file.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    try:
+        with picture.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable("image", picture, error) from error
+    return {**settings, "image_sha256": digest}
+
+
+def write_result(
+    folder: Path,
+    source: Path,
+    picture: NDArray[np.uint8],
+    network: Network,
+    tasks: Mapping[int, str],
+    looks: Looks,
+    settings: Mapping[str, Any],
+    frames: int = 1,
+) -> None:
+    """Ask classes of a picture and write their result.
+
+    Class by class: all of a large picture could be too much for the memory.
+
+    Args:
+        folder: of the result.
+        source: the picture's file.
+        picture: (H, W, 3) uint8 RGB.
+        network: in evaluation mode.
+        tasks: task id to name.
+        looks: how to look at the picture.
+        settings: from :func:`settings_for_picture`.
+        frames: of the picture's file; the first is the picture.
+
+    Raises:
+        OSError: if the folder cannot be written.
+        UserError: if something else is there.
+    """
+    threshold = settings["threshold"]
+    with PictureResult(folder, source, picture, threshold, settings, frames) as result:
+        for task_id, probability in class_probabilities(network, picture, list(tasks), looks):
+            own = probability.cpu().numpy()
+            result.add(task_id, tasks[task_id], own, not settings["only_found"])
+        result.finish(network.num_tasks)
+
+
+def _weights_digest(network: Network) -> str:
+    digest = hashlib.sha256()
+    for name, weight in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

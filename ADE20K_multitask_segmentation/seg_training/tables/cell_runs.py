@@ -1,0 +1,202 @@
+"""A cell's runs: where each lies, which command makes it, and where a broken one goes on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seg_training.as_written.hydra_overrides import quoted
+from seg_training.errors import UserError
+from seg_training.tables.table_cells import Cell, Entry, Scale
+
+__all__ = [
+    "DEFAULT_OUTPUT",
+    "Run",
+    "Setting",
+    "command_of_result",
+    "finished_results",
+    "next_attempt",
+    "plan_runs",
+    "row_command",
+    "training_command",
+]
+
+# What the tables set themselves, and the option that changes it.
+_OWN_KEYS = {
+    "run_dir": "--output",
+    "ckpt_path": "nothing: what was interrupted goes on by itself",
+    "seed": "--seeds",
+    "data.root": "--data-root",
+    # Otherwise a number would stand in the cell of another method or of other classes.
+    **dict.fromkeys(
+        ("model", "tasks", "tasks.classes", "data", "data.crop_size", "data.sampler"),
+        "train.py for what is no cell of the tables",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a cell.
+
+    Attributes:
+        cell: what is trained.
+        seed: with which seed.
+        folder: where it lies: ``<output>/<scale>/<cell>/seed<k>``.
+    """
+
+    cell: Cell
+    seed: int
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        """What to call it in messages."""
+        return f"{self.cell.name}, seed {self.seed}"
+
+    @property
+    def log(self) -> Path:
+        """Where what it prints is kept."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+
+DEFAULT_OUTPUT = Path("outputs/tables")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is the same for all runs.
+
+    Attributes:
+        data_root: the data's folder; None where the config knows it.
+        overrides: changes to the config of every cell.
+        launcher: one of Hydra's launchers, to train elsewhere.
+        seeds: instead of each cell's own.
+        output: where the runs lie.
+    """
+
+    data_root: str | None = None
+    overrides: tuple[str, ...] = ()
+    launcher: str | None = None
+    seeds: tuple[int, ...] = ()
+    output: Path = DEFAULT_OUTPUT
+
+    def __post_init__(self) -> None:
+        """Refuse overrides of what is set for each run."""
+        for override in self.overrides:
+            key = override.partition("=")[0].lstrip("+~")
+            if key in _OWN_KEYS:
+                raise UserError(f"{override}: the tables set {key}; use {_OWN_KEYS[key]}")
+        if wrong := [seed for seed in self.seeds if seed < 0]:
+            raise UserError(f"--seeds {wrong[0]}: expected at least 0")
+
+
+def plan_runs(scale: Scale, cells: Sequence[Cell], setting: Setting) -> list[Run]:
+    """List the runs of cells.
+
+    Args:
+        scale: of which scale they are.
+        cells: which cells.
+        setting: where to, and with which seeds.
+    """
+    return [
+        Run(cell, seed, setting.output / scale.name / cell.name / f"seed{seed}")
+        for cell in cells
+        for seed in setting.seeds or cell.seeds
+    ]
+
+
+def command_of_result(run: Run, setting: Setting, content: Mapping[str, Any]) -> list[str]:
+    """Give the command that a result came from.
+
+    Args:
+        run: which run it is.
+        setting: what the tables have now; results that do not say how they were made are taken to
+            have had the same.
+        content: what ``results.json`` holds.
+    """
+    overrides = content.get("overrides")
+    if not isinstance(overrides, list):
+        return training_command(run, setting)
+    return ["python", "train.py", "--config", run.cell.config, *map(str, overrides)]
+
+
+def row_command(scale: Scale, entries: Sequence[Entry], setting: Setting) -> list[str]:
+    """Make the command that runs what is missing of a table's row.
+
+    Args:
+        scale: whose table.
+        entries: the row's.
+        setting: what is the same for all runs.
+
+    Returns:
+        The words of the command, to be run in the project's folder.
+    """
+    names = dict.fromkeys(entry.cell for entry in entries)
+    return [
+        *("python", "scripts/reproduce_tables.py", "--scale", scale.name),
+        *(("--data-root", setting.data_root) if setting.data_root else ()),
+        *(word for name in names for word in ("--only", name)),
+        *(("--seeds", *map(str, setting.seeds)) if setting.seeds else ()),
+        *(("--output", str(setting.output)) if setting.output != DEFAULT_OUTPUT else ()),
+        *(("--launcher", setting.launcher) if setting.launcher else ()),
+        *setting.overrides,
+    ]
+
+
+def finished_results(run_folder: Path) -> Path | None:
+    """Find the ``results.json`` that a run left, in its first or in a later attempt."""
+    for folder in _attempts(run_folder):
+        if (folder / "results.json").is_file():
+            return folder / "results.json"
+    return None
+
+
+def next_attempt(run: Run) -> tuple[Path, Path | None]:
+    """Say where a run that has no result is to go on.
+
+    train.py refuses a folder that holds a run already. So a run that was interrupted gets a folder
+    of its own below the first, ``attempt_2`` and so on, and starts from the last checkpoint.
+
+    Returns:
+        The folder, and the checkpoint if there is one.
+    """
+    attempts = [folder for folder in _attempts(run.folder) if (folder / "config.yaml").is_file()]
+    folder = run.folder / f"attempt_{len(attempts) + 1}" if attempts else run.folder
+    checkpoints = [attempt / "checkpoints" / "last.ckpt" for attempt in attempts]
+    saved = [file for file in checkpoints if file.is_file()]
+    return folder, saved[-1] if saved else None
+
+
+def training_command(
+    run: Run, setting: Setting, folder: Path | None = None, resume_from: Path | None = None
+) -> list[str]:
+    """Make the command that trains and evaluates a run.
+
+    Args:
+        run: which one.
+        setting: what is the same for all runs.
+        folder: where to; the run's own folder by default.
+        resume_from: the checkpoint to go on from; None to start from nothing.
+
+    Returns:
+        The words of the command, to be run in the project's folder.
+    """
+    return [
+        *("python", "train.py", "--config", run.cell.config),
+        *(("-m", f"hydra/launcher={setting.launcher}") if setting.launcher else ()),
+        *((f"data.root={quoted(setting.data_root)}",) if setting.data_root else ()),
+        *run.cell.overrides,
+        f"run_dir={quoted(str(folder or run.folder))}",
+        f"seed={run.seed}",
+        *setting.overrides,
+        *((f"ckpt_path={quoted(str(resume_from))}",) if resume_from else ()),
+    ]
+
+
+def _attempts(run_folder: Path) -> list[Path]:
+    """List the folders of a run's attempts, the first one first."""
+    folders = [run_folder]
+    while (later := run_folder / f"attempt_{len(folders) + 1}").is_dir():
+        folders.append(later)
+    return folders

@@ -1,0 +1,167 @@
+"""Collecting what the runs left: one result per cell and seed, averaged over seeds."""
+
+import json
+import re
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seg_training.errors import UserError
+from seg_training.tables.cell_runs import Run, finished_results
+from seg_training.tables.table_cells import Scale
+
+__all__ = ["Measured", "Result", "collect_results", "measured", "split_runs"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run measured.
+
+    Attributes:
+        cell: the cell's name.
+        seed: the run's seed.
+        file: where the result was read.
+        content: what train.py wrote there.
+    """
+
+    cell: str
+    seed: int
+    file: Path
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number, over seeds.
+
+    Attributes:
+        mean: over the seeds.
+        deviation: standard deviation of one seed's number; None with one seed.
+        runs: how many seeds there are.
+        interval: 95 % interval over images of the only seed; None where it is not known.
+    """
+
+    mean: float
+    deviation: float | None
+    runs: int
+    interval: tuple[float, float] | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """How far it may be off: one deviation over seeds, or the interval over images."""
+        if self.deviation is None:
+            return self.interval
+        return self.mean - self.deviation, self.mean + self.deviation
+
+
+def collect_results(scale: Scale, folders: Sequence[Path]) -> list[Result]:
+    """Read the results of a scale's cells.
+
+    Args:
+        scale: whose cells.
+        folders: each with ``<scale>/<cell>/seed<k>/`` as the runs leave it, or with
+            ``<scale>/<cell>/seed<k>.json``; of two results of one run the first folder's counts.
+
+    Returns:
+        In the order of the cells, by seed.
+
+    Raises:
+        UserError: if a file is no result.
+    """
+    results = []
+    for cell in scale.each_cell():
+        by_seed: dict[int, Result] = {}
+        for folder in folders:
+            for seed, file in _files(folder / scale.name / cell.name):
+                if seed not in by_seed:
+                    by_seed[seed] = Result(cell.name, seed, file, _read(file))
+        results += [by_seed[seed] for seed in sorted(by_seed)]
+    return results
+
+
+def measured(results: Iterable[Result], cell: str, metric: str) -> Measured | None:
+    """Average a number over a cell's seeds.
+
+    Args:
+        results: of any cells.
+        cell: a cell's name.
+        metric: a key of ``results.json``.
+
+    Returns:
+        None where no run has it.
+    """
+    found = [
+        result.content
+        for result in results
+        if result.cell == cell and result.content.get(metric) is not None
+    ]
+    if not found:
+        return None
+    mean = statistics.fmean(content[metric] for content in found)
+    if len(found) > 1:
+        deviation = statistics.stdev(content[metric] for content in found)
+        return Measured(mean, deviation, len(found))
+    low, high = found[0].get(f"{metric}_interval") or (None, None)
+    return Measured(mean, None, 1, None if low is None or high is None else (low, high))
+
+
+def split_runs(
+    runs: Iterable[Run], results: Iterable[Result]
+) -> tuple[list[tuple[Run, Result]], list[Run]]:
+    """Tell what has a result from what has none.
+
+    Args:
+        runs: of any cells.
+        results: of any cells.
+
+    Returns:
+        The runs with their results, and those without.
+    """
+    there = {(result.cell, result.seed): result for result in results}
+    finished, missing = [], []
+    for run in runs:
+        result = there.get((run.cell.name, run.seed))
+        if result is None:
+            missing.append(run)
+        else:
+            finished.append((run, result))
+    return finished, missing
+
+
+def _files(folder: Path) -> Iterator[tuple[int, Path]]:
+    """Find a cell's results, with their seeds."""
+    for path in sorted(folder.glob("seed*")):
+        match = re.fullmatch(r"seed(\d+)(\.json)?", path.name)
+        file = path if match and match[2] else finished_results(path)
+        if match and file:
+            yield int(match[1]), file
+
+
+_SHAPES: dict[str, type | tuple[type, ...]] = {
+    "bIoU": (int, float, type(None)),
+    "bIoU_interval": (list, type(None)),
+    "per_class": dict,
+    "per_share": list,
+    "curves": dict,
+}
+"""What some keys of a result must be, where they are there."""
+
+
+def _read(file: Path) -> dict[str, Any]:
+    what = file.parent if file.name == "results.json" else file
+    cure = f"delete {what} to train that cell again"
+    try:
+        content = json.loads(
+            file.read_text(encoding="utf-8"),
+            parse_constant=lambda _: None,  # NaN of older files
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {file}: {error}; {cure}") from error
+    if not isinstance(content, dict) or "bIoU" not in content:
+        raise UserError(f"{file} is no result of train.py: it has no bIoU; {cure}")
+    for key, shape in _SHAPES.items():
+        if key in content and not isinstance(content[key], shape):
+            raise UserError(f"{file} is damaged: {key} is {content[key]!r}; {cure}")
+    return content

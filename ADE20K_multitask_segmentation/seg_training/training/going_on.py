@@ -1,0 +1,188 @@
+"""Which settings may be others than before where a training goes on from a checkpoint."""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from seg_training.config import SECTIONS
+from seg_training.datasets.data_module_base import DataModule
+from seg_training.errors import UserError
+from seg_training.training.optimizers import OptimizerSettings
+from transformers_update_for_adapters import TASFormerConfig
+
+__all__ = ["MAY_CHANGE", "check_going_on", "settings_by_key"]
+
+_log = logging.getLogger(__name__)
+
+MAY_CHANGE = frozenset(
+    {
+        # Where things are.
+        *("ckpt_path", "run_dir", "config_name", "data.root", "data.cache_dir"),
+        # How fast it learns.
+        *("optimizer.lr", "optimizer.weight_decay", "optimizer.schedule", "optimizer.warmup_steps"),
+        # How long.
+        *("trainer.max_steps", "trainer.max_epochs", "trainer.max_time"),
+        *("trainer.min_steps", "trainer.min_epochs"),
+        # On what.
+        *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+        *("data.num_workers", "data.eval_batch_size", "data.resized_cache_gib", "data.max_pixels"),
+        *("trainer.activation_checkpointing", "trainer.compile"),
+        *("trainer.deterministic", "trainer.benchmark"),
+        # What is told, measured and saved, and how often.
+        *("trainer.val_check_interval", "trainer.check_val_every_n_epoch"),
+        *("trainer.num_sanity_val_steps", "trainer.log_every_n_steps"),
+        *("trainer.checkpoint_every_n_steps", "log_plot_freq", "metrics", "unsure_is_miss"),
+        *("logger.names", "logger.project", "trainer.enable_progress_bar", "trainer.profiler"),
+        # Not read: the weights come from the checkpoint.
+        "model.pretrained",
+    }
+)
+"""Settings that act from the next step on; all others stay. Those of each of several datasets go by
+the names of one: ``data.datasets.sun.root`` by ``data.root``."""
+
+_NOT_SET = "not set"
+
+
+def check_going_on(
+    file: Path, checkpoint: Mapping[str, Any], config: Mapping[str, Any], data: DataModule
+) -> None:
+    """Refuse to go on as another training than the one that was interrupted.
+
+    Args:
+        file: the checkpoint, for messages.
+        checkpoint: its content.
+        config: of the training that is to go on.
+        data: of that training; set up, where this is the first process.
+
+    Raises:
+        UserError: if tasks, network, data or a setting that has to stay are others, or if the
+            training is longer already than it is to become.
+    """
+    settings = checkpoint["hyper_parameters"]
+    _check_tasks(file, settings["task_names"], data.task_names)
+    changed = _changes(settings["config"], config, data)
+    stay = {key: words for key, words in changed.items() if _kind(key) not in MAY_CHANGE}
+    network = [words for key, words in stay.items() if key.startswith("model.")]
+    if network:
+        raise UserError(
+            f"{file} has another network ({'; '.join(network)}); a training goes on with the "
+            "same: repeat its overrides"
+        )
+    if stay:
+        raise UserError(
+            f"{file} was trained with other settings: {'; '.join(stay.values())}. A training goes "
+            'on with the same: repeat its overrides (GETTING_STARTED.md, "Going on", lists what '
+            "may change)"
+        )
+    _check_length(file, checkpoint, config["trainer"])
+    data.check_contents(checkpoint.get(type(data).__qualname__, {}), file)
+    told = [words for key, words in changed.items() if key not in ("ckpt_path", "run_dir")]
+    if told:
+        _log.info("going on with %s", "; ".join(told))
+
+
+def settings_by_key(config: Mapping[str, Any]) -> dict[str, Any]:
+    """List the settings of a config: ``optimizer.lr``, ``data.datasets.sun.root``.
+
+    Args:
+        config: as plain dicts.
+    """
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if key not in SECTIONS:
+            found[key] = value
+            continue
+        for name, own in value.items():
+            found[f"{key}.{name}"] = own
+    # Of several datasets the order counts as well: their seeds come from it.
+    datasets = found.get("data.datasets", {})
+    for dataset, section in datasets.items():
+        found |= {f"data.datasets.{dataset}.{name}": own for name, own in section.items()}
+    if datasets:
+        found["data.datasets"] = list(datasets)
+    return found
+
+
+def _kind(key: str) -> str:
+    """What one of several datasets calls ``data.datasets.sun.root`` is ``data.root``."""
+    return f"data.{key.rpartition('.')[2]}" if key.startswith("data.datasets.") else key
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any], data: DataModule) -> dict[str, str]:
+    """Name the settings that differ, each with both values."""
+    old, new = settings_by_key(before), settings_by_key(now)
+    changed = {}
+    for key in dict.fromkeys([*old, *new]):
+        default = _default(key, data)
+        was, is_now = old.get(key, default), new.get(key, default)
+        # What one of the two does not name at all, and the other leaves open, is the same.
+        if was != is_now and {_text(was), _text(is_now)} != {"null", _NOT_SET}:
+            changed[key] = f"{key}={_text(was)}, now {_text(is_now)}"
+    return changed
+
+
+def _text(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _default(key: str, data: DataModule) -> Any:
+    """What a setting is that a config, of an earlier version say, does not have."""
+    section, _, name = _kind(key).partition(".")
+    if section == "model":
+        return getattr(TASFormerConfig, name, _NOT_SET)
+    readers: dict[str, list[Callable[..., Any]]] = {
+        "optimizer": [OptimizerSettings],
+        "trainer": [pl.Trainer.__init__],
+        "data": [
+            type(data).__init__,
+            *(type(source).__init__ for source in data.sources().values()),
+            *(type(source.dataset).__init__ for source in data.sources().values()),
+        ],
+    }
+    for reader in readers.get(section, []):
+        parameter = inspect.signature(reader).parameters.get(name)
+        if parameter is not None and parameter.default is not parameter.empty:
+            default = parameter.default
+            return list(default) if isinstance(default, tuple) else default
+    return _NOT_SET
+
+
+def _check_tasks(file: Path, before: list[str], now: tuple[str, ...]) -> None:
+    if tuple(before) == now:
+        return
+    different = [
+        f"task {number} is '{was}', here '{is_now}'"
+        for number, (was, is_now) in enumerate(zip(before, now, strict=False))
+        if was != is_now
+    ]
+    raise UserError(
+        f"{file} has {len(before)} tasks, this config {len(now)}, or others"
+        f"{f' ({different[0]})' if different else ''}; a training goes on with the same tasks"
+    )
+
+
+def _check_length(file: Path, checkpoint: Mapping[str, Any], trainer: Mapping[str, Any]) -> None:
+    """Refuse a training that is beyond its end, and say of one that is there."""
+    loop = checkpoint.get("loops", {}).get("fit_loop", {})
+    epochs = loop.get("epoch_progress", {}).get("current", {}).get("processed", 0)
+    done = {
+        "max_steps": ("step", checkpoint.get("global_step", 0)),
+        "max_epochs": ("epoch", epochs),
+    }
+    for key, (what, reached) in done.items():
+        most = trainer.get(key)
+        if not isinstance(most, int) or most < 0 or reached < most:
+            continue
+        if reached > most:
+            raise UserError(
+                f"{file} is at {what} {reached} already, beyond trainer.{key}={most}; raise it"
+            )
+        _log.warning(  # interrupted in its final evaluation, say
+            "%s is at %s %d already: nothing is left to train with trainer.%s=%d, it is only "
+            "evaluated",
+            *(file, what, reached, key, most),
+        )

@@ -1,0 +1,108 @@
+"""What the page says, as HTML: about a network, the classes of an answer, what was not found."""
+
+from collections.abc import Sequence
+from html import escape
+
+from seg_training.web_app.painters import Painter
+from seg_training.web_app.shown_answer import ShownClass
+
+__all__ = ["about", "hint", "legend", "nothing_found", "notice", "several_frames"]
+
+
+def about(painter: Painter, seconds: float | None = None) -> str:
+    """Introduce a network.
+
+    Args:
+        painter: the network under its name.
+        seconds: that its answer took.
+    """
+    config = painter.network.config
+    facts = [config.method, f"{config.num_tasks} classes"]
+    if config.measured:
+        facts.append(f"bIoU {config.measured['bIoU']:.1f} %")
+    if seconds is not None:
+        facts.append(f"{seconds:.2f} s on {painter.network.mean.device.type}")
+    return (
+        f'<div class="about"><b>{escape(painter.name)}</b>'
+        f"<span>{escape(' · '.join(facts))}</span></div>"
+    )
+
+
+def legend(classes: Sequence[ShownClass]) -> str:
+    """List classes with colour, share of the picture and mean confidence, those found first.
+
+    Args:
+        classes: of an answer at a threshold.
+    """
+    found_first = sorted(classes, key=lambda each: not each.found)
+    key = "Share of the picture, and the mean probability there"
+    if sum(each.share_percent for each in classes) > 100:
+        key += "; classes overlap, and the overlay shows the most probable one"
+    if not all(each.found for each in classes):
+        key += "; dashed: not found at this threshold, with the highest probability anywhere"
+    return f'<ul class="legend">{"".join(map(_entry, found_first))}</ul><p class="key">{key}</p>'
+
+
+def _entry(each: ShownClass) -> str:
+    red, green, blue = each.colour
+    swatch = f'<i style="background: rgb({red}, {green}, {blue})"></i>'
+    name = f"<b>{escape(each.name)}</b>"
+    if each.confidence is None:
+        return f'<li class="absent">{swatch}{name}<span>at most {each.highest:.2f}</span></li>'
+    return (
+        f"<li>{swatch}{name}<span>{each.share_percent:.1f} %</span>"
+        f'<span class="confidence">{each.confidence:.2f}</span></li>'
+    )
+
+
+def nothing_found(classes: Sequence[ShownClass], threshold: float) -> list[str]:
+    """Say so where no class at all was found.
+
+    Args:
+        classes: of an answer at a threshold, at least one.
+        threshold: probabilities from it on are the class.
+
+    Returns:
+        One sentence, or none.
+    """
+    if any(each.found for each in classes):
+        return []
+    nearest = max(classes, key=lambda each: each.highest)
+    return [
+        f"Nothing found at threshold {threshold:.2f}: the highest probability of "
+        f"'{nearest.name}' is {nearest.highest:.2f}"
+    ]
+
+
+def several_frames(name: str, frames: int) -> list[str]:
+    """Say so where a picture is the first of several.
+
+    Args:
+        name: of the file.
+        frames: or pages, that it holds.
+
+    Returns:
+        One sentence, or none.
+    """
+    return [f"{name} has {frames} frames or pages: the first is shown"] if frames > 1 else []
+
+
+def hint(sentence: str) -> str:
+    """Say what to do next.
+
+    Args:
+        sentence: plain text.
+    """
+    return f'<div class="hint"><p>{escape(sentence)}</p></div>'
+
+
+def notice(sentences: Sequence[str]) -> str:
+    """Draw the reader's attention.
+
+    Args:
+        sentences: plain text; with none there is no notice.
+    """
+    if not sentences:
+        return ""
+    items = "".join(f"<p>{escape(each[:1].upper() + each[1:])}</p>" for each in sentences)
+    return f'<div class="notice" role="alert">{items}</div>'

@@ -1,0 +1,182 @@
+"""Networks that are asked for classes of a picture, and remember their latest answers."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
+from seg_training.checkpoints.model_folders import load_network
+from seg_training.commands.devices import AUTO, find_device
+from seg_training.errors import UserError
+from seg_training.files.user_paths import user_path
+from seg_training.networks import Network
+from seg_training.pictures.picture_reading import read_image
+from seg_training.prediction.asked_classes import named_tasks
+from seg_training.prediction.class_probabilities import Looks, class_probabilities
+from seg_training.prediction.picture_frames import frames_of
+from transformers_update_for_adapters import asks_for_all, find_task
+
+__all__ = ["LONGEST_SIDE", "Answer", "Painter", "Prompt", "load_painters", "short_names"]
+
+LONGEST_SIDE = 1024
+"""Of what is shown, in pixels: more than a page has room for."""
+
+Value = TypeVar("Value", bound=np.integer[Any] | np.floating[Any])
+
+_REMEMBERED_BYTES = 2**28  # of each network's answers; the latest stays, however large it is
+
+
+class Prompt(NamedTuple):
+    """What a network understood of what it was asked for.
+
+    Attributes:
+        tasks: task id to the task's own name, in the order that was asked for.
+        unknown: a sentence about each name that it does not know.
+    """
+
+    tasks: dict[int, str]
+    unknown: list[str]
+
+
+class Answer(NamedTuple):
+    """What a network says of a picture, whatever the threshold.
+
+    Attributes:
+        picture: (h, w, 3) uint8 RGB, no longer than :data:`LONGEST_SIDE`.
+        probabilities: task id to (h, w) float32 in [0, 1].
+        seconds: that the network took.
+        frames: of the picture's file, of which the first is the picture.
+    """
+
+    picture: NDArray[np.uint8]
+    probabilities: Mapping[int, NDArray[np.float32]]
+    seconds: float
+    frames: int = 1
+
+
+class Painter:
+    """A network under a name.
+
+    Attributes:
+        name: what to call it on the page.
+        ckpt: where it comes from.
+        network: in evaluation mode.
+        looks: how it looks at pictures.
+    """
+
+    def __init__(self, name: str, ckpt: Path, network: Network) -> None:
+        """Take a network.
+
+        Args:
+            name: what to call it on the page.
+            ckpt: where it comes from.
+            network: in evaluation mode.
+        """
+        self.name = name
+        self.ckpt = ckpt
+        self.network = network
+        self.looks = Looks(network.crop_size)
+        self._answers: OrderedDict[tuple[Path, tuple[int, ...]], Answer] = OrderedDict()
+
+    def understand(self, asked: Sequence[str] | None) -> Prompt:
+        """Find the tasks of names; names that are not known do not stop the others.
+
+        Args:
+            asked: names or synonyms, or ``all`` alone; None for every class.
+        """
+        if asked is None:
+            return Prompt(dict(enumerate(self.network.task_names)), [])
+        if asks_for_all(asked, self.network.config):
+            return Prompt(named_tasks(asked, self.network), [])
+        tasks, unknown = {}, []
+        for name in asked:
+            try:
+                task_id = find_task(name, self.network.config)
+            except ValueError as error:
+                unknown.append(str(error))
+            else:
+                tasks[task_id] = self.network.task_names[task_id]
+        return Prompt(tasks, unknown)
+
+    def answer(self, picture: Path, task_ids: Sequence[int]) -> Answer:
+        """Ask classes of a picture; the network runs only if it was not asked the same before.
+
+        Args:
+            picture: a file whose content stays.
+            task_ids: which classes.
+
+        Raises:
+            UserError: if the file is no picture, or damaged.
+        """
+        question = picture, tuple(task_ids)
+        answer = self._answers.pop(question, None) or self._look(*question)
+        self._answers[question] = answer  # the latest comes last
+        while len(self._answers) > 1 and self._remembered_bytes() > _REMEMBERED_BYTES:
+            self._answers.popitem(last=False)
+        return answer
+
+    def _remembered_bytes(self) -> int:
+        answers = self._answers.values()
+        return sum(own.nbytes for answer in answers for own in answer.probabilities.values())
+
+    def _look(self, file: Path, task_ids: tuple[int, ...]) -> Answer:
+        try:
+            picture, frames = read_image(file), frames_of(file)
+        except UserError as error:  # where a server keeps a picture is nobody's business
+            raise UserError(str(error).replace(str(file), file.name)) from error
+        start = time.perf_counter()
+        probabilities = {
+            task_id: _shrunk(probability.cpu().numpy())
+            for task_id, probability in class_probabilities(
+                self.network, picture, task_ids, self.looks
+            )
+        }
+        return Answer(_shrunk(picture), probabilities, time.perf_counter() - start, frames)
+
+
+def _shrunk(pixels: NDArray[Value]) -> NDArray[Value]:
+    """Bring a picture to the size that is shown; each pixel is the mean of those it stands for."""
+    height, width = pixels.shape[:2]
+    scale = LONGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(scale * width)), max(1, round(scale * height)))
+    shrunk: NDArray[Any] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return shrunk.astype(pixels.dtype, copy=False)
+
+
+def load_painters(ckpts: Sequence[str], device: str = AUTO) -> list[Painter]:
+    """Load networks for use.
+
+    Args:
+        ckpts: checkpoints, runs' folders or model folders.
+        device: ``cpu``, ``cuda`` or ``mps``; ``auto`` for a GPU where there is one.
+
+    Raises:
+        UserError: if there is no such checkpoint or device.
+    """
+    found = find_device(device, "--device", auto=True)
+    return [
+        Painter(name, find_checkpoint(ckpt), load_network(ckpt).to(found))
+        for name, ckpt in zip(short_names(ckpts), ckpts, strict=True)
+    ]
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Name runs by the last parts of their paths: two, or as many as tell them apart.
+
+    Args:
+        paths: of checkpoints or folders.
+    """
+    parts = [user_path(path).absolute().parts for path in paths]
+    for number in range(2, max(map(len, parts)) + 1):
+        names = ["/".join(own[-number:]) for own in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    return names

@@ -1,0 +1,225 @@
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from own_process import run_script
+
+from seg_training.checkpoints.model_folders import (
+    describe_network,
+    load_network,
+    save_network,
+    task_synonyms,
+)
+from seg_training.config import compose_config
+from seg_training.datasets.ade20k import ADE20K
+from seg_training.errors import UserError
+from seg_training.networks import Network, build_network
+from seg_training.prediction.asked_classes import named_tasks
+from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+TINY: dict[str, Any] = {
+    "hidden_sizes": [8, 16, 24, 32],
+    "num_attention_heads": [1, 2, 3, 4],
+    "decoder_hidden_size": 16,
+}
+RESULTS = {
+    "bIoU": 12.5,
+    "bIoU_interval": [11.0, 14.0],
+    "num_masks": 3,
+    "per_class": {"tree": {"bIoU": 12.5, "num_masks": 3}},
+    "evaluated_step": 40,
+    "seed": 7,
+    "commit": "abc",
+    "seconds": 1.0,
+}
+
+
+def test_synonyms_are_those_of_the_dataset_whose_folder_is_not_needed() -> None:
+    config = compose_config("ade20k_adapter", ["model.pretrained=null"], CONFIGS)
+    assert task_synonyms(config, ()) is None  # the vocabulary is another: only names remain
+    names = tuple(ADE20K(".").classes.short_names().values())
+    words = task_synonyms(config, names)
+    assert words is not None
+    assert len(words) == 150
+    assert words[names.index("car")] == ["auto", "automobile", "machine", "motorcar"]
+    assert words[names.index("sky")] == []
+
+
+def test_a_group_of_classes_answers_to_each_of_them(
+    fake_folder: Callable[[], Path], fake_classes: dict[str, Any]
+) -> None:
+    config = compose_config("folder_adapter", ["model.pretrained=null"], CONFIGS)
+    config["data"]["classes"] = fake_classes
+    config["tasks"] = {"classes": {"plants": ["tree"], "ground": ["road"]}}
+    names = ["plants", "ground"]
+    network = build_network("adapter_hf", 2, task_names=names, **TINY)
+    describe_network(network, config)
+    assert named_tasks(["shrub", "street"], network) == {0: "plants", 1: "ground"}
+    with pytest.raises(UserError, match="no class 'car'"):  # of the dataset, not of the network
+        named_tasks(["car"], network)
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    return compose_config("ade20k_adapter", ["tasks=ade20k_2"], CONFIGS)
+
+
+@pytest.fixture
+def network() -> Network:
+    return build_network("adapter_hf", 2, task_names=["building", "floor"], **TINY).eval()
+
+
+def test_a_network_is_told_what_is_known_of_it(network: Network, config: dict[str, Any]) -> None:
+    describe_network(network, config, RESULTS)
+    own = network.config
+    assert network.crop_size == (320, 320)
+    assert own.origin == {
+        "pretrained": "nvidia/mit-b0",
+        "dataset": "ade20k",
+        "step": 40,
+        "seed": 7,
+        "commit": "abc",
+    }
+    measured = ("bIoU", "bIoU_interval", "num_masks", "per_class")
+    assert own.measured == {key: RESULTS[key] for key in measured}
+    assert own.task_synonyms == [["edifice"], ["flooring"]]
+
+
+def test_what_was_not_measured_is_null_and_said_so(
+    network: Network, config: dict[str, Any], tmp_path: Path
+) -> None:
+    nothing = {"bIoU": math.nan, "num_masks": 0}
+    per_class = {"building": {"bIoU": 12.5, "num_masks": 3}, "floor": nothing}
+    for interval in ((math.nan, math.nan), None):
+        results = {**RESULTS, "per_class": per_class, "bIoU_interval": interval}
+        describe_network(network, config, results)
+        save_network(tmp_path, network, config)
+        text = (tmp_path / "config.json").read_text()
+        assert json.loads(text, parse_constant=pytest.fail)["measured"]["per_class"]["floor"] == {
+            "bIoU": None,
+            "num_masks": 0,
+        }
+        card = (tmp_path / "README.md").read_text()
+        assert "bIoU 12.5 % on the validation images" in card  # of one image: no interval
+        assert "| building | 12.5 | 3 |\n| floor | not measured | 0 |" in card
+        assert "Not found" not in card
+    assert load_network(tmp_path).config.measured["per_class"]["floor"]["bIoU"] is None
+
+
+def test_several_datasets_and_own_images_have_names(network: Network) -> None:
+    several = compose_config("multitask_sun_trans10k", [], CONFIGS)
+    describe_network(network, several)
+    assert network.config.origin["dataset"] == "sun + trans10k"
+    describe_network(network, compose_config("folder_adapter", ["data.root=/my/kitchen"], CONFIGS))
+    assert network.config.origin["dataset"] == "kitchen"
+
+
+def test_a_saved_network_is_loaded_with_all_of_it(
+    network: Network, config: dict[str, Any], tmp_path: Path
+) -> None:
+    describe_network(network, config, RESULTS)
+    save_network(tmp_path / "model", network, config)
+    (tmp_path / "model" / "config.yaml").unlink()  # as it is on the hub
+    loaded = load_network(tmp_path / "model")
+    assert not loaded.training
+    assert loaded.task_names == ("building", "floor")
+    assert loaded.config.measured == network.config.measured
+    images = torch.rand(1, 3, 64, 64)
+    ids = torch.tensor([1])
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(images, ids), network(images, ids))
+
+
+def test_results_are_of_the_weights_that_were_evaluated(
+    network: Network, config: dict[str, Any], tmp_path: Path
+) -> None:
+    describe_network(network, config, RESULTS)
+    with torch.no_grad():
+        network.model.decode_head.classifier.bias.add_(1)  # trained on, say
+    save_network(tmp_path / "model", network, config)
+    loaded = load_network(tmp_path / "model").config
+    assert loaded.measured is None
+    assert loaded.origin["changed_from"].startswith("dataset ade20k, step 40")
+    assert "12.5" not in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_a_description_without_results_forgets_older_ones(
+    network: Network, config: dict[str, Any]
+) -> None:
+    describe_network(network, config, RESULTS)
+    describe_network(network, config)
+    assert network.config.measured is None
+
+
+@pytest.mark.parametrize("field", ["task_names", "crop_size"])
+def test_a_folder_that_does_not_say_enough(
+    network: Network, config: dict[str, Any], tmp_path: Path, field: str
+) -> None:
+    describe_network(network, config)
+    network.model.save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**content, field: None}))
+    with pytest.raises(UserError, match=rf"cannot be used: add {field} to its config\.json"):
+        load_network(tmp_path)
+
+
+def test_a_damaged_folder(network: Network, tmp_path: Path) -> None:
+    network.model.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_text("no weights")
+    with pytest.raises(UserError, match=r"holds no network that can be loaded \(.*; give a run"):
+        load_network(tmp_path)
+
+
+@pytest.fixture
+def run(config: dict[str, Any], tmp_path: Path) -> Path:
+    """A run's folder with two checkpoints; the results are of the best."""
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    own = {**config, "model": {**config["model"], **TINY}}
+    network = build_network(
+        num_tasks=2, task_names=["building", "floor"], **{**own["model"], "pretrained": None}
+    )
+    content = {
+        "state_dict": {f"network.{name}": w for name, w in network.state_dict().items()},
+        "hyper_parameters": {"config": own, "task_names": ["building", "floor"]},
+    }
+    torch.save({**content, "global_step": 40}, run / "checkpoints" / "best.ckpt")
+    torch.save({**content, "global_step": 50}, run / "checkpoints" / "last.ckpt")
+    (run / "results.json").write_text(json.dumps(RESULTS))
+    return run
+
+
+def test_results_are_those_of_the_checkpoint(run: Path) -> None:
+    best = load_network(run).config
+    assert best.measured["bIoU"] == 12.5
+    assert best.origin["pretrained"] == "nvidia/mit-b0"  # although none is fetched now
+    last = load_network(run / "checkpoints" / "last.ckpt").config
+    assert last.measured is None
+    assert last.origin["step"] is None
+
+
+def test_results_of_another_run_are_not_taken(run: Path) -> None:
+    """Of the same step, in a folder into which the checkpoint was copied."""
+    file = run / "checkpoints" / "best.ckpt"
+    content = torch.load(file, weights_only=True)
+    content["callbacks"] = {"BestAndLast": {"run": "a", "best": None, "path": ""}}
+    torch.save(content, file)
+    for other, known in (("b", False), ("a", True)):
+        (run / "results.json").write_text(json.dumps({**RESULTS, "run": other}))
+        assert (load_network(run).config.measured is not None) == known
+
+
+def test_a_checkpoint_becomes_a_folder(run: Path, tmp_path: Path) -> None:
+    answer = run_script("save_pretrained", "--ckpt", str(run), "--output", str(tmp_path / "out"))
+    assert answer.code == 0, answer.text
+    model = TASFormerForSemanticSegmentation.from_pretrained(tmp_path / "out")
+    assert model.config.measured["bIoU"] == 12.5
+    assert "bIoU 12.5 %" in (tmp_path / "out" / "README.md").read_text()
+    again = run_script("save_pretrained", "--ckpt", str(run), "--output", str(tmp_path / "out"))
+    assert again.code == 1
+    assert "is there already; choose another --output" in again.text

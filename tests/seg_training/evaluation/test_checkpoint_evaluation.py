@@ -1,0 +1,163 @@
+"""Metrics of a checkpoint, and pictures of predictions."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_datasets import folder, gdd
+from fake_datasets.configs import CONFIGS, config_on_fake_data
+
+from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.datasets.data_module import build_data_module
+from seg_training.errors import UserError
+from seg_training.evaluation.checkpoint_evaluation import (
+    evaluate,
+    load_module,
+    predict_examples,
+    restore,
+)
+from seg_training.evaluation.label_map_metrics import LabelMapMetrics, predicted_tasks
+from seg_training.files.text_files import finite
+from seg_training.pl_module import LitSeg
+from seg_training.results.result_report import result_to_json
+from seg_training.training.training_run import train
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*exists and is not empty"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the folder experiment, after a step."""
+    place = tmp_path_factory.mktemp("runs")
+    small = ["model=adapter_hf_scratch", "trainer.max_steps=1", "trainer.num_sanity_val_steps=0"]
+    small += [
+        "+trainer.enable_progress_bar=false",
+        "trainer.accelerator=cpu",
+        "log_plot_freq=0",
+        "logger=csv",
+    ]
+    config = config_on_fake_data("folder_adapter", place, small)
+    return train({**config, "run_dir": str(place / "run")}).run_dir
+
+
+def test_label_map_metrics_of_a_checkpoint(run: Path) -> None:
+    result, module = evaluate(run, ["metrics=all"], CONFIGS)
+    without, _ = evaluate(run, [], CONFIGS)
+    assert without.label_map is None
+    assert without.bIoU == result.bIoU
+
+    settings = read_checkpoint(run)["hyper_parameters"]["config"]
+    data = build_data_module(settings["data"], settings["tasks"], 0, module.task_names)
+    samples, _ = data.validation_samples()
+    every = torch.arange(5)
+    expected = {unsure: LabelMapMetrics(5) for unsure in (False, True)}
+    fresh = load_module(read_checkpoint(run))
+    with torch.inference_mode():
+        for position in range(5):
+            sample = samples[position]
+            logits = fresh.network.task_logits(sample.image[None], every)[0]
+            for unsure, metric in expected.items():
+                predicted = predicted_tasks(logits, every, unsure)
+                metric.update(predicted, sample.label_map, 0, position)
+    assert result.label_map == expected[False].compute()[0]
+    unsure, _ = evaluate(run, ["metrics=all", "unsure_is_miss=true"], CONFIGS)
+    assert unsure.label_map == expected[True].compute()[0]
+    assert unsure.bIoU == result.bIoU
+
+
+def test_what_stands_before_a_group_counts_too(run: Path, tmp_path: Path) -> None:
+    own = read_checkpoint(run)["hyper_parameters"]["config"]["data"]
+    classes = tmp_path / "classes.yaml"
+    classes.write_text(json.dumps(own["classes"]))
+    given = [f"data.root={own['root']}", f"data.classes={classes}", "tasks.classes=[road]"]
+    for crop_size in ([], ["data.crop_size=[48,64]"]):
+        _, data, _ = restore(run, [*given, *crop_size, "data=folder", "tasks=all"], CONFIGS)
+        assert list(data.crop_size) == ([48, 64] if crop_size else own["crop_size"])
+        [source] = data.sources().values()
+        assert str(source.dataset.root) == own["root"]
+        assert source.tasks.task_ids == [data.task_names.index("road")]
+
+
+def test_the_batch_size_changes_nothing(run: Path) -> None:
+    results = [
+        asdict(evaluate(run, ["metrics=all", f"data.eval_batch_size={size}"], CONFIGS)[0])
+        for size in (1, 3, 16)
+    ]
+    for result in results[1:]:
+        np.testing.assert_equal(result, results[0])
+
+
+def test_a_part_of_the_tasks_makes_label_maps_of_these_alone(run: Path) -> None:
+    overrides: list[Any] = ["metrics=all", "tasks.classes=[sky,road]"]
+    result, _ = evaluate(run, overrides, CONFIGS)
+    assert list(result.per_class) == [0, 1]
+    assert result.label_map is not None
+    assert result.label_map.pACC > 0
+
+
+def test_a_class_that_no_image_shows_is_in_the_result(run: Path, tmp_path: Path) -> None:
+    folder.make(tmp_path / "few", num_train=1, num_val=1)  # one image: no lamp, no tree
+    result, module = evaluate(run, [f"data.root={tmp_path / 'few'}", "metrics=all"], CONFIGS)
+    masks = {module.task_names[task]: number for task, (_, number) in result.per_class.items()}
+    assert masks == {"sky": 1, "road": 1, "car": 1, "tree": 0, "lamp": 0}
+    assert result.num_masks == 3
+    content = json.loads(json.dumps(finite(result_to_json(result, module.task_names))))
+    assert content["per_class"]["lamp"] == {"bIoU": None, "num_masks": 0}
+    assert (content["bIoU_interval"], content["mIoU_interval"]) == (None, None)
+
+
+def test_unknown_metrics_are_refused(run: Path) -> None:
+    with pytest.raises(UserError, match="unknown metrics 'al'; did you mean 'all'"):
+        evaluate(run, ["metrics=al"], CONFIGS)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_examples_are_what_the_network_paints(many: bool, tmp_path: Path) -> None:
+    experiment, tasks = ("folder_adapter", 5) if many else ("multitask_gdd", 1)
+    config = config_on_fake_data(experiment, tmp_path, ["model=adapter_hf_scratch"])
+    data = build_data_module(config["data"], config["tasks"], 0)
+    module = LitSeg(config, data.task_names)
+    samples, task_pixels = data.validation_samples()
+
+    examples = predict_examples(module, data, num_images=3, num_prompts=4)
+
+    assert len(examples) == 3
+    by_name = {sample.name: sample for sample in map(samples.__getitem__, range(len(task_pixels)))}
+    for example in examples:
+        sample = by_name[example.name]
+        pixels = task_pixels[sample.position]
+        asked = [data.task_names.index(prompt) for prompt in example.prompts]
+        assert 1 <= len(asked) == min(4, np.count_nonzero(pixels)) <= tasks
+        assert pixels[asked].tolist() == sorted(pixels.tolist(), reverse=True)[: len(asked)]
+        height, width = sample.label_map.shape
+        assert example.image.shape == (3, round(224 * height / width), 224)
+        for task, predicted, truth in zip(asked, example.predicted, example.truth, strict=True):
+            assert predicted.shape == truth.shape == example.image.shape[1:]
+            with torch.inference_mode():
+                logits = module.network(sample.image[None], torch.tensor([task]))
+            share = (logits > 0).float().mean()
+            assert predicted.float().mean() == pytest.approx(share.item(), abs=0.03)
+            true_share = (sample.label_map == task + 1).float().mean()
+            assert truth.float().mean() == pytest.approx(true_share.item(), abs=0.03)
+
+
+def test_images_without_a_task_are_no_examples(tmp_path: Path) -> None:
+    config = config_on_fake_data("multitask_gdd", tmp_path, ["model=adapter_hf_scratch"])
+    data = build_data_module(config["data"], config["tasks"], 0)
+    examples = predict_examples(LitSeg(config, ["glass"]), data, num_images=4)
+    assert len(examples) == sum(number not in gdd.EMPTY for number in gdd.NUMBERS["test"]) == 3
+
+
+def test_examples_of_several_datasets_say_which_they_are_of(tmp_path: Path) -> None:
+    config = config_on_fake_data("multitask_scenenet_gdd", tmp_path, ["model=adapter_hf_scratch"])
+    data = build_data_module(config["data"], config["tasks"], 0)
+    examples = predict_examples(LitSeg(config, data.task_names), data, num_images=20)
+    assert {example.name.partition(": ")[0] for example in examples} == {"scenenet", "gdd"}

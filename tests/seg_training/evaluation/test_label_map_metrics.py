@@ -1,0 +1,198 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+from two_processes import answers_of_two
+
+from seg_training.datasets.ade20k import ADE20K
+from seg_training.evaluation.label_map_metrics import (
+    LabelMapMetrics,
+    LabelMapResult,
+    predicted_tasks,
+)
+from seg_training.tasks import TaskTable
+
+
+def measure(*images: tuple[NDArray[Any], NDArray[Any]], num_tasks: int = 4) -> LabelMapResult:
+    """Measure predicted tasks (-1 for none) against label maps (0 other, 255 ignore)."""
+    metric = LabelMapMetrics(num_tasks)
+    for position, (predicted, label_map) in enumerate(images):
+        metric.update(
+            torch.from_numpy(np.asarray(predicted, np.int64)),
+            torch.from_numpy(np.asarray(label_map, np.uint8)),
+            0,
+            position,
+        )
+    return metric.compute()[0]
+
+
+def test_by_hand() -> None:
+    # Task 0: 2 true, 1 right, predicted twice where something is true: IoU 1/3, recall 1/2.
+    # Task 1: 1 true, 0 right, predicted once: IoU 0, recall 0. Task 2: 1 true and right: 1 and 1.
+    # Task 3 is never true: its prediction counts as wrong for task 0 alone.
+    predicted = [[0, 3, 0, 2, 1, 1]]
+    label_map = [[1, 1, 2, 3, 0, 255]]
+    result = measure((np.array(predicted), np.array(label_map)))
+    assert result.mIoU == pytest.approx(100 * (1 / 3 + 0 + 1) / 3)
+    assert result.fwIoU == pytest.approx(100 * (2 / 3 + 0 + 1) / 4)
+    assert result.mACC == pytest.approx(100 * (1 / 2 + 0 + 1) / 3)
+    assert result.pACC == pytest.approx(100 * 2 / 4)
+
+
+def test_the_largest_logit_wins_and_unsure_pixels_may_be_misses() -> None:
+    logits = torch.tensor([[[2.0, -1.0, 0.5]], [[1.0, -2.0, 0.7]]])
+    task_ids = torch.tensor([3, 5])
+    assert predicted_tasks(logits, task_ids).tolist() == [[3, 3, 5]]
+    assert predicted_tasks(logits, task_ids, unsure_is_miss=True).tolist() == [[3, -1, 5]]
+
+
+def test_a_pixel_without_prediction_is_a_miss_of_its_class_alone() -> None:
+    result = measure((np.array([[0, -1]]), np.array([[1, 1]])))
+    assert (result.mIoU, result.mACC, result.pACC) == (50.0, 50.0, 50.0)
+
+
+def random_maps(seed: int, num_tasks: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    random = np.random.default_rng(seed)
+    maps = []
+    for _ in range(random.integers(1, 5)):
+        height, width = random.integers(2, 9, 2)
+        label_map = random.choice([*range(num_tasks + 1), 255], (height, width))
+        maps.append((random.integers(0, num_tasks, (height, width)), label_map))
+    return maps
+
+
+def plain(maps: list[tuple[NDArray[Any], NDArray[Any]]], num_tasks: int) -> list[float]:
+    """detectron2's rules on one confusion matrix, (true, predicted)."""
+    matrix = np.zeros((num_tasks, num_tasks))
+    for predicted, label_map in maps:
+        for task, label in zip(predicted.ravel(), label_map.ravel(), strict=True):
+            if 0 < label < 255:
+                matrix[label - 1, task] += 1
+    truth, right = matrix.sum(1), matrix.diagonal()
+    union = truth + matrix.sum(0) - right
+    present = [task for task in range(num_tasks) if truth[task]]
+    if not present:
+        return [math.nan] * 4
+    iou = {task: right[task] / union[task] for task in present}
+    return [
+        100 * sum(iou.values()) / len(present),
+        100 * sum(iou[task] * truth[task] for task in present) / truth.sum(),
+        100 * sum(right[task] / truth[task] for task in present) / len(present),
+        100 * right.sum() / truth.sum(),
+    ]
+
+
+@given(seed=st.integers(0, 2**32 - 1), num_tasks=st.integers(2, 6))
+@settings(max_examples=100, deadline=None)
+def test_it_equals_a_plain_confusion_matrix(seed: int, num_tasks: int) -> None:
+    maps = random_maps(seed, num_tasks)
+    result = measure(*maps, num_tasks=num_tasks)
+    got = [result.mIoU, result.fwIoU, result.mACC, result.pACC]
+    assert got == pytest.approx(plain(maps, num_tasks), rel=1e-12, nan_ok=True)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_it_equals_torchmetrics(seed: int) -> None:
+    num_tasks = 5
+    maps = random_maps(seed, num_tasks)
+    # torchmetrics averages over classes that occur in truth or prediction: all occur in the truth.
+    everything = np.arange(num_tasks)[None]
+    maps.append((everything, everything + 1))
+    result = measure(*maps, num_tasks=num_tasks)
+    predicted = torch.from_numpy(np.concatenate([p.ravel() for p, _ in maps]))
+    truth = torch.from_numpy(np.concatenate([t.ravel() for _, t in maps]).astype(np.int64)) - 1
+    truth[truth == 254] = -1  # ignored, as other is
+    options: dict[str, Any] = {"num_classes": num_tasks, "ignore_index": -1}
+    for ours, metric in (
+        (result.mIoU, MulticlassJaccardIndex(average="macro", **options)),
+        (result.fwIoU, MulticlassJaccardIndex(average="weighted", **options)),
+        (result.mACC, MulticlassAccuracy(average="macro", **options)),
+        (result.pACC, MulticlassAccuracy(average="micro", **options)),
+    ):
+        assert ours == pytest.approx(100 * metric(predicted, truth).item(), abs=1e-4)
+
+
+def test_order_and_grouping_change_nothing() -> None:
+    maps = random_maps(3, 4) * 3
+    forward = LabelMapMetrics(4)
+    backward = LabelMapMetrics(4)
+    numbered = list(enumerate(maps))
+    for metric, order in ((forward, numbered), (backward, numbered[::-1])):
+        for position, (predicted, label_map) in order:
+            metric.update(
+                torch.from_numpy(predicted),
+                torch.from_numpy(label_map.astype(np.uint8)),
+                0,
+                position,
+            )
+    assert forward.compute() == backward.compute()
+
+
+def test_two_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbered = list(enumerate(random_maps(3, 4) * 3))
+
+    def measure_share(share: list[tuple[int, tuple[NDArray[Any], NDArray[Any]]]]) -> Any:
+        metric = LabelMapMetrics(4)
+        for position, (predicted, label_map) in share:
+            label_map = torch.from_numpy(label_map.astype(np.uint8))
+            metric.update(torch.from_numpy(predicted), label_map, 0, position)
+        return metric.compute()
+
+    def measure_shares(rank: int) -> list[Any]:
+        return [measure_share(numbered[rank::2]), measure_share(numbered if rank else [])]
+
+    first, second = answers_of_two(measure_shares, tmp_path / "store", monkeypatch)
+    alone = measure_share(numbered)
+    assert first == second == [alone, alone]
+
+
+def test_each_dataset_has_its_own() -> None:
+    metric = LabelMapMetrics(2)
+    metric.update(torch.tensor([[0]]), torch.tensor([[1]], dtype=torch.uint8), 0, 0)
+    metric.update(torch.tensor([[0]]), torch.tensor([[2]], dtype=torch.uint8), 2, 1)
+    results = metric.compute()
+    assert {source: result.mIoU for source, result in results.items()} == {0: 100.0, 2: 0.0}
+
+
+def test_predictions_are_resized_with_opencvs_nearest() -> None:
+    random = np.random.default_rng(0)
+    predicted = random.integers(0, 3, (5, 7))
+    label_map = random.integers(1, 4, (11, 4))
+    resized = cv2.resize(predicted.astype(np.uint8), (4, 11), interpolation=cv2.INTER_NEAREST)
+    got, expected = measure((predicted, label_map)), measure((resized, label_map))
+    assert (got.mIoU, got.pACC) == (expected.mIoU, expected.pACC)
+
+
+def test_golden_label_map_metrics(shared: Path) -> None:
+    golden = json.loads((shared / "golden" / "metrics.json").read_text())
+    dataset = ADE20K(shared / "data" / "ade20k_sample")
+    tasks = TaskTable(dataset.classes)
+    maps = []
+    for pair in dataset.files("validation"):
+        label_map = tasks.remap(dataset.read_label_map(pair.label_map))
+        small = cv2.resize(label_map, (320, 320), interpolation=cv2.INTER_NEAREST)
+        maps.append((np.roll(np.maximum(small.astype(np.int64) - 1, 0), 5, axis=0), label_map))
+    result = measure(*maps, num_tasks=150)
+    for name in ("mIoU", "fwIoU", "mACC", "pACC"):
+        assert getattr(result, name) == pytest.approx(golden[name], abs=1e-9)
+
+
+def test_updating_keeps_everything_on_the_device_of_the_logits() -> None:
+    with FakeTensorMode(), torch.device("cuda"):
+        metric = LabelMapMetrics(7).to("cuda")
+        logits = torch.randn(3, 320, 320)
+        predicted = predicted_tasks(logits, torch.tensor([0, 2, 5]), unsure_is_miss=True)
+        metric.update(predicted, torch.zeros(683, 512, dtype=torch.uint8))
+        assert [counts.device.type for counts in metric.counts] == ["cuda"]
+        assert [tuple(counts.shape) for counts in metric.counts] == [(1, 2 + 3 * 7)]

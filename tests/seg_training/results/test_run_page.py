@@ -1,0 +1,101 @@
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seg_training.results.prediction_examples import Example
+from seg_training.results.run_page import run_html
+
+RESULTS: dict[str, Any] = {
+    "bIoU": 42.18,
+    "num_masks": 1111,
+    "paint_everything_bIoU": 9.1,
+    "bIoU_interval": [40.0, 44.26],
+    "iou_batch": None,
+    "per_class": {"sky": {"bIoU": 90.5, "num_masks": 101}},
+    "per_share": [{"from_percent": 25, "below_percent": 50, "bIoU": 60.0, "num_masks": 5}],
+    "curves": {"loss": [[1, 0.5], [2, 0.4]], "bIoU": [[2, 42.18]]},
+    "method": "adapter_hf",
+    "config_name": "folder_adapter",
+    "num_tasks": 11,
+    "crop_size": [160, 320],
+    "parameters": 7204129,
+    "steps": 5000,
+    "evaluated_step": 4000,
+    "seed": 3,
+    "seconds": 1998.0,
+    "hardware": "1 x cpu, 2 threads",
+    "versions": {"python": "3.11.9", "torch": "2.14.1"},
+    "commit": None,
+}
+
+
+def rows(html: str) -> dict[str, list[str]]:
+    """First cell, without its small print, to the others."""
+    found = re.findall("<tr>(.*?)</tr>", html)
+    cells = [re.findall("<td>(.*?)</td>", row) for row in found]
+    return {unescape(re.sub("<small>.*", "", row[0])): row[1:] for row in cells if row}
+
+
+def test_numbers_and_what_they_were_measured_with(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("seed: 3 # <here>")
+    html = run_html(RESULTS, [], tmp_path)
+    assert "<h1>adapter_hf, folder_adapter: bIoU 42.2 %</h1>" in html
+    assert "the checkpoint of step 4,000" in html
+    assert rows(html) == {
+        "bIoU": ["42.2", "40.0 to 44.3"],
+        "masks that cover the whole image": ["9.1", ""],
+        "iou_batch": ["none", ""],
+        "method": ["adapter_hf"],
+        "classes": ["11"],
+        "crop size": ["160x320"],
+        "parameters": ["7,204,129"],
+        "steps": ["5,000"],
+        "seed": ["3"],
+        "time": ["33.3 minutes"],
+        "hardware": ["1 x cpu, 2 threads"],
+        "versions": ["python 3.11.9, torch 2.14.1"],
+        "commit": ["unknown"],
+    }
+    assert f"<pre>python eval.py --ckpt {tmp_path}</pre>" in html
+    assert "<summary>config.yaml</summary><pre>seed: 3 # &lt;here&gt;</pre>" in html
+    assert html.count("<svg") == 3
+    assert "<img" not in html
+    assert ">Pictures<" not in html
+
+
+def test_label_map_metrics_and_several_datasets_have_rows(tmp_path: Path) -> None:
+    own = {
+        "bIoU": 50.0,
+        "num_masks": 10,
+        "bIoU_interval": [None, None],
+        "per_class": {"floor": {"bIoU": 49.0, "num_masks": 10}},
+    }
+    more = {"mIoU": 14.56, "mIoU_interval": [14.0, 15.0], "pACC": 61.0, "per_dataset": {"sun": own}}
+    html = run_html({**RESULTS, **more}, [], tmp_path)
+    found = rows(html)
+    assert found["mIoU"] == ["14.6", "14.0 to 15.0"]
+    assert found["pACC"] == ["61.0", ""]
+    assert found["sun"] == ["all", "10", "50.0", ""]
+    assert found[""] == ["floor", "10", "49.0", ""]
+    assert "config.yaml" not in html
+
+
+def test_what_no_image_shows_is_not_measured(tmp_path: Path) -> None:
+    own = {"bIoU": None, "num_masks": 0, "per_class": {"lamp": {"bIoU": None, "num_masks": 0}}}
+    per_class = {**RESULTS["per_class"], "lamp": {"bIoU": None, "num_masks": 0}}
+    html = run_html({**RESULTS, "per_class": per_class, "per_dataset": {"sun": own}}, [], tmp_path)
+    assert rows(html)["sun"] == ["all", "0", "not measured", ""]
+    assert rows(html)[""] == ["lamp", "0", "not measured", ""]
+    assert "lamp (not measured)" in html  # below the bars
+    assert "nan" not in html.lower().replace("lenan", "")
+
+
+def test_examples_are_one_picture(tmp_path: Path) -> None:
+    mask = torch.ones(2, 8, 8, dtype=torch.bool)
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    html = run_html(RESULTS, [Example("a", image, ("sky", "road"), mask, mask)], tmp_path)
+    assert html.count("<img") == 1
+    assert f'width="{3 * 8 + 2 * 4}"' in html

@@ -1,0 +1,105 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from seg_training.errors import UserError
+from seg_training.training.losses import binary_loss, multiclass_loss
+
+
+def softplus(value: float) -> float:
+    return math.log1p(math.exp(value))
+
+
+def test_binary_loss_by_hand() -> None:
+    logits = torch.tensor([[[[2.0, -1.0, 0.0, 100.0]]]])
+    mask = torch.tensor([[[1, 1, 0, 255]]], dtype=torch.uint8)
+    # -log sigmoid(z) where the task is, -log(1 - sigmoid(z)) where it is not
+    expected = (softplus(-2) + softplus(1) + softplus(0)) / 3
+    assert binary_loss(logits, mask).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_binary_loss_averages_over_the_pixels_of_the_batch() -> None:
+    logits = torch.tensor([1.0, 3.0, 5.0, 7.0]).view(2, 1, 1, 2)
+    mask = torch.tensor([[[1, 255]], [[0, 0]]], dtype=torch.uint8)
+    expected = (softplus(-1) + softplus(5) + softplus(7)) / 3
+    assert binary_loss(logits, mask).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("other_channel", [True, False])
+def test_multiclass_loss_by_hand(other_channel: bool) -> None:
+    label_map = torch.tensor([[[0, 1, 2, 255]]], dtype=torch.uint8)
+    other, first, second = 0.5, 1.0, -2.0
+    channels = [other, first, second] if other_channel else [first, second]
+    logits = torch.tensor(channels).view(1, -1, 1, 1).expand(1, len(channels), 1, 4)
+    log_sum = math.log(sum(math.exp(value) for value in channels))
+    # With a channel for other its pixel counts; without, it is left out.
+    expected = sum(log_sum - value for value in channels) / len(channels)
+    assert multiclass_loss(logits, label_map, other_channel).item() == pytest.approx(expected)
+
+
+def losses(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    return {
+        "binary": binary_loss(logits[:, :1], torch.where(labels == 2, 0, labels).to(torch.uint8)),
+        "with other": multiclass_loss(logits, labels, other_channel=True),
+        "without other": multiclass_loss(logits[:, 1:], labels, other_channel=False),
+    }
+
+
+@pytest.mark.parametrize("which", ["binary", "with other", "without other"])
+def test_ignored_pixels_change_neither_value_nor_gradient(which: str) -> None:
+    labels = torch.tensor([[[1, 255, 2], [0, 2, 255]]], dtype=torch.uint8)
+    ignored = labels == 255
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 3, 2, 3, generator=random).requires_grad_()
+    changed = torch.where(ignored, logits + 50, logits).detach().requires_grad_()
+
+    value, other_value = losses(logits, labels)[which], losses(changed, labels)[which]
+    value.backward()
+    other_value.backward()
+    assert value.item() == other_value.item()
+    assert logits.grad is not None
+    assert changed.grad is not None
+    assert torch.equal(logits.grad, changed.grad)
+    assert logits.grad[:, :, ignored[0]].eq(0).all()
+    assert logits.grad[:, :, ~ignored[0]].ne(0).any()
+
+
+@pytest.mark.parametrize("which", ["binary", "with other", "without other"])
+def test_all_ignored_is_zero_with_a_zero_gradient(which: str) -> None:
+    logits = torch.randn(2, 3, 4, 4).requires_grad_()
+    loss = losses(logits, torch.full((2, 4, 4), 255, dtype=torch.uint8))[which]
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert logits.grad.eq(0).all()
+
+
+def test_only_other_is_left_out_without_its_channel() -> None:
+    labels = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    logits = torch.randn(1, 2, 2, 2)
+    assert multiclass_loss(logits, labels, other_channel=False).item() == 0
+    assert multiclass_loss(logits, labels, other_channel=True).item() > 0
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(2, torch.uint8), (254, torch.uint8), (-1, torch.int64)]
+)
+def test_a_mask_of_other_values_is_refused(value: int, dtype: torch.dtype) -> None:
+    mask = torch.tensor([[[0, 1, 255, value]]], dtype=dtype)
+    with pytest.raises(ValueError, match=f"masks hold {value}; expected 0 to 1, or 255 where a"):
+        binary_loss(torch.zeros(1, 1, 1, 4), mask)
+
+
+@pytest.mark.parametrize("other_channel", [True, False])
+def test_a_label_without_a_channel_is_refused(other_channel: bool) -> None:
+    logits = torch.zeros(1, 3 if other_channel else 2, 1, 4)
+    label_map = torch.tensor([[[0, 2, 3, 255]]], dtype=torch.uint8)
+    with pytest.raises(ValueError, match="label maps hold 3; expected 0 to 2, or 255 where a"):
+        multiclass_loss(logits, label_map, other_channel)
+
+
+def test_one_channel_learns_nothing() -> None:
+    with pytest.raises(UserError, match=r"cross-entropy is 0 .* train with model\.other_ch"):
+        multiclass_loss(torch.zeros(1, 1, 1, 2), torch.ones(1, 1, 2, dtype=torch.uint8), False)

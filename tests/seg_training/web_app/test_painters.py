@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_networks import photo, small_network
+
+from seg_training.errors import UserError
+from seg_training.prediction.class_probabilities import Looks, class_probabilities
+from seg_training.web_app import painters
+from seg_training.web_app.painters import LONGEST_SIDE, Painter, Prompt, short_names
+
+
+@pytest.fixture
+def painter() -> Painter:
+    return Painter("small", Path("small.ckpt"), small_network())
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    file = tmp_path / "photo.png"
+    Image.fromarray(photo(50, 70)).save(file)
+    return file
+
+
+def count_runs(painter: Painter) -> list[int]:
+    """Note of how many classes the network is asked, run by run."""
+    runs: list[int] = []
+    asked = painter.network.task_logits
+
+    def counted(images: torch.Tensor, task_ids: torch.Tensor) -> torch.Tensor:
+        runs.append(len(task_ids))
+        return asked(images, task_ids)
+
+    painter.network.task_logits = counted  # type: ignore[method-assign]
+    return runs
+
+
+def test_an_answer_is_what_predict_computes(painter: Painter, picture: Path) -> None:
+    answer = painter.answer(picture, [3, 1])
+    assert (answer.picture == photo(50, 70)).all()
+    expected = class_probabilities(painter.network, photo(50, 70), [3, 1], Looks((64, 96)))
+    for task_id, probability in expected:
+        assert (answer.probabilities[task_id] == probability.numpy()).all()
+    assert list(answer.probabilities) == [3, 1]
+    assert answer.seconds > 0
+
+
+def test_the_network_runs_once_per_picture_and_classes(painter: Painter, picture: Path) -> None:
+    runs = count_runs(painter)
+    first = painter.answer(picture, [0, 2])
+    assert painter.answer(picture, [0, 2]) is first
+    assert runs == [2]
+    painter.answer(picture, [0])
+    assert runs == [2, 1]
+
+
+def test_the_oldest_answers_are_forgotten_when_they_are_too_large(
+    painter: Painter, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(painters, "_REMEMBERED_BYTES", 3 * 50 * 70 * 4)  # three classes
+    runs = count_runs(painter)
+    for classes in ([0], [1, 2], [0], [3], [0], [1, 2]):
+        painter.answer(picture, classes)
+    # The fourth question had [1, 2] forgotten, which was asked before [0].
+    assert runs == [1, 2, 1, 2]
+    painter.answer(picture, [0, 1, 2, 3])  # too large, but the latest
+    painter.answer(picture, [0, 1, 2, 3])
+    assert runs == [1, 2, 1, 2, 4]
+
+
+def test_large_pictures_are_shown_smaller(painter: Painter, tmp_path: Path) -> None:
+    halves = np.zeros((600, 4 * LONGEST_SIDE, 3), np.uint8)
+    halves[:, 2 * LONGEST_SIDE :] = (40, 80, 120)
+    Image.fromarray(halves).save(tmp_path / "wide.png")
+    answer = painter.answer(tmp_path / "wide.png", [0])
+    assert answer.picture.shape == (150, LONGEST_SIDE, 3)
+    assert (answer.picture[0, 0] == 0).all()
+    assert (answer.picture[149, -1] == (40, 80, 120)).all()
+    whole = dict(class_probabilities(painter.network, halves, [0], painter.looks))[0].numpy()
+    shown = answer.probabilities[0]
+    assert (shown.shape, shown.dtype) == ((150, LONGEST_SIDE), np.float32)
+    np.testing.assert_allclose(shown[3, 5], whole[12:16, 20:24].mean(), atol=1e-6)
+
+
+def test_names_that_are_known_are_not_stopped_by_others(painter: Painter) -> None:
+    assert painter.understand(["auto", "tre", "sky", "car"]) == Prompt(
+        {2: "car", 1: "sky"}, ["the network knows no class 'tre'; did you mean 'tree'?"]
+    )
+    names = ["tree", "sky", "car", "road", "wall"]
+    assert painter.understand(["all"]) == Prompt(dict(enumerate(names)), [])
+    assert painter.understand(None) == painter.understand(["all"])
+    assert painter.understand(["sky", "all"]) == Prompt(
+        {1: "sky"}, ["the network knows no class 'all'; did you mean 'wall'?"]
+    )
+
+
+def test_a_damaged_picture_is_named_without_its_folder(painter: Painter, tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture at all")
+    words = r"^cannot read image notes\.jpg: it is no picture"
+    with pytest.raises(UserError, match=words):
+        painter.answer(tmp_path / "notes.jpg", [0])
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["outputs/demo/2026-01-31"], ["demo/2026-01-31"]),
+        (["a/x/best.ckpt", "b/y/best.ckpt"], ["x/best.ckpt", "y/best.ckpt"]),
+        (["t/emb/11/seed0", "t/hf/11/seed0"], ["emb/11/seed0", "hf/11/seed0"]),
+    ],
+)
+def test_names_are_as_long_as_needed(paths: list[str], names: list[str]) -> None:
+    assert short_names(paths) == names
+
+
+def test_the_same_run_twice_has_one_name() -> None:
+    assert short_names(["outputs/demo/run"] * 2) == ["demo/run"] * 2
