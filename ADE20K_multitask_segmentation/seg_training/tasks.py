@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from seg_training.as_written.yaml_as_written import (
@@ -20,21 +21,20 @@ from seg_training.as_written.yaml_as_written import (
     read_written,
     text,
 )
+from seg_training.datasets.annotations import Annotation, LabelMap, MaskSet
+from seg_training.datasets.truths import IGNORE, LabelMapTruth, MaskSetTruth, Truth, label_type
 from seg_training.errors import UserError, suggest
 from seg_training.files.user_paths import user_path
 
 __all__ = ["IGNORE", "LabelClasses", "TaskTable", "abbreviated"]
-
-IGNORE = 255
-"""Value of the pixels that stay out of loss and metric, in masks and in label maps."""
 
 _ENTRIES = ("classes", "other", "ignore")  # of a classes file
 _FORM = (
     "this is no classes file: expected 'classes: {value: name}', 'other: [values]', "
     "'ignore: [values]'"
 )
-_MOST_TASKS = IGNORE - 1  # a label map is uint8: 0 is other, k + 1 is task k, 255 is ignore
-_NUM_RAW_VALUES = 2**16  # raw label maps are 8 or 16 bit
+_NUM_RAW_VALUES = 2**32  # raw label maps are of 8, 16 or 32 bits
+_NUM_IN_TABLE = 2**16  # larger values are searched for
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class LabelClasses:
                 "under 'other' or under 'ignore'"
             )
         if wrong := [value for value in values if not 0 <= value < _NUM_RAW_VALUES]:
-            raise UserError(f"label value {wrong[0]} cannot stand in an 8 or 16 bit label map")
+            raise UserError(f"label value {wrong[0]} cannot stand in a label map")
         if shared := [name for name, times in Counter(self.names.values()).items() if times > 1]:
             raise UserError(
                 f"two label values are called '{shared[0]}'; give each a name of its own "
@@ -181,7 +181,8 @@ class TaskTable:
     Attributes:
         classes: what the dataset's values mean.
         names: task names; the task's id is its position.
-        lookup: (65536,) uint8, from a raw label value to 0 (other), k + 1 (task k) or 255 (ignore).
+        lookup: (65536,) unsigned, from a raw label value to 0 (other), k + 1 (task k) or the type's
+            largest (ignore); of the smallest type that holds K + 2 values.
     """
 
     def __init__(
@@ -200,24 +201,23 @@ class TaskTable:
                 positions in it, and the tasks may be any part of it.
 
         Raises:
-            UserError: if a class is unknown, stands in two tasks or is named twice, if there are
-                more than 254 tasks, or if a task is not in the vocabulary.
+            UserError: if a class is unknown, stands in two tasks or is named twice, or if a task is
+                not in the vocabulary.
         """
         groups = _groups_of(classes, tasks)
         self.classes = classes
         self.names = tuple(vocabulary) if vocabulary is not None else tuple(groups)
-        if len(self.names) > _MOST_TASKS:
-            raise UserError(f"{len(self.names)} tasks; label maps of 8 bit hold {_MOST_TASKS}")
+        ids = {name: task_id for task_id, name in enumerate(self.names)}
         for name in groups:
-            if name not in self.names:
+            if name not in ids:
                 hint = suggest(name, self.names)
                 raise UserError(
                     f"the network was not trained for task '{name}'{hint} "
                     f"(it knows {len(self.names)} tasks: {abbreviated(self.names)})"
                 )
 
-        self.lookup: NDArray[np.uint8] = np.zeros(_NUM_RAW_VALUES, np.uint8)
-        self.lookup[sorted(classes.ignore)] = IGNORE
+        kind = label_type(len(self.names))
+        label_of_value = dict.fromkeys(classes.ignore, int(np.iinfo(kind).max))
         task_of_value: dict[int, str] = {}
         for name, values in groups.items():
             for value in values:
@@ -227,18 +227,25 @@ class TaskTable:
                         f"and '{name}'; a label belongs to one task"
                     )
                 task_of_value[value] = name
-                self.lookup[value] = self.names.index(name) + 1
+                label_of_value[value] = ids[name] + 1
+        values = sorted(label_of_value)
+        labels = np.array([label_of_value[value] for value in values], kind)
+        self.lookup: NDArray[Any] = np.zeros(_NUM_IN_TABLE, kind)
+        in_table = [value for value in values if value < _NUM_IN_TABLE]
+        self.lookup[in_table] = labels[: len(in_table)]
+        # Ends with a value that no pixel has, so that there is always one that is not smaller.
+        self._values = np.array([*values, _NUM_RAW_VALUES], np.int64)
+        self._labels = np.append(labels, kind(0))
+        self.task_ids: list[int] = sorted(ids[name] for name in groups)
+        """Ids of the tasks that this dataset asks for: all, unless a vocabulary was given."""
+        self._known = torch.zeros(len(self.names), dtype=torch.bool)
+        self._known[self.task_ids] = True
         self._groups = groups
 
     @property
     def num_tasks(self) -> int:
         """How many tasks there are: K."""
         return len(self.names)
-
-    @property
-    def task_ids(self) -> list[int]:
-        """Ids of the tasks that this dataset asks for: all, unless a vocabulary was given."""
-        return sorted(self.names.index(name) for name in self._groups)
 
     def among(self, asked: Sequence[str], vocabulary: Sequence[str]) -> "TaskTable":
         """Keep the tasks that are asked for, with ids of a list that other datasets share.
@@ -262,19 +269,67 @@ class TaskTable:
             )
         return TaskTable(self.classes, groups, vocabulary)
 
-    def remap(self, raw: NDArray[Any]) -> NDArray[np.uint8]:
+    def remap(self, raw: NDArray[Any]) -> NDArray[Any]:
         """Turn raw labels into the label map that networks and metrics read.
 
         Args:
-            raw: (H, W) unsigned integers, the dataset's own values.
+            raw: integers of 8 to 32 bits, the dataset's own values, of any shape.
 
         Returns:
-            (H, W) uint8: 0 other, k + 1 task k, 255 ignore.
+            The same shape, of the type of :attr:`lookup`: 0 other, k + 1 task k, the largest
+            ignore.
         """
-        if raw.dtype == np.uint8:  # most are, and this is ten times faster
-            return cv2.LUT(raw, self.lookup[:256]).astype(np.uint8, copy=False)
-        label_map: NDArray[np.uint8] = self.lookup[raw]
-        return label_map
+        if raw.dtype == np.uint8 and raw.ndim == 2:  # most are, and this is ten times faster
+            mapped: NDArray[Any] = cv2.LUT(raw, self.lookup[:256])
+        elif raw.dtype in (np.uint8, np.uint16):
+            mapped = self.lookup[raw]
+        else:
+            place = np.searchsorted(self._values, raw)
+            mapped = np.where(self._values[place] == raw, self._labels[place], self._labels[-1])
+        return mapped
+
+    def truth(self, annotation: Annotation) -> Truth:
+        """Say what an annotation tells of each task.
+
+        Args:
+            annotation: in the dataset's own values.
+        """
+        if isinstance(annotation, LabelMap):
+            return LabelMapTruth(torch.from_numpy(self.remap(annotation.values)), self._known)
+        return self._truth_of_masks(annotation)
+
+    def _truth_of_masks(self, annotation: MaskSet) -> Truth:
+        """Join the masks of the classes that a task groups."""
+        labels = self.remap(annotation.values).astype(np.int64)
+        ignored = int(np.iinfo(self.lookup.dtype).max)
+        unlabelled = annotation.unlabelled
+        if (labels == ignored).any():  # a class of pixels that are left out
+            left_out = (annotation.masks[labels == ignored] == 1).any(axis=0)
+            unlabelled = left_out if unlabelled is None else unlabelled | left_out
+        is_task = (labels > 0) & (labels != ignored)
+        joined = MaskSet.of_objects(
+            list(zip(labels[is_task].tolist(), annotation.masks[is_task], strict=True)),
+            annotation.size,
+        )
+        there = joined.values - 1
+        known = self._known.clone()
+        if annotation.absent is not None:
+            looked_for = self._all_among(annotation.absent | set(annotation.values.tolist()))
+            known[list(set(self.task_ids) - looked_for - set(there.tolist()))] = False
+        # Only unlabelled pixels of a task: whether it is there is not known.
+        shown = (joined.masks == 1).any(axis=(1, 2))
+        known[there[~shown & (joined.masks == IGNORE).any(axis=(1, 2))]] = False
+        return MaskSetTruth(
+            torch.from_numpy(there),
+            torch.from_numpy(joined.masks),
+            None if unlabelled is None else torch.from_numpy(unlabelled),
+            known,
+        )
+
+    def _all_among(self, values: Collection[int]) -> set[int]:
+        """List the tasks all of whose values are among these."""
+        ids = {name: self.names.index(name) for name in self._groups}
+        return {ids[name] for name, own in self._groups.items() if set(own) <= set(values)}
 
     def unknown_values(self, values: Iterable[int]) -> list[int]:
         """List the values that are neither a class, nor other, nor ignore."""
@@ -342,8 +397,8 @@ class _Meanings:
             )
         if not 0 <= value < _NUM_RAW_VALUES:
             raise UserError(
-                f"{where}: label value {value} cannot stand in an 8 or 16 bit label map, whose "
-                f"values are 0 to {_NUM_RAW_VALUES - 1}"
+                f"{where}: label value {value} cannot stand in a label map, whose values "
+                f"are 0 to {_NUM_RAW_VALUES - 1}"
             )
         self._places[value] = where
 

@@ -120,7 +120,9 @@ def test_shares_are_exact_to_the_nearest_draw(
     draws = [d for b in epoch_of(OneStream(samplers, weights, batch_size, seed=1)) for d in b]
     drawn = Counter(draw.source for draw in draws)
     for source, own in enumerate(weights):
-        assert abs(drawn[source] - len(draws) * own / sum(weights)) <= 1
+        assert (
+            abs(drawn[source] - len(draws) * own / sum(weights)) <= 1 + 1e-9
+        )  # of a sum of floats
 
 
 @pytest.mark.parametrize("epoch", [0, 2])

@@ -1,0 +1,139 @@
+"""What an annotation says of an image, in the dataset's own values: one of two kinds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seg_training.pictures.resizing import resize_label_map
+
+__all__ = ["Annotation", "LabelMap", "MaskSet", "counted_values"]
+
+UNLABELLED = 255
+"""In a mask of one class: whether the pixel shows it, nobody said."""
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """One label per pixel: classes exclude each other.
+
+    Attributes:
+        values: (h, w) integers of 8 to 32 bits, the dataset's own values.
+    """
+
+    values: NDArray[Any]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        height, width = self.values.shape
+        return height, width
+
+    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """List the values that occur, in order, and how many pixels each has."""
+        return counted_values(self.values)
+
+    def resized(self, size: tuple[int, int]) -> "LabelMap":
+        """Resize it with nearest.
+
+        Args:
+            size: (H, W).
+        """
+        return LabelMap(resize_label_map(self.values, size))
+
+
+@dataclass(frozen=True)
+class MaskSet:
+    """A mask for each class that is there: classes may overlap.
+
+    Attributes:
+        values: (P,) the classes' values, each once, in order.
+        masks: (P, h, w) uint8 in {0, 1, 255}; 255 where nobody labelled this class.
+        unlabelled: (h, w) bool, the pixels that nobody labelled for any class; None for none.
+        absent: values of the classes that were looked for and are not there; None: all that have
+            no mask. Whether another one is there is not known.
+    """
+
+    values: NDArray[np.int64]
+    masks: NDArray[np.uint8]
+    unlabelled: NDArray[np.bool_] | None = None
+    absent: frozenset[int] | None = None
+
+    @classmethod
+    def of_objects(
+        cls,
+        objects: Sequence[tuple[int, NDArray[Any]]],
+        size: tuple[int, int],
+        unlabelled: NDArray[np.bool_] | None = None,
+        absent: frozenset[int] | None = None,
+    ) -> "MaskSet":
+        """Join the objects of each class.
+
+        Args:
+            objects: (value, (h, w) mask of 0, 1 and 255), in any order, several of one class.
+            size: (h, w).
+            unlabelled: see the class.
+            absent: see the class.
+        """
+        joined: dict[int, NDArray[np.uint8]] = {}
+        for value, mask in objects:
+            own = joined.setdefault(value, np.zeros(size, np.uint8))
+            own[(mask == UNLABELLED) & (own == 0)] = UNLABELLED
+            own[mask == 1] = 1
+        values = sorted(joined)
+        masks = (
+            np.stack([joined[value] for value in values])
+            if values
+            else np.zeros((0, *size), np.uint8)
+        )
+        return cls(np.array(values, np.int64), masks, unlabelled, absent)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        height, width = self.masks.shape[1:]
+        return height, width
+
+    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """List the values that occur, in order, and how many pixels show each.
+
+        A class with 255 alone is listed with 0 pixels: whether it is there is not known.
+        """
+        shown = self.masks == 1
+        if self.unlabelled is not None:
+            shown &= ~self.unlabelled
+        pixels = shown.sum(axis=(1, 2), dtype=np.int64)
+        listed = (pixels > 0) | (self.masks == UNLABELLED).any(axis=(1, 2))
+        return self.values[listed], pixels[listed]
+
+    def resized(self, size: tuple[int, int]) -> "MaskSet":
+        """Resize it with nearest.
+
+        Args:
+            size: (H, W).
+        """
+        masks = [resize_label_map(mask, size) for mask in self.masks]
+        unlabelled = self.unlabelled
+        if unlabelled is not None:
+            unlabelled = resize_label_map(unlabelled.astype(np.uint8), size).astype(bool)
+        stacked = np.stack(masks) if masks else np.zeros((0, *size), np.uint8)
+        return MaskSet(self.values, stacked, unlabelled, self.absent)
+
+
+Annotation = LabelMap | MaskSet
+
+
+def counted_values(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """List the values of a label map, in order, and how many pixels each has.
+
+    Args:
+        values: integers of any size.
+    """
+    if values.dtype.itemsize <= 2 and values.dtype.kind == "u":  # counting beats sorting
+        counts = np.bincount(values.ravel())
+        there = np.flatnonzero(counts)
+        return there, counts[there]
+    there, counts = np.unique(values, return_counts=True)
+    return there.astype(np.int64), counts.astype(np.int64)

@@ -1,0 +1,241 @@
+"""What is known of an image: for each task a binary mask, and the pixels that nobody labelled.
+
+Nobody else compares labels.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seg_training.errors import UserError
+from seg_training.pictures.nearest_resizing import resize_nearest
+
+__all__ = ["IGNORE", "LabelMapTruth", "MaskSetTruth", "Truth", "ignored_label", "label_type"]
+
+IGNORE = 255
+"""In masks: pixels that nobody labelled; they stay out of loss and metric."""
+
+
+def label_type(num_tasks: int) -> type[np.unsignedinteger]:
+    """Choose the smallest type of a label map: of "other", every task and ignored pixels.
+
+    Args:
+        num_tasks: K.
+    """
+    for kind in (np.uint8, np.uint16):
+        if num_tasks + 2 <= np.iinfo(kind).max + 1:
+            return kind
+    return np.uint32
+
+
+def ignored_label(label_map: Tensor) -> int:
+    """Say which label of a label map is that of ignored pixels: the largest there is.
+
+    Args:
+        label_map: of an unsigned type.
+    """
+    return int(torch.iinfo(label_map.dtype).max)
+
+
+class Truth(ABC):
+    """What is known of an image.
+
+    Attributes:
+        known: (K,) bool: of which tasks it is known whether the image shows them.
+    """
+
+    known: Tensor
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+
+    @property
+    @abstractmethod
+    def label_map(self) -> Tensor:
+        """(H, W) labels: 0 other, k + 1 task k, the type's largest ignored.
+
+        Raises:
+            UserError: if classes may overlap, so that there is none.
+        """
+
+    @abstractmethod
+    def _masks(self, task_ids: Tensor) -> Tensor:
+        """As :meth:`masks`, of known tasks."""
+
+    @abstractmethod
+    def resized(self, size: tuple[int, int]) -> Self:
+        """Resize it with nearest, by OpenCV's rule.
+
+        Args:
+            size: (H, W).
+        """
+
+    @abstractmethod
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """Move it to a device.
+
+        Args:
+            device: which.
+            non_blocking: do not wait for it.
+        """
+
+    def masks(self, task_ids: Tensor) -> Tensor:
+        """Give the tasks' masks.
+
+        Args:
+            task_ids: (T,) int64, each in [0, K), on the truth's device.
+
+        Returns:
+            (T, H, W) uint8: 1 where the task is, 0 where it is not, 255 where nobody said so:
+            everywhere, for a task that is not known.
+        """
+        masks = self._masks(task_ids)
+        unknown = ~self.known[task_ids]
+        return masks.masked_fill_(unknown[:, None, None], IGNORE)
+
+    def task_pixels(self) -> dict[int, int]:
+        """Count the pixels of the tasks that are there."""
+        counts = {
+            task: int((self.masks(torch.tensor([task])) == 1).sum()) for task in self._there()
+        }
+        return {task: pixels for task, pixels in counts.items() if pixels}
+
+    @abstractmethod
+    def _there(self) -> list[int]:
+        """List the tasks that may be there."""
+
+
+class LabelMapTruth(Truth):
+    """Of one label per pixel: tasks exclude each other. Any number of them costs the same."""
+
+    def __init__(self, label_map: Tensor, known: Tensor) -> None:
+        """Take a label map.
+
+        Args:
+            label_map: (H, W) of an unsigned type: 0 other, k + 1 task k, the largest ignored.
+            known: (K,) bool.
+        """
+        self._label_map = label_map
+        self.known = known
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        height, width = self._label_map.shape
+        return height, width
+
+    @property
+    def label_map(self) -> Tensor:
+        """(H, W) labels: 0 other, k + 1 task k, the type's largest ignored."""
+        return self._label_map
+
+    def _masks(self, task_ids: Tensor) -> Tensor:
+        labels = (task_ids + 1).to(self._label_map.dtype)
+        masks = (self._label_map == labels[:, None, None]).view(torch.uint8)
+        return masks.masked_fill_(self._label_map == ignored_label(self._label_map), IGNORE)
+
+    def resized(self, size: tuple[int, int]) -> "LabelMapTruth":
+        """Resize it with nearest, by OpenCV's rule.
+
+        Args:
+            size: (H, W).
+        """
+        return LabelMapTruth(resize_nearest(self._label_map, size), self.known)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "LabelMapTruth":
+        """Move it to a device.
+
+        Args:
+            device: which.
+            non_blocking: do not wait for it.
+        """
+        moved = (
+            each.to(device, non_blocking=non_blocking) for each in (self._label_map, self.known)
+        )
+        return LabelMapTruth(*moved)
+
+    def _there(self) -> list[int]:
+        labels = set(np.unique(self._label_map.cpu().numpy()).tolist())
+        return sorted(label - 1 for label in labels - {0, ignored_label(self._label_map)})
+
+
+class MaskSetTruth(Truth):
+    """Of a mask for each task that is there: tasks may overlap."""
+
+    def __init__(
+        self, task_ids: Tensor, masks: Tensor, unlabelled: Tensor | None, known: Tensor
+    ) -> None:
+        """Take masks.
+
+        Args:
+            task_ids: (P,) int64, the tasks with a mask, each once.
+            masks: (P, H, W) uint8 in {0, 1, 255}.
+            unlabelled: (H, W) bool: pixels that nobody labelled for any task; None for none.
+            known: (K,) bool.
+        """
+        self._task_ids = task_ids
+        self._own = masks
+        self._unlabelled = unlabelled
+        self.known = known
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        height, width = self._own.shape[1:]
+        return height, width
+
+    @property
+    def label_map(self) -> Tensor:
+        """There is none.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(
+            "classes of these data may overlap, so that there is no one label per pixel: the "
+            "multi-class baseline (model.method=segformer), and mIoU, fwIoU, mACC and pACC "
+            "(metrics=all) need a dataset of label maps. Use another method, and metrics=biou"
+        )
+
+    def _masks(self, task_ids: Tensor) -> Tensor:
+        masks = self._own.new_zeros((len(task_ids), *self._own.shape[1:]))
+        asked, own = torch.nonzero(task_ids[:, None] == self._task_ids, as_tuple=True)
+        masks[asked] = self._own[own]
+        return masks if self._unlabelled is None else masks.masked_fill_(self._unlabelled, IGNORE)
+
+    def resized(self, size: tuple[int, int]) -> "MaskSetTruth":
+        """Resize it with nearest, by OpenCV's rule.
+
+        Args:
+            size: (H, W).
+        """
+        unlabelled = self._unlabelled
+        return MaskSetTruth(
+            self._task_ids,
+            resize_nearest(self._own, size),
+            None if unlabelled is None else resize_nearest(unlabelled, size),
+            self.known,
+        )
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "MaskSetTruth":
+        """Move it to a device.
+
+        Args:
+            device: which.
+            non_blocking: do not wait for it.
+        """
+        unlabelled = self._unlabelled
+        return MaskSetTruth(
+            self._task_ids.to(device, non_blocking=non_blocking),
+            self._own.to(device, non_blocking=non_blocking),
+            None if unlabelled is None else unlabelled.to(device, non_blocking=non_blocking),
+            self.known.to(device, non_blocking=non_blocking),
+        )
+
+    def _there(self) -> list[int]:
+        return [int(task) for task in self._task_ids]
