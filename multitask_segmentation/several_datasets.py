@@ -6,7 +6,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from omegaconf import MISSING
 from torch.utils.data import ConcatDataset, Dataset
 
@@ -16,6 +15,7 @@ from seg_training.datasets.data_module import SegmentationDataModule
 from seg_training.datasets.data_module_base import DataModule, checked_count, errors_of
 from seg_training.datasets.prompt_samplers import NO_IMAGE, Draw, ResumableSampler, TrainingSampler
 from seg_training.datasets.samples import EvaluationSamples, TrainingSamples
+from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError, suggest
 from seg_training.settings import call_with_settings, check_keys, choose
 
@@ -154,7 +154,7 @@ class SeveralDatasetsModule(DataModule):
     ) -> tuple[Dataset[Batch], ResumableSampler, Callable[[Sequence[Batch]], Any]]:
         """Give the training samples, the sampler of one process's batches, and how to collate."""
         samples = _TrainingSamples(
-            [dataset.training_samples() for dataset in self._datasets.values()]
+            [dataset.training_samples(self.with_label_maps) for dataset in self._datasets.values()]
         )
         if self._mode == "mixed":
             samplers = self._samplers(batch_size=1)
@@ -174,19 +174,19 @@ class SeveralDatasetsModule(DataModule):
                 samplers.append(dataset.training_sampler(rank, world_size, batch_size))
         return samplers
 
-    def validation_samples(self) -> tuple[Dataset[EvaluationSample], NDArray[np.int64]]:
-        """Give the images of the validation splits, and their (N, K) pixels per task.
+    def validation_samples(self) -> tuple[Dataset[EvaluationSample], TaskPresence]:
+        """Give the images of the validation splits, and which tasks they show.
 
         Raises:
             UserError: if no task occurs in those of a dataset.
         """
-        samples, task_pixels = [], []
+        samples, presences = [], []
         for source, (name, dataset) in enumerate(self._datasets.items()):
             with errors_of(name):
-                own_samples, own_pixels = dataset.validation_samples(source)
+                own_samples, own_presence = dataset.validation_samples(source)
             samples.append(own_samples)
-            task_pixels.append(own_pixels)
-        return _EvaluationSamples(samples), np.concatenate(task_pixels)
+            presences.append(own_presence)
+        return _EvaluationSamples(samples), TaskPresence.joined(presences)
 
     def prediction_samples(self) -> tuple[Dataset[PredictionSample], list[int]]:
         """Give the images of the validation splits; every task is asked of each."""

@@ -91,6 +91,17 @@ class LitSeg(pl.LightningModule):
         self.result: BinaryIoUResult | None = None
         self._unchecked_loss: Tensor | None = None
 
+    def setup(self, stage: str) -> None:
+        """Ask for the label maps that the baseline trains on.
+
+        Raises:
+            UserError: if there are none.
+        """
+        if stage == "fit" and self.network.method == "segformer":
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            data.check_label_maps()
+            data.with_label_maps = True
+
     def forward(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Paint one class per image.
 
@@ -131,7 +142,8 @@ class LitSeg(pl.LightningModule):
         """Binary for the task networks, multi-class for the baseline; with detached logits."""
         if self.network.method == "segformer":
             logits = self.network.label_logits(batch.image)
-            loss = multiclass_loss(logits, batch.label_map, self.network.config.other_channel)
+            label_map = cast(Tensor, batch.label_map)  # setup() has asked for it
+            loss = multiclass_loss(logits, label_map, self.network.config.other_channel)
         else:
             logits = self(batch.image, batch.task_ids)
             loss = binary_loss(logits, batch.mask)

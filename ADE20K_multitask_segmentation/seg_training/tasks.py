@@ -238,6 +238,9 @@ class TaskTable:
         self._labels = np.append(labels, kind(0))
         self.task_ids: list[int] = sorted(ids[name] for name in groups)
         """Ids of the tasks that this dataset asks for: all, unless a vocabulary was given."""
+        self.classes_per_task: NDArray[np.int64] = np.zeros(len(self.names), np.int64)
+        """(K,) how many classes each task groups: 0 for those that it does not ask for."""
+        self.classes_per_task[[ids[name] for name in groups]] = [*map(len, groups.values())]
         self._known = torch.zeros(len(self.names), dtype=torch.bool)
         self._known[self.task_ids] = True
         self._groups = groups
@@ -300,25 +303,22 @@ class TaskTable:
 
     def _truth_of_masks(self, annotation: MaskSet) -> Truth:
         """Join the masks of the classes that a task groups."""
+        annotation = annotation.leaving_out(self.classes.ignore)
         labels = self.remap(annotation.values).astype(np.int64)
-        ignored = int(np.iinfo(self.lookup.dtype).max)
-        unlabelled = annotation.unlabelled
-        if (labels == ignored).any():  # a class of pixels that are left out
-            left_out = (annotation.masks[labels == ignored] == 1).any(axis=0)
-            unlabelled = left_out if unlabelled is None else unlabelled | left_out
-        is_task = (labels > 0) & (labels != ignored)
+        is_task = labels > 0
         joined = MaskSet.of_objects(
             list(zip(labels[is_task].tolist(), annotation.masks[is_task], strict=True)),
             annotation.size,
         )
         there = joined.values - 1
+        shown = (joined.masks == 1).any(axis=(1, 2))
         known = self._known.clone()
         if annotation.absent is not None:
             looked_for = self._all_among(annotation.absent | set(annotation.values.tolist()))
-            known[list(set(self.task_ids) - looked_for - set(there.tolist()))] = False
+            known[list(set(self.task_ids) - looked_for - set(there[shown].tolist()))] = False
         # Only unlabelled pixels of a task: whether it is there is not known.
-        shown = (joined.masks == 1).any(axis=(1, 2))
         known[there[~shown & (joined.masks == IGNORE).any(axis=(1, 2))]] = False
+        unlabelled = annotation.unlabelled
         return MaskSetTruth(
             torch.from_numpy(there),
             torch.from_numpy(joined.masks),

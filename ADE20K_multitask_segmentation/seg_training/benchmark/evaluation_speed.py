@@ -47,8 +47,8 @@ class Evaluated:
     @property
     def num_pairs(self) -> int:
         """Pairs of image and class."""
-        _, task_pixels = self.data.validation_samples()
-        return int((task_pixels > 0).sum())
+        _, presence = self.data.validation_samples()
+        return presence.num_pairs
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ def measure_evaluation(
     bious: list[float] = []
     plain = seconds_of(lambda: bious.append(plain_biou(module, data, each_pair)))
     ours = (before + seconds_of(evaluate)) / 2
-    _, task_pixels = data.validation_samples()
-    images = int((task_pixels > 0).any(axis=1).sum())
+    _, presence = data.validation_samples()
+    images = int((presence.tasks_per_image > 0).sum())
     return EvaluationFigures(images, results[0].num_masks, ours, plain, results[0].bIoU, bious[0])
 
 
@@ -165,10 +165,10 @@ def plain_biou(
         each_pair: called after each pair.
     """
     logits_of = with_stock_head(module.network)
-    samples, task_pixels = data.validation_samples()
+    samples, presence = data.validation_samples()
     ious = []
-    for position, pixels in enumerate(task_pixels):
-        for task in (pixels > 0).nonzero()[0]:
+    for position in range(len(presence)):
+        for task in presence.present(position):
             sample = samples[position]
             logits = logits_of(
                 sample.image[None].to(module.device), torch.tensor([task], device=module.device)

@@ -132,9 +132,10 @@ def measure_data(folder: Path, each_step: Callable[[], Any] = lambda: None) -> D
         )
         for gib in (0, _KEPT_BYTES / 2**30)
     )
-    task_pixels = data.task_pixels("training")
+    presence = data.task_presence("training")
     draws = [
-        Draw(image, int(task_pixels[image].argmax()), number=image) for image in range(_NUM_ITEMS)
+        Draw(image, int(presence.present(image)[presence.pixels_of(image).argmax()]), number=image)
+        for image in range(_NUM_ITEMS)
     ]
     samples, kept_samples = data.training_samples(), kept.training_samples()
     augmentation = Augmentation("ade20k")

@@ -1,6 +1,6 @@
 """What an annotation says of an image, in the dataset's own values: one of two kinds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,12 +101,25 @@ class MaskSet:
 
         A class with 255 alone is listed with 0 pixels: whether it is there is not known.
         """
-        shown = self.masks == 1
-        if self.unlabelled is not None:
-            shown &= ~self.unlabelled
-        pixels = shown.sum(axis=(1, 2), dtype=np.int64)
-        listed = (pixels > 0) | (self.masks == UNLABELLED).any(axis=(1, 2))
+        masks = self.leaving_out(()).masks
+        pixels = (masks == 1).sum(axis=(1, 2), dtype=np.int64)
+        listed = (pixels > 0) | (masks == UNLABELLED).any(axis=(1, 2))
         return self.values[listed], pixels[listed]
+
+    def leaving_out(self, values: Collection[int]) -> "MaskSet":
+        """Count the pixels of some classes as those that nobody labelled, where no class is.
+
+        Args:
+            values: of the classes, which are left out with their pixels.
+        """
+        left_out = np.isin(self.values, list(values))
+        masks, unlabelled = self.masks[~left_out], self.unlabelled
+        if left_out.any():
+            theirs = (self.masks[left_out] == 1).any(axis=0)
+            unlabelled = theirs if unlabelled is None else unlabelled | theirs
+        if unlabelled is not None:
+            masks = masks * ~unlabelled
+        return MaskSet(self.values[~left_out], masks, unlabelled, self.absent)
 
     def resized(self, size: tuple[int, int]) -> "MaskSet":
         """Resize it with nearest.

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable
+from typing import Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # before the import: it asks the network
 
@@ -56,20 +57,20 @@ class Augmentation:
         self._transform = A.Compose(choose(name, AUGMENTATIONS, "data.augmentation")())
 
     def __call__(
-        self, image: NDArray[np.uint8], label_map: NDArray[np.uint8], seed: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Change an image and its label map alike.
+        self, image: NDArray[np.uint8], labels: NDArray[Any], seed: int
+    ) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+        """Change an image and its mask or its label map alike.
 
         The seed makes the result independent of the worker that draws it: left to themselves, two
         workers draw the same changes, and every epoch repeats them.
 
         Args:
             image: (H, W, 3) uint8.
-            label_map: (H, W) uint8; resampled with nearest.
+            labels: (H, W) of an unsigned type; resampled with nearest.
             seed: decides everything random, in [0, 2**32).
         """
         # Not set_random_seed: it gives every transform a generator of its own from the same seed,
         # and the rarer changes would only ever come together with the more frequent ones.
         self._transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        changed = self._transform(image=image, mask=label_map)
+        changed = self._transform(image=image, mask=labels)
         return changed["image"], changed["mask"]

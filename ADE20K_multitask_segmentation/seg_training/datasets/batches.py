@@ -18,15 +18,15 @@ class Batch(NamedTuple):
         image: (B, 3, H, W) uint8 RGB, at crop size.
         task_ids: (B,) int64, each in [0, K).
         mask: (B, H, W) uint8 in {0, 1, 255}: 1 where the task is, 255 ignored.
-        label_map: (B, H, W) uint8: 0 other, k + 1 task k, 255 ignored; what the multi-class
-            baseline trains on.
+        label_map: (B, H, W) of the smallest unsigned type that holds K + 2 values: 0 other, k + 1
+            task k, the largest ignored; None where whole label maps are not trained on.
         name: the images' names.
     """
 
     image: Tensor
     task_ids: Tensor
     mask: Tensor
-    label_map: Tensor
+    label_map: Tensor | None
     name: Sequence[str]
 
     @classmethod
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
             torch.stack(images),
             torch.stack(task_ids),
             torch.stack(masks),
-            torch.stack(label_maps),
+            None if label_maps[0] is None else torch.stack(label_maps),
             names,
         )
 

@@ -5,8 +5,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from omegaconf import MISSING
 
 from seg_training.datasets.ade20k import ADE20K
@@ -20,6 +18,7 @@ from seg_training.datasets.resized_cache import ResizedCache, resized_cache
 from seg_training.datasets.samples import EvaluationSamples, PredictionSamples, TrainingSamples
 from seg_training.datasets.segmentation_dataset import SegmentationDataset
 from seg_training.datasets.synthetic import Synthetic
+from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 from seg_training.pictures.picture_reading import allow_pixels
@@ -195,9 +194,9 @@ class SegmentationDataModule(DataModule):
             for split, index in indexes.items()
         }
 
-    def task_pixels(self, split: str) -> NDArray[np.int64]:
-        """Count the pixels of each task in each image of a split: (N, K) int64."""
-        return self._index(split).task_pixels(self.tasks)
+    def task_presence(self, split: str) -> TaskPresence:
+        """Say which tasks are in which image of a split."""
+        return self._index(split).task_presence(self.tasks)
 
     def training_sampler(
         self, rank: int = 0, world_size: int = 1, batch_size: int | None = None
@@ -210,13 +209,12 @@ class SegmentationDataModule(DataModule):
             batch_size: another one than the setting.
         """
         sampler = self._sampler_class(
-            self.task_pixels(self.splits["fit"]),
+            self.task_presence(self.splits["fit"]),
             self.tasks.names,
             batch_size or self.batch_size,
             self._seed,
             rank,
             world_size,
-            self.tasks.task_ids,
         )
         warning = sampler.never_trained()
         if warning and warning not in self._warnings:  # samplers are made several times
@@ -224,8 +222,12 @@ class SegmentationDataModule(DataModule):
             _log.warning("%s", warning)
         return sampler
 
-    def training_samples(self) -> TrainingSamples:
-        """Give the samples that draws of the training split become."""
+    def training_samples(self, with_label_maps: bool = False) -> TrainingSamples:
+        """Give the samples that draws of the training split become.
+
+        Args:
+            with_label_maps: they have label maps, too.
+        """
         return TrainingSamples(
             self.dataset,
             self._index(self.splits["fit"]),
@@ -234,16 +236,18 @@ class SegmentationDataModule(DataModule):
             self._augmentation,
             self._seed,
             self._resized_images(),
+            with_label_maps,
         )
 
     def training(
         self, rank: int = 0, world_size: int = 1
     ) -> tuple[TrainingSamples, TrainingSampler, Callable[[Sequence[Batch]], Batch]]:
         """Give the training samples, the sampler of one process's batches, and how to collate."""
-        return self.training_samples(), self.training_sampler(rank, world_size), Batch.collate
+        samples = self.training_samples(self.with_label_maps)
+        return samples, self.training_sampler(rank, world_size), Batch.collate
 
-    def validation_samples(self, source: int = 0) -> tuple[EvaluationSamples, NDArray[np.int64]]:
-        """Give the images of the validation split, and their (N, K) pixels per task.
+    def validation_samples(self, source: int = 0) -> tuple[EvaluationSamples, TaskPresence]:
+        """Give the images of the validation split, and which tasks they show.
 
         Args:
             source: which dataset this is, of several.
@@ -252,16 +256,16 @@ class SegmentationDataModule(DataModule):
             UserError: if no task occurs in them.
         """
         split = self.splits["validate"]
-        task_pixels = self.task_pixels(split)
-        if not task_pixels.any():
+        presence = self.task_presence(split)
+        if not presence.num_pairs:
             raise UserError(
                 f"split '{split}' of {self.dataset.root} has no pixel of any task; nothing to "
                 "evaluate"
             )
         samples = EvaluationSamples(
-            self.dataset, self._index(split), self.tasks, self.crop_size, task_pixels, source
+            self.dataset, self._index(split), self.tasks, self.crop_size, presence, source
         )
-        return samples, task_pixels
+        return samples, presence
 
     def prediction_samples(self) -> tuple[PredictionSamples, list[int]]:
         """Give the images of the validation split, and the tasks to ask of each."""

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
@@ -27,6 +25,8 @@ from seg_training.datasets.batches import (
 from seg_training.datasets.presence_index import usable_cores
 from seg_training.datasets.prompt_samplers import EvaluationSampler, ResumableSampler
 from seg_training.datasets.resumable_loader import ResumableLoader
+from seg_training.datasets.task_presence import TaskPresence
+from seg_training.datasets.truths import NO_LABEL_MAP
 from seg_training.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ class DataModule(pl.LightningDataModule, ABC):
 
     Attributes:
         crop_size: (height, width) that every image is resized to.
+        with_label_maps: training batches have label maps, too.
     """
+
+    with_label_maps = False
 
     def __init__(
         self, crop_size: Sequence[int], eval_batch_size: int, num_workers: int | None
@@ -114,8 +117,8 @@ class DataModule(pl.LightningDataModule, ABC):
         """Give the training samples, the sampler of one process's batches, and how to collate."""
 
     @abstractmethod
-    def validation_samples(self) -> tuple[Dataset[EvaluationSample], NDArray[np.int64]]:
-        """Give the images of the validation split, and their (N, K) pixels per task.
+    def validation_samples(self) -> tuple[Dataset[EvaluationSample], TaskPresence]:
+        """Give the images of the validation split, and which tasks they show.
 
         Raises:
             UserError: if no task occurs in them.
@@ -136,7 +139,18 @@ class DataModule(pl.LightningDataModule, ABC):
         for name, source in self.sources().items():
             for split in source.splits_of(stage):
                 with errors_of(name):
-                    source.task_pixels(split)
+                    source.task_presence(split)
+
+    def check_label_maps(self) -> None:
+        """Refuse data without label maps, where whole ones are trained on or measured.
+
+        Raises:
+            UserError: if classes of a dataset may overlap.
+        """
+        for name, source in self.sources().items():
+            with errors_of(name):
+                if source.dataset.classes_overlap:
+                    raise UserError(NO_LABEL_MAP)
 
     def state_dict(self) -> dict[str, Any]:
         """Tell checkpoints what the data are, so that a training goes on with the same."""
@@ -174,10 +188,10 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[EvaluationBatch]:
         """Load evaluation batches: :class:`EvaluationBatch`, every pair exactly once."""
-        samples, task_pixels = self.validation_samples()
+        samples, presence = self.validation_samples()
         return DataLoader(
             samples,  # type: ignore[arg-type]  # the collated batch is what the loader yields
-            sampler=EvaluationSampler(task_pixels, *self._processes()),
+            sampler=EvaluationSampler(presence, *self._processes()),
             batch_size=self._eval_batch_size,
             **self._loading(EvaluationBatch.collate),
         )

@@ -1,23 +1,22 @@
-"""Reading an image together with its label map, at their own size or at the crop size."""
-
-from typing import Any
+"""Reading an image together with its annotation, at their own size or at the crop size."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_training.datasets.annotations import Annotation
 from seg_training.datasets.presence_index import PresenceIndex
 from seg_training.datasets.segmentation_dataset import SegmentationDataset
 from seg_training.errors import UserError
 from seg_training.pictures.picture_reading import read_image
-from seg_training.pictures.resizing import resize_image, resize_label_map
+from seg_training.pictures.resizing import resize_image
 
 __all__ = ["read_pair", "read_resized_pair"]
 
 
 def read_pair(
     dataset: SegmentationDataset, index: PresenceIndex, image: int
-) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Read an image and its label map.
+) -> tuple[NDArray[np.uint8], Annotation]:
+    """Read an image and its annotation.
 
     Args:
         dataset: whose files they are.
@@ -25,25 +24,25 @@ def read_pair(
         image: which one.
 
     Returns:
-        (h, w, 3) uint8 RGB, and the (h, w) label map with the dataset's own values.
+        (h, w, 3) uint8 RGB, and the annotation of the same size.
 
     Raises:
         UserError: if a file cannot be read, or if their sizes differ; names it.
     """
     path = dataset.root / str(index.images[image])
     pixels = read_image(path)
-    label_map = dataset.read_label_map(str(index.label_maps[image]))
-    if label_map.shape != pixels.shape[:2]:  # changed since the index was built
+    annotation = dataset.read_annotation(str(index.label_maps[image]))
+    if annotation.size != pixels.shape[:2]:  # changed since the index was built
         raise UserError(
-            f"{path} is {pixels.shape[:2]}, its label map {label_map.shape} (height, width)"
+            f"{path} is {pixels.shape[:2]}, its label map {annotation.size} (height, width)"
         )
-    return pixels, label_map
+    return pixels, annotation
 
 
 def read_resized_pair(
     dataset: SegmentationDataset, index: PresenceIndex, image: int, crop_size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Read an image and its label map and resize both.
+) -> tuple[NDArray[np.uint8], Annotation]:
+    """Read an image and its annotation and resize both.
 
     Args:
         dataset: whose files they are.
@@ -52,10 +51,10 @@ def read_resized_pair(
         crop_size: (H, W).
 
     Returns:
-        (H, W, 3) uint8 RGB, and the (H, W) label map with the dataset's own values.
+        (H, W, 3) uint8 RGB, and the annotation of the same size.
 
     Raises:
         UserError: if a file cannot be read, or if their sizes differ; names it.
     """
-    pixels, label_map = read_pair(dataset, index, image)
-    return resize_image(pixels, crop_size), resize_label_map(label_map, crop_size)
+    pixels, annotation = read_pair(dataset, index, image)
+    return resize_image(pixels, crop_size), annotation.resized(crop_size)

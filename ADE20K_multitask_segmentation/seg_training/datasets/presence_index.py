@@ -1,6 +1,6 @@
 """The presence index: which labels occur in which image, with pixel counts.
 
-Built once per split from every label map, cached, and shared by all choices of tasks.
+Built once per split from every annotation, cached, and shared by all choices of tasks.
 """
 
 import getpass
@@ -8,12 +8,12 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import platformdirs
@@ -21,22 +21,32 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.progress import track
 
+from seg_training.datasets.annotations import Annotation, MaskSet
 from seg_training.datasets.segmentation_dataset import (
     ImageFiles,
     SegmentationDataset,
     common_folder,
 )
+from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
 from seg_training.files.file_names import file_name
 from seg_training.files.whole_files import replacing
 from seg_training.pictures.picture_reading import check_image
 from seg_training.tasks import TaskTable
 
-__all__ = ["PresenceIndex", "cache_name", "default_cache_dir", "presence_index", "usable_cores"]
+__all__ = [
+    "CountedLabels",
+    "PresenceIndex",
+    "cache_name",
+    "counted_labels",
+    "default_cache_dir",
+    "presence_index",
+    "usable_cores",
+]
 
 _log = logging.getLogger(__name__)
 
-_VERSION = "3"  # part of the fingerprint: raise it when the content changes its meaning
+_VERSION = "4"  # part of the fingerprint: raise it when the content changes its meaning
 _SAME_SIZE = "; make them the same size or remove the pair"
 _MOST_NAMED = 5  # files that one error message names
 
@@ -79,6 +89,37 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+class CountedLabels(NamedTuple):
+    """What is known of the labels of one image.
+
+    Attributes:
+        values: (P,) int64, raw label values, in order.
+        pixels: (P,) int64, how many pixels show each; 0 where that is not known.
+        absent: (Q,) int64, values that were looked for and are not there; None: all others.
+    """
+
+    values: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+    absent: NDArray[np.int64] | None = None
+
+
+def counted_labels(annotation: Annotation, ignored: Collection[int]) -> CountedLabels:
+    """Count the labels of one image.
+
+    Args:
+        annotation: in the dataset's own values.
+        ignored: values of pixels that nobody labelled; in a set of masks they cover the others.
+    """
+    if not isinstance(annotation, MaskSet):
+        return CountedLabels(*annotation.counts())
+    annotation = annotation.leaving_out(ignored)
+    values, pixels = annotation.counts()
+    if annotation.absent is None:
+        return CountedLabels(values, pixels)
+    looked_for = np.union1d(np.array(sorted(annotation.absent), np.int64), annotation.values)
+    return CountedLabels(values, pixels, np.setdiff1d(looked_for, values))
+
+
 @dataclass(frozen=True)
 class PresenceIndex:
     """Which raw labels occur in which image: compact arrays, so that workers share them.
@@ -87,17 +128,49 @@ class PresenceIndex:
         images: (N,) str, image files relative to the dataset's root.
         label_maps: (N,) str, label map files, likewise.
         offsets: (N + 1,) int64; image i owns the entries offsets[i] to offsets[i + 1].
-        values: (M,) uint16, raw label values.
-        pixels: (M,) int64, how many pixels of the label map have this value.
+        values: (M,) uint16, or uint32 where that is too small: raw label values.
+        pixels: (M,) int64, how many pixels show this value; 0 where that is not known.
+        absent_offsets: (N + 1,) int64, likewise, into ``absent``.
+        absent: (L,) uint16 or uint32, values that were looked for and are not there.
+        lists_absent: (N,) bool: of the image's values, those that are neither there nor listed in
+            ``absent`` are unknown; else they are absent.
         fingerprint: hash of the files' names, sizes and times.
     """
 
     images: NDArray[np.str_]
     label_maps: NDArray[np.str_]
     offsets: NDArray[np.int64]
-    values: NDArray[np.uint16]
+    values: NDArray[Any]
     pixels: NDArray[np.int64]
+    absent_offsets: NDArray[np.int64]
+    absent: NDArray[Any]
+    lists_absent: NDArray[np.bool_]
     fingerprint: str
+
+    @classmethod
+    def of_counts(
+        cls, files: Sequence[ImageFiles], counts: Sequence[CountedLabels], fingerprint: str = ""
+    ) -> "PresenceIndex":
+        """Put the images' counts one after the other.
+
+        Args:
+            files: N images and label maps.
+            counts: of each.
+            fingerprint: see the class.
+        """
+        nothing = np.zeros(0, np.int64)
+        absent = [nothing if own.absent is None else own.absent for own in counts]
+        return cls(
+            images=np.array([pair.image for pair in files]),
+            label_maps=np.array([pair.label_map for pair in files]),
+            offsets=_offsets([own.values for own in counts]),
+            values=_compact(np.concatenate([nothing, *(own.values for own in counts)])),
+            pixels=np.concatenate([nothing, *(own.pixels for own in counts)]),
+            absent_offsets=_offsets(absent),
+            absent=_compact(np.concatenate([nothing, *absent])),
+            lists_absent=np.array([own.absent is not None for own in counts], np.bool_),
+            fingerprint=fingerprint,
+        )
 
     def __len__(self) -> int:
         """How many images there are: N."""
@@ -108,12 +181,29 @@ class PresenceIndex:
         path = Path(str(self.images[image])).with_suffix("")
         return path.relative_to(self._folder).as_posix()
 
+    def labels_of(self, image: int) -> CountedLabels:
+        """Give the counts of an image.
+
+        Args:
+            image: which.
+        """
+        own = slice(*self.offsets[image : image + 2])
+        absent = self.absent[slice(*self.absent_offsets[image : image + 2])].astype(np.int64)
+        return CountedLabels(
+            self.values[own].astype(np.int64),
+            self.pixels[own],
+            absent if self.lists_absent[image] else None,
+        )
+
     @cached_property
     def content(self) -> str:
-        """A hash of the names of the files and of what the label maps hold, wherever they lie."""
+        """A hash of the names of the files and of what the annotations hold, wherever they lie."""
         names = "\n".join([*self.images, *self.label_maps])
         digest = hashlib.sha256(names.encode(errors="surrogateescape"))  # no UTF-8, some of them
-        for array in (self.offsets, self.values, self.pixels):
+        arrays = [self.offsets, self.values, self.pixels]
+        if self.lists_absent.any():  # of no label map
+            arrays += [self.absent_offsets, self.absent, self.lists_absent]
+        for array in arrays:
             digest.update(array.tobytes())
         return digest.hexdigest()
 
@@ -121,25 +211,54 @@ class PresenceIndex:
     def _folder(self) -> str:
         return common_folder(self.images.tolist())
 
-    def task_pixels(self, tasks: TaskTable) -> NDArray[np.int64]:
-        """Count the pixels of each task in each image.
+    def task_presence(self, tasks: TaskTable) -> TaskPresence:
+        """Say which tasks are in which image, which are not, and of which nobody knows.
 
-        Returns:
-            (N, K) int64.
+        The pixels of a task that groups several classes are the sum of theirs: more than it has
+        where they overlap.
 
         Raises:
             UserError: if a label value occurs that the classes do not name; says in which file.
         """
         if unknown := tasks.unknown_values(np.unique(self.values)):
             raise UserError(self._unknown_message(unknown))
-        label = tasks.lookup[self.values]
-        image = np.repeat(np.arange(len(self)), np.diff(self.offsets))
-        is_task = (label > 0) & (label <= tasks.num_tasks)
-        counts = np.zeros((len(self), tasks.num_tasks), np.int64)
-        np.add.at(
-            counts, (image[is_task], label[is_task].astype(np.int64) - 1), self.pixels[is_task]
+        return self.presence_of_named(tasks)
+
+    def presence_of_named(self, tasks: TaskTable) -> TaskPresence:
+        """As :meth:`task_presence`; label values without a name are left out."""
+        number, num_tasks = len(self), tasks.num_tasks
+        places, entries = self._places(tasks, self.offsets, self.values)
+        pairs, first = np.unique(places, return_inverse=True)
+        pixels = np.zeros(len(pairs), np.int64)
+        np.add.at(pixels, first, self.pixels[entries])
+        shown, hidden = pairs[pixels > 0], pairs[pixels == 0]
+        listed = hidden[~self.lists_absent[hidden // num_tasks]]
+        if self.lists_absent.any():  # a task is absent if all of its classes are known to be
+            not_there, _ = self._places(tasks, self.absent_offsets, self.absent)
+            absent, classes = np.unique(not_there, return_counts=True)
+            absent = absent[classes == tasks.classes_per_task[absent % num_tasks]]
+            listed = np.union1d(listed, absent)
+        images = np.arange(number + 1) * num_tasks
+        return TaskPresence(
+            num_tasks=num_tasks,
+            own=(np.array(tasks.task_ids, np.int64),),
+            sources=np.zeros(number, np.int64),
+            offsets=np.searchsorted(shown, images),
+            task_ids=shown % num_tasks,
+            pixels=pixels[pixels > 0],
+            listed_offsets=np.searchsorted(listed, images),
+            listed=listed % num_tasks,
+            lists_absent=self.lists_absent,
         )
-        return counts
+
+    def _places(
+        self, tasks: TaskTable, offsets: NDArray[np.int64], values: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Give the entries that are of a task, and the pair of each: image times K plus task."""
+        labels = tasks.remap(values).astype(np.int64)
+        entries = np.flatnonzero((labels > 0) & (labels <= tasks.num_tasks))
+        images = np.searchsorted(offsets, entries, side="right") - 1
+        return images * tasks.num_tasks + labels[entries] - 1, entries
 
     def _unknown_message(self, unknown: list[int]) -> str:
         parts = []
@@ -195,6 +314,8 @@ def _fingerprint(dataset: SegmentationDataset, files: list[ImageFiles]) -> str:
                 status = path.stat() if path.exists() else None  # building says what is missing
                 states[path] = f"{status.st_size}|{status.st_mtime_ns}" if status else ""
             digest.update(f"{states[path]}\n".encode())
+    if dataset.classes_overlap:  # pixels of ignored classes are counted as no other's
+        digest.update(f"{sorted(dataset.classes.ignore)}\n".encode())
     return digest.hexdigest()
 
 
@@ -204,11 +325,12 @@ def _build(
     fingerprint: str,
     description: str | None,
 ) -> PresenceIndex:
-    """Decode every label map once. Threads are enough: decoding releases the interpreter."""
+    """Decode every annotation once. Threads are enough: decoding releases the interpreter."""
+    ignored = dataset.classes.ignore
 
-    def count(pair: ImageFiles) -> tuple[NDArray[Any], NDArray[Any]] | UserError:
+    def count(pair: ImageFiles) -> CountedLabels | UserError:
         try:
-            return _count_labels(dataset, pair)
+            return _count_labels(dataset, pair, ignored)
         except UserError as error:
             return error
 
@@ -221,32 +343,31 @@ def _build(
         more = f"\n... and {len(errors) - _MOST_NAMED} more" if len(errors) > _MOST_NAMED else ""
         raise UserError("\n".join(errors[:_MOST_NAMED]) + more)
     labels = [result for result in counted if not isinstance(result, UserError)]
-    sizes = [len(values) for values, _ in labels]
-    return PresenceIndex(
-        images=np.array([pair.image for pair in files]),
-        label_maps=np.array([pair.label_map for pair in files]),
-        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        values=np.concatenate([values for values, _ in labels]).astype(np.uint16),
-        pixels=np.concatenate([pixels for _, pixels in labels]).astype(np.int64),
-        fingerprint=fingerprint,
-    )
+    return PresenceIndex.of_counts(files, labels, fingerprint)
 
 
 def _count_labels(
-    dataset: SegmentationDataset, pair: ImageFiles
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    label_map = dataset.read_label_map(pair.label_map)
+    dataset: SegmentationDataset, pair: ImageFiles, ignored: Collection[int]
+) -> CountedLabels:
+    annotation = dataset.read_annotation(pair.label_map)
     header = check_image(dataset.root / pair.image)
-    if header.size != label_map.shape:
-        height, width = header.size
+    if header.size != annotation.size:
+        (height, width), (own_height, own_width) = header.size, annotation.size
         raise UserError(
-            f"{dataset.root / pair.label_map} is {label_map.shape[1]}x{label_map.shape[0]} pixels, "
+            f"{dataset.root / pair.label_map} is {own_width}x{own_height} pixels, "
             f"but its image {pair.image} is {width}x{height} (width x height)"
-            f"{header.before_turning(label_map.shape) or _SAME_SIZE}"
+            f"{header.before_turning(annotation.size) or _SAME_SIZE}"
         )
-    counts = np.bincount(label_map.ravel())
-    values = np.flatnonzero(counts)
-    return values, counts[values]
+    return counted_labels(annotation, ignored)
+
+
+def _offsets(parts: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    return np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
+
+
+def _compact(values: NDArray[np.int64]) -> NDArray[Any]:
+    is_small = values.max(initial=0) <= np.iinfo(np.uint16).max
+    return values.astype(np.uint16 if is_small else np.uint32)
 
 
 def _save(index: PresenceIndex, cache: Path) -> None:

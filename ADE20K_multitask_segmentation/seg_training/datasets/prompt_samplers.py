@@ -7,12 +7,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
 
 __all__ = [
@@ -27,8 +28,10 @@ __all__ = [
     "TrainingSampler",
 ]
 
-Plan = tuple[NDArray[np.int64], NDArray[np.int64]]
+Plan = tuple[NDArray[np.signedinteger[Any]], NDArray[np.signedinteger[Any]]]
 """Images and task ids of an epoch's draws, in order: (N,) each."""
+
+_MOST_AT_ONCE = 2**22  # pairs of a table that is made as a whole
 
 
 class Draw(NamedTuple):
@@ -75,36 +78,34 @@ class ResumableSampler(Sampler[list[Draw]], ABC):
 
 
 class TrainingSampler(ResumableSampler):
-    """Batches of one dataset's draws, planned epoch by epoch."""
+    """Batches of one dataset's draws, planned epoch by epoch.
+
+    A pair of which nobody knows whether it is there is never drawn.
+    """
 
     def __init__(
         self,
-        task_pixels: NDArray[np.int64],
+        presence: TaskPresence,
         task_names: Sequence[str],
         batch_size: int,
         seed: int,
         rank: int = 0,
         world_size: int = 1,
-        task_ids: Sequence[int] | None = None,
     ) -> None:
         """Prepare to plan.
 
         Args:
-            task_pixels: (N, K) int64, pixels of each task in each image.
+            presence: which tasks are in which image.
             task_names: K names, for messages.
             batch_size: draws per batch.
             seed: decides every plan.
             rank: which process this is.
             world_size: how many processes share the batches.
-            task_ids: the tasks that this dataset labels, of K that others label too; all of them
-                by default.
 
         Raises:
             UserError: if not one full batch can be made for every process.
         """
-        self._present = task_pixels > 0
-        own = range(task_pixels.shape[1]) if task_ids is None else task_ids
-        self._is_own = np.isin(np.arange(task_pixels.shape[1]), own)
+        self._presence = presence
         self._task_names = task_names
         self._batch_size = batch_size
         self._seed = seed
@@ -113,7 +114,7 @@ class TrainingSampler(ResumableSampler):
         if len(self) == 0:
             raise UserError(
                 f"not one batch of {batch_size} for each of {world_size} processes can be made "
-                f"from {len(task_pixels)} images with {int(self._present.sum())} (image, task) "
+                f"from {len(presence)} images with {presence.num_pairs} (image, task) "
                 "pairs; lower data.batch_size, or use data.sampler=mixed if it is homogeneous"
             )
 
@@ -122,13 +123,23 @@ class TrainingSampler(ResumableSampler):
     def num_batches(self) -> int:
         """Batches per epoch, of all processes together."""
 
+    @property
+    def least_images(self) -> int:
+        """How many images must show a task, so that batches ask for it."""
+        return 1
+
+    def untrained(self) -> NDArray[np.int64]:
+        """List the tasks of these data that too few images show for any batch to ask for them."""
+        own = np.unique(np.concatenate(self._presence.own))
+        return own[self._presence.images_per_task[own] < self.least_images]
+
     def never_trained(self) -> str:
         """Say which tasks no batch ever asks for, and why; empty where all are asked for."""
-        absent = self._is_own & ~self._present.any(axis=0)
-        return f"no training image has a pixel of: {self._names_of(absent)}" if absent.any() else ""
+        names = self._names_of(self.untrained())
+        return names and f"no training image has a pixel of: {names}"
 
-    def _names_of(self, tasks: NDArray[np.bool_]) -> str:
-        return ", ".join(self._task_names[task] for task in np.flatnonzero(tasks).tolist())
+    def _names_of(self, tasks: NDArray[np.int64]) -> str:
+        return ", ".join(self._task_names[task] for task in tasks.tolist())
 
     @abstractmethod
     def plan(self, random: np.random.Generator) -> Plan:
@@ -159,13 +170,19 @@ class HomogeneousSampler(TrainingSampler):
     batch never appears (reference: the paper's released training code).
     """
 
+    @property
+    def least_images(self) -> int:
+        """A batch's."""
+        return self._batch_size
+
     def never_trained(self) -> str:
         """Name the tasks with fewer images than a batch."""
-        never = self._is_own & (self._present.sum(axis=0) < self._batch_size)
-        if not never.any():
+        never = self.untrained()
+        if not len(never):
             return ""
+        num_own = len(np.unique(np.concatenate(self._presence.own)))
         return (
-            f"{never.sum()} of {self._is_own.sum()} tasks have fewer images than a batch of "
+            f"{len(never)} of {num_own} tasks have fewer images than a batch of "
             f"{self._batch_size} and are never trained: {self._names_of(never)}. "
             "data.sampler=mixed or a smaller data.batch_size trains them"
         )
@@ -177,18 +194,18 @@ class HomogeneousSampler(TrainingSampler):
 
     @cached_property
     def _num_rounds(self) -> int:
-        return math.ceil(int(self._present.sum(axis=0).max(initial=0)) / self._batch_size)
+        return math.ceil(int(self._presence.images_per_task.max(initial=0)) / self._batch_size)
 
     @cached_property
     def _tasks_with_a_batch(self) -> NDArray[np.int64]:
-        return np.flatnonzero(self._present.sum(axis=0) >= self._batch_size)
+        return np.flatnonzero(self._presence.images_per_task >= self.least_images)
 
     def plan(self, random: np.random.Generator) -> Plan:
         """Cut each task's shuffled images into full batches; tasks take turns."""
         size, rounds, tasks = self._batch_size, self._num_rounds, self._tasks_with_a_batch
-        images = np.empty((rounds, len(tasks), size), np.int64)
+        images = np.empty((rounds, len(tasks), size), np.int32)
         for column, task in enumerate(tasks):
-            own = np.flatnonzero(self._present[:, task])
+            own = self._presence.images_of(task)
             per_shuffle = len(own) // size
             shuffles = math.ceil(rounds / per_shuffle)
             batches = [
@@ -196,7 +213,7 @@ class HomogeneousSampler(TrainingSampler):
                 for _ in range(shuffles)
             ]
             images[:, column] = np.concatenate(batches)[:rounds]
-        task_ids = np.tile(np.repeat(tasks, size), rounds)
+        task_ids = np.tile(np.repeat(tasks.astype(np.int32), size), rounds)
         return images.reshape(-1), task_ids
 
 
@@ -210,17 +227,19 @@ class MixedSampler(TrainingSampler):
     @cached_property
     def num_batches(self) -> int:
         """Full batches in the number of pairs."""
-        return int(self._present.sum()) // self._batch_size
+        return self._presence.num_pairs // self._batch_size
 
     def plan(self, random: np.random.Generator) -> Plan:
         """Deal out the tasks, then each task's images."""
         total = self.num_batches * self._batch_size
-        tasks = np.flatnonzero(self._present.any(axis=0))
+        tasks = np.flatnonzero(self._presence.images_per_task)
         task_ids = _cycled(tasks, total, random)
         images = np.empty(total, np.int64)
+        by_task = np.argsort(task_ids, kind="stable")
+        ends = np.cumsum(np.bincount(task_ids, minlength=self._presence.num_tasks))
         for task in tasks:
-            places = np.flatnonzero(task_ids == task)
-            images[places] = _cycled(np.flatnonzero(self._present[:, task]), len(places), random)
+            places = by_task[ends[task - 1] if task else 0 : ends[task]]
+            images[places] = _cycled(self._presence.images_of(task), len(places), random)
         return images, task_ids
 
 
@@ -229,21 +248,37 @@ class ImageSampler(TrainingSampler):
 
     The task is one of the image's at random, or, where it shows none, one of the dataset's: then
     the mask is empty. The multi-class baseline trains on whole label maps with this sampler too.
+    An image of which no task is known is left out.
     """
 
     @property
     def num_batches(self) -> int:
         """Full batches in the number of images."""
-        return len(self._present) // self._batch_size
+        return len(self._images) // self._batch_size
+
+    @cached_property
+    def _images(self) -> NDArray[np.int64]:
+        is_known = self._presence.tasks_per_image > 0
+        for some in self._in_parts(np.flatnonzero(~is_known)):
+            is_known[some] = self._presence.absent_from(some).any(axis=1)
+        return np.flatnonzero(is_known)
 
     def plan(self, random: np.random.Generator) -> Plan:
         """Shuffle the images."""
-        images = random.permutation(len(self._present))[: self.num_batches * self._batch_size]
-        to_ask: NDArray[np.bool_] = self._present[images]
-        to_ask[~to_ask.any(axis=1)] = self._is_own
-        # The largest of random numbers that are zeroed where a task is not to be asked.
-        task_ids = (random.random(to_ask.shape) * to_ask).argmax(axis=1)
-        return images, task_ids
+        images = random.permutation(self._images)[: self.num_batches * self._batch_size]
+        task_ids = []
+        for some in self._in_parts(images):
+            to_ask = self._presence.present_in(some)
+            shows_none = ~to_ask.any(axis=1)
+            to_ask[shows_none] = self._presence.absent_from(some[shows_none])
+            # The largest of random numbers that are zeroed where a task is not to be asked.
+            task_ids.append((random.random(to_ask.shape) * to_ask).argmax(axis=1))
+        return images, np.concatenate(task_ids)
+
+    def _in_parts(self, images: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Take so many images at once that a whole table of them and all tasks is small."""
+        rows = max(1, _MOST_AT_ONCE // self._presence.num_tasks)
+        return (images[first : first + rows] for first in range(0, len(images), rows))
 
 
 def _cycled(items: NDArray[np.int64], total: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -270,15 +305,15 @@ class EvaluationSampler(Sampler[int]):
     together; the last ones may be :data:`NO_IMAGE`, which nothing counts.
     """
 
-    def __init__(self, task_pixels: NDArray[np.int64], rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, presence: TaskPresence, rank: int = 0, world_size: int = 1) -> None:
         """Choose this process's images.
 
         Args:
-            task_pixels: (N, K) int64, pixels of each task in each image.
+            presence: which tasks are in which image.
             rank: which process this is.
             world_size: how many processes share the images.
         """
-        images = np.flatnonzero(task_pixels.any(axis=1))
+        images = np.flatnonzero(presence.tasks_per_image)
         missing = -len(images) % world_size
         self._images = np.pad(images, (0, missing), constant_values=NO_IMAGE)[rank::world_size]
 

@@ -1,4 +1,4 @@
-"""Resized images and label maps, kept on disk: decoding is most of what a training item costs.
+"""Resized images and annotations, kept on disk: decoding is most of what a training item costs.
 
 One file per split and crop size, made as a whole before the training starts: a record per image,
 read by mapping the file into memory, which the processes of the loaders then share.
@@ -7,18 +7,16 @@ read by mapping the file into memory, which the processes of the loaders then sh
 import hashlib
 import logging
 import os
-import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from seg_training.datasets.annotations import UNLABELLED, Annotation, LabelMap, MaskSet
 from seg_training.datasets.image_and_labels import read_resized_pair
 from seg_training.datasets.presence_index import (
     PresenceIndex,
@@ -27,44 +25,124 @@ from seg_training.datasets.presence_index import (
     usable_cores,
 )
 from seg_training.datasets.segmentation_dataset import SegmentationDataset
+from seg_training.files.whole_files import remove_abandoned, unfinished_folder
 
 __all__ = ["ResizedCache", "resized_cache"]
 
 _log = logging.getLogger(__name__)
 
-_VERSION = "2"  # part of a file's name: raise it when the content changes its meaning
+_VERSION = "3"  # part of a file's name: raise it when the content changes its meaning
 _SUFFIX = ".records"
-_UNFINISHED = ".unfinished"
-_ABANDONED_SECONDS = 24 * 3600
 _AT_ONCE = 64  # images that are resized before they are written
+
+_Bytes = NDArray[np.uint8]
+
+
+class _Records:
+    """How images with label maps lie in a file, one after the other."""
+
+    def __init__(self, index: PresenceIndex, crop_size: tuple[int, int]) -> None:
+        self._index = index
+        self._size = crop_size
+        self._num_pixels = crop_size[0] * crop_size[1]
+
+    def __str__(self) -> str:
+        return f"{self._label_type}"
+
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """(N,) byte after the last one of each record."""
+        return np.cumsum(3 * self._num_pixels + self._annotation_sizes)
+
+    @cached_property
+    def _label_type(self) -> np.dtype[np.unsignedinteger]:
+        return np.min_scalar_type(int(self._index.values.max(initial=0)))
+
+    @property
+    def _annotation_sizes(self) -> NDArray[np.int64]:
+        each = self._num_pixels * self._label_type.itemsize
+        return np.full(len(self._index), each, np.int64)
+
+    def packed(self, image: int, pixels: NDArray[np.uint8], annotation: Annotation) -> bytes:
+        """Make a record."""
+        return pixels.tobytes() + self._packed(image, annotation)
+
+    def unpacked(self, image: int, file: _Bytes) -> tuple[NDArray[np.uint8], Annotation]:
+        """Read a record."""
+        record = file[self.ends[image - 1] if image else 0 : self.ends[image]]
+        pixels, labels = np.split(record, [3 * self._num_pixels])
+        return pixels.reshape(*self._size, 3), self._unpacked(image, labels)
+
+    def _packed(self, image: int, annotation: Annotation) -> bytes:
+        return annotation.values.astype(self._label_type).tobytes()
+
+    def _unpacked(self, image: int, labels: _Bytes) -> Annotation:
+        return LabelMap(labels.view(self._label_type).reshape(self._size))
+
+
+class _MaskRecords(_Records):
+    """Of sets of masks: a bit per pixel for what is unlabelled, and two for each class's mask.
+
+    Which classes have one, the index says.
+    """
+
+    def __init__(
+        self, index: PresenceIndex, crop_size: tuple[int, int], ignored: frozenset[int]
+    ) -> None:
+        super().__init__(index, crop_size)
+        self._ignored = ignored
+
+    def __str__(self) -> str:
+        return "masks"
+
+    @property
+    def _annotation_sizes(self) -> NDArray[np.int64]:
+        return (1 + 2 * np.diff(self._index.offsets)) * -(-self._num_pixels // 8)
+
+    def _packed(self, image: int, annotation: Annotation) -> bytes:
+        masks = annotation.leaving_out(self._ignored)
+        own = masks.masks[np.isin(masks.values, self._index.labels_of(image).values)]
+        unlabelled = np.zeros((1, *self._size), np.bool_)
+        if masks.unlabelled is not None:
+            unlabelled[0] = masks.unlabelled
+        planes = np.concatenate([unlabelled, own == 1, own == UNLABELLED])
+        return np.packbits(planes.reshape(len(planes), -1), axis=1).tobytes()
+
+    def _unpacked(self, image: int, labels: _Bytes) -> Annotation:
+        known = self._index.labels_of(image)
+        packed = labels.reshape(1 + 2 * len(known.values), -1)
+        planes = np.unpackbits(packed, axis=1, count=self._num_pixels).reshape(-1, *self._size)
+        shown, hidden = np.split(planes[1:], 2)
+        absent = None if known.absent is None else frozenset(known.absent.tolist())
+        masks = shown + UNLABELLED * hidden
+        return MaskSet(known.values, masks, planes[0].astype(np.bool_), absent)
 
 
 class ResizedCache:
-    """Images and label maps at crop size, from one file. Pickled, it is the file's name alone."""
+    """Images and annotations at crop size, from one file. Pickled, it does not take them along."""
 
-    def __init__(self, file: Path, record: np.dtype[Any]) -> None:
+    def __init__(self, file: Path, records: _Records) -> None:
         """Open a finished file.
 
         Args:
             file: it; its length says how many records it has.
-            record: the type of a record: ``image`` and ``label_map``.
+            records: how they lie in it.
         """
         self._file = file
-        self._record = record
-        self._records = np.memmap(file, record, mode="r")
+        self._records = records
+        self._bytes = np.memmap(file, np.uint8, mode="r")
 
     def __len__(self) -> int:
         """The first so many images of the split are there."""
-        return len(self._records)
+        return int(np.searchsorted(self._records.ends, len(self._bytes), side="right"))
 
-    def __getitem__(self, image: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-        """Give (H, W, 3) uint8 RGB and the (H, W) label map's own values; both are read-only."""
-        record = self._records[image]
-        return record["image"], record["label_map"]
+    def __getitem__(self, image: int) -> tuple[NDArray[np.uint8], Annotation]:
+        """Give (H, W, 3) uint8 RGB and the annotation; arrays of the file are read-only."""
+        return self._records.unpacked(image, self._bytes)
 
-    def __reduce__(self) -> "tuple[type[ResizedCache], tuple[Path, np.dtype[Any]]]":
+    def __reduce__(self) -> "tuple[type[ResizedCache], tuple[Path, _Records]]":
         """A copy, in a process of a loader say, maps the file anew."""
-        return type(self), (self._file, self._record)
+        return type(self), (self._file, self._records)
 
 
 def resized_cache(
@@ -93,28 +171,29 @@ def resized_cache(
         The cache, or None where not one image fits or the disk refuses it.
 
     Raises:
-        UserError: if an image or a label map cannot be read; names it.
+        UserError: if an image or an annotation cannot be read; names it.
     """
     height, width = crop_size
-    label_type = np.uint16 if index.values.max(initial=0) > np.iinfo(np.uint8).max else np.uint8
-    record = np.dtype(
-        [("image", np.uint8, (height, width, 3)), ("label_map", label_type, (height, width))]
+    records = (
+        _MaskRecords(index, crop_size, dataset.classes.ignore)
+        if dataset.classes_overlap
+        else _Records(index, crop_size)
     )
-    number = min(len(index), most_bytes // record.itemsize)
+    number = int(np.searchsorted(records.ends, most_bytes, side="right"))
     if number < len(index):
         _log.warning(
             "data.resized_cache_gib has room for %d of %d images; all of them need %.3g GiB",
-            *(number, len(index), len(index) * record.itemsize / 2**30),
+            *(number, len(index), records.ends[-1] / 2**30),
         )
     if number == 0:
         return None
-    state = hashlib.sha256(f"{_VERSION}|{index.fingerprint}|{record}".encode()).hexdigest()[:12]
+    state = hashlib.sha256(f"{_VERSION}|{index.fingerprint}|{records}".encode()).hexdigest()[:12]
     folder = (cache_dir or default_cache_dir()) / "resized"
     stem = f"{cache_name(dataset, split)}-{height}x{width}"
     file = folder / f"{stem}-{state}{_SUFFIX}"
-    if not file.exists() or file.stat().st_size < number * record.itemsize:
+    if not file.exists() or file.stat().st_size < records.ends[number - 1]:
         try:
-            _make(file, record, dataset, index, number, progress)
+            _make(file, records, dataset, index, crop_size, number, progress)
         except OSError as error:  # a full or read-only disk costs time, not the run
             _log.warning("could not keep resized images in %s: %s", folder, error)
             return None
@@ -124,61 +203,49 @@ def resized_cache(
         _log.info(
             "kept %d resized images: %s (%.3g GiB)", number, file, file.stat().st_size / 2**30
         )
-    return ResizedCache(file, record)
+    return ResizedCache(file, records)
 
 
 def _make(
     file: Path,
-    record: np.dtype[Any],
+    records: _Records,
     dataset: SegmentationDataset,
     index: PresenceIndex,
+    crop_size: tuple[int, int],
     number: int,
     progress: bool,
 ) -> None:
     """Write beside the target and rename, so that no half-written cache is ever read."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(file.parent)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=_UNFINISHED, delete=False) as written:
-        try:
-            for one in _records(record, dataset, index, number, progress):
-                written.write(one)
+    remove_abandoned(file.parent)
+    with unfinished_folder(file) as folder:
+        with (folder / file.name).open("wb") as written:
+            for some in _made(records, dataset, index, crop_size, number, progress):
+                written.writelines(some)
+                os.utime(folder)  # not abandoned
             written.flush()
             os.fsync(written.fileno())
-            Path(written.name).replace(file)
-        finally:
-            Path(written.name).unlink(missing_ok=True)
+        (folder / file.name).replace(file)
 
 
-def _records(
-    record: np.dtype[Any],
+def _made(
+    records: _Records,
     dataset: SegmentationDataset,
     index: PresenceIndex,
+    crop_size: tuple[int, int],
     number: int,
     progress: bool,
-) -> Iterator[bytes]:
+) -> Iterator[list[bytes]]:
     """Resize images on all cores. Threads are enough: decoding releases the interpreter."""
-    height, width = record["image"].shape[:2]
 
     def make(image: int) -> bytes:
-        one = np.zeros((), record)
-        pair = read_resized_pair(dataset, index, image, (height, width))
-        one["image"], one["label_map"] = pair
-        return one.tobytes()
+        return records.packed(image, *read_resized_pair(dataset, index, image, crop_size))
 
     with (
         Progress(transient=True, disable=not progress) as bar,
         ThreadPoolExecutor(usable_cores()) as threads,
     ):
-        task = bar.add_task(f"Resizing to {height}x{width}", total=number)
+        task = bar.add_task("Resizing to {}x{}".format(*crop_size), total=number)
         for first in range(0, number, _AT_ONCE):
-            for one in threads.map(make, range(first, min(first + _AT_ONCE, number))):
-                yield one
-                bar.advance(task)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes that were killed have left: it may be large."""
-    for unfinished in folder.glob(f"*{_UNFINISHED}"):
-        with suppress(OSError):  # another process removes it, too
-            if time.time() - unfinished.stat().st_mtime > _ABANDONED_SECONDS:
-                unfinished.unlink()
+            some = range(first, min(first + _AT_ONCE, number))
+            yield list(threads.map(make, some))
+            bar.advance(task, len(some))

@@ -16,30 +16,17 @@ from seg_training.datasets.presence_index import PresenceIndex
 from seg_training.datasets.prompt_samplers import NO_IMAGE, Draw
 from seg_training.datasets.resized_cache import ResizedCache
 from seg_training.datasets.segmentation_dataset import SegmentationDataset, common_folder
+from seg_training.datasets.task_presence import TaskPresence
+from seg_training.datasets.truths import LabelMapTruth
 from seg_training.pictures.picture_reading import read_image
 from seg_training.pictures.resizing import resize_image
-from seg_training.tasks import IGNORE, TaskTable
+from seg_training.tasks import TaskTable
 
-__all__ = ["EvaluationSamples", "PredictionSamples", "TrainingSamples", "task_mask"]
-
-
-def task_mask(label_map: NDArray[np.uint8], task_id: int) -> NDArray[np.uint8]:
-    """Cut one task's mask out of a label map.
-
-    Args:
-        label_map: (H, W) uint8: 0 other, k + 1 task k, 255 ignored.
-        task_id: which task.
-
-    Returns:
-        (H, W) uint8: 1 where the task is, 0 where it is not, 255 ignored.
-    """
-    mask: NDArray[np.uint8] = (label_map == task_id + 1).astype(np.uint8)
-    mask[label_map == IGNORE] = IGNORE
-    return mask
+__all__ = ["EvaluationSamples", "PredictionSamples", "TrainingSamples"]
 
 
 class _Samples:
-    """Images and label maps of one split."""
+    """Images and annotations of one split."""
 
     def __init__(
         self,
@@ -55,7 +42,7 @@ class _Samples:
 
 
 class TrainingSamples(_Samples, Dataset[Batch]):
-    """From a draw to a training sample: read at crop size, augment, cut out the mask."""
+    """From a draw to a training sample: read at crop size, ask for the task's mask, augment."""
 
     def __init__(
         self,
@@ -66,6 +53,7 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         augmentation: Augmentation,
         seed: int,
         resized: ResizedCache | None = None,
+        with_label_maps: bool = False,
     ) -> None:
         """Prepare to make samples.
 
@@ -77,36 +65,44 @@ class TrainingSamples(_Samples, Dataset[Batch]):
             augmentation: random changes.
             seed: decides all augmentations.
             resized: the first images at crop size, where they are kept.
+            with_label_maps: samples have label maps, too.
         """
         super().__init__(dataset, index, tasks, crop_size)
+        self._with_label_maps = with_label_maps
         self._resized = resized
         self._augmentation = augmentation
         self._seed = seed
 
     def __getitem__(self, draw: Draw) -> Batch:
-        """Make one sample: image uint8 (3, H, W), mask and label map uint8 (H, W).
+        """Make one sample: image uint8 (3, H, W), mask uint8 (H, W).
 
         Raises:
-            UserError: if a file cannot be read; names it.
+            UserError: if a file cannot be read, or if a label map is asked for where there is none.
         """
         if self._resized is not None and draw.image < len(self._resized):
-            pixels, raw = self._resized[draw.image]
+            pixels, annotation = self._resized[draw.image]
         else:
-            pixels, raw = read_resized_pair(self._dataset, self._index, draw.image, self._crop_size)
-        label_map = self._tasks.remap(raw)
-        seed = np.random.SeedSequence([self._seed, draw.number]).generate_state(1)[0]
-        pixels, label_map = self._augmentation(pixels, label_map, int(seed))
+            pixels, annotation = read_resized_pair(
+                self._dataset, self._index, draw.image, self._crop_size
+            )
+        truth = self._tasks.truth(annotation)
+        seed = int(np.random.SeedSequence([self._seed, draw.number]).generate_state(1)[0])
+        task_id, label_map = torch.tensor(draw.task_id), None
+        if self._with_label_maps:
+            pixels, changed = self._augmentation(pixels, truth.label_map.numpy(), seed)
+            label_map = torch.from_numpy(np.ascontiguousarray(changed))
+            mask = LabelMapTruth(label_map, truth.known).masks(task_id[None])[0]
+        else:
+            mask = truth.masks(task_id[None])[0]
+            pixels, changed = self._augmentation(pixels, mask.numpy(), seed)
+            mask = torch.from_numpy(np.ascontiguousarray(changed))
         return Batch(
-            image=_channels_first(pixels),
-            task_ids=torch.tensor(draw.task_id),
-            mask=torch.from_numpy(task_mask(label_map, draw.task_id)),
-            label_map=torch.from_numpy(np.ascontiguousarray(label_map)),
-            name=self._index.name(draw.image),
+            _channels_first(pixels), task_id, mask, label_map, self._index.name(draw.image)
         )
 
 
 class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
-    """An image at crop size with its tasks and its label map at the image's own size."""
+    """An image at crop size with its tasks and what is known of it at the image's own size."""
 
     def __init__(
         self,
@@ -114,7 +110,7 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
         index: PresenceIndex,
         tasks: TaskTable,
         crop_size: tuple[int, int],
-        task_pixels: NDArray[np.int64],
+        presence: TaskPresence,
         source: int = 0,
     ) -> None:
         """Prepare to read.
@@ -124,11 +120,11 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
             index: the images of the split.
             tasks: from raw labels to tasks.
             crop_size: (H, W) that images are resized to.
-            task_pixels: (N, K) int64, pixels of each task in each image.
+            presence: which tasks are in which image.
             source: which dataset this is, of several.
         """
         super().__init__(dataset, index, tasks, crop_size)
-        self._present = task_pixels > 0
+        self._presence = presence
         self._source = source
 
     def __len__(self) -> int:
@@ -144,12 +140,12 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
             UserError: if a file cannot be read; names it.
         """
         position = max(image, 0)
-        pixels, raw = read_pair(self._dataset, self._index, position)
-        present = self._present[position] & (image != NO_IMAGE)
+        pixels, annotation = read_pair(self._dataset, self._index, position)
+        present = self._presence.present(position)
         return EvaluationSample(
             image=_channels_first(resize_image(pixels, self._crop_size)),
-            task_ids=torch.from_numpy(np.flatnonzero(present)),
-            label_map=torch.from_numpy(self._tasks.remap(raw)),
+            task_ids=torch.from_numpy(present if image != NO_IMAGE else present[:0]),
+            label_map=self._tasks.truth(annotation).label_map,
             name=self._index.name(position),
             source=self._source,
             position=position,

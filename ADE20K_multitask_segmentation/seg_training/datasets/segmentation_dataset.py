@@ -1,4 +1,4 @@
-"""What a dataset is: where its files are, what its labels mean, how a label map is read."""
+"""What a dataset is: where its files are, what its labels mean, how an annotation is read."""
 
 import logging
 import os
@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from numpy.typing import NDArray
 
+from seg_training.datasets.annotations import Annotation, LabelMap
 from seg_training.errors import UserError, suggest
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES, LABEL_MAP_SUFFIXES
 from seg_training.files.found_files import find_files
@@ -80,17 +81,22 @@ def common_folder(images: Iterable[str]) -> str:
 
 
 class SegmentationDataset(ABC):
-    """Images with label maps. A new dataset overrides what differs, often ``classes`` alone.
+    """Images with annotations. A new dataset overrides what differs, often ``classes`` alone.
+
+    An annotation is a label map, which :meth:`read_label_map` reads, or, where classes may
+    overlap, a set of masks, which :meth:`read_annotation` does.
 
     Attributes:
         root: the dataset's folder.
         labelled: whether there are label maps; without them there is only prediction.
+        classes_overlap: whether annotations are sets of masks.
         label_files: which files of the folder of label maps are some, as a pattern of their names.
         default_images: folder of the images below the root; ``{split}`` is the split's name.
         default_labels: folder of the label maps, likewise.
     """
 
     labelled: ClassVar[bool] = True
+    classes_overlap: ClassVar[bool] = False
     label_files: ClassVar[str] = "*"
     default_images: ClassVar[str] = "images/{split}"
     default_labels: ClassVar[str] = "annotations/{split}"
@@ -215,6 +221,14 @@ class SegmentationDataset(ABC):
         """
         return [self.root / label_map]
 
+    def read_annotation(self, label_map: str) -> Annotation:
+        """Read what is known of one image: a label map, unless classes may overlap.
+
+        Args:
+            label_map: as :meth:`pair` gave it.
+        """
+        return LabelMap(self.read_label_map(label_map))
+
     def read_label_map(self, label_map: str) -> NDArray[Any]:
         """Read one label map's raw values.
 
@@ -222,7 +236,7 @@ class SegmentationDataset(ABC):
             label_map: path relative to the root, as :meth:`pair` gave it.
 
         Returns:
-            (H, W) uint8 or uint16.
+            (H, W) integers of 8, 16 or 32 bits.
         """
         return read_label_map(self.root / label_map)
 

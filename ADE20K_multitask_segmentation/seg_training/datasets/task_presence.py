@@ -147,6 +147,36 @@ class TaskPresence:
         order, offsets = self._by_task
         return self._image_of_entry[order[offsets[task] : offsets[task + 1]]]
 
+    def present_in(self, images: _Ids) -> NDArray[np.bool_]:
+        """Say of some images which tasks they show: (n, K).
+
+        Args:
+            images: (n,), few enough for a whole table of them.
+        """
+        return self._table(images, self.offsets, self.task_ids)
+
+    def absent_from(self, images: _Ids) -> NDArray[np.bool_]:
+        """Say of some images which tasks are known not to be there: (n, K).
+
+        Args:
+            images: (n,), few enough for a whole table of them.
+        """
+        owned = np.zeros((len(self.own), self.num_tasks), np.bool_)
+        for source, task_ids in enumerate(self.own):
+            owned[source, task_ids] = True
+        listed = self._table(images, self.listed_offsets, self.listed)
+        are_absent = self.lists_absent[images, None]
+        return owned[self.sources[images]] & (listed == are_absent) & ~self.present_in(images)
+
+    def _table(self, images: _Ids, offsets: _Ids, task_ids: _Ids) -> NDArray[np.bool_]:
+        """Spread out the entries of some images."""
+        sizes = offsets[images + 1] - offsets[images]
+        rows = np.repeat(np.arange(len(images)), sizes)
+        firsts = np.repeat(offsets[images] - np.cumsum(sizes) + sizes, sizes)
+        table = np.zeros((len(images), self.num_tasks), np.bool_)
+        table[rows, task_ids[firsts + np.arange(len(rows))]] = True
+        return table
+
     @cached_property
     def images_per_task(self) -> _Ids:
         """How many images show each task: (K,)."""

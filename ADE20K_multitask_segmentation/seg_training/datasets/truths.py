@@ -13,10 +13,25 @@ from torch import Tensor
 from seg_training.errors import UserError
 from seg_training.pictures.nearest_resizing import resize_nearest
 
-__all__ = ["IGNORE", "LabelMapTruth", "MaskSetTruth", "Truth", "ignored_label", "label_type"]
+__all__ = [
+    "IGNORE",
+    "NO_LABEL_MAP",
+    "LabelMapTruth",
+    "MaskSetTruth",
+    "Truth",
+    "ignored_label",
+    "label_type",
+]
 
 IGNORE = 255
 """In masks: pixels that nobody labelled; they stay out of loss and metric."""
+
+NO_LABEL_MAP = (
+    "classes of these data may overlap, so that there is no one label per pixel: the multi-class "
+    "baseline (model.method=segformer), and mIoU, fwIoU, mACC and pACC (metrics=all) need a "
+    "dataset of label maps. Use another method, and metrics=biou"
+)
+"""What is said where a label map is asked of a set of masks."""
 
 
 def label_type(num_tasks: int) -> type[np.unsignedinteger]:
@@ -196,11 +211,7 @@ class MaskSetTruth(Truth):
         Raises:
             UserError: always.
         """
-        raise UserError(
-            "classes of these data may overlap, so that there is no one label per pixel: the "
-            "multi-class baseline (model.method=segformer), and mIoU, fwIoU, mACC and pACC "
-            "(metrics=all) need a dataset of label maps. Use another method, and metrics=biou"
-        )
+        raise UserError(NO_LABEL_MAP)
 
     def _masks(self, task_ids: Tensor) -> Tensor:
         masks = self._own.new_zeros((len(task_ids), *self._own.shape[1:]))

@@ -151,13 +151,13 @@ def predict_examples(
 def _predict_examples(
     module: LitSeg, data: DataModule, num_images: int, num_prompts: int, width: int
 ) -> list[Example]:
-    samples, task_pixels = data.validation_samples()
+    samples, presence = data.validation_samples()
     datasets = list(data.sources())
     examples = []
-    for position in track(_choose(task_pixels, num_images), "Drawing", transient=True):
+    for position in track(_choose(presence.tasks_per_image, num_images), "Drawing", transient=True):
         image, _, label_map, name, source, _ = samples[position]
-        largest = (-task_pixels[position]).argsort(kind="stable")[:num_prompts]
-        asked = [int(task) for task in largest if task_pixels[position, task] > 0]
+        largest = (-presence.pixels_of(position)).argsort(kind="stable")[:num_prompts]
+        asked = presence.present(position)[largest].tolist()
         task_ids = torch.tensor(asked, device=module.device)
         logits = module.network.task_logits(image[None].to(module.device), task_ids)
         own_height, own_width = label_map.shape
@@ -174,9 +174,8 @@ def _predict_examples(
     return examples
 
 
-def _choose(task_pixels: NDArray[np.int64], num_images: int) -> list[int]:
+def _choose(counts: NDArray[np.int64], num_images: int) -> list[int]:
     """Spread over the images that show most tasks: neighbours may be frames of one video."""
-    counts = (task_pixels > 0).sum(axis=1)
     ranked = (-counts).argsort(kind="stable")
     most = max(num_images, np.count_nonzero(counts == counts.max()))
     candidates = np.sort(ranked[: min(most, np.count_nonzero(counts))])

@@ -43,6 +43,6 @@ def validation_pictures(data: DataModule) -> list[NDArray[np.uint8]]:
         UserError: if there are none.
     """
     data.setup("validate")
-    samples, task_pixels = data.validation_samples()
-    chosen = [samples[place] for place in spread(len(task_pixels), _MOST)]
+    samples, presence = data.validation_samples()
+    chosen = [samples[place] for place in spread(len(presence), _MOST)]
     return [sample.image.permute(1, 2, 0).numpy() for sample in chosen]

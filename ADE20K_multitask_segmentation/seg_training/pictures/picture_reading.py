@@ -158,38 +158,40 @@ def image_mode(path: Path) -> str:
 
 
 def read_label_map(path: Path) -> NDArray[Any]:
-    """Read a label map's values: grey of 8 or 16 bit, or the indices of a palette.
+    """Read a label map's values: grey of 8, 16 or 32 bit, or the indices of a palette.
 
     As pictures are, it is turned upright where EXIF data says so.
 
     Returns:
-        (H, W) uint8 or uint16.
+        (H, W) uint8, or the smaller of uint16 and uint32 that holds the values.
 
     Raises:
-        UserError: if the file is missing, unreadable, a colour picture, or one of several pages.
+        UserError: if the file is missing, unreadable, a colour picture, or one of several pages, or
+            if a value is negative.
     """
     with _opened("label map", path) as image:
         _check_frames("label map", path, image)
         mode = image.mode
         is_signed = getattr(image, "tag_v2", {}).get(_TIFF_SAMPLE_FORMAT) in _SIGNED
         values = np.asarray(turned_upright(image))
-    if mode == "L" and is_signed:  # Pillow would make 255 of -1
+    if mode == "L" and is_signed:  # Pillow would make 255 of -1 ...
         values = values.view(np.int8)
-    if mode in ("L", "P", "1") or mode.startswith(
-        "I"
-    ):  # Pillow widens 16-bit grey in some versions
-        low, high = int(values.min()), int(values.max())
-        most = np.iinfo(np.uint16).max
-        if low < 0 or high > most:
+    if mode == "I" and not is_signed:  # ... and -1 of the largest value of 32 bit
+        values = values.view(np.uint32)
+    if mode in ("L", "P", "1") or mode.startswith("I"):
+        if (low := int(values.min())) < 0:
             raise UserError(
-                f"label map {path} has the value {low if low < 0 else high}; labels are whole "
-                f"numbers from 0 to {most}. Give those pixels another value, 255 say, and name it "
-                "in the classes file"
+                f"label map {path} has the value {low}; labels are whole numbers from 0 on. Give "
+                "those pixels another value, 255 say, and name it in the classes file"
             )
-        return values.astype(np.uint16 if mode.startswith("I") else np.uint8, copy=False)
+        if not mode.startswith("I"):
+            return values.astype(np.uint8, copy=False)
+        # Pillow widens 16-bit grey in some versions.
+        is_small = int(values.max()) <= np.iinfo(np.uint16).max
+        return values.astype(np.uint16 if is_small else np.uint32, copy=False)
     raise UserError(
         f"label map {path} is a picture of mode {mode}; expected one channel whose values are "
-        "labels (grey of 8 or 16 bit, or a palette). Convert its colours to values first"
+        "labels (grey of 8, 16 or 32 bit, or a palette). Convert its colours to values first"
     )
 
 

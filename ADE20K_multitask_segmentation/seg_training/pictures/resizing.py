@@ -31,12 +31,14 @@ def resize_label_map(label_map: NDArray[Label], crop_size: CropSize) -> NDArray[
     """Resize a label map to the crop size, nearest.
 
     Args:
-        label_map: (h, w) uint8 or uint16.
+        label_map: (h, w) of 8, 16 or 32 bits.
         crop_size: (H, W).
 
     Returns:
         (H, W) of the same type, no value that was not there.
     """
     height, width = crop_size
-    resized = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
-    return resized.astype(label_map.dtype, copy=False)
+    kind = label_map.dtype
+    known = label_map.view(np.int32) if kind.itemsize == 4 else label_map  # OpenCV 4 has no uint32
+    resized: NDArray[Any] = cv2.resize(known, (width, height), interpolation=cv2.INTER_NEAREST)
+    return resized.view(kind)

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from seg_training.datasets.truths import ignored_label
 from seg_training.errors import UserError
 from seg_training.tasks import IGNORE
 from transformers_update_for_adapters.input_checks import check_labels
@@ -35,7 +36,7 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
 
     Args:
         logits: (B, C, H, W) float; C is K + 1 with a channel for other, K without.
-        label_map: (B, H, W) uint8: 0 other, k + 1 task k, 255 ignored.
+        label_map: (B, H, W) of an unsigned type: 0 other, k + 1 task k, the largest ignored.
         other_channel: channel 0 is other; without it those pixels are left out as well.
 
     Returns:
@@ -52,9 +53,10 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
             "cross-entropy is 0 whatever the logits are, and nothing is learnt; train with "
             "model.other_channel=true, or on several classes"
         )
-    check_labels(label_map, num_channels + (not other_channel), IGNORE, "label maps", "")
+    ignored = ignored_label(label_map)
+    check_labels(label_map, num_channels + (not other_channel), ignored, "label maps", "")
     target = label_map.long()
-    left_out = label_map == IGNORE
+    left_out = label_map == ignored
     if not other_channel:
         left_out = left_out | (label_map == 0)
         target = target - 1

@@ -102,6 +102,8 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     _check_settings(config)  # before the data are listed, which may take minutes
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = build_data_module(config["data"], config["tasks"], config["seed"])
+    if config["model"]["method"] == "segformer" or config.get("metrics") == "all":
+        data.check_label_maps()
     config["data"] = {**config["data"], **data.settings()}
     if process_rank() == 0:
         # What is wrong with the data is said before a folder is made.

@@ -58,6 +58,15 @@ def same(one: PresenceIndex, other: PresenceIndex) -> bool:
     )
 
 
+def pixels_of(index: PresenceIndex, tasks: TaskTable) -> NDArray[np.int64]:
+    """(N, K), as a whole table."""
+    presence = index.task_presence(tasks)
+    pixels = np.zeros((len(index), tasks.num_tasks), np.int64)
+    for image, own in enumerate(pixels):
+        own[presence.present(image)] = presence.pixels_of(image)
+    return pixels
+
+
 def test_it_counts_the_pixels_of_every_value(dataset: CountingFolder) -> None:
     index = index_of(dataset)
     assert len(index) == 8
@@ -88,7 +97,7 @@ def test_images_of_the_same_name_in_two_folders_have_names_of_their_own(
 
 def test_pixels_per_task(dataset: CountingFolder) -> None:
     tasks = TaskTable(dataset.classes, {"thing": ["car", "lamp"], "sky": ["sky"]})
-    counts = index_of(dataset).task_pixels(tasks)
+    counts = pixels_of(index_of(dataset), tasks)
     for image, (things, sky) in enumerate(counts.tolist()):
         labels = np.asarray(Image.open(label_file(dataset, f"{image:02d}")))
         assert (things, sky) == (np.isin(labels, [2, 4]).sum(), (labels == 0).sum())
@@ -97,9 +106,9 @@ def test_pixels_per_task(dataset: CountingFolder) -> None:
 
 
 def test_pixels_per_task_of_a_trained_networks_vocabulary(dataset: CountingFolder) -> None:
-    every = index_of(dataset).task_pixels(TaskTable(dataset.classes))
+    every = pixels_of(index_of(dataset), TaskTable(dataset.classes))
     vocabulary = TaskTable(dataset.classes).names
-    some = index_of(dataset).task_pixels(TaskTable(dataset.classes, ["tree"], vocabulary))
+    some = pixels_of(index_of(dataset), TaskTable(dataset.classes, ["tree"], vocabulary))
     assert np.array_equal(some[:, 3], every[:, 3])
     assert some.sum() == every[:, 3].sum() > 0
 
@@ -111,7 +120,7 @@ def test_ignored_pixels_are_no_task_even_with_254_tasks(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / folder / "train" / "a.png")
     classes = {"classes": {value: f"c{value}" for value in range(254)}, "ignore": [255]}
     dataset = Folder(tmp_path, classes)
-    assert not index_of(dataset).task_pixels(TaskTable(dataset.classes)).any()
+    assert not pixels_of(index_of(dataset), TaskTable(dataset.classes)).any()
 
 
 def test_every_label_map_is_read_once_for_all_task_lists(
@@ -122,7 +131,7 @@ def test_every_label_map_is_read_once_for_all_task_lists(
     dataset.read.clear()
     for tasks in ("all", ["car"], {"thing": ["car", "tree"]}):
         again = index_of(dataset, tmp_path / "cache")
-        again.task_pixels(TaskTable(dataset.classes, tasks))
+        again.task_presence(TaskTable(dataset.classes, tasks))
         assert same(first, again)
     assert dataset.read == []
 
@@ -221,7 +230,7 @@ def test_a_value_without_a_name_is_named_with_its_file(dataset: CountingFolder) 
         UserError,
         match=r"77 \(in annotations/train/03\.png, 1 pixels\), 78 \(in .*05\.png, 1 pixels\)",
     ):
-        index_of(dataset).task_pixels(tasks)
+        pixels_of(index_of(dataset), tasks)
 
 
 def test_many_values_without_a_name_are_counted(dataset: CountingFolder) -> None:
@@ -230,7 +239,7 @@ def test_many_values_without_a_name_are_counted(dataset: CountingFolder) -> None
     labels[20, :7] = range(70, 77)
     Image.fromarray(labels).save(file)
     with pytest.raises(UserError, match=r"74 \(in [^)]*\) and 2 more"):
-        index_of(dataset).task_pixels(TaskTable(dataset.classes))
+        pixels_of(index_of(dataset), TaskTable(dataset.classes))
 
 
 def test_an_unreadable_label_map_is_named(dataset: CountingFolder, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from seg_training.datasets.prompt_samplers import (
     MixedSampler,
     TrainingSampler,
 )
+from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
 
 NAMES = ["wall", "sky", "lamp", "flag"]
@@ -35,6 +36,7 @@ def pixels_of(*images_of_tasks: list[int], num_images: int = 12) -> NDArray[np.i
 
 # 11 walls, 4 skies, 2 lamps, 3 flags
 PIXELS = pixels_of(list(range(11)), [0, 3, 5, 11], [1, 2], [4, 6, 8])
+PRESENCE = TaskPresence.of_pixels(PIXELS)
 
 
 def batches_of(sampler: TrainingSampler, epoch: int = 0) -> list[list[Draw]]:
@@ -43,7 +45,7 @@ def batches_of(sampler: TrainingSampler, epoch: int = 0) -> list[list[Draw]]:
 
 
 def test_homogeneous_batches_are_composed_as_published() -> None:
-    sampler = HomogeneousSampler(PIXELS, NAMES, batch_size=3, seed=0)
+    sampler = HomogeneousSampler(PRESENCE, NAMES, batch_size=3, seed=0)
     batches = batches_of(sampler)
     # 4 rounds = ceil(11 / 3) over the 3 tasks that have a full batch.
     assert len(sampler) == len(batches) == 4 * 3
@@ -70,7 +72,9 @@ def test_homogeneous_batches_are_composed_as_published() -> None:
 
 
 def test_every_image_is_dropped_at_times() -> None:
-    sampler = HomogeneousSampler(PIXELS[:, 1:2], ["sky"], batch_size=3, seed=0)
+    sampler = HomogeneousSampler(
+        TaskPresence.of_pixels(PIXELS[:, 1:2]), ["sky"], batch_size=3, seed=0
+    )
     dropped = Counter[int]()
     for epoch in range(200):
         for batch in batches_of(sampler, epoch):
@@ -92,9 +96,11 @@ def test_batches_per_epoch_and_class_follow_the_formula(
     names = [str(task) for task in range(len(counts))]
     if not trained:
         with pytest.raises(UserError, match="not one batch"):
-            HomogeneousSampler(pixels, names, batch_size, seed)
+            HomogeneousSampler(TaskPresence.of_pixels(pixels), names, batch_size, seed)
         return
-    batches = batches_of(HomogeneousSampler(pixels, names, batch_size, seed))
+    batches = batches_of(
+        HomogeneousSampler(TaskPresence.of_pixels(pixels), names, batch_size, seed)
+    )
     rounds = math.ceil(max(counts) / batch_size)
     assert [batch[0].task_id for batch in batches] == trained * rounds
     for task in trained:
@@ -113,17 +119,20 @@ def test_ade20k_has_175050_batches_per_epoch(shared: Path) -> None:
     # Synthetic image lists: class c is in the first n_c images.
     pixels = (np.arange(20_210)[:, None] < np.array(counts)).astype(np.int64)
     names = [str(task) for task in range(150)]
-    sampler = HomogeneousSampler(pixels, names, batch_size=10, seed=0)
+    sampler = HomogeneousSampler(TaskPresence.of_pixels(pixels), names, batch_size=10, seed=0)
     assert len(sampler) == 175_050
     images, task_ids = sampler.plan(np.random.default_rng(0))
     assert task_ids.reshape(1167, 150, 10).tolist()[1166] == [[task] * 10 for task in range(150)]
     assert all(np.bincount(task_ids) == 11_670)
     assert all(pixels[images, task_ids])
-    assert MixedSampler(pixels, names, batch_size=10, seed=0).num_batches == 17_092
+    assert (
+        MixedSampler(TaskPresence.of_pixels(pixels), names, batch_size=10, seed=0).num_batches
+        == 17_092
+    )
 
 
 def test_mixed_gives_every_task_alike_and_every_image_of_it() -> None:
-    sampler = MixedSampler(PIXELS, NAMES, batch_size=4, seed=0)
+    sampler = MixedSampler(PRESENCE, NAMES, batch_size=4, seed=0)
     batches = batches_of(sampler)
     assert len(batches) == len(sampler) == 20 // 4  # 20 pairs
     draws = [draw for batch in batches for draw in batch]
@@ -140,19 +149,19 @@ def test_mixed_gives_every_task_alike_and_every_image_of_it() -> None:
 
 def test_mixed_leaves_out_tasks_without_images_and_names_them() -> None:
     pixels = pixels_of([0, 1, 2], [], [3, 4])
-    sampler = MixedSampler(pixels, NAMES, 2, 0)
+    sampler = MixedSampler(TaskPresence.of_pixels(pixels), NAMES, 2, 0)
     assert sampler.never_trained() == "no training image has a pixel of: sky"
     draws = [draw for batch in batches_of(sampler) for draw in batch]
     assert Counter(draw.task_id for draw in draws) == {0: 2, 2: 2}
 
 
 def test_no_warning_where_every_task_is_trained() -> None:
-    assert HomogeneousSampler(PIXELS, NAMES, batch_size=2, seed=0).never_trained() == ""
-    assert MixedSampler(PIXELS, NAMES, batch_size=10, seed=0).never_trained() == ""
+    assert HomogeneousSampler(PRESENCE, NAMES, batch_size=2, seed=0).never_trained() == ""
+    assert MixedSampler(PRESENCE, NAMES, batch_size=10, seed=0).never_trained() == ""
 
 
 def test_images_come_once_with_one_of_their_tasks() -> None:
-    sampler = ImageSampler(PIXELS, NAMES, batch_size=5, seed=0)
+    sampler = ImageSampler(PRESENCE, NAMES, batch_size=5, seed=0)
     seen = Counter[tuple[int, int]]()
     for epoch in range(60):
         batches = batches_of(sampler, epoch)
@@ -164,7 +173,7 @@ def test_images_come_once_with_one_of_their_tasks() -> None:
 
 def test_an_image_without_task_is_asked_for_one_of_its_datasets() -> None:
     pixels = pixels_of([0], [0], [], [], num_images=40)
-    sampler = ImageSampler(pixels, NAMES, 40, 0, task_ids=[1, 3])
+    sampler = ImageSampler(TaskPresence.of_pixels(pixels, [1, 3]), NAMES, 40, 0)
     [batch] = batches_of(sampler)
     assert [draw.task_id for draw in batch if draw.image == 0] != []
     asked = Counter(draw.task_id for draw in batch if draw.image > 0)
@@ -175,8 +184,8 @@ def test_an_image_without_task_is_asked_for_one_of_its_datasets() -> None:
 def test_tasks_of_other_datasets_are_not_missed() -> None:
     pixels = pixels_of([0, 1, 2], [], [], [], num_images=3)
     for sampler in SAMPLERS.values():
-        assert sampler(pixels, NAMES, 2, 0, task_ids=[0]).never_trained() == ""
-    missed = MixedSampler(pixels, NAMES, 2, 0, task_ids=[0, 2]).never_trained()
+        assert sampler(TaskPresence.of_pixels(pixels, [0]), NAMES, 2, 0).never_trained() == ""
+    missed = MixedSampler(TaskPresence.of_pixels(pixels, [0, 2]), NAMES, 2, 0).never_trained()
     assert missed == f"no training image has a pixel of: {NAMES[2]}"
 
 
@@ -187,7 +196,7 @@ def sampler_class(request: pytest.FixtureRequest) -> type[TrainingSampler]:
 
 def test_seed_and_epoch_alone_decide(sampler_class: type[TrainingSampler]) -> None:
     def plan(seed: int, epoch: int) -> list[list[tuple[int, int]]]:
-        sampler = sampler_class(PIXELS, NAMES, 2, seed)
+        sampler = sampler_class(PRESENCE, NAMES, 2, seed)
         return [[draw[:2] for draw in batch] for batch in batches_of(sampler, epoch)]
 
     assert plan(1, 0) == plan(1, 0)
@@ -197,7 +206,7 @@ def test_seed_and_epoch_alone_decide(sampler_class: type[TrainingSampler]) -> No
 
 
 def test_draw_numbers_count_through_the_whole_run(sampler_class: type[TrainingSampler]) -> None:
-    sampler = sampler_class(PIXELS, NAMES, 3, 0)
+    sampler = sampler_class(PRESENCE, NAMES, 3, 0)
     numbers = [
         draw.number for epoch in range(3) for batch in batches_of(sampler, epoch) for draw in batch
     ]
@@ -208,9 +217,9 @@ def test_draw_numbers_count_through_the_whole_run(sampler_class: type[TrainingSa
 def test_processes_share_the_batches_of_one(
     sampler_class: type[TrainingSampler], world_size: int
 ) -> None:
-    alone = batches_of(sampler_class(PIXELS, NAMES, 2, 0), 1)
+    alone = batches_of(sampler_class(PRESENCE, NAMES, 2, 0), 1)
     shares = [
-        batches_of(sampler_class(PIXELS, NAMES, 2, 0, rank, world_size), 1)
+        batches_of(sampler_class(PRESENCE, NAMES, 2, 0, rank, world_size), 1)
         for rank in range(world_size)
     ]
     assert {len(share) for share in shares} == {len(alone) // world_size}
@@ -222,8 +231,8 @@ def test_processes_share_the_batches_of_one(
 def test_an_interrupted_epoch_goes_on_where_it_was(
     sampler_class: type[TrainingSampler], rank: int
 ) -> None:
-    whole = batches_of(sampler_class(PIXELS, NAMES, 2, 0, rank, 2), 2)
-    sampler = sampler_class(PIXELS, NAMES, 2, 0, rank, 2)
+    whole = batches_of(sampler_class(PRESENCE, NAMES, 2, 0, rank, 2), 2)
+    sampler = sampler_class(PRESENCE, NAMES, 2, 0, rank, 2)
     sampler.epoch, sampler.start = 2, 1
     sampler.set_epoch(2)  # as Lightning does on resuming
     assert list(sampler) == whole[1:]
@@ -233,7 +242,7 @@ def test_an_interrupted_epoch_goes_on_where_it_was(
 
 
 def test_lightning_finds_set_epoch(sampler_class: type[TrainingSampler]) -> None:
-    sampler = sampler_class(PIXELS, NAMES, 2, 0)
+    sampler = sampler_class(PRESENCE, NAMES, 2, 0)
     sampler.sampler.set_epoch(7)
     assert sampler.epoch == 7
 
@@ -247,7 +256,7 @@ def test_too_few_images_are_an_error_that_says_what_to_do(
         match=rf"not one batch of {batch_size} for each of {world_size} processes can be made from "
         r"12 images with 20 \(image, task\) pairs; lower data\.batch_size",
     ):
-        sampler_class(PIXELS, NAMES, batch_size, 0, 0, world_size)
+        sampler_class(PRESENCE, NAMES, batch_size, 0, 0, world_size)
 
 
 @given(
@@ -259,7 +268,10 @@ def test_evaluation_covers_every_image_with_a_pair_once(
     present: list[list[bool]], world_size: int
 ) -> None:
     pixels = np.array(present, np.int64) * 3
-    samplers = [EvaluationSampler(pixels, rank, world_size) for rank in range(world_size)]
+    samplers = [
+        EvaluationSampler(TaskPresence.of_pixels(pixels), rank, world_size)
+        for rank in range(world_size)
+    ]
     shares = [list(sampler) for sampler in samplers]
     assert [len(sampler) for sampler in samplers] == [len(share) for share in shares]
     expected = [image for image, tasks in enumerate(present) if any(tasks)]

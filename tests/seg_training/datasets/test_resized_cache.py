@@ -46,11 +46,10 @@ def cache_of(folder: Folder, most_bytes: int = PLENTY) -> ResizedCache | None:
 def is_right(cache: ResizedCache | None, folder: Folder) -> bool:
     index = index_of(folder)
     return cache is not None and all(
-        np.array_equal(kept, read)
+        np.array_equal(kept_pixels, pixels) and np.array_equal(kept.values, read.values)
         for image in range(len(cache))
-        for kept, read in zip(
-            cache[image], read_resized_pair(folder, index, image, SIZE), strict=True
-        )
+        for kept_pixels, kept in [cache[image]]
+        for pixels, read in [read_resized_pair(folder, index, image, SIZE)]
     )
 
 
@@ -77,7 +76,7 @@ def test_training_samples_are_the_same_with_it(folder: Folder, kept: int) -> Non
     for image in range(8):
         for number in range(3):
             one, other = (each[Draw(image, 1, number)] for each in (plain, cached))
-            for tensor, expected in zip(other[:4], one[:4], strict=True):
+            for tensor, expected in zip(other[:3], one[:3], strict=True):
                 assert torch.equal(tensor, expected)
                 assert tensor.is_contiguous()
 
@@ -89,7 +88,7 @@ def test_label_values_of_sixteen_bit_are_kept(folder: Folder, fake_classes: dict
     large = Folder(folder.root, {"classes": classes, "other": [2700], "ignore": [3300]})
     cache = cache_of(large)
     assert cache is not None
-    assert cache[0][1].max() == 3300
+    assert cache[0][1].values.max() == 3300
     assert is_right(cache, large)
     assert kept_files()[0].stat().st_size == 8 * 32 * 40 * 5
 
@@ -143,7 +142,7 @@ def test_another_crop_size_has_a_file_of_its_own(folder: Folder) -> None:
 def test_a_copy_maps_the_same_file(folder: Folder) -> None:
     cache = cache_of(folder)
     pickled = pickle.dumps(cache)
-    assert len(pickled) < RECORD / 2
+    assert len(pickled) < RECORD
     assert is_right(pickle.loads(pickled), folder)
 
 
@@ -182,13 +181,13 @@ def test_a_full_disk_costs_time_and_not_the_run(
     assert kept_files() == []
 
 
-def test_what_a_killed_process_left_is_removed_after_a_day(folder: Folder) -> None:
+def test_what_a_killed_process_left_is_removed_after_an_hour(folder: Folder) -> None:
     kept = default_cache_dir() / "resized"
-    kept.mkdir(parents=True)
-    old, new = kept / "old.unfinished", kept / "new.unfinished"
-    for file, age in ((old, 25), (new, 1)):
-        file.touch()
-        os.utime(file, (time.time() - age * 3600,) * 2)
+    old, new = (kept / f".{letter * 32}.unfinished" for letter in "ab")
+    for left, age in ((old, 2), (new, 0.5)):
+        left.mkdir(parents=True)
+        (left / "some.records").touch()
+        os.utime(left, (time.time() - age * 3600,) * 2)
     cache_of(folder)
     assert not old.exists()
     assert new.exists()
@@ -220,7 +219,7 @@ def test_training_reads_from_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def batches(module: SegmentationDataModule) -> list[Tensor]:
-        return [tensor for batch in module.train_dataloader() for tensor in batch[:4]]
+        return [tensor for batch in module.train_dataloader() for tensor in batch[:3]]
 
     caplog.set_level(logging.INFO)
     expected = batches(make_module())
