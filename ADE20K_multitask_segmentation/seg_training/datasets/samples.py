@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from seg_training.datasets.annotations import LabelMap
 from seg_training.datasets.augmentations import Augmentation
 from seg_training.datasets.batches import Batch, EvaluationSample, PredictionSample
 from seg_training.datasets.image_and_labels import read_pair, read_resized_pair
@@ -106,7 +107,7 @@ class TrainingSamples(_Samples, Dataset[Batch]):
 
 
 class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
-    """An image at crop size with its tasks and its label map at the image's own size."""
+    """An image at crop size with its tasks and what is known of it at its own size."""
 
     def __init__(
         self,
@@ -135,8 +136,13 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
         """Images of the split."""
         return len(self._index)
 
+    @property
+    def names(self) -> list[str]:
+        """The images' names."""
+        return [self._index.name(image) for image in range(len(self))]
+
     def __getitem__(self, image: int) -> EvaluationSample:
-        """Read one image with its label map.
+        """Read one image with its truth.
 
         For :data:`NO_IMAGE` it is some image that is asked for nothing.
 
@@ -149,7 +155,7 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
         return EvaluationSample(
             image=_channels_first(resize_image(pixels, self._crop_size)),
             task_ids=torch.from_numpy(np.flatnonzero(present)),
-            label_map=torch.from_numpy(self._tasks.remap(raw)),
+            truth=self._tasks.truth(LabelMap(raw)),
             name=self._index.name(position),
             source=self._source,
             position=position,
