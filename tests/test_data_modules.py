@@ -112,9 +112,8 @@ def test_evaluation_asks_for_every_pair_once(make_module: MakeModule) -> None:
         assert isinstance(batch, EvaluationBatch)
         assert batch.images.shape[1:] == (3, 32, 40)
         assert batch.images.dtype == torch.uint8
-        for task_ids, label_map, name, source in zip(
-            batch.task_ids, batch.label_maps, batch.names, batch.sources, strict=True
-        ):
+        for _, task_ids, truth, name, source, _ in batch.samples():
+            label_map = truth.label_map
             assert (task_ids.dtype, label_map.dtype) == (torch.int64, torch.uint8)
             labels = set(label_map.unique().tolist()) - {0, 255}
             assert [task_id + 1 for task_id in task_ids.tolist()] == sorted(labels)

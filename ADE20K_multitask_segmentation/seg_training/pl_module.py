@@ -13,8 +13,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatch
 from seg_training.errors import UserError
-from seg_training.evaluation.binary_iou import BinaryIoU, BinaryIoUResult
-from seg_training.evaluation.label_map_metrics import LabelMapMetrics, predicted_tasks
+from seg_training.evaluation.binary_iou import BinaryIoUResult, measured
+from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
+from seg_training.evaluation.pair_table import PairTable
 from seg_training.networks import build_network
 from seg_training.networks.network_building import check_settings
 from seg_training.pictures.nearest_resizing import resize_nearest
@@ -44,10 +45,9 @@ class LitSeg(pl.LightningModule):
         network: ``(pixel_values, task_ids) -> logits``.
         task_names: task k's name.
         dataset_names: what was evaluated last; one dataset alone has the name ``""``.
-        biou: counts the masks of a validation.
-        label_maps: counts the label maps of a final evaluation, with ``metrics=all``.
         optimizer_settings: the config's optimizer section.
-        result: what the last validation came to.
+        pairs: what the last validation counted.
+        result: what it came to.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class LitSeg(pl.LightningModule):
             OptimizerSettings, config["optimizer"], "optimizer"
         )
         self._seed: int = config["seed"]
-        self.biou = BinaryIoU()
-        self.label_maps = LabelMapMetrics(len(task_names))
         metrics = config.get("metrics", "biou")
         self._metrics = choose(metrics, {"biou": metrics, "all": metrics}, "metrics")
         self._with_label_maps: list[bool] = []
         self._unsure_is_miss: bool = config.get("unsure_is_miss", False)
         self._asked: list[Tensor] = []
+        self._counter = PairCounter({}, len(task_names))
+        self.pairs: PairTable | None = None
         self.result: BinaryIoUResult | None = None
         self._unchecked_loss: Tensor | None = None
 
@@ -159,49 +159,38 @@ class LitSeg(pl.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(draw).generate_state(1)[0]))
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the masks of the validation before."""
-        self.biou.reset()
-        self.label_maps.reset()
+        """Start a new table of pairs."""
         sources = self.trainer.datamodule.sources()  # type: ignore[attr-defined]
         self.dataset_names = tuple(sources)
-        self._asked = [
-            torch.tensor(source.tasks.task_ids, device=self.device) for source in sources.values()
-        ]
-        self.biou.asked = [asked.tolist() for asked in self._asked]
+        asked = [source.tasks.task_ids for source in sources.values()]
+        self._counter = PairCounter(dict(enumerate(asked)), len(self.task_names))
+        self._asked = [torch.tensor(own, device=self.device) for own in asked]
         # In training every task of every image would cost too much; and of one task alone every
         # pixel would be right, unless no answer counts as well.
         final = self._metrics == "all" and self.trainer.state.fn == "validate"
-        self._with_label_maps = [
-            final and (len(asked) > 1 or self._unsure_is_miss) for asked in self._asked
-        ]
+        self._with_label_maps = [final and (len(own) > 1 or self._unsure_is_miss) for own in asked]
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
-        """Count every (image, task) pair's mask: bIoU averages over all binary masks.
+        """Count every (image, task) pair's mask, and with ``metrics=all`` those of absent tasks.
 
-        The logits are thresholded, resized with nearest to the image's own size and compared with
-        its label map (paper, section 4).
+        A task of which nobody knows whether the image shows it is not asked.
         """
-        for image, task_ids, label_map, _, source, position in batch.samples():
+        for image, task_ids, truth, _, source, position in batch.samples():
             if not len(task_ids):  # where another process had more images
                 continue
-            with_label_map = self._with_label_maps[source]
-            asked = self._asked[source] if with_label_map else task_ids
-            logits = self.network.task_logits(image[None], asked)[0]
-            if with_label_map:
-                predicted = predicted_tasks(logits, asked, self._unsure_is_miss)
-                self.label_maps.update(predicted, label_map, source, position)
-                logits = logits[torch.isin(asked, task_ids)]
-            self.biou.update(logits, label_map, task_ids, source, position)
+            joint = None
+            if self._with_label_maps[source]:
+                task_ids = self._asked[source]
+                task_ids = task_ids[truth.known[task_ids]]
+            logits = self.network.task_logits(image[None], task_ids)[0]
+            if self._with_label_maps[source]:
+                joint = predicted_tasks(logits, task_ids, self._unsure_is_miss)
+            self._counter.update(logits, truth, task_ids, source, position, joint)
 
     def on_validation_epoch_end(self) -> None:
-        """Average over the masks of all batches and processes, over all and per class."""
-        self.result = self.biou.compute()
-        if any(self._with_label_maps):
-            results = self.label_maps.compute()
-            for source, own in self.result.per_source.items():
-                own.label_map = results.get(source)
-            if len(self._asked) == 1:  # classes of several datasets are no common label map
-                [self.result.label_map] = results.values()
+        """Measure the pairs of all batches and processes, over all and per class."""
+        self.pairs = self._counter.table(self.device)
+        self.result = measured(self.pairs)
         if self.trainer.state.fn == "validate":
             return  # of a finished training: no point of its curve
         if self.trainer.is_global_zero and not self.trainer.sanity_checking:

@@ -58,11 +58,9 @@ def test_the_checklists_file_is_a_whole_dataset(
     assert asked.keys() == set(range(11))
     pairs = set()
     for batch in module.val_dataloader():
-        for name, task_ids, label_map in zip(
-            batch.names, batch.task_ids, batch.label_maps, strict=True
-        ):
+        for _, task_ids, truth, name, *_ in batch.samples():
             raw = read_label_map(camvid / "valannot" / f"{name}.png")
-            assert np.array_equal(label_map.numpy(), np.where(raw == 11, 255, raw + 1))
+            assert np.array_equal(truth.label_map.numpy(), np.where(raw == 11, 255, raw + 1))
             pairs |= {(name, task_id) for task_id in task_ids.tolist()}
             assert task_ids.tolist() == [int(value) for value in np.unique(raw) if value < 11]
     assert len(pairs) > 50

@@ -173,11 +173,10 @@ def plain_biou(
             logits = logits_of(
                 sample.image[None].to(module.device), torch.tensor([task], device=module.device)
             )
-            label_map = sample.label_map.to(module.device)
-            height, width = label_map.shape
-            counted = label_map != IGNORE
-            predicted = resize_nearest(logits[0, 0] > 0, (height, width))[counted]
-            truth = label_map[counted] == int(task) + 1
+            [mask] = sample.truth.masks(torch.tensor([task])).to(module.device)
+            counted = mask != IGNORE
+            predicted = resize_nearest(logits[0, 0] > 0, sample.truth.size)[counted]
+            truth = mask[counted] == 1
             ious.append(int((predicted & truth).sum()) / int((predicted | truth).sum()))
             each_pair()
     return 100 * sum(ious) / len(ious)

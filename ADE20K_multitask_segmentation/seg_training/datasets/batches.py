@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from seg_training.datasets.truths import Truth
+
 __all__ = ["Batch", "EvaluationBatch", "EvaluationSample", "PredictionBatch", "PredictionSample"]
 
 
@@ -48,7 +50,7 @@ class EvaluationSample(NamedTuple):
     Attributes:
         image: (3, H, W) uint8 RGB, at crop size.
         task_ids: (T,) int64, the tasks with a ground-truth pixel.
-        label_map: (h, w) uint8 at the image's own size: 0 other, k + 1 task k, 255 ignored.
+        truth: what is known of it, at its own size.
         name: the image's name.
         source: which dataset it is from, where there are several.
         position: of the image, among all that are evaluated.
@@ -56,20 +58,19 @@ class EvaluationSample(NamedTuple):
 
     image: Tensor
     task_ids: Tensor
-    label_map: Tensor
+    truth: Truth
     name: str
     source: int
     position: int
 
 
 class EvaluationBatch(NamedTuple):
-    """Images with all their pairs; label maps keep their own sizes.
+    """Images with all their pairs; truths keep the images' own sizes.
 
     Attributes:
         images: (B, 3, H, W) uint8 RGB, at crop size.
         task_ids: per image (T,) int64, the tasks with a ground-truth pixel.
-        label_maps: per image (h, w) uint8 at the image's own size: 0 other, k + 1 task k, 255
-            ignored.
+        truths: per image what is known of it, at its own size.
         names: the images' names.
         sources: per image, which dataset it is from.
         positions: of the images, among all that are evaluated.
@@ -77,7 +78,7 @@ class EvaluationBatch(NamedTuple):
 
     images: Tensor
     task_ids: Sequence[Tensor]
-    label_maps: Sequence[Tensor]
+    truths: Sequence[Truth]
     names: Sequence[str]
     sources: Sequence[int]
     positions: Sequence[int]

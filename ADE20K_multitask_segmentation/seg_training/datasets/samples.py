@@ -131,8 +131,13 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
         """Images of the split."""
         return len(self._index)
 
+    @property
+    def names(self) -> list[str]:
+        """The images' names."""
+        return [self._index.name(image) for image in range(len(self))]
+
     def __getitem__(self, image: int) -> EvaluationSample:
-        """Read one image with its label map.
+        """Read one image with its truth.
 
         For :data:`NO_IMAGE` it is some image that is asked for nothing.
 
@@ -145,7 +150,7 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
         return EvaluationSample(
             image=_channels_first(resize_image(pixels, self._crop_size)),
             task_ids=torch.from_numpy(present if image != NO_IMAGE else present[:0]),
-            label_map=self._tasks.truth(annotation).label_map,
+            truth=self._tasks.truth(annotation),
             name=self._index.name(position),
             source=self._source,
             position=position,

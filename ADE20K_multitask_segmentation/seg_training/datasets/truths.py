@@ -4,6 +4,7 @@ Nobody else compares labels.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -79,8 +80,16 @@ class Truth(ABC):
         """
 
     @abstractmethod
-    def _masks(self, task_ids: Tensor) -> Tensor:
-        """As :meth:`masks`, of known tasks."""
+    def shown_and_labelled(self, task_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the two sides of :meth:`masks` apart, of tasks that are known: that is cheaper.
+
+        Args:
+            task_ids: (T,) int64, each in [0, K), on the truth's device.
+
+        Returns:
+            (T, H, W) bool, where the tasks are; and (T or 1, H, W) bool, where somebody said
+            whether they are.
+        """
 
     @abstractmethod
     def resized(self, size: tuple[int, int]) -> Self:
@@ -91,13 +100,22 @@ class Truth(ABC):
         """
 
     @abstractmethod
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
-        """Move it to a device.
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Change every tensor in it."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move it to a device; on the way to a GPU nobody waits.
 
         Args:
             device: which.
-            non_blocking: do not wait for it.
         """
+        # Lightning asks for that too, but of bare tensors alone.
+        on_its_way = torch.device(device).type == "cuda"
+        return self._each(lambda own: own.to(device, non_blocking=on_its_way))
+
+    def pin_memory(self) -> Self:
+        """Copy it to where a GPU fetches from; data loaders ask for that."""
+        return self._each(Tensor.pin_memory)
 
     def masks(self, task_ids: Tensor) -> Tensor:
         """Give the tasks' masks.
@@ -109,9 +127,9 @@ class Truth(ABC):
             (T, H, W) uint8: 1 where the task is, 0 where it is not, 255 where nobody said so:
             everywhere, for a task that is not known.
         """
-        masks = self._masks(task_ids)
-        unknown = ~self.known[task_ids]
-        return masks.masked_fill_(unknown[:, None, None], IGNORE)
+        shown, labelled = self.shown_and_labelled(task_ids)
+        labelled = labelled & self.known[task_ids, None, None]
+        return shown.view(torch.uint8).masked_fill_(~labelled, IGNORE)
 
     def task_pixels(self) -> dict[int, int]:
         """Count the pixels of the tasks that are there."""
@@ -149,10 +167,11 @@ class LabelMapTruth(Truth):
         """(H, W) labels: 0 other, k + 1 task k, the type's largest ignored."""
         return self._label_map
 
-    def _masks(self, task_ids: Tensor) -> Tensor:
+    def shown_and_labelled(self, task_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Compare the labels; see :meth:`Truth.shown_and_labelled`."""
         labels = (task_ids + 1).to(self._label_map.dtype)
-        masks = (self._label_map == labels[:, None, None]).view(torch.uint8)
-        return masks.masked_fill_(self._label_map == ignored_label(self._label_map), IGNORE)
+        labelled = self._label_map != ignored_label(self._label_map)
+        return self._label_map == labels[:, None, None], labelled[None]
 
     def resized(self, size: tuple[int, int]) -> "LabelMapTruth":
         """Resize it with nearest, by OpenCV's rule.
@@ -162,17 +181,8 @@ class LabelMapTruth(Truth):
         """
         return LabelMapTruth(resize_nearest(self._label_map, size), self.known)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "LabelMapTruth":
-        """Move it to a device.
-
-        Args:
-            device: which.
-            non_blocking: do not wait for it.
-        """
-        moved = (
-            each.to(device, non_blocking=non_blocking) for each in (self._label_map, self.known)
-        )
-        return LabelMapTruth(*moved)
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "LabelMapTruth":
+        return LabelMapTruth(change(self._label_map), change(self.known))
 
     def _there(self) -> list[int]:
         labels = set(np.unique(self._label_map.cpu().numpy()).tolist())
@@ -213,11 +223,16 @@ class MaskSetTruth(Truth):
         """
         raise UserError(NO_LABEL_MAP)
 
-    def _masks(self, task_ids: Tensor) -> Tensor:
+    def shown_and_labelled(self, task_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Choose the tasks' masks; see :meth:`Truth.shown_and_labelled`."""
         masks = self._own.new_zeros((len(task_ids), *self._own.shape[1:]))
         asked, own = torch.nonzero(task_ids[:, None] == self._task_ids, as_tuple=True)
         masks[asked] = self._own[own]
-        return masks if self._unlabelled is None else masks.masked_fill_(self._unlabelled, IGNORE)
+        shown, labelled = masks == 1, masks != IGNORE
+        if self._unlabelled is not None:
+            shown &= ~self._unlabelled
+            labelled &= ~self._unlabelled
+        return shown, labelled
 
     def resized(self, size: tuple[int, int]) -> "MaskSetTruth":
         """Resize it with nearest, by OpenCV's rule.
@@ -233,19 +248,12 @@ class MaskSetTruth(Truth):
             self.known,
         )
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "MaskSetTruth":
-        """Move it to a device.
-
-        Args:
-            device: which.
-            non_blocking: do not wait for it.
-        """
-        unlabelled = self._unlabelled
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "MaskSetTruth":
         return MaskSetTruth(
-            self._task_ids.to(device, non_blocking=non_blocking),
-            self._own.to(device, non_blocking=non_blocking),
-            None if unlabelled is None else unlabelled.to(device, non_blocking=non_blocking),
-            self.known.to(device, non_blocking=non_blocking),
+            change(self._task_ids),
+            change(self._own),
+            None if self._unlabelled is None else change(self._unlabelled),
+            change(self.known),
         )
 
     def _there(self) -> list[int]:

@@ -1,23 +1,18 @@
-"""Metrics of binary masks, counted per mask in integers on the device of the logits."""
+"""Metrics of binary masks, and all that an evaluation comes to: functions of the table of pairs."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from seg_training.evaluation.bootstrap_intervals import bootstrap_interval
-from seg_training.evaluation.label_map_metrics import LabelMapResult
-from seg_training.pictures.nearest_resizing import resize_nearest
-from seg_training.tasks import IGNORE
+from seg_training.evaluation.label_map_metrics import LabelMapResult, label_map_metrics
+from seg_training.evaluation.pair_table import PairTable
 
-__all__ = ["SIZES", "BinaryIoU", "BinaryIoUResult", "Mask", "pooled_iou"]
+__all__ = ["METRICS", "SIZES", "BinaryIoUResult", "measured", "pooled_iou"]
 
 
 SIZES = {"small": (0.0, 0.01), "medium": (0.01, 0.1), "large": (0.1, math.inf)}
@@ -43,6 +38,8 @@ class BinaryIoUResult:
         iou_batch: the released training code's validation IoU, in percent: another number, see
             :func:`pooled_iou`.
         label_map: metrics of one label map per image, where they were asked for.
+        scores: of each score its mean over masks, and by task id over those of each task.
+        more: what further :data:`METRICS` gave.
         per_source: the same of each dataset alone, where several were evaluated at once.
     """
 
@@ -55,208 +52,136 @@ class BinaryIoUResult:
     interval: tuple[float, float] = (math.nan, math.nan)
     iou_batch: float = math.nan
     label_map: LabelMapResult | None = None
+    scores: dict[str, tuple[float, dict[int, float]]] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
     per_source: dict[int, "BinaryIoUResult"] = field(default_factory=dict)
 
 
-class BinaryIoU(Metric):
-    """bIoU: the mean IoU over all (image, task) pairs with a ground-truth pixel.
+def measured(table: PairTable) -> BinaryIoUResult:
+    """Measure all :data:`METRICS`, of each dataset too where there are several.
 
-    The paper's metric (section 4).
-
-    Logits are thresholded at 0, the binary prediction is resized with nearest to the image's own
-    size, ignored pixels are left out, and all masks count alike, whatever their task. Counts are
-    kept per mask as integers and added up exactly, so the result depends neither on batch size nor
-    on the number of processes.
-
-    Attributes:
-        asked: of each dataset, the ids of the tasks that are asked for: those without a mask are
-            in the result as well.
+    Args:
+        table: of one evaluation.
     """
-
-    full_state_update = False
-    higher_is_better = True
-    counts: list[Tensor]
-
-    def __init__(self, asked: Sequence[Sequence[int]] = ()) -> None:
-        """Start without masks.
-
-        Args:
-            asked: of each dataset, the ids of its tasks.
-        """
-        super().__init__()
-        self.asked = asked
-        self.add_state("counts", default=[], dist_reduce_fx="cat")  # a Mask per row
-
-    def update(
-        self, logits: Tensor, label_map: Tensor, task_ids: Tensor, source: int = 0, image: int = 0
-    ) -> None:
-        """Count the masks of one image.
-
-        Args:
-            logits: (T, h, w) float, for T tasks of the image; positive means "this class".
-            label_map: (H, W) uint8 at the image's own size: 0 other, k + 1 task k, 255 ignore.
-            task_ids: (T,) int64. A task without a ground-truth pixel is counted but not averaged.
-            source: which of several datasets the image is from.
-            image: which image; the order of counting does not matter.
-        """
-        at_crop_size = logits > 0
-        own_size = resize_nearest(at_crop_size, (label_map.shape[-2], label_map.shape[-1]))
-        small_map = resize_nearest(label_map, (logits.shape[-2], logits.shape[-1]))
-        true_at_crop_size = small_map == (task_ids + 1)[:, None, None]
-        self.counts.append(
-            torch.stack(
-                [
-                    torch.full_like(task_ids, source),
-                    torch.full_like(task_ids, image),
-                    task_ids,
-                    *_pixels(own_size, label_map, task_ids),
-                    _count(at_crop_size & true_at_crop_size),
-                    _count(true_at_crop_size),
-                ],
-                dim=1,
-            )
-        )
-
-    def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the counts of all processes.
-
-        A process without images takes part with an empty table: what torchmetrics would send in its
-        place has another type and shape, on which the gathering fails.
-        """
-        if len(self.counts) == 0:
-            row = len(Mask._fields)
-            self.counts = [torch.zeros(0, row, dtype=torch.int64, device=self.device)]
-        super().sync(*args, **kwargs)
-
-    def compute(self) -> BinaryIoUResult:
-        """Average the IoU over all masks, over those of each task, size and dataset."""
-        counts = dim_zero_cat(self.counts).cpu().tolist() if len(self.counts) else []
-        masks = sorted(Mask(*row) for row in counts)  # whichever process counted them
-        asked = dict(enumerate(self.asked))
-        result = _average(masks, [task for own in asked.values() for task in own])
-        sources = sorted({mask.source for mask in masks} | asked.keys())
-        if len(sources) > 1:
-            result.per_source = {
-                source: _average(
-                    [mask for mask in masks if mask.source == source], asked.get(source, ())
-                )
-                for source in sources
-            }
-        return result
+    known = {each.name for each in fields(BinaryIoUResult)}
+    numbers = {name: metric(table) for name, metric in METRICS.items()}
+    more = {name: numbers.pop(name) for name in METRICS if name not in known}
+    result = BinaryIoUResult(**numbers, more=more)
+    if len(table.datasets) > 1:
+        result.per_source = {
+            dataset: measured(table.of_dataset(dataset)) for dataset in table.datasets
+        }
+    return result
 
 
-class Mask(NamedTuple):
-    """What is counted of one mask, in pixels: at the image's own size and at crop size."""
+def _biou(table: PairTable) -> float:
+    """The mean IoU over all pairs with a ground-truth pixel: the paper's metric (section 4).
 
-    source: int
-    image: int
-    task_id: int
-    intersection: int
-    predicted: int
-    truth: int
-    valid: int
-    crop_intersection: int
-    crop_truth: int
-
-    @property
-    def iou(self) -> float:
-        """At the image's own size."""
-        return self.intersection / (self.predicted + self.truth - self.intersection)
-
-    @property
-    def share(self) -> float:
-        """Part of the image's valid pixels, up to 1."""
-        return self.truth / self.valid
-
-    @property
-    def size(self) -> str:
-        """One of :data:`SIZES`."""
-        return next(name for name, (least, below) in SIZES.items() if least <= self.share < below)
-
-    @property
-    def octave(self) -> int:
-        """The whole number k with 2^k <= share < 2^(k + 1)."""
-        return math.frexp(self.share)[1] - 1
-
-
-def _pixels(predicted: Tensor, label_map: Tensor, task_ids: Tensor) -> list[Tensor]:
-    """Count pixels per task, (T,) each: both, predicted, true, and all that are not ignored."""
-    valid = label_map != IGNORE
-    truth = label_map == (task_ids + 1)[:, None, None]
-    predicted = predicted & valid
-    return [
-        _count(predicted & truth),
-        _count(predicted),
-        _count(truth),
-        _count(valid).expand(len(task_ids)),
-    ]
-
-
-def _count(masks: Tensor) -> Tensor:
-    """Count the pixels of (..., H, W) bool masks: (...) int64.
-
-    Row by row first, in 32 bit: on a CPU four times as fast as at once in 64.
+    All masks count alike, whatever their task.
     """
-    return masks.sum(dim=-1, dtype=torch.int32).sum(dim=-1)
+    return _percent(table.masks.iou)
 
 
-def _average(masks: list[Mask], asked: Iterable[int] = ()) -> BinaryIoUResult:
-    """Average over masks, in the order of datasets, images and tasks."""
-    true_masks = [mask for mask in masks if mask.truth > 0]
-    by_task: dict[int, list[float]] = {task: [] for task in asked}
-    by_size: dict[str, list[float]] = {size: [] for size in SIZES}
-    by_share: dict[int, list[float]] = {}
-    by_image: dict[tuple[int, int], list[float]] = {}
-    for mask in true_masks:
-        by_task.setdefault(mask.task_id, []).append(mask.iou)
-        by_size[mask.size].append(mask.iou)
-        by_share.setdefault(mask.octave, []).append(mask.iou)
-        by_image.setdefault((mask.source, mask.image), []).append(mask.iou)
-    sums = np.array([[sum(own), len(own)] for own in by_image.values()]).reshape(-1, 2)
+def _per_class(table: PairTable) -> dict[int, tuple[float, int]]:
+    asked = {task: (math.nan, 0) for own in table.asked.values() for task in own}
+    return dict(sorted({**asked, **_by(table.masks["task"], table.masks.iou)}.items()))
+
+
+def _by_size(table: PairTable) -> dict[str, tuple[float, int]]:
+    places = np.digitize(table.masks.share, [least for least, _ in SIZES.values()]) - 1
+    measured_sizes = _by(places, table.masks.iou)
+    return {size: measured_sizes.get(place, (math.nan, 0)) for place, size in enumerate(SIZES)}
+
+
+def _by_share(table: PairTable) -> dict[int, tuple[float, int]]:
+    """By the whole number k with 2^k <= share < 2^(k + 1)."""
+    return _by(np.frexp(table.masks.share)[1].astype(np.int64) - 1, table.masks.iou)
+
+
+def _interval(table: PairTable) -> tuple[float, float]:
+    images = table.masks.image_places
+    sums = np.stack([np.bincount(images, table.masks.iou), np.bincount(images)], axis=1)
 
     def mean_of(draws: NDArray[np.int64]) -> NDArray[np.float64]:
         ious, numbers = (draws @ sums).T
         mean: NDArray[np.float64] = 100 * ious / numbers
         return mean
 
-    return BinaryIoUResult(
-        bIoU=_percent([mask.iou for mask in true_masks]),
-        num_masks=len(true_masks),
-        per_class={task: (_percent(own), len(own)) for task, own in sorted(by_task.items())},
-        paint_everything=_percent([mask.share for mask in true_masks]),
-        by_size={size: (_percent(own), len(own)) for size, own in by_size.items()},
-        by_share={octave: (_percent(own), len(own)) for octave, own in sorted(by_share.items())},
-        interval=bootstrap_interval(len(sums), mean_of),
-        iou_batch=_percent(_batch_ious(true_masks)),
-    )
+    return bootstrap_interval(len(sums), mean_of)
 
 
-def _batch_ious(masks: list[Mask]) -> list[float]:
+def _iou_batch(table: PairTable) -> float:
     """Pool the masks of each task in tens, at crop size, as the released training code does.
 
     What does not fill a batch of ten is left out, there as here.
     """
-    by_task: dict[tuple[int, int], list[Mask]] = {}
-    for mask in masks:
-        by_task.setdefault((mask.source, mask.task_id), []).append(mask)
-    return [
-        pooled_iou(own[first : first + _RELEASED_BATCH])
-        for own in by_task.values()
-        for first in range(0, len(own) - _RELEASED_BATCH + 1, _RELEASED_BATCH)
-    ]
+    masks = table.masks
+    ious = []
+    for own in _groups(masks["dataset"] * table.num_tasks + masks["task"]).values():
+        for batch in own[: len(own) // _RELEASED_BATCH * _RELEASED_BATCH].reshape(
+            -1, _RELEASED_BATCH
+        ):
+            ious.append(pooled_iou(masks["crop_intersection"][batch], masks["crop_true"][batch]))
+    return _percent(np.array(ious))
 
 
-def pooled_iou(masks: Iterable[Mask]) -> float:
+def _scores(table: PairTable) -> dict[str, tuple[float, dict[int, float]]]:
+    masks = table.masks
+    groups = _groups(masks["task"])
+    return {
+        name: (_mean(masks[name]), {task: _mean(masks[name][own]) for task, own in groups.items()})
+        for name in masks.scores
+    }
+
+
+METRICS: dict[str, Callable[[PairTable], Any]] = {
+    "bIoU": _biou,
+    "num_masks": lambda table: len(table.masks),
+    "per_class": _per_class,
+    "paint_everything": lambda table: _percent(table.masks.share),
+    "by_size": _by_size,
+    "by_share": _by_share,
+    "interval": _interval,
+    "iou_batch": _iou_batch,
+    "label_map": label_map_metrics,
+    "scores": _scores,
+}
+"""Pure functions of a table, of one dataset or of several at once. What others give, plain values,
+stands in ``results.json`` by its name here."""
+
+
+def pooled_iou(intersection: NDArray[np.int64], true: NDArray[np.int64]) -> float:
     """Measure a batch as the released training code does: the IoU of its true pixels alone.
 
     Pixels of the background are left out, whatever was predicted there: this is a recall. In
     float32, as there; 0 where nothing is true.
+
+    Args:
+        intersection: (B,) pixels at crop size that are true and predicted.
+        true: (B,) pixels at crop size that are true.
     """
-    rows = [(mask.crop_intersection, mask.crop_truth) for mask in masks]
-    intersection, truth = (sum(column) for column in zip(*rows, strict=True))
-    return float(np.float32(intersection) / np.float32(truth)) if truth else 0.0
+    total = true.sum()
+    return float(np.float32(intersection.sum()) / np.float32(total)) if total else 0.0
 
 
-def _percent(ious: list[float]) -> float:
-    """Average, in percent; fsum is exact, so the order of the masks does not matter."""
-    return 100 * math.fsum(ious) / len(ious) if ious else math.nan
+def _by(keys: NDArray[np.int64], ious: NDArray[np.float64]) -> dict[int, tuple[float, int]]:
+    """Average the IoUs of each key, in percent, and count them."""
+    return {key: (_percent(ious[own]), len(own)) for key, own in _groups(keys).items()}
+
+
+def _groups(keys: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
+    """Find the places of each key, in order."""
+    order = np.argsort(keys, kind="stable")
+    there, firsts = np.unique(keys[order], return_index=True)
+    return dict(zip(there.tolist(), np.split(order, firsts[1:]), strict=False))
+
+
+def _mean(values: NDArray[np.floating[Any]]) -> float:
+    """Average without those that are nan; fsum is exact, so the order does not matter."""
+    there = values[~np.isnan(values)].tolist()
+    return math.fsum(there) / len(there) if there else math.nan
+
+
+def _percent(ious: NDArray[np.floating[Any]]) -> float:
+    """Average, in percent."""
+    return 100 * math.fsum(ious.tolist()) / len(ious) if len(ious) else math.nan

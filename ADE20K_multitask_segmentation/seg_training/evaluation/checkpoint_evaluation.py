@@ -20,7 +20,6 @@ from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import Interrupted, UserError
 from seg_training.evaluation.binary_iou import BinaryIoUResult
-from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.pl_module import LitSeg
 from seg_training.results.prediction_examples import Example
 from seg_training.training.trainer import build_trainer
@@ -155,12 +154,12 @@ def _predict_examples(
     datasets = list(data.sources())
     examples = []
     for position in track(_choose(presence.tasks_per_image, num_images), "Drawing", transient=True):
-        image, _, label_map, name, source, _ = samples[position]
+        image, _, truth, name, source, _ = samples[position]
         largest = (-presence.pixels_of(position)).argsort(kind="stable")[:num_prompts]
         asked = presence.present(position)[largest].tolist()
         task_ids = torch.tensor(asked, device=module.device)
         logits = module.network.task_logits(image[None].to(module.device), task_ids)
-        own_height, own_width = label_map.shape
+        own_height, own_width = truth.size
         size = (max(1, round(width * own_height / own_width)), width)
         examples.append(
             Example(
@@ -168,7 +167,7 @@ def _predict_examples(
                 image=_resized(image[None].float(), size)[0].round().to(torch.uint8),
                 prompts=tuple(module.task_names[task] for task in asked),
                 predicted=_resized(logits.float().cpu(), size)[0] > 0,
-                truth=resize_nearest(label_map, size) == torch.tensor(asked)[:, None, None] + 1,
+                truth=truth.resized(size).masks(torch.tensor(asked)) == 1,
             )
         )
     return examples

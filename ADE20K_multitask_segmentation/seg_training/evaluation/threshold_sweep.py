@@ -12,7 +12,8 @@ from seg_training.commands.progress_bars import tracked
 from seg_training.commands.terminal_text import add_plain_row
 from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
-from seg_training.evaluation.binary_iou import BinaryIoU, BinaryIoUResult
+from seg_training.evaluation.binary_iou import BinaryIoUResult, measured
+from seg_training.evaluation.pair_counting import PairCounter
 from seg_training.pl_module import LitSeg
 from seg_training.prediction.prediction_options import check_threshold
 from seg_training.results.result_report import interval_text
@@ -42,24 +43,29 @@ def sweep_thresholds(
     data.prepare_data()
     data.setup("validate")
     module.eval()
-    asked = [source.tasks.task_ids for source in data.sources().values()]
-    metrics = {threshold: BinaryIoU(asked) for threshold in thresholds}
+    asked = {place: own.tasks.task_ids for place, own in enumerate(data.sources().values())}
+    counters = {
+        threshold: PairCounter(asked, len(module.task_names), with_scores=False)
+        for threshold in thresholds
+    }
     loader = data.val_dataloader()
     with module.network.kept():
-        _count(module, tracked(loader, "Evaluating"), metrics)
-    return {threshold: metric.compute() for threshold, metric in metrics.items()}
+        _count(module, tracked(loader, "Evaluating"), counters)
+    return {
+        threshold: measured(counter.table(module.device)) for threshold, counter in counters.items()
+    }
 
 
 def _count(
-    module: LitSeg, batches: Iterable[EvaluationBatch], metrics: Mapping[float, BinaryIoU]
+    module: LitSeg, batches: Iterable[EvaluationBatch], counters: Mapping[float, PairCounter]
 ) -> None:
     for batch in batches:
-        for image, task_ids, label_map, _, source, position in batch.samples():
-            task_ids = task_ids.to(module.device)
+        for image, task_ids, truth, _, source, position in batch.samples():
+            task_ids, truth = task_ids.to(module.device), truth.to(module.device)
             logits = module.network.task_logits(image[None].to(module.device), task_ids)[0]
-            for threshold, metric in metrics.items():
+            for threshold, counter in counters.items():
                 above = logits - math.log(threshold / (1 - threshold))
-                metric.update(above, label_map.to(module.device), task_ids, source, position)
+                counter.update(above, truth, task_ids, source, position)
 
 
 def best_threshold(bious: Mapping[float, float]) -> float:

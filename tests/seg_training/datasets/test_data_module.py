@@ -49,12 +49,12 @@ def contents(batches: list[Batch]) -> list[tuple[Any, ...]]:
     return [(b.name, b.task_ids.tolist(), b.image.tolist(), b.mask.tolist()) for b in batches]
 
 
-def test_evaluation_keeps_label_maps_at_their_own_size(make_module: MakeModule) -> None:
+def test_evaluation_keeps_truths_at_their_own_size(make_module: MakeModule) -> None:
     module = make_module()
     sizes = {
-        name: tuple(label_map.shape)
+        name: truth.size
         for batch in module.val_dataloader()
-        for label_map, name in zip(batch.label_maps, batch.names, strict=True)
+        for truth, name in zip(batch.truths, batch.names, strict=True)
     }
     files = (module.dataset.root / "images" / "val").iterdir()
     expected = {file.stem: image_size(file) for file in files}
@@ -87,9 +87,9 @@ def test_tasks_of_a_trained_network_keep_its_ids(settings: dict[str, Any]) -> No
         settings, {"classes": ["tree"]}, 0, vocabulary=["sky", "road", "car", "tree"]
     )
     for batch in module.val_dataloader():
-        for task_ids, label_map in zip(batch.task_ids, batch.label_maps, strict=True):
+        for task_ids, truth in zip(batch.task_ids, batch.truths, strict=True):
             assert task_ids.tolist() == [3]
-            assert set(label_map.unique().tolist()) <= {0, 4, 255}
+            assert set(truth.label_map.unique().tolist()) <= {0, 4, 255}
 
 
 def test_tasks_that_are_never_trained_are_named_once(

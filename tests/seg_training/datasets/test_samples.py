@@ -83,13 +83,13 @@ def test_a_training_sample_is_the_resized_image_and_the_mask_of_its_task(
     assert tuple(getattr(tensor, "dtype", None) for tensor in sample[:4]) == dtypes
 
 
-def test_an_evaluation_sample_keeps_the_label_map_at_its_own_size(folder: Folder) -> None:
+def test_an_evaluation_sample_keeps_the_truth_at_its_own_size(folder: Folder) -> None:
     samples = evaluation_samples(folder)
     assert len(samples) == 5
     for number in range(5):
-        image, task_ids, label_map, name, source, position = samples[number]
+        image, task_ids, truth, name, source, position = samples[number]
         pixels, labels = read_files(folder, "val", f"{number:02d}")
-        assert np.array_equal(label_map.numpy(), labels)
+        assert np.array_equal(truth.label_map.numpy(), labels)
         assert image.shape == (3, 32, 40)
         expected = cv2.resize(pixels, (40, 32), interpolation=cv2.INTER_LINEAR)
         assert np.array_equal(image.numpy(), expected.transpose(2, 0, 1))

@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from two_processes import answers_of_two
 
 from seg_training.datasets.data_module import SegmentationDataModule
-from seg_training.evaluation.binary_iou import BinaryIoU, BinaryIoUResult, Mask, pooled_iou
+from seg_training.datasets.truths import LabelMapTruth
+from seg_training.evaluation.binary_iou import BinaryIoUResult, measured, pooled_iou
+from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
+from seg_training.evaluation.pair_table import PairTable
 from seg_training.pictures.nearest_resizing import nearest_indices, resize_nearest
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -24,11 +28,20 @@ Image = tuple[Tensor, Tensor, Tensor, int, int]
 """Logits (T, h, w), label map (H, W), task ids (T,), dataset and position."""
 
 
-def measure(*images: Image | tuple[Tensor, Tensor, Tensor]) -> BinaryIoUResult:
-    metric = BinaryIoU()
-    for image in images:
-        metric.update(*image)
-    return metric.compute()
+def count(
+    *images: Image | tuple[Tensor, Tensor, Tensor], asked: Mapping[int, Sequence[int]] = {}
+) -> PairTable:
+    counter = PairCounter(asked, 254)
+    for logits, label_map, *others in images:
+        truth = LabelMapTruth(label_map, torch.ones(254, dtype=torch.bool))
+        counter.update(logits, truth, *others)
+    return counter.table()
+
+
+def measure(
+    *images: Image | tuple[Tensor, Tensor, Tensor], asked: Mapping[int, Sequence[int]] = {}
+) -> BinaryIoUResult:
+    return measured(count(*images, asked=asked))
 
 
 def assert_same(*results: BinaryIoUResult) -> None:
@@ -112,9 +125,7 @@ def test_a_mask_without_ground_truth_is_not_averaged() -> None:
 
 
 def test_no_mask_at_all_is_nan() -> None:
-    metric = BinaryIoU()
-    metric.update(logits_of([[1, 1]]), labels_of([[255, 0]]), torch.tensor([0]))
-    result = metric.compute()
+    result = measure((logits_of([[1, 1]]), labels_of([[255, 0]]), torch.tensor([0])))
     assert math.isnan(result.bIoU)
     assert math.isnan(result.paint_everything)
     assert (result.num_masks, result.per_class) == (0, {})
@@ -129,14 +140,6 @@ def test_the_prediction_is_resized_not_the_ground_truth() -> None:
 def test_the_last_of_254_tasks_is_not_taken_for_ignore() -> None:
     result = measure((logits_of([[1, 0]]), labels_of([[254, 255]]), torch.tensor([253])))
     assert result.per_class == {253: (100.0, 1)}
-
-
-def test_reset_forgets_all_masks() -> None:
-    metric = BinaryIoU()
-    metric.update(logits_of([[0, 0]]), labels_of([[1, 1]]), torch.tensor([0]))
-    metric.reset()
-    metric.update(logits_of([[1, 1]]), labels_of([[1, 1]]), torch.tensor([0]))
-    assert (metric.compute().bIoU, metric.compute().num_masks) == (100.0, 1)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
@@ -224,9 +227,8 @@ def golden_images(shared: Path, tasks: str) -> list[Image]:
     data.setup("validate")
     images = []
     for batch in data.val_dataloader():
-        for label_map, task_ids, position in zip(
-            batch.label_maps, batch.task_ids, batch.positions, strict=True
-        ):
+        for _, task_ids, truth, _, _, position in batch.samples():
+            label_map = truth.label_map
             small = cv2.resize(label_map.numpy(), (320, 320), interpolation=cv2.INTER_NEAREST)
             masks = [
                 np.roll(small == task_id + 1, ids_of_150[task_id] % 7 + 1, axis=1)
@@ -249,15 +251,15 @@ def test_golden_iou_of_every_mask(shared: Path) -> None:
 
 def test_updating_keeps_everything_on_the_device_of_the_logits() -> None:
     with FakeTensorMode(), torch.device("cuda"):
-        metric = BinaryIoU().to("cuda")
+        counter = PairCounter({}, 8)
+        logits, task_ids = torch.randn(3, 320, 320), torch.tensor([0, 5, 7])
+        joint = predicted_tasks(logits, task_ids, unsure_is_miss=True)
         for size in ((320, 320), (683, 512)):
-            metric.update(
-                torch.randn(3, 320, 320),
-                torch.zeros(size, dtype=torch.uint8),
-                torch.tensor([0, 5, 7]),
-            )
-        assert [counts.device.type for counts in metric.counts] == ["cuda", "cuda"]
-        assert [tuple(counts.shape) for counts in metric.counts] == [(3, 9), (3, 9)]
+            label_map = torch.zeros(size, dtype=torch.uint8)
+            truth = LabelMapTruth(label_map, torch.ones(8, dtype=torch.bool))
+            counter.update(logits, truth, task_ids, 0, 0, joint)
+        assert [rows.device.type for rows in counter.rows] == ["cuda", "cuda"]
+        assert [tuple(rows.shape) for rows in counter.rows] == [(3, 12), (3, 12)]
 
 
 def test_two_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,12 +274,12 @@ def test_two_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_several_datasets_are_averaged_each_and_together() -> None:
-    metric = BinaryIoU()
-    metric.update(logits_of([[1, 1]]), labels_of([[1, 0]]), torch.tensor([0]), 0)  # 1/2
-    metric.update(logits_of([[1, 0]]), labels_of([[1, 0]]), torch.tensor([0]), 2)  # 1
-    metric.update(logits_of([[0, 1]]), labels_of([[2, 2]]), torch.tensor([1]), 2)  # 1/2
-    metric.update(logits_of([[0, 0]]), labels_of([[1, 1]]), torch.tensor([0]), 2)  # 0
-    result = metric.compute()
+    result = measure(
+        (logits_of([[1, 1]]), labels_of([[1, 0]]), torch.tensor([0]), 0, 0),  # 1/2
+        (logits_of([[1, 0]]), labels_of([[1, 0]]), torch.tensor([0]), 2, 1),  # 1
+        (logits_of([[0, 1]]), labels_of([[2, 2]]), torch.tensor([1]), 2, 2),  # 1/2
+        (logits_of([[0, 0]]), labels_of([[1, 1]]), torch.tensor([0]), 2, 3),  # 0
+    )
     assert (result.bIoU, result.num_masks) == (50.0, 4)
     assert result.per_class == {0: (50.0, 3), 1: (50.0, 1)}
     assert list(result.per_source) == [0, 2]
@@ -302,17 +304,20 @@ def test_golden_validation_iou_of_the_released_training_code(shared: Path) -> No
             truth[1] = False
         if number == 3:
             predicted[:] = truth[:] = False
-        metric = BinaryIoU()
-        for position in range(3):
-            metric.update(
-                torch.from_numpy(predicted[position : position + 1]).float(),
-                torch.from_numpy(truth[position].astype(np.uint8)),
-                torch.tensor([0]),
-                0,
-                position,
+        table = count(
+            *(
+                (
+                    torch.from_numpy(predicted[position : position + 1]).float(),
+                    torch.from_numpy(truth[position].astype(np.uint8)),
+                    torch.tensor([0]),
+                    0,
+                    position,
+                )
+                for position in range(3)
             )
-        masks = [Mask(*row) for counts in metric.counts for row in counts.tolist()]
-        assert pooled_iou(masks) == pytest.approx(expected, abs=1e-9)
+        )
+        pooled = pooled_iou(table["crop_intersection"], table["crop_true"])
+        assert pooled == pytest.approx(expected, abs=1e-9)
 
 
 def test_iou_batch_pools_tens_of_a_task_at_crop_size_and_leaves_out_the_rest() -> None:
@@ -357,15 +362,12 @@ def test_masks_are_grouped_by_their_share_of_the_image() -> None:
 
 def test_tasks_without_a_mask_are_there_and_count_for_nothing() -> None:
     label_map = torch.tensor([[1, 1], [0, 0]], dtype=torch.uint8)
-    metric = BinaryIoU([[0, 2]])
-    metric.update(torch.ones(1, 2, 2), label_map, torch.tensor([0]))
-    result = metric.compute()
+    image = (torch.ones(1, 2, 2), label_map, torch.tensor([0]))
+    result = measure(image, asked={0: [0, 2]})
     assert result.per_class == {0: (50.0, 1), 2: (pytest.approx(math.nan, nan_ok=True), 0)}
     assert (result.bIoU, result.num_masks, result.per_source) == (50.0, 1, {})
 
-    metric = BinaryIoU([[0, 1], [2]])
-    metric.update(torch.ones(1, 2, 2), label_map, torch.tensor([0]))
-    first, second = metric.compute().per_source.values()
+    first, second = measure(image, asked={0: [0, 1], 1: [2]}).per_source.values()
     assert {task: masks for task, (_, masks) in first.per_class.items()} == {0: 1, 1: 0}
     assert (second.num_masks, list(second.per_class)) == (0, [2])
 

@@ -20,7 +20,8 @@ from seg_training.evaluation.checkpoint_evaluation import (
     predict_examples,
     restore,
 )
-from seg_training.evaluation.label_map_metrics import LabelMapMetrics, predicted_tasks
+from seg_training.evaluation.label_map_metrics import label_map_metrics
+from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.files.text_files import finite
 from seg_training.pl_module import LitSeg
 from seg_training.results.result_report import result_to_json
@@ -58,18 +59,18 @@ def test_label_map_metrics_of_a_checkpoint(run: Path) -> None:
     data = build_data_module(settings["data"], settings["tasks"], 0, module.task_names)
     samples, _ = data.validation_samples()
     every = torch.arange(5)
-    expected = {unsure: LabelMapMetrics(5) for unsure in (False, True)}
+    expected = {unsure: PairCounter({}, 5) for unsure in (False, True)}
     fresh = load_module(read_checkpoint(run))
     with torch.inference_mode():
         for position in range(5):
             sample = samples[position]
             logits = fresh.network.task_logits(sample.image[None], every)[0]
-            for unsure, metric in expected.items():
+            for unsure, counter in expected.items():
                 predicted = predicted_tasks(logits, every, unsure)
-                metric.update(predicted, sample.label_map, 0, position)
-    assert result.label_map == expected[False].compute()[0]
+                counter.update(logits, sample.truth, every, 0, position, predicted)
+    assert result.label_map == label_map_metrics(expected[False].table())
     unsure, _ = evaluate(run, ["metrics=all", "unsure_is_miss=true"], CONFIGS)
-    assert unsure.label_map == expected[True].compute()[0]
+    assert unsure.label_map == label_map_metrics(expected[True].table())
     assert unsure.bIoU == result.bIoU
 
 
@@ -137,7 +138,7 @@ def test_examples_are_what_the_network_paints(many: bool, tmp_path: Path) -> Non
         asked = [data.task_names.index(prompt) for prompt in example.prompts]
         assert 1 <= len(asked) == min(4, np.count_nonzero(pixels)) <= tasks
         assert pixels[asked].tolist() == sorted(pixels.tolist(), reverse=True)[: len(asked)]
-        height, width = sample.label_map.shape
+        height, width = sample.truth.size
         assert example.image.shape == (3, round(224 * height / width), 224)
         for task, predicted, truth in zip(asked, example.predicted, example.truth, strict=True):
             assert predicted.shape == truth.shape == example.image.shape[1:]
@@ -145,7 +146,7 @@ def test_examples_are_what_the_network_paints(many: bool, tmp_path: Path) -> Non
                 logits = module.network(sample.image[None], torch.tensor([task]))
             share = (logits > 0).float().mean()
             assert predicted.float().mean() == pytest.approx(share.item(), abs=0.03)
-            true_share = (sample.label_map == task + 1).float().mean()
+            true_share = (sample.truth.masks(torch.tensor([task])) == 1).float().mean()
             assert truth.float().mean() == pytest.approx(true_share.item(), abs=0.03)
 
 

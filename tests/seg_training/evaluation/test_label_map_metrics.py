@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +11,41 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 from two_processes import answers_of_two
 
 from seg_training.datasets.ade20k import ADE20K
-from seg_training.evaluation.label_map_metrics import (
-    LabelMapMetrics,
-    LabelMapResult,
-    predicted_tasks,
-)
+from seg_training.datasets.truths import LabelMapTruth
+from seg_training.evaluation.label_map_metrics import LabelMapResult, label_map_metrics
+from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
+from seg_training.evaluation.pair_table import PairTable
 from seg_training.tasks import TaskTable
 
+Image = tuple[NDArray[Any], NDArray[Any]]
+"""Predicted tasks (-1 for none) and a label map (0 other, 255 ignore)."""
 
-def measure(*images: tuple[NDArray[Any], NDArray[Any]], num_tasks: int = 4) -> LabelMapResult:
-    """Measure predicted tasks (-1 for none) against label maps (0 other, 255 ignore)."""
-    metric = LabelMapMetrics(num_tasks)
-    for position, (predicted, label_map) in enumerate(images):
-        metric.update(
-            torch.from_numpy(np.asarray(predicted, np.int64)),
-            torch.from_numpy(np.asarray(label_map, np.uint8)),
-            0,
+
+def count(images: Sequence[tuple[int, int, Image]], num_tasks: int = 4) -> PairTable:
+    """Count images that have the ids of their dataset and their own."""
+    counter = PairCounter({}, num_tasks)
+    for dataset, position, (predicted, label_map) in images:
+        labels = torch.from_numpy(np.asarray(label_map, np.uint8))
+        counter.update(
+            torch.zeros(num_tasks, *predicted.shape),
+            LabelMapTruth(labels, torch.ones(num_tasks, dtype=torch.bool)),
+            torch.arange(num_tasks),
+            dataset,
             position,
+            torch.from_numpy(np.asarray(predicted, np.int64)),
         )
-    return metric.compute()[0]
+    return counter.table()
+
+
+def measure(*images: Image, num_tasks: int = 4) -> LabelMapResult:
+    numbered = [(0, position, image) for position, image in enumerate(images)]
+    result = label_map_metrics(count(numbered, num_tasks))
+    assert result is not None
+    return result
 
 
 def test_by_hand() -> None:
@@ -61,7 +73,7 @@ def test_a_pixel_without_prediction_is_a_miss_of_its_class_alone() -> None:
     assert (result.mIoU, result.mACC, result.pACC) == (50.0, 50.0, 50.0)
 
 
-def random_maps(seed: int, num_tasks: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+def random_maps(seed: int, num_tasks: int) -> list[Image]:
     random = np.random.default_rng(seed)
     maps = []
     for _ in range(random.integers(1, 5)):
@@ -71,7 +83,7 @@ def random_maps(seed: int, num_tasks: int) -> list[tuple[NDArray[Any], NDArray[A
     return maps
 
 
-def plain(maps: list[tuple[NDArray[Any], NDArray[Any]]], num_tasks: int) -> list[float]:
+def plain(maps: list[Image], num_tasks: int) -> list[float]:
     """detectron2's rules on one confusion matrix, (true, predicted)."""
     matrix = np.zeros((num_tasks, num_tasks))
     for predicted, label_map in maps:
@@ -123,46 +135,33 @@ def test_it_equals_torchmetrics(seed: int) -> None:
         assert ours == pytest.approx(100 * metric(predicted, truth).item(), abs=1e-4)
 
 
-def test_order_and_grouping_change_nothing() -> None:
-    maps = random_maps(3, 4) * 3
-    forward = LabelMapMetrics(4)
-    backward = LabelMapMetrics(4)
-    numbered = list(enumerate(maps))
-    for metric, order in ((forward, numbered), (backward, numbered[::-1])):
-        for position, (predicted, label_map) in order:
-            metric.update(
-                torch.from_numpy(predicted),
-                torch.from_numpy(label_map.astype(np.uint8)),
-                0,
-                position,
-            )
-    assert forward.compute() == backward.compute()
+def numbered_maps() -> list[tuple[int, int, Image]]:
+    return [(0, position, image) for position, image in enumerate(random_maps(3, 4) * 3)]
+
+
+def test_order_changes_nothing() -> None:
+    images = numbered_maps()
+    assert label_map_metrics(count(images)) == label_map_metrics(count(images[::-1]))
 
 
 def test_two_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    numbered = list(enumerate(random_maps(3, 4) * 3))
-
-    def measure_share(share: list[tuple[int, tuple[NDArray[Any], NDArray[Any]]]]) -> Any:
-        metric = LabelMapMetrics(4)
-        for position, (predicted, label_map) in share:
-            label_map = torch.from_numpy(label_map.astype(np.uint8))
-            metric.update(torch.from_numpy(predicted), label_map, 0, position)
-        return metric.compute()
+    images = numbered_maps()
 
     def measure_shares(rank: int) -> list[Any]:
-        return [measure_share(numbered[rank::2]), measure_share(numbered if rank else [])]
+        shares = images[rank::2], images if rank else []
+        return [label_map_metrics(count(share)) for share in shares]
 
     first, second = answers_of_two(measure_shares, tmp_path / "store", monkeypatch)
-    alone = measure_share(numbered)
+    alone = label_map_metrics(count(images))
     assert first == second == [alone, alone]
 
 
-def test_each_dataset_has_its_own() -> None:
-    metric = LabelMapMetrics(2)
-    metric.update(torch.tensor([[0]]), torch.tensor([[1]], dtype=torch.uint8), 0, 0)
-    metric.update(torch.tensor([[0]]), torch.tensor([[2]], dtype=torch.uint8), 2, 1)
-    results = metric.compute()
-    assert {source: result.mIoU for source, result in results.items()} == {0: 100.0, 2: 0.0}
+def test_each_dataset_has_its_own_and_all_of_them_none() -> None:
+    maps = [(np.array([[0]]), np.array([[label]])) for label in (1, 2)]
+    table = count([(0, 0, maps[0]), (2, 1, maps[1])], num_tasks=2)
+    results = {dataset: label_map_metrics(table.of_dataset(dataset)) for dataset in table.datasets}
+    assert {dataset: own and own.mIoU for dataset, own in results.items()} == {0: 100.0, 2: 0.0}
+    assert label_map_metrics(table) is None  # their classes are no common label map
 
 
 def test_predictions_are_resized_with_opencvs_nearest() -> None:
@@ -186,13 +185,3 @@ def test_golden_label_map_metrics(shared: Path) -> None:
     result = measure(*maps, num_tasks=150)
     for name in ("mIoU", "fwIoU", "mACC", "pACC"):
         assert getattr(result, name) == pytest.approx(golden[name], abs=1e-9)
-
-
-def test_updating_keeps_everything_on_the_device_of_the_logits() -> None:
-    with FakeTensorMode(), torch.device("cuda"):
-        metric = LabelMapMetrics(7).to("cuda")
-        logits = torch.randn(3, 320, 320)
-        predicted = predicted_tasks(logits, torch.tensor([0, 2, 5]), unsure_is_miss=True)
-        metric.update(predicted, torch.zeros(683, 512, dtype=torch.uint8))
-        assert [counts.device.type for counts in metric.counts] == ["cuda"]
-        assert [tuple(counts.shape) for counts in metric.counts] == [(1, 2 + 3 * 7)]

@@ -62,10 +62,10 @@ def test_thresholds_are_measured_as_evaluation_does(
         sample = samples[position]
         with torch.no_grad():
             logits = module.network.task_logits(sample.image[None], sample.task_ids)[0]
-        predicted = resize_nearest(logits.sigmoid() > low, tuple(sample.label_map.shape))
-        counted = sample.label_map != 255
-        for mask, task in zip(predicted & counted, sample.task_ids, strict=True):
-            truth = sample.label_map == task + 1
+        predicted = resize_nearest(logits.sigmoid() > low, sample.truth.size)
+        label_map = sample.truth.label_map
+        for mask, task in zip(predicted & (label_map != 255), sample.task_ids, strict=True):
+            truth = label_map == task + 1
             ious.append(int((mask & truth).sum()) / int((mask | truth).sum()))
     assert results[low].bIoU == pytest.approx(100 * np.mean(ious), abs=0.05)
     assert results[low].num_masks == len(ious)

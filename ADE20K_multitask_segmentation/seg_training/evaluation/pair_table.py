@@ -1,0 +1,131 @@
+"""The table of pairs: a row for each task that was asked of an image. All metrics come from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["COLUMNS", "PairTable"]
+
+_IDS = ("dataset", "image", "task")
+COLUMNS = (
+    *_IDS,
+    *("intersection", "predicted", "true", "valid"),
+    *("crop_intersection", "crop_true"),
+    *("joint_intersection", "joint_predicted", "joint_true"),
+)
+"""Columns of every table: ids, and pixels at the image's own size, at crop size, and, where the
+image's tasks made one label map together, of that; -1 where they did not. ``valid`` are those that
+somebody labelled for this task; of the label map only those count that are of a task."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairTable:
+    """Pairs of image and task, each once, in the order of datasets, images and tasks.
+
+    A task of which nobody knows whether the image shows it has no row.
+
+    Attributes:
+        columns: :data:`COLUMNS` by name, (R,) int64 each, and then scores, (R,) float32 each.
+        asked: dataset to the ids of the tasks that are asked for, also those without a row.
+        num_tasks: K, all tasks of the network.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    asked: Mapping[int, Sequence[int]]
+    num_tasks: int
+
+    @classmethod
+    def of_rows(
+        cls,
+        rows: NDArray[np.int64],
+        scores: Sequence[str],
+        asked: Mapping[int, Sequence[int]],
+        num_tasks: int,
+    ) -> "PairTable":
+        """Take rows as they were counted, in any order.
+
+        Args:
+            rows: (R, C + S) int64: :data:`COLUMNS`, then the bits of S scores in float32.
+            scores: names of the scores.
+            asked: see the class.
+            num_tasks: see the class.
+        """
+        order = np.lexsort([rows[:, place] for place in reversed(range(len(_IDS)))])
+        columns: dict[str, NDArray[Any]] = {
+            name: rows[order, place] for place, name in enumerate(COLUMNS)
+        }
+        for place, name in enumerate(scores, start=len(COLUMNS)):
+            columns[name] = rows[order, place].astype(np.int32).view(np.float32)
+        return cls(columns, asked, num_tasks)
+
+    def __len__(self) -> int:
+        """How many pairs: R."""
+        return len(self["task"])
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        """Give a column.
+
+        Args:
+            column: its name.
+        """
+        return self.columns[column]
+
+    @property
+    def scores(self) -> list[str]:
+        """Names of the scores."""
+        return [name for name in self.columns if name not in COLUMNS]
+
+    @property
+    def datasets(self) -> list[int]:
+        """Those that are asked, or have a row."""
+        return sorted({*self.asked, *np.unique(self["dataset"]).tolist()})
+
+    def where(self, kept: NDArray[np.bool_]) -> "PairTable":
+        """Keep some of the rows.
+
+        Args:
+            kept: (R,) bool.
+        """
+        columns = {name: column[kept] for name, column in self.columns.items()}
+        return PairTable(columns, self.asked, self.num_tasks)
+
+    def of_dataset(self, dataset: int) -> "PairTable":
+        """Keep one dataset's rows.
+
+        Args:
+            dataset: its id.
+        """
+        kept = self.where(self["dataset"] == dataset)
+        return PairTable(kept.columns, {dataset: self.asked.get(dataset, ())}, self.num_tasks)
+
+    @cached_property
+    def masks(self) -> "PairTable":
+        """The pairs whose task is in the image: with a pixel of ground truth."""
+        return self.where(self["true"] > 0)
+
+    @cached_property
+    def iou(self) -> NDArray[np.float64]:
+        """IoU at the image's own size: (R,); nan where the task is neither true nor predicted."""
+        union = self["predicted"] + self["true"] - self["intersection"]
+        with np.errstate(invalid="ignore"):
+            ious: NDArray[np.float64] = self["intersection"] / union
+        return ious
+
+    @cached_property
+    def share(self) -> NDArray[np.float64]:
+        """Part of the image's valid pixels that are true, up to 1: (R,)."""
+        with np.errstate(invalid="ignore"):
+            shares: NDArray[np.float64] = self["true"] / self["valid"]
+        return shares
+
+    @cached_property
+    def image_places(self) -> NDArray[np.int64]:
+        """The place of each row's image among those that have a row: (R,)."""
+        ids = np.stack([self["dataset"], self["image"]])
+        is_next = (np.diff(ids, axis=1) != 0).any(axis=0)
+        places: NDArray[np.int64] = np.concatenate([[0], np.cumsum(is_next)])[: len(self)]
+        return places
