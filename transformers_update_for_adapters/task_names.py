@@ -1,4 +1,4 @@
-"""From the names that a user asks for to a network's tasks."""
+"""From names and synonyms of classes to the ids of a network's tasks."""
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
