@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-all test-mobile transformers-tests lint clean
+.PHONY: help demo test test-slow test-all test-mobile transformers-tests lint map clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ lint: $(INSTALLED) ## check style, types and spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+
+map: ## write CONTRIBUTING's map of the modules anew
+	$(PYTHON) .ci/write_map.py
 
 clean: ## remove the virtual environment, node_modules and caches, not outputs/
 	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .transformers

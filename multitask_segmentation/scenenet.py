@@ -14,7 +14,7 @@ from multitask_segmentation.scenenet_trajectories import (
     read_wordnet_classes,
 )
 from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
-from seg_training.errors import UserError, suggest
+from seg_training.errors import UserError, listed, suggest
 from seg_training.tasks import LabelClasses
 
 __all__ = ["SceneNet"]
@@ -184,7 +184,7 @@ class SceneNet(SegmentationDataset):
         if not self.root.is_dir():
             return self._missing_folder(self.root / pattern)
         there = sorted(file.name for file in self.root.glob("*.pb"))
-        hint = suggest(pattern, there) or (f" (there: {', '.join(there[:8])})" if there else "")
+        hint = suggest(pattern, there) or (f" (there: {listed(there, 8)})" if there else "")
         return (
             f"no file {pattern} in {self.root}, which should hold the protobufs (see "
             f"DATASET_PREPARATION.md){hint}"

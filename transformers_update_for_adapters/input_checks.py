@@ -1,13 +1,21 @@
 """Checks of ids and labels that cost nothing: no waiting for a GPU, no branch in a graph."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["can_look_at", "check_asked_ids", "check_images_and_ids", "check_labels", "check_values"]
+__all__ = [
+    "can_look_at",
+    "check_asked_ids",
+    "check_images_and_ids",
+    "check_known_ids",
+    "check_labels",
+    "check_values",
+    "wrong_values",
+]
 
 _MOST_SHOWN = 5
 
@@ -38,12 +46,25 @@ def check_values(values: Tensor, good: Tensor, name: str, expected: str) -> None
     """
     if can_look_at(values):
         if not good.all():
-            found = sorted(set(values[~good].tolist()))
-            more = " and more" if len(found) > _MOST_SHOWN else ""
-            shown = ", ".join(f"{value:g}" for value in found[:_MOST_SHOWN])
-            raise ValueError(f"{name} hold {shown}{more}; expected {expected}")
+            raise ValueError(wrong_values(values[~good].tolist(), name, expected))
     elif values.is_cuda and _is_plain(values):
         torch._assert_async(good.all(), f"{name}: expected {expected}"[:250])
+
+
+def wrong_values(wrong: Iterable[float], name: str, expected: str) -> str:
+    """Say which values are wrong, the first few of them.
+
+    Args:
+        wrong: the values.
+        name: what they are.
+        expected: what they should be.
+    """
+    found = sorted(set(wrong))
+    more = " and more" if len(found) > _MOST_SHOWN else ""
+    shown = ", ".join(
+        format(value, "g" if isinstance(value, float) else "") for value in found[:_MOST_SHOWN]
+    )
+    return f"{name} hold {shown}{more}; expected {expected}"
 
 
 def check_images_and_ids(
@@ -104,8 +125,21 @@ def check_asked_ids(config: TASFormerConfig, task_ids: Tensor, dimensions: Seque
     if task_ids.ndim not in dimensions:
         expected = " or ".join(("", "(T,)", "(B, T)")[number] for number in dimensions)
         raise ValueError(f"task_ids has shape {tuple(task_ids.shape)}; expected {expected}")
-    good = (task_ids >= 0) & (task_ids < config.num_tasks)
-    check_values(task_ids, good, "task_ids", f"ids from 0 to {config.num_tasks - 1}")
+    check_known_ids(task_ids, config.num_tasks)
+
+
+def check_known_ids(task_ids: Tensor, num_tasks: int) -> None:
+    """Refuse ids of no class.
+
+    Args:
+        task_ids: integers, of any shape.
+        num_tasks: the network has the ids below.
+
+    Raises:
+        ValueError: if there is another one; the message names it.
+    """
+    good = (task_ids >= 0) & (task_ids < num_tasks)
+    check_values(task_ids, good, "task_ids", f"ids from 0 to {num_tasks - 1}")
 
 
 def check_labels(labels: Tensor, num_values: int, ignore: int, name: str, ignore_name: str) -> None:

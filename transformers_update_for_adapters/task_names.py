@@ -1,8 +1,9 @@
-"""From the names that a user asks for to a network's tasks."""
+"""From names and synonyms of classes to the ids of a network's tasks."""
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any
+from unicodedata import normalize
 
 from .configuration_tasformer import TASFormerConfig
 
@@ -121,8 +122,8 @@ def _tasks_of(name: str, names: Sequence[str], words: Sequence[set[str]]) -> lis
 
 
 def _plain(word: str) -> str:
-    """Leave out case, and the underscores that stand in files' names."""
-    return word.strip().lower().replace("_", " ")
+    """Leave out case, the underscores of files' names, and how accents are written in Unicode."""
+    return normalize("NFC", word).strip().lower().replace("_", " ")
 
 
 def _close(name: str, known: Sequence[str]) -> str:

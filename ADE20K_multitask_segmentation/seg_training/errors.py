@@ -1,10 +1,10 @@
-"""Errors that a user can cure: shown as one message, without a traceback."""
+"""Errors that a user can cure, and the words of their messages: counts, lists, suggestions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from unicodedata import normalize
 
-__all__ = ["Interrupted", "UserError", "suggest"]
+__all__ = ["Interrupted", "UserError", "counted", "listed", "suggest"]
 
 
 class UserError(ValueError):
@@ -18,6 +18,27 @@ class UserError(ValueError):
 
 class Interrupted(UserError):
     """The user stopped it: Ctrl-C, or a signal to end. The message says what was saved."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Say a number of things, with an s where there is not one.
+
+    Args:
+        number: how many.
+        noun: what they are, in the singular.
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def listed(words: Sequence[str], most: int = 5) -> str:
+    """Join the first words, and say how many more there are.
+
+    Args:
+        words: names, or label values.
+        most: how many are named.
+    """
+    more = f" and {len(words) - most:,} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
 
 
 def suggest(name: str, known: Iterable[str], *, most: int = 3) -> str:

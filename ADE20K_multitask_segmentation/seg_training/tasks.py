@@ -23,10 +23,10 @@ from seg_training.as_written.yaml_as_written import (
 )
 from seg_training.datasets.annotations import Annotation, LabelMap, MaskSet
 from seg_training.datasets.truths import IGNORE, LabelMapTruth, MaskSetTruth, Truth, label_type
-from seg_training.errors import UserError, suggest
+from seg_training.errors import UserError, listed, suggest
 from seg_training.files.user_paths import user_path
 
-__all__ = ["IGNORE", "LabelClasses", "TaskTable", "abbreviated"]
+__all__ = ["IGNORE", "LabelClasses", "TaskTable"]
 
 _ENTRIES = ("classes", "other", "ignore")  # of a classes file
 _FORM = (
@@ -35,6 +35,7 @@ _FORM = (
 )
 _NUM_RAW_VALUES = 2**32  # raw label maps are of 8, 16 or 32 bits
 _NUM_IN_TABLE = 2**16  # larger values are searched for
+_MOST_NAMED = 12  # classes in a message
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class LabelClasses:
                 full_names = " or ".join(f"'{self.names[value]}'" for value in values)
                 raise UserError(f"class '{name}' is ambiguous: ask for {full_names}")
         known = [word for full in self.names.values() for word in full.split(";")]
-        names = abbreviated(list(self.short_names().values()))
+        names = listed(list(self.short_names().values()), _MOST_NAMED)
         raise UserError(f"unknown class '{name}'{suggest(name, known)} (known: {names})")
 
 
@@ -213,7 +214,7 @@ class TaskTable:
                 hint = suggest(name, self.names)
                 raise UserError(
                     f"the network was not trained for task '{name}'{hint} "
-                    f"(it knows {len(self.names)} tasks: {abbreviated(self.names)})"
+                    f"(it knows {len(self.names)} tasks: {listed(self.names, _MOST_NAMED)})"
                 )
 
         kind = label_type(len(self.names))
@@ -267,8 +268,8 @@ class TaskTable:
         }
         if not groups:
             raise UserError(
-                f"none of its tasks ({abbreviated(list(self._groups))}) is asked for "
-                f"({abbreviated(asked)}): leave the dataset out"
+                f"none of its tasks ({listed(list(self._groups), _MOST_NAMED)}) is asked for "
+                f"({listed(asked, _MOST_NAMED)}): leave the dataset out"
             )
         return TaskTable(self.classes, groups, vocabulary)
 
@@ -440,13 +441,3 @@ def _groups_of(
     if empty := [task for task, own in values.items() if not own]:
         raise UserError(f"task '{empty[0]}' groups no class")
     return values
-
-
-def abbreviated(names: Sequence[str], most: int = 12) -> str:
-    """Join names for a message, cut where they are many.
-
-    Args:
-        names: to join.
-        most: how many are named.
-    """
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -1,4 +1,5 @@
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 
 import pytest
 
@@ -22,6 +23,13 @@ def test_underscores_of_file_names_are_spaces() -> None:
         num_tasks=2, task_names=["brick wall", "snake_case"], task_synonyms=[["old wall"], []]
     )
     assert find_tasks(["brick_wall", "Old_Wall", "snake case", "snake_case"], own) == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_may_be_written_in_either_unicode_form(form: Literal["NFC", "NFD"]) -> None:
+    names = [normalize("NFC", "café"), normalize("NFD", "allée"), "tree"]
+    own = TASFormerConfig(num_tasks=3, task_names=names)
+    assert find_tasks([normalize(form, "Café"), normalize(form, "allée")], own) == [0, 1]
 
 
 def test_the_order_is_that_of_the_names() -> None:

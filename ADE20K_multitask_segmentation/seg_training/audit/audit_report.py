@@ -17,8 +17,8 @@ from seg_training.audit.audit_findings import (
     SplitAudit,
     TaskCount,
 )
-from seg_training.audit.counted_words import counted
 from seg_training.commands.terminal_text import add_plain_row, plain
+from seg_training.errors import counted
 from transformers_update_for_adapters.plain_words import printable
 
 __all__ = ["audits_to_json", "count_problems", "show_counts", "show_problems"]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from seg_training.audit.audit_findings import LabelCount, Problem
-from seg_training.audit.counted_words import counted, listed
 from seg_training.audit.decoded_splits import ReadLabelMap, ReadPair
 from seg_training.datasets.segmentation_dataset import OfficialCounts, Pairing
+from seg_training.errors import counted, listed
 
 __all__ = [
     "check_files",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from seg_training.audit.audit_findings import Problem, SplitAudit
-from seg_training.audit.counted_words import counted, listed
+from seg_training.errors import counted, listed
 
 __all__ = ["check_evaluation", "check_overlap", "check_training"]
 

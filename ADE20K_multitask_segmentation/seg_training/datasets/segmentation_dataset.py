@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 from numpy.typing import NDArray
 
 from seg_training.datasets.annotations import Annotation, LabelMap
-from seg_training.errors import UserError, suggest
+from seg_training.errors import UserError, listed, suggest
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES, LABEL_MAP_SUFFIXES
 from seg_training.files.found_files import find_files
 from seg_training.files.user_paths import user_path
@@ -301,7 +301,7 @@ class SegmentationDataset(ABC):
             parent, name = parent.parent, parent.name
         there = sorted(folder.name for folder in parent.glob("*/"))
         hint = suggest(name, there) or (
-            f"; in {parent} there is: {', '.join(there[:8])}." if there else "."
+            f"; in {parent} there is: {listed(there, 8)}." if there else "."
         )
         return (
             f"folder {path} does not exist{hint} Is data.root={self.root} right, and the folders' "

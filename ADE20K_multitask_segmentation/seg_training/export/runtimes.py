@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seg_training.errors import UserError
+from transformers_update_for_adapters.input_checks import wrong_values
 
 __all__ = ["Runtime", "RuntimeNetwork", "open_onnx", "runtimes_of", "runtimes_of_parts"]
 
@@ -127,10 +128,8 @@ def _refusing(run: Run, num_classes: int | None) -> Run:
 
 
 def _out_of_range(wrong: NDArray[np.int64], num_classes: int | None) -> str:
-    found = f"task ids {sorted(set(wrong.tolist()))} are out of range"
-    if num_classes is None:
-        return f"{found}: ids are places in the network's list of classes, from 0"
-    return f"{found}: this network has {num_classes} tasks, with ids 0 to {num_classes - 1}"
+    end = "on, places in the network's list" if num_classes is None else f"to {num_classes - 1}"
+    return wrong_values(wrong.tolist(), "task_ids", f"ids from 0 {end}")
 
 
 def _whole(graph: Graph) -> Run:

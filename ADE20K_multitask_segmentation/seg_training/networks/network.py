@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seg_training.errors import UserError
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
-from transformers_update_for_adapters.input_checks import can_look_at
+from transformers_update_for_adapters.input_checks import can_look_at, check_known_ids
 
 __all__ = ["Network"]
 
@@ -148,12 +148,7 @@ class Network(nn.Module):
 
     def _checked_ids(self, task_ids: Tensor, pixel_values: Tensor) -> Tensor:
         if can_look_at(task_ids):
-            bad = task_ids[(task_ids < 0) | (task_ids >= self.num_tasks)]
-            if len(bad):
-                raise ValueError(
-                    f"task ids {sorted(set(bad.tolist()))} are out of range: this network has "
-                    f"{self.num_tasks} tasks, with ids 0 to {self.num_tasks - 1}"
-                )
+            check_known_ids(task_ids, self.num_tasks)
         return task_ids.to(pixel_values.device)
 
     def normalised(self, pixel_values: Tensor) -> Tensor:

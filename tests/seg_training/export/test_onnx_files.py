@@ -126,7 +126,7 @@ def test_every_runtime_refuses_an_id_that_is_no_class_as_the_network_does(
     assert len(runtimes) == 5
     images = photo(64, 96).transpose(2, 0, 1)[None].copy()
     for wrong in WRONG:
-        with pytest.raises(ValueError, match=rf"task ids \[{wrong}\] are out of range") as expected:
+        with pytest.raises(ValueError, match=f"task_ids hold {wrong}; expected") as expected:
             network.task_logits(torch.from_numpy(images), torch.tensor([0, wrong]))
         for runtime in runtimes:
             with pytest.raises(UserError) as refused:
@@ -149,7 +149,7 @@ def test_a_file_without_names_gives_no_mask_either(file: Path, tmp_path: Path) -
         logits = openvino(asked)
         assert np.isfinite(logits[:, 0]).all()
         assert np.isnan(logits[:, 1]).all()
-        with pytest.raises(UserError, match=rf"task ids \[{wrong}\] are out of range"):
+        with pytest.raises(UserError, match=f"task_ids hold {wrong}; expected ids from 0 on"):
             runtimes_of(tmp_path / "bare.onnx")[1].run(images, asked["class_ids"])
 
 

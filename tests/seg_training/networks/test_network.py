@@ -230,12 +230,8 @@ class TestTaskMaps:
 @pytest.mark.parametrize(
     ("pixels", "ids", "message"),
     [
-        (
-            images(64, 64),
-            [0, 1, 5],
-            r"task ids \[5\] are out of range: .* 5 tasks, with ids 0 to 4",
-        ),
-        (images(64, 64), [-1, 7, 0], r"task ids \[-1, 7\] are out of range"),
+        (images(64, 64), [0, 1, 5], "^task_ids hold 5; expected ids from 0 to 4$"),
+        (images(64, 64), [-1, 7, 0], "^task_ids hold -1, 7; expected ids from 0 to 4$"),
         (images(64, 64), [0, 1], r"task_ids has shape \(2,\); expected one id per image, \(3,\)"),
         (images(64, 64)[0], [0, 1, 2], r"pixel_values has shape \(3, 64, 64\); expected \(B, 3"),
         (images(64, 64)[:, :1], [0, 1, 2], r"pixel_values has shape \(3, 1, 64, 64\); expected"),
@@ -264,7 +260,7 @@ def test_wrong_inputs_of_task_logits() -> None:
     network = tiny("adapter_hf")
     with pytest.raises(ValueError, match=r"task_ids has shape \(1, 3\); expected \(T,\)"):
         network.task_logits(images(64, 64), IDS[None])
-    with pytest.raises(ValueError, match=r"task ids \[9\] are out of range"):
+    with pytest.raises(ValueError, match="task_ids hold 9; expected ids from 0 to 4"):
         network.task_logits(images(64, 64), torch.tensor([9]))
 
 

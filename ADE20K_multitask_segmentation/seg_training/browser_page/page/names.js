@@ -1,8 +1,8 @@
 // From the words that a person types to classes of the network.
 
-/** Leave out case, and the underscores that stand in files' names. */
+/** Leave out case, the underscores of files' names, and how accents are written in Unicode. */
 export function plain(words) {
-  return words.trim().toLowerCase().replaceAll("_", " ");
+  return words.normalize("NFC").trim().toLowerCase().replaceAll("_", " ");
 }
 
 /** List the classes whose name or synonym contains the words; all of them for no words. */
