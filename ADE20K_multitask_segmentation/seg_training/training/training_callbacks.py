@@ -12,20 +12,19 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from seg_training.checkpoints.run_identity import KEPT, best_so_far, bring_along, find_best, new_run
 from seg_training.datasets.batches import Batch
 from seg_training.errors import UserError
 from seg_training.pl_module import LitSeg, NonFiniteLossError
 from seg_training.results.sample_pictures import samples_picture, save_picture
+from seg_training.training.run_loggers import log_picture
 
 __all__ = [
     "BestAndLast",
     "PredictionPictures",
     "StopBetweenSteps",
     "TrainingRecord",
-    "log_picture",
 ]
 
 _log = logging.getLogger(__name__)
@@ -312,20 +311,3 @@ class PredictionPictures(pl.Callback):
         except UserError as error:  # a picture less is no reason to stop
             _log.warning("%s", error)
         log_picture(trainer.loggers, "train/predictions", picture, step)
-
-
-def log_picture(loggers: Sequence[Any], name: str, picture: torch.Tensor, step: int) -> None:
-    """Give a picture to the loggers that take pictures.
-
-    Args:
-        loggers: Lightning's loggers.
-        name: what to call it.
-        picture: (3, h, w) uint8 RGB.
-        step: the training step it shows.
-    """
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(name, picture, step)
-            logger.experiment.flush()  # after the training nobody else does
-        elif isinstance(logger, WandbLogger):
-            logger.log_image(name, [picture.permute(1, 2, 0).numpy()], step)

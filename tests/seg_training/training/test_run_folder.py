@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from seg_training.errors import UserError
-from seg_training.training import training_run as training
-from seg_training.training.training_run import _make_run_dir
+from seg_training.training import run_folder
+from seg_training.training.run_folder import make_run_dir
 
 CONFIG: dict[str, Any] = {"config_name": "demo", "run_dir": None, "seed": 3}
 
@@ -23,7 +23,7 @@ def in_one_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TASFORMER_RUN_DIR", "")
-    monkeypatch.setattr(training, "datetime", Clock)
+    monkeypatch.setattr(run_folder, "datetime", Clock)
 
 
 def another_is_first(
@@ -46,7 +46,7 @@ def test_two_runs_of_one_second_have_two_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     another_is_first(monkeypatch, "2026-01-31_12-00-00", lambda folder: None)
-    made = [_make_run_dir(CONFIG).name for _ in range(2)]
+    made = [make_run_dir(CONFIG).name for _ in range(2)]
     assert made == ["2026-01-31_12-00-00_2", "2026-01-31_12-00-00_3"]
     demo = tmp_path / "outputs" / "demo"
     assert "seed: 3" in (demo / made[0] / "config.yaml").read_text()
@@ -60,7 +60,7 @@ def test_a_given_folder_is_taken_by_one_run_alone(
     another_is_first(monkeypatch, "mine", lambda folder: (folder / "config.yaml").write_text("a"))
     monkeypatch.setattr(Path, "exists", lambda *_: False)  # it looked even before that
     with pytest.raises(UserError, match=f"run_dir={own} holds a run already .*; choose another"):
-        _make_run_dir({**CONFIG, "run_dir": str(own)})
+        make_run_dir({**CONFIG, "run_dir": str(own)})
     assert (own / "config.yaml").read_text() == "a"
 
 
@@ -70,11 +70,11 @@ def test_what_another_run_has_left_is_not_mixed_in(name: str, tmp_path: Path) ->
     own = tmp_path / "mine"
     (own / name).mkdir(parents=True)
     with pytest.raises(UserError, match=rf"holds a run already \(.*{name}\); choose another"):
-        _make_run_dir({**CONFIG, "run_dir": str(own)})
+        make_run_dir({**CONFIG, "run_dir": str(own)})
 
 
 def test_a_folder_with_something_else_in_it_may_be_given(tmp_path: Path) -> None:
     own = tmp_path / "mine"
     own.mkdir()
     (own / "log.txt").touch()
-    assert _make_run_dir({**CONFIG, "run_dir": str(own)}) == own
+    assert make_run_dir({**CONFIG, "run_dir": str(own)}) == own

@@ -103,7 +103,7 @@ def test_pictures_that_cannot_be_written_cost_nothing_that_was_trained(
         raise UserError(f"cannot write {file}: No space left on device")
 
     monkeypatch.setattr("seg_training.training.training_callbacks.save_picture", full)
-    monkeypatch.setattr("seg_training.training.training_run.save_picture", full)
+    monkeypatch.setattr("seg_training.training.run_results.save_picture", full)
     config = settings()
     config["model"] |= SMALL
     with pytest.raises(UserError, match=r"cannot write .*predictions\.png: No space left"):

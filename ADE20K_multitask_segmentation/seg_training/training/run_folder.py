@@ -1,0 +1,72 @@
+"""A run's folder: made by one run for itself, and the same for all of its processes."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from seg_training.checkpoints.checkpoint_files import CONFIG
+from seg_training.config import literal_config
+from seg_training.errors import UserError
+from seg_training.files.user_paths import user_path
+from seg_training.training.trainer import process_rank
+
+__all__ = ["make_run_dir"]
+
+_RUN_DIR_VARIABLE = "TASFORMER_RUN_DIR"
+_OF_A_RUN = (
+    *(CONFIG, "checkpoints", "metrics.csv", "results.json"),
+    *("model", "examples", "pictures", "results.html", "predictions.png"),
+)
+
+
+def make_run_dir(config: Mapping[str, Any]) -> Path:
+    """Make ``outputs/<config>/<date>_<time>``, with the config in it.
+
+    No other run can take it between looking and making, for either is one step.
+
+    Args:
+        config: as plain dicts; ``run_dir`` names another folder.
+
+    Raises:
+        UserError: if the folder cannot be made, or holds a run already.
+    """
+    if process_rank() != 0:
+        given = os.environ.get(_RUN_DIR_VARIABLE) or config["run_dir"]
+        if not given:
+            raise UserError("several processes, started from outside, need one run_dir: set it")
+        return user_path(given).absolute()
+    folder = Path("outputs").absolute() / str(config["config_name"])
+    run_dir = user_path(config["run_dir"]).absolute() if config["run_dir"] else folder
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if not config["run_dir"]:
+            run_dir = _make_dated_dir(folder)
+        if left := [name for name in _OF_A_RUN if (run_dir / name).exists()]:
+            raise FileExistsError(run_dir / left[0])
+        with (run_dir / CONFIG).open("x", encoding="utf-8") as file:
+            OmegaConf.save(literal_config(config), file)
+    except FileExistsError as error:
+        raise UserError(
+            f"run_dir={run_dir} holds a run already ({error}); choose another folder"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot make the run's folder {run_dir}: {error}; set run_dir") from error
+    os.environ[_RUN_DIR_VARIABLE] = str(run_dir)
+    return run_dir
+
+
+def _make_dated_dir(folder: Path) -> Path:
+    """Make a folder that nobody else has, whoever starts in the same second."""
+    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for attempt in count(1):
+        run_dir = folder / (now if attempt == 1 else f"{now}_{attempt}")
+        with suppress(FileExistsError):
+            run_dir.mkdir()
+            break
+    return run_dir

@@ -1,0 +1,103 @@
+"""Where a run's numbers and pictures go beside its folder's own files: CSV, TensorBoard, wandb."""
+
+import logging
+import netrc
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+
+from seg_training.errors import UserError
+from seg_training.settings import check_keys, choose
+
+__all__ = ["build_loggers", "close_loggers", "log_picture"]
+
+_log = logging.getLogger(__name__)
+
+
+def build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> list[Logger]:
+    """Make the loggers of a run.
+
+    Args:
+        settings: the config's logger section.
+        run_dir: the run's folder.
+        name: the experiment's.
+
+    Raises:
+        UserError: if there is no such logger, or if one cannot write into that folder.
+    """
+    check_keys(settings, ("names", "project"), "logger")
+    names = settings.get("names")
+    if not isinstance(names, list):
+        raise UserError(f"logger.names={names!r}: expected a list, [csv,tensorboard] say")
+    if set(names) != {"csv"} and not _is_utf8(run_dir):
+        raise UserError(
+            f"the run's folder {str(run_dir)!a} has a name that is no UTF-8, into which "
+            "TensorBoard and wandb cannot write: set another run_dir, or logger=csv"
+        )
+
+    def wandb() -> Logger:
+        return _wandb_logger(run_dir, name, settings.get("project", "tasformer"))
+
+    makers = {
+        "csv": lambda: CSVLogger(run_dir, name="", version=""),
+        "tensorboard": lambda: TensorBoardLogger(str(run_dir), name="", version=""),
+        "wandb": wandb,
+    }
+    return [choose(logger, makers, "logger.names")() for logger in names]
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _wandb_logger(run_dir: Path, name: str, project: str) -> Logger:
+    """Log online where somebody is logged in, offline otherwise: never ask for a login."""
+    offline = os.environ.get("WANDB_MODE") == "offline" or not (
+        os.environ.get("WANDB_API_KEY") or _has_netrc_login("api.wandb.ai")
+    )
+    if offline:
+        _log.info("wandb is offline; upload later with: wandb sync %s/wandb/offline-*", run_dir)
+    return WandbLogger(name=name, save_dir=str(run_dir), project=project, offline=offline)
+
+
+def _has_netrc_login(host: str) -> bool:
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def close_loggers(loggers: Sequence[Any]) -> None:
+    """End wandb's run, or the next training of this process goes on with it.
+
+    Args:
+        loggers: Lightning's loggers.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
+
+
+def log_picture(loggers: Sequence[Any], name: str, picture: torch.Tensor, step: int) -> None:
+    """Give a picture to the loggers that take pictures.
+
+    Args:
+        loggers: Lightning's loggers.
+        name: what to call it.
+        picture: (3, h, w) uint8 RGB.
+        step: the training step it shows.
+    """
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image(name, picture, step)
+            logger.experiment.flush()  # after the training nobody else does
+        elif isinstance(logger, WandbLogger):
+            logger.log_image(name, [picture.permute(1, 2, 0).numpy()], step)

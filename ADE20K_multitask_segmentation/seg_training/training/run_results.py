@@ -1,0 +1,99 @@
+"""What a training came to: its numbers, its network and what that paints, in the run's folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from seg_training.checkpoints.model_folders import describe_network, save_network
+from seg_training.checkpoints.run_identity import run_of
+from seg_training.config import given_overrides
+from seg_training.datasets.data_module_base import DataModule
+from seg_training.evaluation.binary_iou import BinaryIoUResult
+from seg_training.evaluation.checkpoint_evaluation import predict_examples
+from seg_training.files.text_files import write_json, write_text
+from seg_training.pl_module import LitSeg
+from seg_training.results.code_versions import code_versions
+from seg_training.results.prediction_examples import examples_picture, save_examples
+from seg_training.results.result_report import result_to_json
+from seg_training.results.run_page import run_html
+from seg_training.results.sample_pictures import save_picture
+from seg_training.training.run_loggers import log_picture
+from seg_training.training.training_callbacks import TrainingRecord
+
+__all__ = ["run_results", "save_run"]
+
+
+def save_run(
+    results: Mapping[str, Any],
+    module: LitSeg,
+    data: DataModule,
+    config: Mapping[str, Any],
+    run_dir: Path,
+    trainer: pl.Trainer,
+) -> None:
+    """Write results.json, the model's folder, examples of what it paints and the run's page.
+
+    Args:
+        results: as :func:`run_results` gives them.
+        module: restored from the checkpoint that counts.
+        data: of the training.
+        config: of the training, as plain dicts.
+        run_dir: the run's folder.
+        trainer: whose loggers get the picture of the examples.
+    """
+    write_json(results, run_dir / "results.json")
+    describe_network(module.network, config, results)
+    save_network(run_dir / "model", module.network, config)
+    examples = predict_examples(module, data)
+    save_examples(examples, run_dir / "examples")
+    write_text(run_html(results, examples, run_dir), run_dir / "results.html")
+    picture = examples_picture(examples)
+    save_picture(picture, run_dir / "predictions.png")
+    log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
+
+
+def run_results(
+    config: Mapping[str, Any],
+    module: LitSeg,
+    result: BinaryIoUResult,
+    evaluated: Mapping[str, Any],
+    trainer: pl.Trainer,
+    record: TrainingRecord,
+) -> dict[str, Any]:
+    """List what was measured, and what it was measured with.
+
+    Args:
+        config: of the training, as plain dicts.
+        module: restored from the checkpoint that counts.
+        result: its evaluation.
+        evaluated: that checkpoint's content.
+        trainer: of the training, which is over.
+        record: of that training.
+    """
+    return {
+        **result_to_json(result, module.task_names, module.dataset_names),
+        "config_name": config["config_name"],
+        "overrides": given_overrides(),
+        "method": module.network.method,
+        "num_tasks": module.network.num_tasks,
+        "crop_size": list(config["data"].get("crop_size", ())),
+        "parameters": sum(p.numel() for p in module.network.parameters()),
+        "steps": trainer.global_step,
+        "evaluated_step": evaluated["global_step"],
+        "run": run_of(evaluated),
+        "seed": config["seed"],
+        "seconds": round(record.seconds, 1),
+        "curves": {"loss": record.loss, "bIoU": record.biou},
+        "hardware": _hardware(trainer),
+        **code_versions(),
+    }
+
+
+def _hardware(trainer: pl.Trainer) -> str:
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
+    return f"{trainer.world_size} x {device.type}, {torch.get_num_threads()} threads"
