@@ -21,7 +21,9 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from seg_training.checkpoints.checkpoint_files import CONFIG, find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.model_folders import describe_network, save_network
+from seg_training.checkpoints.network_in_checkpoint import network_of
 from seg_training.checkpoints.run_identity import run_of
+from seg_training.commands.process_ranks import process_rank
 from seg_training.config import given_overrides, literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
@@ -39,12 +41,7 @@ from seg_training.results.sample_pictures import save_picture
 from seg_training.settings import call_with_settings, check_keys, choose
 from seg_training.training.going_on import check_going_on
 from seg_training.training.optimizers import OptimizerSettings
-from seg_training.training.trainer import (
-    build_trainer,
-    check_numbers,
-    prepare_network,
-    process_rank,
-)
+from seg_training.training.trainer import build_trainer, check_numbers, prepare_network
 from seg_training.training.training_callbacks import (
     BestAndLast,
     PredictionPictures,
@@ -173,8 +170,9 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
             )
         results = _results(config, module, result, evaluated, trainer, record)
         write_json(results, run_dir / "results.json")
-        describe_network(module.network, config, results)
-        save_network(run_dir / "model", module.network, config)
+        network = network_of(evaluated)
+        describe_network(network, config, results)
+        save_network(run_dir / "model", network, config)
         examples = predict_examples(module, data)
         save_examples(examples, run_dir / "examples")
         write_text(run_html(results, examples, run_dir), run_dir / "results.html")
