@@ -21,13 +21,13 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.commands.process_ranks import process_rank
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.evaluation.checkpoint_evaluation import evaluate
     from seg_training.files.output_checks import check_output
     from seg_training.files.text_files import write_json
     from seg_training.results.code_versions import code_versions
     from seg_training.results.result_report import result_to_json, show_result
-    from seg_training.training.trainer import process_rank
 
     log_to_terminal()
     if arguments.json:

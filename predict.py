@@ -45,7 +45,6 @@ def main() -> None:
         check_pixels(arguments.max_pixels)
 
     # Imported here, so that --help does not wait for PyTorch.
-    import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.prediction.picture_prediction import predict
 

@@ -29,10 +29,10 @@ def train_and_show(config: "DictConfig") -> None:
     from hydra.core.hydra_config import HydraConfig
 
     import multitask_segmentation  # noqa: F401 - adds its datasets
+    from seg_training.commands.process_ranks import process_rank
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.config import plain_config
     from seg_training.results.result_report import show_result
-    from seg_training.training.trainer import process_rank
     from seg_training.training.training_run import train
 
     log_to_terminal()

@@ -34,7 +34,6 @@ def main() -> None:
         find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for them.
-    import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.browser_page.browser_page_building import build_page
     from seg_training.browser_page.browser_page_server import page_server
     from seg_training.checkpoints.model_folders import load_network

@@ -34,20 +34,16 @@ def main() -> None:
     size = tuple(arguments.size) if arguments.size else None
 
     # Imported here, so that --help does not wait for them.
-    import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.checkpoints.model_folders import load_network
     from seg_training.commands.terminal_logs import log_to_terminal
-    from seg_training.evaluation.checkpoint_evaluation import restore
     from seg_training.export.comparison_pictures import given_pictures, validation_pictures
     from seg_training.export.exported_files import export_onnx, export_onnx_parts
-    from seg_training.export.onnx_quantising import calibration_batches, quantise
     from seg_training.export.runtime_comparison import (
         check_same,
         compare_all,
         questions,
         show_comparisons,
     )
-    from seg_training.export.runtime_evaluation import evaluate_runtime, show_losses
     from seg_training.export.runtimes import runtimes_of, runtimes_of_parts
 
     log_to_terminal()
@@ -59,6 +55,9 @@ def main() -> None:
         )
     # Wrong paths are said before the work.
     if arguments.int8 or not arguments.pictures:
+        import multitask_segmentation  # noqa: F401 - adds its datasets
+        from seg_training.evaluation.checkpoint_evaluation import restore
+
         module, data, trainer = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
     given = arguments.pictures
     pictures = given_pictures(given) if given else validation_pictures(data)
@@ -73,6 +72,9 @@ def main() -> None:
     check_same(comparisons, output)
 
     if arguments.int8:
+        from seg_training.export.onnx_quantising import calibration_batches, quantise
+        from seg_training.export.runtime_evaluation import evaluate_runtime, show_losses
+
         small = output.with_stem(f"{output.stem}_int8")
         quantise(output, small, calibration_batches(data, CALIBRATION_BATCHES))
         print(f"{small}: {small.stat().st_size / 1e6:.1f} MB")

@@ -49,10 +49,8 @@ def main() -> None:
     size = tuple(arguments.size) if arguments.size else None
 
     # Imported here, so that --help does not wait for them.
-    import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.checkpoints.model_folders import load_network
     from seg_training.commands.terminal_logs import log_to_terminal
-    from seg_training.evaluation.checkpoint_evaluation import restore
     from seg_training.export.comparison_pictures import given_pictures, validation_pictures
     from seg_training.export.exported_files import export_torch
     from seg_training.export.runtime_comparison import (
@@ -68,6 +66,9 @@ def main() -> None:
     if arguments.pictures:
         pictures = given_pictures(arguments.pictures)
     else:
+        import multitask_segmentation  # noqa: F401 - adds its datasets
+        from seg_training.evaluation.checkpoint_evaluation import restore
+
         _, data, _ = restore(arguments.ckpt, arguments.overrides, CONFIG_DIR)
         pictures = validation_pictures(data)
     export_torch(network, output, size, num_classes or 1)

@@ -22,7 +22,6 @@ def main() -> None:
     find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for PyTorch.
-    import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.checkpoints.checkpoint_reading import read_checkpoint
     from seg_training.checkpoints.model_folders import load_network, save_network
     from seg_training.errors import UserError

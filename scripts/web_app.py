@@ -34,7 +34,6 @@ def main() -> None:
         find_checkpoint(ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for them.
-    import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.files.cleaning_up import scratch_folder
 
@@ -52,6 +51,8 @@ def main() -> None:
     if arguments.examples:
         examples = pictures_of_folder(arguments.examples)
     else:
+        import multitask_segmentation  # noqa: F401 - adds its datasets
+
         examples = validation_pictures(arguments.ckpt[0])
     with scratch_folder() as folder, ExitStack() as held:  # uploads and results go with the page
         for painter in painters:

@@ -35,12 +35,12 @@ from seg_training.as_written.hydra_overrides import (
     quoted,
     quoted_list,
 )
+from seg_training.config_sections import SECTIONS, check_sections
 from seg_training.errors import UserError, suggest
 from seg_training.files.user_paths import user_path
 from seg_training.settings import check_keys
 
 __all__ = [
-    "SECTIONS",
     "compose_config",
     "default_config_dir",
     "explain",
@@ -48,12 +48,8 @@ __all__ = [
     "literal_config",
     "override_config",
     "plain_config",
-    "save_config",
     "translate_config_argument",
 ]
-
-SECTIONS = ("model", "tasks", "data", "optimizer", "trainer", "logger")
-"""The groups of a config; each is a mapping."""
 
 _DEFAULTS = {
     "config_name": "experiment",
@@ -189,11 +185,7 @@ def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise UserError("a config is a mapping of sections")
     check_keys({str(key): value for key, value in plain.items()}, _TOP_LEVEL, "")
-    for section in SECTIONS:
-        if not isinstance(plain.get(section), dict):
-            raise UserError(
-                f"the config has no section '{section}' (it needs {', '.join(SECTIONS)})"
-            )
+    check_sections(plain)
     seed = plain.get("seed", 0)
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise UserError(f"seed={seed!r}: expected a whole number from 0 to {2**32 - 1}")
@@ -238,17 +230,6 @@ def given_overrides() -> list[str] | None:
     # Unresolved: a path may hold what would be taken for a reference.
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task)
     return [str(each) for each in overrides or ()]
-
-
-def save_config(config: Mapping[str, Any], file: Path) -> None:
-    """Write a config as YAML.
-
-    Args:
-        config: plain dicts and lists.
-        file: is written anew.
-    """
-    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-    file.write_text(text, encoding="utf-8")
 
 
 def override_config(

@@ -11,7 +11,9 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_to_keep
 from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatch
+from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError
 from seg_training.evaluation.binary_iou import BinaryIoUResult, measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
@@ -297,6 +299,9 @@ class LitSeg(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write no weights that a bad loss has spoilt, on this process or on another."""
         checkpoint["processes"] = self.trainer.world_size
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        synonyms = task_synonyms(source.tasks for source in data.sources().values())
+        checkpoint[NETWORK] = network_to_keep(self.network, data.crop_size, synonyms)
         self._check_last_loss()
         if not all(parameter.isfinite().all() for parameter in self.parameters()):
             raise NonFiniteLossError(

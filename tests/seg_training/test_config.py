@@ -15,7 +15,6 @@ from omegaconf import OmegaConf
 import seg_training.config as config_module
 from seg_training.commands.command_shell import run_shell
 from seg_training.config import (
-    SECTIONS,
     compose_config,
     default_config_dir,
     literal_config,
@@ -23,6 +22,7 @@ from seg_training.config import (
     plain_config,
     translate_config_argument,
 )
+from seg_training.config_sections import SECTIONS
 from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
 from seg_training.networks import build_network

@@ -12,7 +12,7 @@ import yaml
 from safetensors.torch import load_file
 
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
-from seg_training.config import plain_config
+from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 
 __all__ = ["read_checkpoint"]
@@ -64,7 +64,8 @@ def _read_model_folder(folder: Path) -> dict[str, Any]:
             )
     try:
         weights = load_file(folder / WEIGHTS)
-        config = plain_config(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
+        config = dict(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
+        check_sections(config)
         model = json.loads((folder / _MODEL_CONFIG).read_text(encoding="utf-8"))
         task_names = list(model["task_names"])
     except Exception as error:  # a damaged file raises nearly anything

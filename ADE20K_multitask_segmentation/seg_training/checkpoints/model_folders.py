@@ -4,26 +4,23 @@
 # Transformers has types for a part of its functions only.
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING
-
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.network_in_checkpoint import network_of
 from seg_training.checkpoints.run_identity import run_of
-from seg_training.config import plain_config, save_config
-from seg_training.datasets.data_module import build_data_module
+from seg_training.config_sections import save_config
 from seg_training.errors import UserError
-from seg_training.evaluation.checkpoint_evaluation import load_module
 from seg_training.files.text_files import finite
 from seg_training.networks import Network
 from seg_training.networks.network_building import quiet_transformers
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
-__all__ = ["describe_network", "load_network", "save_network", "task_synonyms"]
+__all__ = ["describe_network", "load_network", "save_network"]
 
 _RESULTS = "results.json"
 
@@ -44,8 +41,8 @@ def load_network(path: str | Path) -> Network:
     if file.name == WEIGHTS:
         return Network(_from_folder(file.parent)).eval()
     checkpoint = read_checkpoint(file)
-    network = load_module(checkpoint).network
-    config = plain_config(checkpoint["hyper_parameters"]["config"])
+    network = network_of(checkpoint)
+    config = checkpoint["hyper_parameters"]["config"]
     describe_network(network, config, _results_of(file, checkpoint))
     return network
 
@@ -75,17 +72,15 @@ def describe_network(
     results: Mapping[str, Any] | None = None,
     origin: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add to a network's own configuration what is known of it beyond its task names.
+    """Add to a network's own configuration what is known of its weights.
 
     Args:
-        network: changed.
+        network: changed; knows its names, synonyms and crop size.
         config: the experiment's, as plain dicts and lists.
         results: what was measured, as ``results.json`` has it.
         origin: what the weights come from, where the config does not tell.
     """
     own, data = network.config, config["data"]
-    own.crop_size = list(data["crop_size"])
-    own.task_synonyms = task_synonyms(config, network.task_names)
     measured = results or {}
     own.measured = None
     if results is not None:
@@ -104,43 +99,6 @@ def describe_network(
         }
     )
     own.fingerprint = fingerprint(own, network.model.state_dict())
-
-
-def task_synonyms(config: Mapping[str, Any], task_names: Sequence[str]) -> list[list[str]] | None:
-    """List by what words datasets call each task, besides its name; no file of theirs is read.
-
-    Args:
-        config: the experiment's, as plain dicts.
-        task_names: the network's tasks.
-
-    Returns:
-        Per task, as ADE20K lists them say ("auto" for "car"); None where the config alone does not
-        tell.
-    """
-
-    def somewhere(section: Mapping[str, Any]) -> dict[str, Any]:
-        rooted = dict(section)
-        if rooted.get("root") in (None, "", MISSING):
-            rooted["root"] = "."
-        return rooted
-
-    data = dict(config["data"])
-    if "datasets" in data:
-        data["datasets"] = {name: somewhere(own) for name, own in data["datasets"].items()}
-    else:
-        data = somewhere(data)
-    try:
-        module = build_data_module(data, config["tasks"], 0, vocabulary=task_names)
-    except UserError:  # a classes file that is elsewhere now, say: the tasks' own names remain
-        return None
-    words: list[dict[str, None]] = [{} for _ in task_names]
-    for source in module.sources().values():
-        for value, full in source.dataset.classes.names.items():
-            if 0 < (task := int(source.tasks.lookup[value])) <= len(task_names):
-                words[task - 1] |= dict.fromkeys(full.split(";"))
-    return [
-        [word for word in own if word != name] for name, own in zip(task_names, words, strict=True)
-    ]
 
 
 def _from_folder(folder: Path) -> TASFormerForSemanticSegmentation:

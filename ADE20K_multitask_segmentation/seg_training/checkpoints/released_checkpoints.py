@@ -12,6 +12,7 @@ from seg_training.checkpoints.checkpoint_files import missing_file
 from seg_training.checkpoints.model_folders import describe_network, save_network
 from seg_training.checkpoints.restricted_pickle import read_inert
 from seg_training.config import compose_config, default_config_dir
+from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 from seg_training.networks import Network, build_network, load_reference_state_dict
@@ -75,7 +76,8 @@ def convert_checkpoint(
     tasks = tasks or _tasks_of_ade20k(counts, method, config_dir)
     config = compose_config(experiment, [f"tasks={tasks}", *overrides], config_dir)
     classes = LabelClasses.from_package("seg_training.datasets", "ade20k_classes.yaml")
-    names = TaskTable(classes, config["tasks"].get("classes", "all")).names
+    table = TaskTable(classes, config["tasks"].get("classes", "all"))
+    names = table.names
     if counts and len(names) not in counts:
         raise UserError(
             f"{source} is of {_either(counts)} tasks, but {tasks} has {len(names)}; give --tasks a "
@@ -91,6 +93,8 @@ def convert_checkpoint(
     if method == "vsa_emb":
         config["model"]["num_vectors"] = network.config.num_vectors
     origin = {"pretrained": "a MiT backbone, by the authors", "dataset": config["data"]["dataset"]}
+    network.config.crop_size = list(config["data"]["crop_size"])
+    network.config.task_synonyms = task_synonyms([table])
     describe_network(network, config, origin={**origin, "released": Path(source).name})
     save_network(output, network, config)
     _log.info("%s: %s with the %d tasks of %s", output, method, len(names), tasks)

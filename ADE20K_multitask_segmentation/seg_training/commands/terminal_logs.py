@@ -5,7 +5,7 @@ import warnings
 
 from rich.logging import RichHandler
 
-from seg_training.training.trainer import process_rank
+from seg_training.commands.process_ranks import process_rank
 from transformers_update_for_adapters.plain_words import printable
 
 __all__ = ["log_to_terminal"]

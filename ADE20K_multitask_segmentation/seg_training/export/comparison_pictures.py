@@ -1,13 +1,16 @@
 """Real pictures to compare runtimes on."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_training.datasets.data_module_base import DataModule
 from seg_training.pictures.picture_reading import read_image
 from seg_training.prediction.pictures_to_paint import find_pictures, spread
+
+if TYPE_CHECKING:
+    from seg_training.datasets.data_module_base import DataModule
 
 __all__ = ["given_pictures", "validation_pictures"]
 
@@ -30,7 +33,7 @@ def given_pictures(given: Sequence[str]) -> list[NDArray[np.uint8]]:
     return [read_image(files[place]) for place in spread(len(files), _MOST)]
 
 
-def validation_pictures(data: DataModule) -> list[NDArray[np.uint8]]:
+def validation_pictures(data: "DataModule") -> list[NDArray[np.uint8]]:
     """Read a few validation images.
 
     Args:

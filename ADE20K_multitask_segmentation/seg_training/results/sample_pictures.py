@@ -11,7 +11,6 @@ from torchvision.utils import draw_segmentation_masks
 
 from seg_training.files.whole_files import replacing
 from seg_training.pictures.lettering import shown, write_line
-from seg_training.tasks import IGNORE
 
 __all__ = [
     "PREDICTED",
@@ -117,7 +116,7 @@ def samples_picture(
     for image, logit, mask, prompt in zip(
         images.cpu(), logits.cpu(), masks.cpu(), prompts, strict=True
     ):
-        truth = paint(paint(image, mask == 1, TRUE), mask == IGNORE, _LEFT_OUT)
+        truth = paint(paint(image, mask == 1, TRUE), mask > 1, _LEFT_OUT)
         rows.append(
             [
                 caption(image, "image"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from seg_training.config import SECTIONS
+from seg_training.config_sections import SECTIONS
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError
 from seg_training.training.optimizers import OptimizerSettings

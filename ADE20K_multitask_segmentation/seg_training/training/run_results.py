@@ -14,6 +14,7 @@ from seg_training.datasets.data_module_base import DataModule
 from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import predict_examples
 from seg_training.files.text_files import write_json, write_text
+from seg_training.networks import Network
 from seg_training.pl_module import LitSeg
 from seg_training.results.code_versions import code_versions
 from seg_training.results.prediction_examples import examples_picture, save_examples
@@ -28,6 +29,7 @@ __all__ = ["run_results", "save_run"]
 
 def save_run(
     results: Mapping[str, Any],
+    network: Network,
     module: LitSeg,
     data: DataModule,
     config: Mapping[str, Any],
@@ -38,15 +40,16 @@ def save_run(
 
     Args:
         results: as :func:`run_results` gives them.
-        module: restored from the checkpoint that counts.
+        network: of the checkpoint that counts; is described.
+        module: restored from that checkpoint.
         data: of the training.
         config: of the training, as plain dicts.
         run_dir: the run's folder.
         trainer: whose loggers get the picture of the examples.
     """
     write_json(results, run_dir / "results.json")
-    describe_network(module.network, config, results)
-    save_network(run_dir / "model", module.network, config)
+    describe_network(network, config, results)
+    save_network(run_dir / "model", network, config)
     examples = predict_examples(module, data)
     save_examples(examples, run_dir / "examples")
     write_text(run_html(results, examples, run_dir), run_dir / "results.html")

@@ -6,23 +6,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.utilities import rank_zero_only
 
 from seg_training.errors import UserError
 from seg_training.networks import Network
 from seg_training.settings import check_keys, parameters_of
 from seg_training.training.training_progress import progress_callback
 
-__all__ = ["build_trainer", "check_numbers", "prepare_network", "process_rank"]
+__all__ = ["build_trainer", "check_numbers", "prepare_network"]
 
 OWN_SETTINGS = ("checkpoint_every_n_steps", "activation_checkpointing", "compile")
 """Settings of the trainer section that are ours, not Lightning's."""
-
-
-def process_rank() -> int:
-    """Which of several processes this is, before there is a trainer; 0 alone."""
-    rank: int = getattr(rank_zero_only, "rank", 0)  # Lightning reads it from the environment
-    return rank
 
 
 def prepare_network(network: Network, settings: Mapping[str, Any]) -> None:

@@ -13,6 +13,8 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.network_in_checkpoint import network_of
+from seg_training.commands.process_ranks import process_rank
 from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
@@ -26,12 +28,7 @@ from seg_training.training.optimizers import OptimizerSettings
 from seg_training.training.run_folder import make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
 from seg_training.training.run_results import run_results, save_run
-from seg_training.training.trainer import (
-    build_trainer,
-    check_numbers,
-    prepare_network,
-    process_rank,
-)
+from seg_training.training.trainer import build_trainer, check_numbers, prepare_network
 from seg_training.training.training_callbacks import (
     BestAndLast,
     PredictionPictures,
@@ -131,7 +128,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         evaluated = read_checkpoint(checkpoints.evaluated)
         _tell_result(result, checkpoints, evaluated["global_step"])
         results = run_results(config, module, result, evaluated, trainer, record)
-        save_run(results, module, data, config, run_dir, trainer)
+        save_run(results, network_of(evaluated), module, data, config, run_dir, trainer)
     close_loggers(trainer.loggers)
     return TrainingResult(run_dir, result, module.task_names, module.dataset_names)
 

@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
 from seg_training.prediction.pictures_to_paint import find_pictures, spread
 
@@ -40,6 +39,9 @@ def validation_pictures(ckpt: str) -> list[Path]:
     Raises:
         UserError: if the checkpoint cannot be read.
     """
+    # Here alone: a page that shows other pictures needs no datasets.
+    from seg_training.datasets.data_module import build_data_module
+
     settings = read_checkpoint(ckpt)["hyper_parameters"]
     config = settings["config"]
     try:

@@ -1,6 +1,5 @@
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +7,11 @@ import pytest
 import torch
 from own_process import run_script
 
-from seg_training.checkpoints.model_folders import (
-    describe_network,
-    load_network,
-    save_network,
-    task_synonyms,
-)
+from seg_training.checkpoints.model_folders import describe_network, load_network, save_network
+from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_to_keep
 from seg_training.config import compose_config
-from seg_training.datasets.ade20k import ADE20K
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
-from seg_training.prediction.asked_classes import named_tasks
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -39,31 +32,6 @@ RESULTS = {
 }
 
 
-def test_synonyms_are_those_of_the_dataset_whose_folder_is_not_needed() -> None:
-    config = compose_config("ade20k_adapter", ["model.pretrained=null"], CONFIGS)
-    assert task_synonyms(config, ()) is None  # the vocabulary is another: only names remain
-    names = tuple(ADE20K(".").classes.short_names().values())
-    words = task_synonyms(config, names)
-    assert words is not None
-    assert len(words) == 150
-    assert words[names.index("car")] == ["auto", "automobile", "machine", "motorcar"]
-    assert words[names.index("sky")] == []
-
-
-def test_a_group_of_classes_answers_to_each_of_them(
-    fake_folder: Callable[[], Path], fake_classes: dict[str, Any]
-) -> None:
-    config = compose_config("folder_adapter", ["model.pretrained=null"], CONFIGS)
-    config["data"]["classes"] = fake_classes
-    config["tasks"] = {"classes": {"plants": ["tree"], "ground": ["road"]}}
-    names = ["plants", "ground"]
-    network = build_network("adapter_hf", 2, task_names=names, **TINY)
-    describe_network(network, config)
-    assert named_tasks(["shrub", "street"], network) == {0: "plants", 1: "ground"}
-    with pytest.raises(UserError, match="no class 'car'"):  # of the dataset, not of the network
-        named_tasks(["car"], network)
-
-
 @pytest.fixture
 def config() -> dict[str, Any]:
     return compose_config("ade20k_adapter", ["tasks=ade20k_2"], CONFIGS)
@@ -71,13 +39,14 @@ def config() -> dict[str, Any]:
 
 @pytest.fixture
 def network() -> Network:
-    return build_network("adapter_hf", 2, task_names=["building", "floor"], **TINY).eval()
+    network = build_network("adapter_hf", 2, task_names=["building", "floor"], **TINY).eval()
+    network.config.crop_size = [320, 320]
+    return network
 
 
 def test_a_network_is_told_what_is_known_of_it(network: Network, config: dict[str, Any]) -> None:
     describe_network(network, config, RESULTS)
     own = network.config
-    assert network.crop_size == (320, 320)
     assert own.origin == {
         "pretrained": "nvidia/mit-b0",
         "dataset": "ade20k",
@@ -87,7 +56,6 @@ def test_a_network_is_told_what_is_known_of_it(network: Network, config: dict[st
     }
     measured = ("bIoU", "bIoU_interval", "num_masks", "per_class")
     assert own.measured == {key: RESULTS[key] for key in measured}
-    assert own.task_synonyms == [["edifice"], ["flooring"]]
 
 
 def test_what_was_not_measured_is_null_and_said_so(
@@ -192,6 +160,51 @@ def run(config: dict[str, Any], tmp_path: Path) -> Path:
     torch.save({**content, "global_step": 50}, run / "checkpoints" / "last.ckpt")
     (run / "results.json").write_text(json.dumps(RESULTS))
     return run
+
+
+def test_a_checkpoint_of_before_is_what_its_config_and_the_datasets_say(run: Path) -> None:
+    own = load_network(run).config
+    assert list(own.task_names) == ["building", "floor"]
+    assert (own.crop_size, own.task_synonyms) == ([320, 320], [["edifice"], ["flooring"]])
+
+
+def test_a_checkpoint_is_what_it_says_itself(
+    run: Path, network: Network, config: dict[str, Any]
+) -> None:
+    """Whatever its config says: nothing of the training is asked."""
+    file = run / "checkpoints" / "best.ckpt"
+    content = torch.load(file, weights_only=True)
+    expected = load_network(run)
+    content["hyper_parameters"]["config"] |= {"tasks": {}, "optimizer": {"unknown": 1}}
+    kept = network_to_keep(network, (64, 96), [["edifice", "house"], []])
+    torch.save({**content, NETWORK: kept}, file)
+    loaded = load_network(run)
+    assert loaded.crop_size == (64, 96)
+    assert loaded.config.task_synonyms == [["edifice", "house"], []]
+    assert loaded.config.measured == expected.config.measured
+    assert loaded.config.origin == expected.config.origin
+    assert not loaded.training
+    torch.testing.assert_close(loaded.state_dict(), expected.state_dict(), rtol=0, atol=0)
+
+
+def test_how_attention_is_computed_stays(run: Path, config: dict[str, Any]) -> None:
+    file = run / "checkpoints" / "best.ckpt"
+    content = torch.load(file, weights_only=True)
+    own = {**TINY, "attn_implementation": "eager"}
+    network = build_network("adapter_hf", 2, task_names=["building", "floor"], **own)
+    torch.save({**content, NETWORK: network_to_keep(network, (64, 96), [[], []])}, file)
+    assert load_network(run).config._attn_implementation == "eager"
+
+
+def test_weights_of_another_network_are_refused(run: Path, network: Network) -> None:
+    file = run / "checkpoints" / "best.ckpt"
+    content = torch.load(file, weights_only=True)
+    del content["state_dict"]["network.model.decode_head.classifier.bias"]
+    words = r"weights do not fit its own config(.|\n)*decode_head\.classifier\.bias"
+    for kept in ({}, {NETWORK: network_to_keep(network, (64, 96), [[], []])}):
+        torch.save({**content, **kept}, file)
+        with pytest.raises(UserError, match=words):
+            load_network(run)
 
 
 def test_results_are_those_of_the_checkpoint(run: Path) -> None:

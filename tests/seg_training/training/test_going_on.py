@@ -16,7 +16,8 @@ from fake_datasets import folder
 from fake_datasets.configs import CONFIGS
 from short_runs import SHORT_RUNS, small_config
 
-from seg_training.config import SECTIONS, compose_config
+from seg_training.config import compose_config
+from seg_training.config_sections import SECTIONS
 from seg_training.datasets.data_module import DATA_MODULES, DATASETS, build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError

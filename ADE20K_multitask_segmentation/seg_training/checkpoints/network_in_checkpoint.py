@@ -1,0 +1,81 @@
+"""What a checkpoint says of its network itself: all that painting needs, no training."""
+
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seg_training.config_sections import check_sections
+from seg_training.errors import UserError
+from seg_training.networks import Network, build_network
+from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
+
+__all__ = ["NETWORK", "network_of", "network_to_keep"]
+
+NETWORK = "network"
+"""Where it is in a checkpoint: as the ``config.json`` of a model folder has it, in plain values."""
+
+_WEIGHTS = "network."  # how the network's weights are called in a checkpoint
+
+
+def network_to_keep(
+    network: Network, crop_size: Sequence[int], task_synonyms: Sequence[Sequence[str]]
+) -> dict[str, Any]:
+    """Say all that painting needs of a network.
+
+    Args:
+        network: in training.
+        crop_size: (height, width) that images are resized to.
+        task_synonyms: per task, by what words it is called besides its name.
+    """
+    return {
+        **json.loads(network.config.to_json_string()),
+        "attn_implementation": network.config._attn_implementation,
+        "crop_size": list(crop_size),
+        "task_synonyms": [list(words) for words in task_synonyms],
+    }
+
+
+def network_of(checkpoint: Mapping[str, Any]) -> Network:
+    """Build the network of a checkpoint.
+
+    Args:
+        checkpoint: what :func:`~seg_training.checkpoints.checkpoint_reading.read_checkpoint` gave.
+
+    Returns:
+        In evaluation mode, on the CPU; its configuration has names, synonyms and crop size.
+
+    Raises:
+        UserError: if the weights do not fit what the checkpoint says of its network.
+    """
+    if NETWORK in checkpoint:
+        config = TASFormerConfig.from_dict(dict(checkpoint[NETWORK]))
+        network = Network(TASFormerForSemanticSegmentation(config))
+    else:
+        settings = checkpoint["hyper_parameters"]
+        network = _network_of_before(settings["config"], settings["task_names"])
+    weights = {
+        name.removeprefix(_WEIGHTS): tensor
+        for name, tensor in checkpoint["state_dict"].items()
+        if name.startswith(_WEIGHTS)
+    }
+    try:
+        network.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise UserError(f"the checkpoint's weights do not fit its own config: {error}") from error
+    return network.eval()
+
+
+def _network_of_before(config: Mapping[str, Any], task_names: Sequence[str]) -> Network:
+    """Build the network of a checkpoint that holds a training's config alone."""
+    check_sections(config)
+    # Here alone: the classes of datasets tell the synonyms, and nothing else does.
+    from seg_training.datasets.task_synonyms import synonyms_of_config
+
+    model = {**config["model"], "pretrained": None}
+    network = build_network(num_tasks=len(task_names), task_names=list(task_names), **model)
+    network.config.crop_size = list(config["data"]["crop_size"])
+    network.config.task_synonyms = synonyms_of_config(config, task_names)
+    return network
