@@ -1,6 +1,7 @@
 """Handing a config's plain settings to functions, with errors that name the wrong ones."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -8,7 +9,14 @@ from omegaconf import MISSING
 
 from seg_training.errors import UserError, suggest
 
-__all__ = ["call_with_settings", "check_keys", "choose", "parameters_of"]
+__all__ = [
+    "call_with_settings",
+    "check_keys",
+    "checked_count",
+    "checked_number",
+    "choose",
+    "parameters_of",
+]
 
 Result = TypeVar("Result")
 
@@ -29,6 +37,72 @@ def choose(name: str, choices: Mapping[str, Result], what: str) -> Result:
             f"unknown {what} '{name}'{suggest(str(name), choices)} (known: {', '.join(choices)})"
         )
     return choices[name]
+
+
+def checked_count(
+    value: Any, setting: str, least: int = 1, most: int | None = None, note: str = ""
+) -> int:
+    """Return a whole number that is in its bounds.
+
+    Args:
+        value: from a config or a command line.
+        setting: its name, for the error message: ``data.batch_size``, or ``--port``.
+        least: the smallest number allowed.
+        most: the largest number allowed, if there is a largest.
+        note: what else the message should say: ``0 for none``.
+
+    Raises:
+        UserError: if it is not a whole number, or out of bounds.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole and least <= value and (most is None or value <= most):
+        return int(value)
+    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise _wrong(value, setting, f"a whole number {bounds}", note)
+
+
+def checked_number(
+    value: Any,
+    setting: str,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+    note: str = "",
+) -> float:
+    """Return a finite number that is in its bounds.
+
+    Args:
+        value: from a config or a command line.
+        setting: its name, for the error message: ``optimizer.lr``, or ``--threshold``.
+        least: the smallest number allowed.
+        above: the number must be larger.
+        most: the largest number allowed.
+        below: the number must be smaller.
+        note: what else the message should say: ``or null``.
+
+    Raises:
+        UserError: if it is not a number, or out of bounds.
+    """
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and (least is None or value >= least)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+        and (below is None or value < below)
+    ):
+        return value  # an int stays one: so are checkpoints' configs compared
+    bounds = [("of at least", least), ("above", above), ("at most", most), ("below", below)]
+    words = " and ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
+    raise _wrong(value, setting, f"a number {words}".rstrip(), note)
+
+
+def _wrong(value: Any, setting: str, expected: str, note: str) -> UserError:
+    given = f"{setting} {value}" if setting.startswith("--") else f"{setting}={value!r}"
+    return UserError(f"{given}: expected {expected}" + (f"; {note}" if note else ""))
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, bool]:

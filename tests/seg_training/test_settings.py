@@ -3,7 +3,14 @@ from typing import Any
 import pytest
 
 from seg_training.errors import UserError, suggest
-from seg_training.settings import call_with_settings, check_keys, choose, parameters_of
+from seg_training.settings import (
+    call_with_settings,
+    check_keys,
+    checked_count,
+    checked_number,
+    choose,
+    parameters_of,
+)
 
 
 def paint(colour: str, width: int = 1, *, dataset: str) -> tuple[str, int, str]:
@@ -27,6 +34,64 @@ def test_choose_survives_what_is_no_name() -> None:
         choose(None, {"mixed": 1}, "data.sampler")  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"unknown data\.sampler '\['mixed'\]'"):
         choose(["mixed"], {"mixed": 1}, "data.sampler")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "message"),
+    [
+        (0, {}, "data.n=0: expected a whole number of at least 1"),
+        (True, {}, "data.n=True: expected a whole number of at least 1"),
+        (2.0, {}, "data.n=2.0: expected a whole number of at least 1"),
+        ("3", {}, "data.n='3': expected a whole number of at least 1"),
+        (None, {}, "data.n=None: expected a whole number of at least 1"),
+        (-1, {"least": 0, "most": 9}, "data.n=-1: expected a whole number from 0 to 9"),
+        (10, {"least": 0, "most": 9}, "data.n=10: expected a whole number from 0 to 9"),
+        (-1, {"least": 0, "note": "x"}, "data.n=-1: expected a whole number of at least 0; x"),
+    ],
+)
+def test_what_is_no_count_is_refused(value: Any, bounds: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        checked_count(value, "data.n", **bounds)
+    assert str(error.value) == message
+
+
+def test_counts_in_their_bounds_are_taken() -> None:
+    assert checked_count(1, "data.n") == 1
+    assert [checked_count(n, "data.n", least=0, most=2) for n in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "message"),
+    [
+        (0, {"above": 0}, "s.x=0: expected a number above 0"),
+        (-0.5, {"least": 0, "note": "x"}, "s.x=-0.5: expected a number of at least 0; x"),
+        (1.0, {"above": 0, "below": 1}, "s.x=1.0: expected a number above 0 and below 1"),
+        (4.5, {"above": 0, "most": 4}, "s.x=4.5: expected a number above 0 and at most 4"),
+        (float("nan"), {"least": 0}, "s.x=nan: expected a number of at least 0"),
+        (float("inf"), {"least": 0}, "s.x=inf: expected a number of at least 0"),
+        (True, {"least": 0}, "s.x=True: expected a number of at least 0"),
+        ("1e-3", {}, "s.x='1e-3': expected a number"),
+    ],
+)
+def test_what_is_no_such_number_is_refused(
+    value: Any, bounds: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        checked_number(value, "s.x", **bounds)
+    assert str(error.value) == message
+
+
+def test_numbers_in_their_bounds_are_taken_as_they_are() -> None:
+    assert checked_number(0.5, "s.x", above=0, below=1) == 0.5
+    assert checked_number(4, "s.x", above=0, most=4) == 4
+    assert isinstance(checked_number(1, "s.x", least=0), int)
+
+
+def test_options_of_the_command_line_are_named_as_they_are_typed() -> None:
+    with pytest.raises(UserError, match=r"^--port 70000: expected a whole number from 1 to 65535$"):
+        checked_count(70_000, "--port", most=65535)
+    with pytest.raises(UserError, match=r"^--threshold 1\.5: expected a number above 0"):
+        checked_number(1.5, "--threshold", above=0, below=1)
 
 
 def test_parameters_and_whether_they_are_needed() -> None:
