@@ -53,6 +53,7 @@ from seg_training.training.training_callbacks import (
     log_picture,
 )
 from seg_training.training.training_length import announce_schedule, check_limits
+from transformers_update_for_adapters import METHODS, Method
 
 __all__ = ["TrainingResult", "train"]
 
@@ -200,9 +201,10 @@ def _check_settings(config: Mapping[str, Any]) -> None:
 def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) -> LitSeg:
     """Build the module; one that goes on takes nothing from the hub, but must be the same."""
     samplers = {source.sampler for source in data.sources().values()}
-    if config["model"].get("method") == "segformer" and samplers != {"images"}:
+    method = config["model"].get("method")
+    if not METHODS.get(method, Method).prompted and samplers != {"images"}:
         raise UserError(
-            f"model.method=segformer with data.sampler={', '.join(sorted(samplers))}: the baseline "
+            f"model.method={method} with data.sampler={', '.join(sorted(samplers))}: the baseline "
             "trains on whole label maps; add data.sampler=images"
         )
     if not resume_from:
