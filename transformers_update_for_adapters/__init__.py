@@ -1,7 +1,8 @@
 """TASFormer's networks on Hugging Face's SegFormer: configuration, adapters, models, weights."""
 
-from .configuration_tasformer import METHODS, TASFormerConfig
+from .configuration_tasformer import TASFormerConfig
 from .image_processing_tasformer import TASFormerImageProcessor
+from .methods import METHODS, Method
 from .modeling_tasformer import TASFormerForSemanticSegmentation, TASFormerModel
 from .pipeline import ClassPromptedSegmentationPipeline
 from .released_weights import load_released_state_dict, released_method
@@ -12,6 +13,7 @@ __all__ = [
     "ALL",
     "METHODS",
     "ClassPromptedSegmentationPipeline",
+    "Method",
     "Segmentation",
     "TASFormerConfig",
     "TASFormerForSemanticSegmentation",

@@ -4,29 +4,24 @@ Making the weights and applying them are apart: ``AdapterHypernet`` turns task i
 ``AdapterWeights`` per block, and ``apply_adapter`` uses them.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .configuration_tasformer import TASFormerConfig
 from .kept import Kept
 from .plain_modules import is_plain
+from .task_conditions import MOST_NUMBERS, Conditions, select_conditions
+
+if TYPE_CHECKING:
+    from .configuration_tasformer import TASFormerConfig
 
 __all__ = [
-    "MOST_ADAPTER_NUMBERS",
     "AdapterHypernet",
     "AdapterWeights",
     "apply_adapter",
-    "select_adapters",
 ]
-
-
-# At most this many numbers of adapters are there at once: 256 MiB in float32, room for 1,300
-# classes.
-MOST_ADAPTER_NUMBERS = 2**26
 
 
 class AdapterWeights(NamedTuple):
@@ -66,23 +61,6 @@ def apply_adapter(hidden_states: Tensor, weights: AdapterWeights) -> Tensor:
     update = F.layer_norm(update, update.shape[-1:], eps=1e-5)
     update = torch.addcmul(weights.beta.unsqueeze(1), update, weights.gamma.unsqueeze(1))
     return update.add_(hidden_states)
-
-
-def select_adapters(
-    weights: Sequence[Sequence[AdapterWeights]], rows: Tensor
-) -> list[list[AdapterWeights]]:
-    """Take the adapters of some samples.
-
-    Args:
-        weights: per stage, per block, of B samples.
-        rows: (N,) int64 in [0, B).
-
-    Returns:
-        Per stage, per block, of N samples.
-    """
-    return [
-        [AdapterWeights(*(kind[rows] for kind in block)) for block in stage] for stage in weights
-    ]
 
 
 class AdapterGenerator(nn.Module):
@@ -132,16 +110,16 @@ _PARTS = (nn.Embedding, nn.Sequential, nn.Linear, nn.ReLU, nn.ModuleList, Adapte
 class AdapterHypernet(nn.Module):
     """Make the adapter weights of every block from task ids.
 
-    ``adapter_hf`` has a generator per block, all fed with the same projected task embedding.
-    ``adapter_hf++`` has a generator per stage; a block embedding, joined to the task embedding,
-    tells the blocks of a stage apart.
+    It has a generator per block, all fed with the same projected task embedding; or a generator per
+    stage, and a block embedding, joined to the task embedding, tells the blocks of a stage apart.
     """
 
-    def __init__(self, config: TASFormerConfig) -> None:
+    def __init__(self, config: "TASFormerConfig", block_embeddings: bool = False) -> None:
         """Build embeddings, projector and generators.
 
         Args:
             config: the model's configuration.
+            block_embeddings: whether there are such, and a generator per stage.
         """
         super().__init__()
         self.depths = tuple(config.depths)
@@ -149,9 +127,7 @@ class AdapterHypernet(nn.Module):
         num_blocks = sum(self.depths)
         dim = config.task_embedding_dim
         self.task_embeddings = nn.Embedding(config.num_tasks, dim)
-        self.block_embeddings = (
-            nn.Embedding(num_blocks, dim) if config.method == "adapter_hf++" else None
-        )
+        self.block_embeddings = nn.Embedding(num_blocks, dim) if block_embeddings else None
         self.projector = nn.Sequential(
             nn.Linear(
                 dim if self.block_embeddings is None else 2 * dim, config.projector_hidden_dim
@@ -173,21 +149,21 @@ class AdapterHypernet(nn.Module):
             depth * (2 * (width // reduction) * width + width // reduction + 3 * width)
             for width, depth in zip(config.hidden_sizes, self.depths, strict=True)
         )
-        self._of_all: Kept[list[list[AdapterWeights]]] = Kept()
+        self._of_all: Kept[Conditions] = Kept()
 
-    def forward(self, task_ids: Tensor) -> list[list[AdapterWeights]]:
+    def forward(self, task_ids: Tensor) -> Conditions:
         """Make the weights; while they are held still, look them up.
 
         Args:
             task_ids: (B,) int64, each in [0, num_tasks).
 
         Returns:
-            Per stage, per block, the weights of B adapters.
+            Per stage, per block, the weights of B adapters, as those of ``AdapterWeights``.
         """
         if self._may_look_up():
             every = torch.arange(self.num_tasks, device=task_ids.device)
             of_all = self._of_all.get(self.parameters(), lambda: self._make(every))
-            return select_adapters(of_all, task_ids)
+            return select_conditions(of_all, task_ids)
         return self._make(task_ids)
 
     def _may_look_up(self) -> bool:
@@ -195,7 +171,7 @@ class AdapterHypernet(nn.Module):
         return (
             self._of_all.is_held
             and not (self.training or torch.is_grad_enabled() or torch.compiler.is_compiling())
-            and self.numbers_per_task * self.num_tasks <= MOST_ADAPTER_NUMBERS
+            and self.numbers_per_task * self.num_tasks <= MOST_NUMBERS
             and all(is_plain(part, *_PARTS) for part in self.modules() if part is not self)
         )
 

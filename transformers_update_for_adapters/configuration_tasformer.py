@@ -12,28 +12,16 @@ from collections import Counter
 from collections.abc import Mapping
 from inspect import get_annotations
 from math import prod
-from typing import Any
+from typing import Any, get_type_hints
 
-from huggingface_hub.dataclasses import strict
+from huggingface_hub.dataclasses import strict, type_validator
 from transformers import SegformerConfig
 
-__all__ = ["METHODS", "METHOD_FIELDS", "TASFormerConfig"]
+from .methods import METHODS, Method
+
+__all__ = ["TASFormerConfig"]
 
 _log = logging.getLogger(__name__)
-
-_OF_MAPS = ("task_map_shape", "resize_embedding")
-_OF_ADAPTERS = ("task_embedding_dim", "projector_hidden_dim", "projector_dim", "adapter_reduction")
-
-METHOD_FIELDS: dict[str, tuple[str, ...]] = {
-    "segformer": ("other_channel",),
-    "emb": _OF_MAPS,
-    "vsa_emb": (*_OF_MAPS, "num_vectors", "vector_seed"),
-    "adapter_hf": _OF_ADAPTERS,
-    "adapter_hf++": _OF_ADAPTERS,
-}
-"""By method, the fields that not all methods read."""
-
-METHODS = tuple(METHOD_FIELDS)
 
 _LABELS = ("num_labels", "id2label", "label2id")
 _TASKS = ("method", "num_tasks", "task_names", "task_synonyms", "other_channel")
@@ -41,7 +29,7 @@ _TASKS = ("method", "num_tasks", "task_names", "task_synonyms", "other_channel")
 
 @strict
 class TASFormerConfig(SegformerConfig):
-    """Configuration of the five class-prompted networks; the defaults are MiT-B0 as published.
+    """Configuration of the class-prompted networks; the defaults are MiT-B0 as published.
 
     Args:
         method: one of ``METHODS``. ``segformer`` is the multi-class baseline; ``emb`` and
@@ -106,16 +94,20 @@ class TASFormerConfig(SegformerConfig):
         labels = {"id2label": self.id2label, "label2id": self.label2id}
         labels["num_labels"] = kwargs.pop("num_labels", None)
         self.id2label = self.label2id = None
+        for name, default in METHODS.get(self.method, Method).own_fields().items():
+            setattr(self, name, kwargs.pop(name, default))
         self._check()
         super().__post_init__(**kwargs)
         self._take_labels(labels)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a field; one that says what the classes are is checked as in a new configuration."""
-        if name not in (*_LABELS, *_TASKS) or not self.__dict__.get("_post_init_done"):
+        if not self.__dict__.get("_post_init_done"):
             super().__setattr__(name, value)
         elif name in _LABELS:
             self._take_labels({name: value})
+        elif name not in _TASKS and name not in self.method_class.own_fields():
+            super().__setattr__(name, value)
         else:
             before = getattr(self, name)
             super().__setattr__(name, value)
@@ -156,6 +148,7 @@ class TASFormerConfig(SegformerConfig):
             for name in _LABELS:  # of ImageNet, say
                 stored.pop(name, None)
         fields = {*get_annotations(cls), *get_annotations(SegformerConfig), *_LABELS}
+        fields |= {name for method in METHODS.values() for name in method.fields}
         given = {name: kwargs.pop(name) for name in list(kwargs) if name in fields}
         return super().from_dict(_changed(stored, given), **kwargs)
 
@@ -167,22 +160,22 @@ class TASFormerConfig(SegformerConfig):
         if names is not None:
             self._check_number(len(names))
         unnamed = [f"class {task}" for task in range(self.num_tasks)]
-        for given, own in zip(names or (), self._channels(), strict=False):
+        for given, own in zip(names or (), self.method_class.channels(self), strict=False):
             is_name_for_none = self.task_names is None and own in unnamed
             if given != own and given not in unnamed and not is_name_for_none:
                 raise ValueError(
                     f"id2label or label2id call a channel '{given}' that is '{own}'; they follow "
                     "from task_names: change these, and leave the labels out"
                 )
-        if names not in (None, self._channels()) and self.task_names is None:
+        if names not in (None, self.method_class.channels(self)) and self.task_names is None:
             self.task_names = names[1:] if self.other_channel else names
         self._name_channels()
 
     def _check_number(self, num_labels: int) -> None:
-        channels = self._channels()
+        channels = self.method_class.channels(self)
         if num_labels == len(channels):
             return
-        if self.method != "segformer":
+        if self.method_class.prompted:
             raise ValueError(
                 f"num_labels, id2label or label2id say {num_labels} labels, but method "
                 f"'{self.method}' has one output channel, for whichever class is asked; give "
@@ -196,18 +189,9 @@ class TASFormerConfig(SegformerConfig):
         )
 
     def _name_channels(self) -> None:
-        channels = self._channels()
+        channels = self.method_class.channels(self)
         super().__setattr__("id2label", dict(enumerate(channels)))
         super().__setattr__("label2id", {name: index for index, name in enumerate(channels)})
-
-    def _channels(self) -> list[str]:
-        """Say what each output channel is."""
-        if self.method != "segformer":
-            return ["the class that was asked for"]
-        names = list(self.task_names or (f"class {task}" for task in range(self.num_tasks)))
-        if not self.other_channel:
-            return names
-        return ["no class" if "other" in names else "other", *names]
 
     def _check(self) -> None:
         if self.method not in METHODS:
@@ -242,28 +226,30 @@ class TASFormerConfig(SegformerConfig):
                 f"task_map_shape is {tuple(self.task_map_shape)}; "
                 "expected (channels, height, width), each 1 or more"
             )
-        if self.uses_adapters:
-            for width in self.hidden_sizes:
-                if width % self.adapter_reduction:
-                    raise ValueError(
-                        f"adapter_reduction is {self.adapter_reduction}, which does not divide "
-                        f"the block width {width}; hidden_sizes are {tuple(self.hidden_sizes)}"
-                    )
+        self._check_own_fields()
+        self.method_class.check(self)
+
+    def _check_own_fields(self) -> None:
+        """Complete the fields that the method's class declares, and check their types."""
+        method = self.method_class
+        types = get_type_hints(method) if method.own_fields() else {}
+        for name, default in method.own_fields().items():
+            if not hasattr(self, name):  # the method was set afterwards
+                setattr(self, name, default)
+            try:
+                type_validator(name, getattr(self, name), types[name])
+            except TypeError as error:
+                raise ValueError(str(error)) from error
 
     @property
-    def uses_adapters(self) -> bool:
-        """Whether the class enters the encoder through adapters."""
-        return self.method.startswith("adapter")
-
-    @property
-    def uses_task_maps(self) -> bool:
-        """Whether the class enters the decoder as a map."""
-        return self.method in ("emb", "vsa_emb")
+    def method_class(self) -> type[Method]:
+        """What the method does."""
+        return METHODS[self.method]
 
     @property
     def align_corners(self) -> bool:
         """How the logits were upsampled to the image's size when the method was published."""
-        return not self.uses_task_maps
+        return self.method_class.align_corners
 
 
 def _names_of(
@@ -295,7 +281,7 @@ def _changed(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         given = {**given, "task_names": list(given["task_names"])}  # as stored ones are
     config = stored | given
     labels = {name: given[name] for name in _LABELS if given.get(name) is not None}
-    if labels and config.get("method") == "segformer":
+    if labels and not METHODS.get(config.get("method"), Method).prompted:
         other = config.get("other_channel", True)
         names = _names_of(**labels)
         number = labels.get("num_labels", len(names or labels.get("id2label") or ()))

@@ -24,12 +24,13 @@ from transformers import SegformerDecodeHead
 from transformers.models.segformer.modeling_segformer import SegformerMLP
 
 from .configuration_tasformer import TASFormerConfig
-from .plain_modules import is_plain
+from .plain_modules import DrawsItself, is_plain
+from .task_maps import TaskMaps
 
 __all__ = ["DefaultConv2d", "FusedDecodeHead", "is_pointwise"]
 
 
-class DefaultConv2d(nn.Conv2d):
+class DefaultConv2d(DrawsItself, nn.Conv2d):
     """A convolution that keeps PyTorch's own initialisation in a Transformers model."""
 
 
@@ -55,17 +56,18 @@ def _is_linear(layer: Any) -> bool:
 class FusedDecodeHead(SegformerDecodeHead):
     """The stock head's parameters and function, computed at each stage's own resolution.
 
-    For ``emb`` and ``vsa_emb`` the fuse layer also reads the task map, as its first channels.
+    Where there are task maps, the fuse layer also reads them, as its first channels.
     """
 
-    def __init__(self, config: TASFormerConfig) -> None:
+    def __init__(self, config: TASFormerConfig, task_maps: TaskMaps | None = None) -> None:
         """Build the stock head, with a wider fuse layer where there are task maps.
 
         Args:
             config: the model's configuration.
+            task_maps: what maps it will be given, if any.
         """
         super().__init__(config)
-        self.num_map_channels = config.task_map_shape[0] if config.uses_task_maps else 0
+        self.num_map_channels = 0 if task_maps is None else task_maps.weight.shape[1]
         if self.num_map_channels:
             # The published emb and vsa_emb add these two layers beside Transformers' classes.
             width = config.decoder_hidden_size
@@ -127,7 +129,7 @@ class FusedDecodeHead(SegformerDecodeHead):
 
         Args:
             stages: per stage (B, C_i, h_i, w_i) float, the finest first.
-            task_maps: (B, C, h_0, w_0) float, for ``emb`` and ``vsa_emb``.
+            task_maps: (B, C, h_0, w_0) float, where the head was built for such.
 
         Returns:
             (B, num_labels, h_0, w_0) float logits.

@@ -76,7 +76,7 @@ def check_images_and_ids(
         config: of the network.
         pixel_values: should be (B, 3, H, W) float.
         task_ids: should be (B,) or (1,) int64 in [0, num_tasks), on the same device; not looked at
-            for ``segformer``, which does not read it.
+            by a method that is not prompted.
 
     Raises:
         ValueError: if one is something else; the message says what it is.
@@ -91,7 +91,7 @@ def check_images_and_ids(
             f"pixel_values is {pixel_values.dtype}; expected normalised float images, as "
             "TASFormerImageProcessor makes them"
         )
-    if task_ids is None or config.method == "segformer":
+    if task_ids is None or not config.method_class.prompted:
         return
     _check_is_tensor(task_ids)
     # Sizes are compared one by one: comparing shapes would fix them in an export.

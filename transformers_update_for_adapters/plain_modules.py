@@ -1,9 +1,9 @@
-"""Whether a module computes what its class says, so that others may compute it from its weights."""
+"""Modules that are what their class says: to compute them from their weights, to draw these."""
 
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-__all__ = ["is_plain"]
+__all__ = ["DrawsItself", "is_plain"]
 
 _HOOKS = (
     "_forward_hooks",
@@ -36,3 +36,15 @@ def is_plain(module: nn.Module, *classes: type[nn.Module]) -> bool:
 
 def _is_there(tensor: Tensor | None) -> bool:
     return tensor is None or not (tensor.is_meta or is_traceable_wrapper_subclass(tensor))
+
+
+class DrawsItself:
+    """A module whose ``reset_parameters`` draws its weights, in a Transformers model, too.
+
+    It has to use ``transformers.initialization``, which leaves loaded weights alone, or to be a
+    layer of PyTorch.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw the weights."""
+        super().reset_parameters()  # type: ignore[misc]

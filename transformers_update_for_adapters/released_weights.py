@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .configuration_tasformer import TASFormerConfig
+from .methods import METHODS
 from .modeling_tasformer import TASFormerForSemanticSegmentation
 
 __all__ = ["Place", "load_released_state_dict", "place_of", "released_method"]
@@ -112,15 +113,12 @@ def place_of(name: str, config: TASFormerConfig) -> Place | None:
 def released_method(names: Mapping[str, object]) -> str | None:
     """Tell the method of a released ``state_dict`` by its names, or None if it is no such file."""
     bare = {name.removeprefix(_LIGHTNING_PREFIX) for name in names}
-    for method, prefix in (
-        ("adapter_hf++", "tasformer.segformer.encoder.layer_id_embeddings."),
-        ("adapter_hf", "tasformer."),
-        ("vsa_emb", "task_emb_"),
-        ("emb", "task_embeddings."),
-        ("segformer", "segformer.segformer."),
-    ):
+    prefixes = {
+        method.released_prefix: name for name, method in METHODS.items() if method.released_prefix
+    }
+    for prefix in sorted(prefixes, key=len, reverse=True):  # one begins as another
         if any(name.startswith(prefix) for name in bare):
-            return method
+            return prefixes[prefix]
     return None
 
 
@@ -166,7 +164,7 @@ def load_released_state_dict(
             raise ValueError(f"the file holds {name}, which the network has not")
         ours = expected[name]
         if sorted(by_row) != list(range(len(ours))):
-            option = "num_vectors" if config.method == "vsa_emb" else "num_tasks"
+            option = "num_vectors" if "num_vectors" in config.method_class.fields else "num_tasks"
             raise ValueError(
                 f"the file holds {len(by_row)} rows of {name}, but the network {len(ours)}: "
                 f"it was built with {option}={getattr(config, option)}"

@@ -1,41 +1,47 @@
 """A map per class, learned (``emb``) or fixed and random (``vsa_emb``)."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
 
-from .configuration_tasformer import TASFormerConfig
+from .plain_modules import DrawsItself
+
+if TYPE_CHECKING:
+    from .configuration_tasformer import TASFormerConfig
 
 __all__ = ["TaskMaps"]
 
 
-class TaskMaps(nn.Module):
+class TaskMaps(DrawsItself, nn.Module):
     """Look up each task's map, of C channels at the decoder's resolution."""
 
     weight: Tensor
-    """(K, C, h, w) float: trained for ``emb``, a buffer of unit vectors for ``vsa_emb``."""
+    """(N, C, h, w) float: trained, or a buffer of unit vectors."""
 
-    def __init__(self, config: TASFormerConfig) -> None:
+    def __init__(self, config: "TASFormerConfig", number: int, seed: int | None = None) -> None:
         """Build the maps.
 
         Args:
             config: the model's configuration.
+            number: N of maps; the tasks from N on have the last one, too.
+            seed: that fixed ones are drawn from; None for trained ones.
         """
         super().__init__()
-        self.learned = config.method == "emb"
-        self.seed = config.vector_seed
+        self.seed = seed
         self.resize = config.resize_embedding
-        shape = tuple(config.task_map_shape)
-        if self.learned:
-            self.weight = nn.Parameter(torch.empty(config.num_tasks, *shape))
+        maps = torch.empty(number, *config.task_map_shape)
+        if seed is None:
+            self.weight = nn.Parameter(maps)
         else:
-            self.register_buffer("weight", torch.empty(config.num_vectors, *shape))
+            self.register_buffer("weight", maps)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the maps: N(0, 0.13^2), or random unit vectors that depend on the seed alone."""
-        if self.learned:
+        if self.seed is None:
             init.normal_(self.weight, std=0.13)
             return
         generator = torch.Generator(device="cpu").manual_seed(self.seed)
@@ -73,7 +79,7 @@ class TaskMaps(nn.Module):
             (B, C, height, width) float.
         """
         self.check_size(size)
-        if not self.learned:
+        if self.seed is not None:
             # As published: the first class has a vector of its own and the others share one.
             task_ids = task_ids.clamp(max=len(self.weight) - 1)
         maps = self.weight[task_ids]

@@ -47,7 +47,8 @@ def fingerprint(config: TASFormerConfig, state_dict: Mapping[str, Tensor]) -> st
         Hexadecimal digits; None where the weights are not plainly here: quantised or sharded ones,
         or those on a disk.
     """
-    meaning = {name: getattr(config, name) for name in _MEANING}
+    names = (*_MEANING, *config.method_class.own_fields())
+    meaning = {name: getattr(config, name) for name in names}
     digest = hashlib.sha256(json.dumps(meaning).encode())
     for name, tensor in sorted(state_dict.items()):
         is_plain = type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided

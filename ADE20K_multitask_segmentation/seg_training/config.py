@@ -374,9 +374,9 @@ def _methods_that_read(key: str) -> list[str]:
     if section != "model":
         return []
     # Imported here, so that nothing else waits for Transformers.
-    from transformers_update_for_adapters.configuration_tasformer import METHOD_FIELDS
+    from transformers_update_for_adapters.methods import methods_that_read
 
-    return [method for method, fields in METHOD_FIELDS.items() if name in fields]
+    return methods_that_read(name)
 
 
 def _unreadable(override: str) -> str:

@@ -41,7 +41,7 @@ class NonFiniteLossError(UserError):
 
 
 class LitSeg(pl.LightningModule):
-    """A network of any of the five methods, its loss, its metric and its optimiser.
+    """A network of any method, its loss, its metric and its optimiser.
 
     Attributes:
         network: ``(pixel_values, task_ids) -> logits``.
@@ -142,13 +142,13 @@ class LitSeg(pl.LightningModule):
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Binary for the task networks, multi-class for the baseline; with detached logits."""
-        if self.network.method == "segformer":
+        if self.network.prompted:
+            logits = self(batch.image, batch.task_ids)
+            loss = binary_loss(logits, batch.mask)
+        else:
             logits = self.network.label_logits(batch.image)
             label_map = cast(Tensor, batch.label_map)  # setup() has asked for it
             loss = multiclass_loss(logits, label_map, self.network.config.other_channel)
-        else:
-            logits = self(batch.image, batch.task_ids)
-            loss = binary_loss(logits, batch.mask)
         return loss, logits.detach()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from transformers_update_for_adapters import TASFormerConfig
+from transformers_update_for_adapters import METHODS, TASFormerConfig
 from transformers_update_for_adapters.adapters import (
     AdapterHypernet,
     AdapterWeights,
@@ -49,11 +49,12 @@ def test_one_adapter_can_be_shared_by_a_batch() -> None:
 @pytest.mark.parametrize("method", ["adapter_hf", "adapter_hf++"])
 def test_weights_have_the_shapes_of_their_blocks(method: str, make_config: MakeConfig) -> None:
     config = make_config(method, depths=[1, 2, 1, 3])
-    weights = AdapterHypernet(config)(torch.tensor([0, 4, 4]))
+    weights = METHODS[method].hypernet(config)(torch.tensor([0, 4, 4]))
     assert [len(stage) for stage in weights] == [1, 2, 1, 3]
     for stage, width in zip(weights, config.hidden_sizes, strict=True):
         for block in stage:
             bottleneck = width // 8
+            block = AdapterWeights(*block)
             assert block.down.shape == (3, bottleneck, width)
             assert block.down_bias.shape == (3, bottleneck)
             assert block.up.shape == (3, width, bottleneck)
@@ -66,7 +67,7 @@ def test_weights_have_the_shapes_of_their_blocks(method: str, make_config: MakeC
 def test_blocks_of_a_stage_share_a_generator_and_differ_by_their_embedding(
     make_config: MakeConfig,
 ) -> None:
-    hypernet = AdapterHypernet(make_config("adapter_hf++"))
+    hypernet = AdapterHypernet(make_config("adapter_hf++"), block_embeddings=True)
     assert len(hypernet.generators) == 4
     task = torch.tensor([2])
     first, second = hypernet(task)[1]

@@ -18,7 +18,7 @@ SIZES = ((13, 18), (7, 9), (4, 5), (2, 3))
 
 def trained_head(config: TASFormerConfig) -> FusedDecodeHead:
     """A head in evaluation, nothing of which is trivial."""
-    head = FusedDecodeHead(config).double().eval()
+    head = FusedDecodeHead(config, config.method_class.task_maps(config)).double().eval()
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.normal_()
@@ -102,11 +102,11 @@ def test_low_precision_is_folded_in_high(make_config: MakeConfig) -> None:
     config = make_config("adapter_hf")
     head = trained_head(config).bfloat16()
     assert {each.dtype for each in fold_head(head).stages} == {torch.bfloat16}
-    double = FusedDecodeHead(config).double().eval()
+    double = FusedDecodeHead(config, config.method_class.task_maps(config)).double().eval()
     double.load_state_dict(head.state_dict())
     for actual, expected in zip(fold_head(head).stages, fold_head(double).stages, strict=True):
         assert torch.equal(actual, expected.float().bfloat16())
-    single = FusedDecodeHead(config).eval()
+    single = FusedDecodeHead(config, config.method_class.task_maps(config)).eval()
     with torch.autocast("cpu", torch.bfloat16):
         mixed = fold_head(single)
     for actual, expected in zip(mixed.stages, fold_head(single).stages, strict=True):

@@ -52,7 +52,7 @@ def ways_to_ask(model: Model) -> dict[str, Tensor]:
     pixels = PIXELS.to(model.dtype)
 
     def one_by_one() -> Tensor:
-        if model.config.method == "segformer":
+        if not model.config.method_class.prompted:
             logits = model.upsample(model(pixels).logits, SIZE)
             return model.margins(logits, IDS[None])
         each = [model(pixels, task_ids=task[None]).logits for task in IDS]
@@ -62,9 +62,9 @@ def ways_to_ask(model: Model) -> dict[str, Tensor]:
     with model.kept():
         model.class_logits(pixels, IDS)
         ways |= {"many, kept": model.class_logits(pixels, IDS), "one, kept": one_by_one()}
-    if model.config.method != "segformer":
+    if model.config.method_class.prompted:
         shared = model.shared_features(pixels)
-        ways["of shared features"] = model.upsample(model.task_logits(shared, IDS), SIZE)
+        ways["of shared features"] = model.upsample(model.logits_for_tasks(shared, IDS), SIZE)
     with torch.enable_grad():
         ways["many, with gradients"] = model.class_logits(pixels, IDS).detach()
     return ways
@@ -166,8 +166,8 @@ def test_peft_switches_act_at_once(method: str) -> None:
 def test_peft_copies_of_modules_are_the_ones_that_answer(method: str) -> None:
     base = model_of(method)
     plain = answer(base)
-    inside = ["decode_head"] + ["hypernet"] * base.config.uses_adapters
-    inside += ["task_maps"] * base.config.uses_task_maps
+    inside = ["decode_head"] + ["hypernet"] * (base.segformer.hypernet is not None)
+    inside += ["task_maps"] * (base.task_maps is not None)
     for name in inside:
         config = LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=[name])
         wrapped = get_peft_model(copy.deepcopy(base), config)

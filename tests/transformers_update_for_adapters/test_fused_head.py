@@ -69,7 +69,7 @@ def test_same_values_and_gradients_as_concatenating_the_task_map_first(
     method: str, training: bool, make_config: MakeConfig
 ) -> None:
     config = make_config(method)
-    head = FusedDecodeHead(config).double().train(training)
+    head = FusedDecodeHead(config, config.method_class.task_maps(config)).double().train(training)
     assert head.linear_fuse.in_channels == 3 + 4 * 16
     stages = random_stages(config)
     task_maps = torch.randn(3, 3, *SIZES[0], dtype=torch.float64, requires_grad=True)

@@ -81,7 +81,7 @@ def test_many_classes_are_refused_in_the_same_way(
         model.class_logits(PIXELS, task_ids)
     if method != "segformer":
         with pytest.raises(ValueError, match=message):
-            model.task_logits(model.shared_features(PIXELS), task_ids)
+            model.logits_for_tasks(model.shared_features(PIXELS), task_ids)
 
 
 def test_the_encoder_alone_refuses_them_too(make_config: MakeConfig) -> None:

@@ -15,8 +15,8 @@ from transformers_update_for_adapters import (
     TASFormerForSemanticSegmentation,
 )
 from transformers_update_for_adapters import adapters as adapters_module
-from transformers_update_for_adapters.adapters import AdapterHypernet, AdapterWeights
 from transformers_update_for_adapters.kept import Kept
+from transformers_update_for_adapters.task_conditions import Conditions
 
 MakeConfig = Callable[..., TASFormerConfig]
 
@@ -224,7 +224,7 @@ def test_what_cannot_be_watched_is_not_kept() -> None:
     assert counter.times == 2
 
 
-def everything(weights: list[list[AdapterWeights]]) -> list[Tensor]:
+def everything(weights: Conditions) -> list[Tensor]:
     return [kind for stage in weights for block in stage for kind in block]
 
 
@@ -232,7 +232,7 @@ def everything(weights: list[list[AdapterWeights]]) -> list[Tensor]:
 def test_kept_adapters_are_those_that_are_made(
     method: str, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hypernet = AdapterHypernet(make_config(method)).eval()
+    hypernet = METHODS[method].hypernet(make_config(method)).eval()
     ids = torch.tensor([4, 0, 2, 2])
     made = everything(hypernet(ids))
     assert made[0].requires_grad
@@ -247,9 +247,7 @@ def test_kept_adapters_are_those_that_are_made(
         assert not torch.equal(changed[0][0], first[0][0])
         assert torch.equal(changed[0][1:], first[0][1:])
         # Too many classes to keep are made as they are asked for.
-        monkeypatch.setattr(
-            adapters_module, "MOST_ADAPTER_NUMBERS", 5 * hypernet.numbers_per_task - 1
-        )
+        monkeypatch.setattr(adapters_module, "MOST_NUMBERS", 5 * hypernet.numbers_per_task - 1)
         for one, other in zip(changed, everything(hypernet(ids)), strict=True):
             torch.testing.assert_close(one, other)
 
@@ -262,7 +260,7 @@ def test_what_was_first_asked_for_in_mixed_precision_is_kept_in_full(
     pixels, ids = torch.randn(1, 3, 64, 64), torch.tensor([1, 3])
 
     def logits() -> Tensor:
-        return model.task_logits(model.shared_features(pixels), ids)
+        return model.logits_for_tasks(model.shared_features(pixels), ids)
 
     with model.kept():
         expected = logits()
@@ -358,7 +356,7 @@ def test_many_classes_after_a_training_step_are_those_of_the_new_weights(
     for _ in range(3):
         model.eval()
         with torch.no_grad():
-            many = model.task_logits(model.shared_features(pixels), ids)
+            many = model.logits_for_tasks(model.shared_features(pixels), ids)
             for task in range(2):
                 one = model(pixels, task_ids=ids[task].expand(2)).logits
                 torch.testing.assert_close(many[:, task : task + 1], one, atol=1e-5, rtol=1e-5)
@@ -373,8 +371,10 @@ def test_many_classes_after_a_training_step_are_those_of_the_new_weights(
 def test_gradients_in_evaluation_reach_every_weight(make_config: MakeConfig) -> None:
     model = TASFormerForSemanticSegmentation(make_config("adapter_hf")).eval()
     with torch.no_grad():
-        model.task_logits(model.shared_features(torch.randn(1, 3, 64, 64)), torch.tensor([1]))
-    logits = model.task_logits(model.shared_features(torch.randn(1, 3, 64, 64)), torch.tensor([1]))
+        model.logits_for_tasks(model.shared_features(torch.randn(1, 3, 64, 64)), torch.tensor([1]))
+    logits = model.logits_for_tasks(
+        model.shared_features(torch.randn(1, 3, 64, 64)), torch.tensor([1])
+    )
     logits.sum().backward()
     hypernet = model.segformer.hypernet
     assert hypernet is not None

@@ -274,11 +274,11 @@ def test_a_method_that_reads_ids_needs_them(method: str, make_config: MakeConfig
         model(torch.randn(1, 3, 64, 64))
 
 
-def test_baseline_has_no_separate_task_logits(make_config: MakeConfig) -> None:
+def test_baseline_has_no_logits_of_single_tasks(make_config: MakeConfig) -> None:
     model = TASFormerForSemanticSegmentation(make_config("segformer"))
     shared = model.shared_features(torch.randn(1, 3, 64, 64))
     with pytest.raises(ValueError, match="'segformer' has all its classes in its logits"):
-        model.task_logits(shared, torch.tensor([0]))
+        model.logits_for_tasks(shared, torch.tensor([0]))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -306,9 +306,7 @@ def test_stochastic_depth_drops_the_adapted_update(make_config: MakeConfig) -> N
     layer.drop_path.drop_prob = 1 - 1e-6  # drops every update
     adapter = model.hypernet(torch.tensor([1, 2]))[3][1]
     residual = torch.randn(2, 9, 32)
-    torch.testing.assert_close(
-        layer.after_adapter(torch.randn(2, 9, 32), residual, adapter), residual
-    )
+    torch.testing.assert_close(layer.task_part(torch.randn(2, 9, 32), residual, adapter), residual)
 
 
 @pytest.mark.parametrize("load", [TASFormerForSemanticSegmentation, TASFormerModel])

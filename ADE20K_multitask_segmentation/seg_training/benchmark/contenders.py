@@ -1,4 +1,4 @@
-"""The networks that are compared: our five methods, and what a user would take instead."""
+"""The networks that are compared: our methods, and what a user would take instead."""
 
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
@@ -54,10 +54,10 @@ def contenders(num_tasks: int, device: torch.device) -> list[Contender]:
         device: where they are to be.
     """
     own = []
-    for method in METHODS:
-        options: dict[str, Any] = {"resize_embedding": True} if "emb" in method else {}
-        network = build_network(method, num_tasks, **options).to(device)
-        own.append(Contender(method, network, network))
+    for name, method in METHODS.items():
+        options = {"resize_embedding": True} if "resize_embedding" in method.fields else {}
+        network = build_network(name, num_tasks, **options).to(device)
+        own.append(Contender(name, network, network))
     return [*own, stock_huggingface(device), *_models_pytorch(device)]
 
 

@@ -86,7 +86,7 @@ def evaluated_checkpoint(ckpt: Path, accelerator: str, config_dir: Path) -> Eval
         UserError: if the checkpoint or its data is wrong, or if it is of a method without adapters.
     """
     module, data, settings = restore(ckpt, [f"trainer.accelerator={accelerator}"], config_dir)
-    if not module.network.config.uses_adapters:
+    if module.network.model.segformer.hypernet is None:
         raise UserError(
             f"{ckpt} is of method '{module.network.method}'; expected one of adapter_hf, "
             "adapter_hf++, which are compared with full passes"

@@ -1,11 +1,9 @@
 """Turning a checkpoint that the authors released into a folder of ours."""
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from seg_training.checkpoints.checkpoint_files import missing_file
@@ -18,7 +16,7 @@ from seg_training.files.user_paths import user_path
 from seg_training.networks import Network, build_network, load_reference_state_dict
 from seg_training.settings import choose
 from seg_training.tasks import LabelClasses, TaskTable
-from transformers_update_for_adapters import released_method
+from transformers_update_for_adapters import METHODS, released_method
 
 __all__ = ["convert_checkpoint"]
 
@@ -32,9 +30,6 @@ EXPERIMENTS = {
     "adapter_hf++": "ade20k_adapter_pp",
 }
 """Each method's config."""
-
-_TASK_EMBEDDING = re.compile(r"(^|\.)task_embeddings\.\d+$")
-_BASELINE_BIAS = re.compile(r"(^|\.)segformer\.decode_head\.classifier\.bias$")
 
 
 def convert_checkpoint(
@@ -71,7 +66,8 @@ def convert_checkpoint(
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise UserError(f"{output} holds something already; choose another --output")
     weights = _read_weights(user_path(source), method)
-    counts = _possible_counts(weights, method)
+    method_class = METHODS[method]
+    counts = method_class.released_counts(weights)
     config_dir = (config_dir or default_config_dir()).absolute()
     tasks = tasks or _tasks_of_ade20k(counts, method, config_dir)
     config = compose_config(experiment, [f"tasks={tasks}", *overrides], config_dir)
@@ -85,13 +81,15 @@ def convert_checkpoint(
         )
 
     config["model"]["pretrained"] = None
-    if method == "segformer":
+    if "other_channel" in method_class.fields:
         config["model"]["other_channel"] = len(names) in counts[1:]
     network = build_network(num_tasks=len(names), task_names=list(names), **config["model"])
     load_reference_state_dict(network, weights)
-    _sort_task_maps(network)
-    if method == "vsa_emb":
-        config["model"]["num_vectors"] = network.config.num_vectors
+    maps, rows = network.model.task_maps, method_class.released_maps(len(names))
+    if maps is not None and rows is not None:
+        maps.weight.data = maps.weight.data[rows]
+        if "num_vectors" in method_class.fields:
+            config["model"]["num_vectors"] = network.config.num_vectors = len(rows)
     origin = {"pretrained": "a MiT backbone, by the authors", "dataset": config["data"]["dataset"]}
     network.config.crop_size = list(config["data"]["crop_size"])
     network.config.task_synonyms = task_synonyms([table])
@@ -124,16 +122,6 @@ def _read_weights(source: Path, method: str) -> Mapping[str, Tensor]:
     return weights
 
 
-def _possible_counts(weights: Mapping[str, Tensor], method: str) -> list[int]:
-    """Read the number of tasks from the weights; those of ``vsa_emb`` do not depend on it."""
-    if method == "vsa_emb":
-        return []
-    if method == "segformer":
-        channels = sum(len(weights[name]) for name in weights if _BASELINE_BIAS.search(name))
-        return [channels, channels - 1]  # one per task, or "other" before them
-    return [sum(bool(_TASK_EMBEDDING.search(name)) for name in weights)]
-
-
 def _tasks_of_ade20k(counts: Sequence[int], method: str, config_dir: Path) -> str:
     files = {file.stem for file in (config_dir / "tasks").glob("ade20k_*.yaml")}
     for count in counts:
@@ -149,21 +137,3 @@ def _tasks_of_ade20k(counts: Sequence[int], method: str, config_dir: Path) -> st
 
 def _either(counts: Sequence[int]) -> str:
     return " or ".join(map(str, counts))
-
-
-def _sort_task_maps(network: Network) -> None:
-    """Give each class the map that the released network read for it.
-
-    Called with ids from 0, ``emb`` read map id - 1 (for id 0 the last), and ``vsa_emb`` its first
-    vector for id 1 and its second for every other.
-    """
-    maps = network.model.task_maps
-    if maps is None:
-        return
-    ids = torch.arange(network.num_tasks)
-    if network.method == "emb":
-        rows = (ids - 1) % network.num_tasks
-    else:
-        rows = (ids != 1).long()[:3]  # the tasks after the last vector have that one, too
-        network.config.num_vectors = len(rows)
-    maps.weight.data = maps.weight.data[rows]

@@ -61,10 +61,10 @@ class WholeGraph(_ClassesGraph):
 
     def _logits(self, images: Tensor, class_ids: Tensor) -> Tensor:
         model = self.network.model
-        if self.network.method == "segformer":
+        if not self.network.prompted:
             return model.margins(self.network.label_logits(images), class_ids)
         shared = model.shared_features(self.network.normalised(images))
-        return model.upsample(model.task_logits(shared, class_ids), images.shape[-2:])
+        return model.upsample(model.logits_for_tasks(shared, class_ids), images.shape[-2:])
 
 
 class ImageGraph(_Graph):
@@ -78,18 +78,19 @@ class ImageGraph(_Graph):
 
         Returns:
             (B, C, H/4, W/4) float, what :class:`ClassGraph` takes: the inside of the first block
-            with adapters, the fused features for ``emb`` and ``vsa_emb``, all logits for
-            ``segformer``.
+            where a hypernetwork conditions the encoder, the fused features where task maps
+            condition the decoder, all logits where nothing does.
         """
         model, pixel_values = self.network.model, self.network.normalised(images)
-        if self.network.method == "segformer":
+        if not self.network.prompted:
             logits: Tensor = model(pixel_values).logits
             return logits
-        if self.network.config.uses_task_maps:
+        if model.segformer.hypernet is None:
             return model.decode_head.fuse(
                 model.segformer(pixel_values, output_hidden_states=True).hidden_states
             )
-        shared = model.segformer.shared_features(pixel_values)
+        # Of a later block, maps of several sizes would be shared.
+        shared = model.segformer.shared_features(pixel_values, first_block=0)
         both = torch.cat([shared.update, shared.residual], dim=-1)
         batch_size, _, channels = both.shape
         return both.mT.reshape(batch_size, channels, shared.height, shared.width)
@@ -115,13 +116,13 @@ class ClassGraph(_ClassesGraph):
         model = self.network.model
         height, width = features.shape[-2:]
         size = (4 * height, 4 * width)
-        if self.network.method == "segformer":
+        if not self.network.prompted:
             return model.margins(model.upsample(features, size), class_ids)
-        if not self.network.config.uses_adapters:
-            return model.upsample(model.task_logits(features, class_ids), size)
+        if model.segformer.hypernet is None:
+            return model.upsample(model.logits_for_tasks(features, class_ids), size)
         update, residual = features.flatten(2).mT.chunk(2, dim=-1)
         shared = SharedFeatures(update, residual, height, width)
-        return model.upsample(model.task_logits(shared, class_ids), size)
+        return model.upsample(model.logits_for_tasks(shared, class_ids), size)
 
 
 def _where(known: Tensor, logits: Tensor) -> Tensor:

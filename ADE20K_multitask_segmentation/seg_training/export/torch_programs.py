@@ -102,8 +102,8 @@ def class_program(network: Network, size: tuple[int, int] | None = None) -> Expo
         UserError: if the size is not one that the network takes.
     """
     _check(network, size, multiple_of=4)
-    height, width = size or _ANY_SIZE
-    features = torch.zeros(2, _feature_channels(network), height // 4, width // 4)
+    with torch.no_grad():
+        features = ImageGraph(network)(_images(2, size))
     sizes = {} if size else {2: _side("rows", 4), 3: _side("columns", 4)}
     return _exported(
         ClassGraph(network),
@@ -114,7 +114,8 @@ def class_program(network: Network, size: tuple[int, int] | None = None) -> Expo
 
 def _check(network: Network, size: tuple[int, int] | None, multiple_of: int = 1) -> None:
     if size is None:
-        if network.config.uses_task_maps and not network.config.resize_embedding:
+        maps = network.model.task_maps
+        if maps is not None and not maps.resize:
             height, width = network.crop_size
             raise UserError(
                 f"method '{network.method}' works at one size only: give its size, {height} {width}"
@@ -125,13 +126,6 @@ def _check(network: Network, size: tuple[int, int] | None, multiple_of: int = 1)
         kind += f", multiples of {multiple_of}" if multiple_of > 1 else ""
         raise UserError(f"size {size[0]}x{size[1]}: expected height and width, {kind}")
     network.check_size(*size)
-
-
-def _feature_channels(network: Network) -> int:
-    config = network.config
-    if config.uses_adapters:
-        return 2 * config.hidden_sizes[0]
-    return int(config.decoder_hidden_size if config.uses_task_maps else config.num_labels or 0)
 
 
 def _side(name: str, divided_by: int = 1) -> Any:

@@ -1,4 +1,4 @@
-"""The five methods behind one interface."""
+"""The methods behind one interface."""
 
 from seg_training.networks.network import Network
 from seg_training.networks.network_building import build_network

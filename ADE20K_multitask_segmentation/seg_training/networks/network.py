@@ -38,7 +38,7 @@ class Network(nn.Module):
         """Wrap a Hugging Face model.
 
         Args:
-            model: of any of the five methods.
+            model: of any method.
         """
         super().__init__()
         self.model = model
@@ -47,6 +47,11 @@ class Network(nn.Module):
         self.num_tasks: int = model.config.num_tasks
         for name, values in (("mean", _MEAN), ("std", _STD)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+    @property
+    def prompted(self) -> bool:
+        """Whether it is asked one class at a time; else it has a channel per class."""
+        return self.config.method_class.prompted
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -82,8 +87,8 @@ class Network(nn.Module):
                 f"({pixel_values.shape[0]},)"
             )
         task_ids = self._checked_ids(task_ids, pixel_values)
-        if self.method == "segformer":
-            return self.binary_logits(self.label_logits(pixel_values), task_ids)
+        if not self.prompted:
+            return self.model.margins(self.label_logits(pixel_values), task_ids[:, None])
         logits = self.model(self.normalised(pixel_values), task_ids=task_ids).logits
         return self.model.upsample(logits, pixel_values.shape[-2:])
 
@@ -97,25 +102,12 @@ class Network(nn.Module):
             (B, C, H, W) float: with ``other_channel``, channel 0 is "other" and task k is in
             channel k + 1; without, channel k is task k.
         """
-        if self.method != "segformer":
+        if self.prompted:
             raise ValueError(
                 f"label_logits is for method 'segformer', this is '{self.method}'; use task_logits"
             )
         logits = self.model(self.normalised(pixel_values)).logits
         return self.model.upsample(logits, pixel_values.shape[-2:])
-
-    def binary_logits(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
-        """Turn logits of all channels into those of single classes; for ``segformer`` only.
-
-        Args:
-            label_logits: (B, C, H, W) float, from ``label_logits``.
-            task_ids: (B,) int64, each in [0, num_tasks).
-
-        Returns:
-            (B, 1, H, W) float: z_k - max(z_j, j != k), positive where the class is the argmax;
-            z_k itself where it is the only channel.
-        """
-        return self.model.margins(label_logits, task_ids[:, None])
 
     def task_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Ask many classes of each image; in evaluation mode as ``forward`` would, but faster.

@@ -23,7 +23,7 @@ from transformers_update_for_adapters import (
     TASFormerConfig,
     TASFormerForSemanticSegmentation,
 )
-from transformers_update_for_adapters.configuration_tasformer import METHOD_FIELDS
+from transformers_update_for_adapters.methods import methods_that_read
 
 __all__ = ["build_network", "check_settings", "quiet_transformers"]
 
@@ -50,7 +50,7 @@ _DESCRIPTIONS = ("crop_size", "fingerprint", "measured", "origin", "task_synonym
 def build_network(
     method: str, num_tasks: int, pretrained: str | Path | None = None, **options: Any
 ) -> Network:
-    """Build one of the five networks.
+    """Build a network.
 
     Args:
         method: ``segformer``, ``emb``, ``vsa_emb``, ``adapter_hf`` or ``adapter_hf++``.
@@ -94,7 +94,7 @@ def check_settings(model: Mapping[str, Any]) -> None:
     """
     method = model.get("method")
     for name in model:
-        readers = [each for each, fields in METHOD_FIELDS.items() if name in fields]
+        readers = methods_that_read(name)
         if readers and method in METHODS and method not in readers:
             raise UserError(
                 f"model.{name}={model[name]} does nothing with model.method={method}: only "
@@ -110,6 +110,7 @@ def check_settings(model: Mapping[str, Any]) -> None:
 
 def _option_names() -> list[str]:
     names = {*get_annotations(TASFormerConfig), *get_annotations(SegformerConfig)}
+    names |= {name for method in METHODS.values() for name in method.fields}
     given = {"method", "num_tasks", *_DESCRIPTIONS}
     unread = {"layer_norm_eps", "reshape_last_stage"}
     return sorted((names - given - unread) | {"attn_implementation"})

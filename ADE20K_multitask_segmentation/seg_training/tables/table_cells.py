@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from seg_training.errors import UserError, suggest
 
-__all__ = ["METHODS", "SCALES", "Cell", "Comparison", "Entry", "Scale", "Table", "select_cells"]
+__all__ = ["ROWS", "SCALES", "Cell", "Comparison", "Entry", "Scale", "Table", "select_cells"]
 
 
 @dataclass(frozen=True)
@@ -143,35 +143,55 @@ def select_cells(scale: Scale, patterns: Sequence[str] = ()) -> list[Cell]:
     return [cell for cell in scale.each_cell() if cell.name in asked]
 
 
-METHODS = {
-    "segformer": "SegFormer (B0)",
-    "emb": "TASFormer (emb)",
-    "vsa_emb": "TASFormer (VSA emb)",
-    "adapter_hf": "TASFormer (HF adapter)",
-    "adapter_pp": "TASFormer (HF adapter++)",
-}
-"""The rows of table 1: names in cells, and in print."""
+@dataclass(frozen=True)
+class Row:
+    """A row of table 1.
 
-_PUBLISHED_BIOU = {  # table 1: method, then bIoU by number of classes
-    "segformer": {2: 63.2, 12: 52.4, 150: 37.9},
-    "emb": {2: 60.8, 12: 6.1, 150: 14.1},
-    "vsa_emb": {2: 48.6, 12: 0.1, 150: 0.1},
-    "adapter_hf": {2: 67.9, 12: 59.4, 150: 48.3},
-    "adapter_pp": {2: 67.9, 12: 58.4, 150: 47.6},
+    Attributes:
+        label: what it is called in print.
+        config: the experiment of the paper.
+        biou: what was published, by the number of classes.
+        whole_images: whether it trains on every image once, and all its labels; otherwise on pairs
+            of image and class, of which there are more with more classes.
+        seeds: which are trained where a table shows how much results vary.
+    """
+
+    label: str
+    config: str
+    biou: Mapping[int, float]
+    whole_images: bool = False
+    seeds: tuple[int, ...] = (0,)
+
+
+ROWS = {
+    "segformer": Row(
+        "SegFormer (B0)",
+        "ade20k_segformer.yaml",
+        {2: 63.2, 12: 52.4, 150: 37.9},
+        whole_images=True,
+    ),
+    "emb": Row("TASFormer (emb)", "ade20k_emb.yaml", {2: 60.8, 12: 6.1, 150: 14.1}),
+    "vsa_emb": Row("TASFormer (VSA emb)", "ade20k_vsa_emb.yaml", {2: 48.6, 12: 0.1, 150: 0.1}),
+    "adapter_hf": Row(
+        "TASFormer (HF adapter)",
+        "ade20k_adapter.yaml",
+        {2: 67.9, 12: 59.4, 150: 48.3},
+        seeds=(0, 1),
+    ),
+    "adapter_pp": Row(
+        "TASFormer (HF adapter++)",
+        "ade20k_adapter_pp.yaml",
+        {2: 67.9, 12: 58.4, 150: 47.6},
+        seeds=(0, 1),
+    ),
 }
+"""The rows of table 1, by their names in cells and in ``configs/model``."""
+
 _PUBLISHED_BY_CROP_SIZE = {  # table 2
     320: {"mIoU": 14.6, "bIoU": 48.3},
     640: {"mIoU": 14.7, "bIoU": 51.1},
     896: {"mIoU": 14.4, "bIoU": 52.0},
 }
-_PUBLISHED_CONFIGS = {
-    "segformer": "ade20k_segformer.yaml",
-    "emb": "ade20k_emb.yaml",
-    "vsa_emb": "ade20k_vsa_emb.yaml",
-    "adapter_hf": "ade20k_adapter.yaml",
-    "adapter_pp": "ade20k_adapter_pp.yaml",
-}
-
 # Frequent classes that look unlike: the smaller columns of the smaller tables.
 _DEMO_CLASSES = {
     2: ("sky", "rug"),
@@ -198,16 +218,14 @@ def _second(crop_size: int) -> str:
     return f"table2/adapter_hf/{crop_size}"
 
 
-def _table_1(
-    num_classes: Iterable[int], crop_size: int, published: Mapping[str, Mapping[int, float]]
-) -> Table:
+def _table_1(num_classes: Iterable[int], crop_size: int, published: bool = False) -> Table:
     columns = tuple(num_classes)
     rows = {
-        label: tuple(
-            Entry(_first(method, number), "bIoU", published.get(method, {}).get(number))
+        row.label: tuple(
+            Entry(_first(name, number), "bIoU", row.biou.get(number) if published else None)
             for number in columns
         )
-        for method, label in METHODS.items()
+        for name, row in ROWS.items()
     }
     title = f"Table 1: bIoU in percent at {crop_size}x{crop_size}, by number of classes"
     return Table(title, "method", tuple(map(str, columns)), rows, "classes")
@@ -228,7 +246,7 @@ def _table_2(
         )
         for size in crop_sizes
     }
-    title = f"Table 2: {METHODS['adapter_hf']}, {num_classes} classes, in percent, by crop size"
+    title = f"Table 2: {ROWS['adapter_hf'].label}, {num_classes} classes, in percent, by crop size"
     return Table(title, "crop size", metrics, rows)
 
 
@@ -237,26 +255,28 @@ def _by_name(cells: Iterable[Cell]) -> dict[str, Cell]:
 
 
 def _paper() -> Scale:
-    def cell(method: str, num_classes: int) -> Cell:
-        more = (_WITH_LABEL_MAPS,) if (method, num_classes) == ("adapter_hf", 150) else ()
+    shared = _first("adapter_hf", 150)  # of both tables
+
+    def cell(name: str, row: Row, num_classes: int) -> Cell:
+        own = _first(name, num_classes)
+        more = (_WITH_LABEL_MAPS,) if own == shared else ()
         return Cell(
-            _first(method, num_classes),
-            _PUBLISHED_CONFIGS[method],
+            own,
+            row.config,
             (f"tasks=ade20k_{num_classes}", *more),
-            # An epoch of the baseline has every image once; the others' grow with the classes.
-            effort=2 if method == "segformer" else num_classes,
+            effort=2 if row.whole_images else num_classes,
         )
 
     def larger(crop_size: int) -> Cell:
         return Cell(
             _second(crop_size),
-            _PUBLISHED_CONFIGS["adapter_hf"],
+            ROWS["adapter_hf"].config,
             ("tasks=ade20k_150", f"data.crop_size=[{crop_size},{crop_size}]", _WITH_LABEL_MAPS),
             effort=150 * (crop_size / 320) ** 2,
         )
 
-    cells = _by_name(cell(method, number) for method in METHODS for number in (2, 12, 150))
-    cells[_second(320)] = cells[_first("adapter_hf", 150)]
+    cells = _by_name(cell(*row, number) for row in ROWS.items() for number in (2, 12, 150))
+    cells[_second(320)] = cells[shared]
     cells |= _by_name(larger(size) for size in (640, 896))
     return Scale(
         "paper",
@@ -264,7 +284,7 @@ def _paper() -> Scale:
         "ADEChallengeData2016",
         cells,
         (
-            _table_1((2, 12, 150), 320, _PUBLISHED_BIOU),
+            _table_1((2, 12, 150), 320, published=True),
             _table_2((320, 640, 896), 150, _PUBLISHED_BY_CROP_SIZE, cells),
         ),
     )
@@ -274,8 +294,8 @@ def _from_random_weights(method: str, classes: Sequence[str] | None, steps: int)
     overrides = [f"model={method}_scratch"]
     if classes is not None:
         overrides.append(f"tasks.classes=[{','.join(classes)}]")
-    if method == "segformer":
-        overrides.append("data.sampler=images")  # it trains on whole label maps
+    if ROWS[method].whole_images:
+        overrides.append("data.sampler=images")
     return [
         *overrides,
         f"trainer.max_steps={steps}",
@@ -294,9 +314,7 @@ def _demo() -> Scale:
         return cell(name, "adapter_hf", 12, crop_size, _WITH_LABEL_MAPS, effort=effort)
 
     cells = _by_name(
-        cell(_first(method, number), method, number)
-        for method in METHODS
-        for number in _DEMO_CLASSES
+        cell(_first(method, number), method, number) for method in ROWS for number in _DEMO_CLASSES
     )
     shared = sized(_first("adapter_hf", 12), 96)
     cells[shared.name] = cells[_second(96)] = shared
@@ -307,14 +325,13 @@ def _demo() -> Scale:
         "works, and says nothing about the methods.",
         None,
         cells,
-        (_table_1(_DEMO_CLASSES, 96, {}), _table_2((64, 96, 128), 12, {}, cells)),
+        (_table_1(_DEMO_CLASSES, 96), _table_2((64, 96, 128), 12, {}, cells)),
     )
 
 
 def _camvid() -> Scale:
     def cell(method: str, num_classes: int) -> Cell:
         steps = _CAMVID_STEPS[num_classes]
-        again = method.startswith("adapter") and num_classes == 11
         return Cell(
             _first(method, num_classes),
             "folder_adapter.yaml",
@@ -322,7 +339,7 @@ def _camvid() -> Scale:
                 "data.crop_size=[160,160]",
                 *_from_random_weights(method, _CAMVID_CLASSES[num_classes], steps),
             ),
-            seeds=(0, 1) if again else (0,),
+            seeds=ROWS[method].seeds if num_classes == 11 else (0,),
             effort=steps,
         )
 
@@ -331,8 +348,8 @@ def _camvid() -> Scale:
         "CamVid's validation images, from random weights; within a column, every cell has the same "
         "number of steps.",
         "camvid",
-        _by_name(cell(method, number) for method in METHODS for number in _CAMVID_CLASSES),
-        (_table_1(_CAMVID_CLASSES, 160, {}),),
+        _by_name(cell(method, number) for method in ROWS for number in _CAMVID_CLASSES),
+        (_table_1(_CAMVID_CLASSES, 160),),
     )
 
 

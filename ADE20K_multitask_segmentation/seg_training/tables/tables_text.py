@@ -18,6 +18,7 @@ from seg_training.tables.cell_runs import (
 )
 from seg_training.tables.collected_runs import Measured, Result, measured, split_runs
 from seg_training.tables.table_cells import Entry, Scale, Table
+from transformers_update_for_adapters import METHODS, Method
 
 __all__ = [
     "NOT_RUN",
@@ -112,7 +113,7 @@ def differences(table: Table, results: Iterable[Result]) -> list[str]:
     for comparison in table.comparisons():
         own = [each for cell in comparison.cells.values() for each in of_cell.get(cell, [])]
         found = {
-            "steps": [e.content for e in own if e.content.get("method") != "segformer"],
+            "steps": [e.content for e in own if _trains_on_pairs(e)],
             "num_masks": [e.content for e in own],
         }
         for key, contents in found.items():
@@ -124,6 +125,10 @@ def differences(table: Table, results: Iterable[Result]) -> list[str]:
                     f"{key.replace('num_', '')} ({listed})."
                 )
     return sentences
+
+
+def _trains_on_pairs(result: Result) -> bool:
+    return METHODS.get(str(result.content.get("method")), Method).prompted
 
 
 def csv_text(scale: Scale, results: Iterable[Result]) -> str:

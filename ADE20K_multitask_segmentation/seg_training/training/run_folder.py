@@ -11,10 +11,10 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from seg_training.checkpoints.checkpoint_files import CONFIG
+from seg_training.commands.process_ranks import process_rank
 from seg_training.config import literal_config
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
-from seg_training.training.trainer import process_rank
 
 __all__ = ["make_run_dir"]
 

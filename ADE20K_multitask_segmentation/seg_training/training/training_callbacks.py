@@ -298,8 +298,8 @@ class PredictionPictures(pl.Callback):
         images, logits, masks, prompts = [], [], [], []
         for name, own in batches.items():
             own_logits = outputs["logits"][name][:most].float()
-            if network.method == "segformer":
-                own_logits = network.binary_logits(own_logits, own.task_ids[:most])
+            if not network.prompted:
+                own_logits = network.model.margins(own_logits, own.task_ids[:most, None])
             images.append(own.image[:most])
             logits.append(own_logits)
             masks.append(own.mask[:most])

@@ -36,6 +36,7 @@ from seg_training.training.training_callbacks import (
     TrainingRecord,
 )
 from seg_training.training.training_length import announce_schedule, check_limits
+from transformers_update_for_adapters import METHODS, Method
 
 __all__ = ["TrainingResult", "train"]
 
@@ -158,9 +159,10 @@ def _data(config: Mapping[str, Any]) -> DataModule:
 def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) -> LitSeg:
     """Build the module; one that goes on takes nothing from the hub, but must be the same."""
     samplers = {source.sampler for source in data.sources().values()}
-    if config["model"].get("method") == "segformer" and samplers != {"images"}:
+    method = config["model"].get("method")
+    if not METHODS.get(method, Method).prompted and samplers != {"images"}:
         raise UserError(
-            f"model.method=segformer with data.sampler={', '.join(sorted(samplers))}: the baseline "
+            f"model.method={method} with data.sampler={', '.join(sorted(samplers))}: the baseline "
             "trains on whole label maps; add data.sampler=images"
         )
     if not resume_from:

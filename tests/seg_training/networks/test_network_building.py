@@ -18,7 +18,6 @@ from transformers_update_for_adapters import (
     TASFormerConfig,
     TASFormerForSemanticSegmentation,
 )
-from transformers_update_for_adapters.configuration_tasformer import METHOD_FIELDS
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -166,14 +165,14 @@ def test_released_weights_that_do_not_fit() -> None:
         load_reference_state_dict(network, {"weight": torch.zeros(1)})
 
 
-NOT_OF_ALL = sorted({name for fields in METHOD_FIELDS.values() for name in fields})
+NOT_OF_ALL = sorted({name for method in METHODS.values() for name in method.fields})
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", NOT_OF_ALL)
 def test_a_training_refuses_settings_that_its_method_does_not_read(method: str, name: str) -> None:
     settings = {"method": method, "pretrained": None, name: 4}
-    if name in METHOD_FIELDS[method]:
+    if name in METHODS[method].fields:
         check_settings(settings)
         return
     with pytest.raises(
@@ -201,9 +200,7 @@ def test_a_method_reads_the_fields_that_are_said_to_be_its_own(
     network(images, task_ids).mean().backward()
     with torch.inference_mode():
         network.eval().task_logits(images, task_ids)
-    expected = set(METHOD_FIELDS[method])
-    if method == "emb":
-        read.discard("vector_seed")  # handed to the maps, which draw none
+    expected = set(METHODS[method].fields)
     assert read & set(NOT_OF_ALL) == expected
     unread = set(_option_names()) - set(NOT_OF_ALL) - read
     assert unread == {"attn_implementation", "task_names", "semantic_loss_ignore_index"}
