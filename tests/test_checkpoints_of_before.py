@@ -89,7 +89,6 @@ def old_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     done = subprocess.run(
         [sys.executable, "-c", OLD, json.dumps(asked)],
-        *(),
         cwd=code,
         env=environment,
         capture_output=True,
