@@ -15,12 +15,13 @@ from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatc
 from seg_training.errors import UserError
 from seg_training.evaluation.binary_iou import BinaryIoU, BinaryIoUResult
 from seg_training.evaluation.label_map_metrics import LabelMapMetrics, predicted_tasks
+from seg_training.known_settings import OptimizerSettings, RunSettings
 from seg_training.networks import build_network
 from seg_training.networks.network_building import check_settings
 from seg_training.pictures.nearest_resizing import resize_nearest
-from seg_training.settings import call_with_settings, choose
+from seg_training.settings import call_with_settings
 from seg_training.training.losses import binary_loss, multiclass_loss
-from seg_training.training.optimizers import OptimizerSettings, build_optimizer, set_rates
+from seg_training.training.optimizers import build_optimizer, set_rates
 from seg_training.training.training_length import time_limit, total_steps
 
 __all__ = ["LitSeg", "NonFiniteLossError"]
@@ -80,13 +81,14 @@ class LitSeg(pl.LightningModule):
         self.optimizer_settings = call_with_settings(
             OptimizerSettings, config["optimizer"], "optimizer"
         )
-        self._seed: int = config["seed"]
+        RunSettings.check(config)
+        run = {**RunSettings.shown(), **config}
+        self._seed: int = run["seed"]
         self.biou = BinaryIoU()
         self.label_maps = LabelMapMetrics(len(task_names))
-        metrics = config.get("metrics", "biou")
-        self._metrics = choose(metrics, {"biou": metrics, "all": metrics}, "metrics")
+        self._metrics: str = run["metrics"]
         self._with_label_maps: list[bool] = []
-        self._unsure_is_miss: bool = config.get("unsure_is_miss", False)
+        self._unsure_is_miss: bool = run["unsure_is_miss"]
         self._asked: list[Tensor] = []
         self.result: BinaryIoUResult | None = None
         self._unchecked_loss: Tensor | None = None

@@ -30,18 +30,22 @@ from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import predict_examples, restore, run_validation
 from seg_training.files.text_files import write_json, write_text
 from seg_training.files.user_paths import user_path
+from seg_training.known_settings import (
+    LoggerSettings,
+    OptimizerSettings,
+    TrainerSettings,
+    check_config,
+)
 from seg_training.pl_module import LitSeg
 from seg_training.results.code_versions import code_versions
 from seg_training.results.prediction_examples import examples_picture, save_examples
 from seg_training.results.result_report import result_to_json
 from seg_training.results.run_page import run_html
 from seg_training.results.sample_pictures import save_picture
-from seg_training.settings import call_with_settings, check_keys, choose
+from seg_training.settings import call_with_settings
 from seg_training.training.going_on import check_going_on
-from seg_training.training.optimizers import OptimizerSettings
 from seg_training.training.trainer import (
     build_trainer,
-    check_numbers,
     prepare_network,
     process_rank,
 )
@@ -99,7 +103,8 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     """
     record = TrainingRecord()
     config = plain_config(config)
-    _check_settings(config)  # before the data are listed, which may take minutes
+    check_config(config)  # before the data are listed, which may take minutes
+    call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = build_data_module(config["data"], config["tasks"], config["seed"])
     config["data"] = {**config["data"], **data.settings()}
@@ -119,7 +124,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     _log.info("run folder: %s", run_dir)
     checkpoints = BestAndLast(
         run_dir / "checkpoints",
-        config["trainer"].get("checkpoint_every_n_steps", 1000),
+        {**TrainerSettings.shown(), **config["trainer"]}["checkpoint_every_n_steps"],
         resume_from,
     )
     interruption = StopBetweenSteps()
@@ -187,16 +192,6 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     return TrainingResult(run_dir, result, module.task_names, module.dataset_names)
 
 
-def _check_settings(config: Mapping[str, Any]) -> None:
-    call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
-    check_numbers(config["trainer"])
-    every = config["log_plot_freq"]
-    if not isinstance(every, int) or isinstance(every, bool) or every < 0:
-        raise UserError(
-            f"log_plot_freq={every!r}: expected a whole number of batches; 0 for no pictures"
-        )
-
-
 def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) -> LitSeg:
     """Build the module; one that goes on takes nothing from the hub, but must be the same."""
     samplers = {source.sampler for source in data.sources().values()}
@@ -257,10 +252,8 @@ def _make_dated_dir(folder: Path) -> Path:
 
 
 def _build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> list[Logger]:
-    check_keys(settings, ("names", "project"), "logger")
-    names = settings.get("names")
-    if not isinstance(names, list):
-        raise UserError(f"logger.names={names!r}: expected a list, [csv,tensorboard] say")
+    own = call_with_settings(LoggerSettings, settings, "logger")
+    names = own.names
     if set(names) != {"csv"} and not _is_utf8(run_dir):
         raise UserError(
             f"the run's folder {str(run_dir)!a} has a name that is no UTF-8, into which "
@@ -268,14 +261,14 @@ def _build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> lis
         )
 
     def wandb() -> Logger:
-        return _wandb_logger(run_dir, name, settings.get("project", "tasformer"))
+        return _wandb_logger(run_dir, name, own.project)
 
     makers = {
         "csv": lambda: CSVLogger(run_dir, name="", version=""),
         "tensorboard": lambda: TensorBoardLogger(str(run_dir), name="", version=""),
         "wandb": wandb,
     }
-    return [choose(logger, makers, "logger.names")() for logger in names]
+    return [makers[logger]() for logger in names]
 
 
 def _is_utf8(path: Path) -> bool:
