@@ -12,19 +12,19 @@ from torch.utils.data import ConcatDataset, Dataset
 from multitask_segmentation.dataset_mixing import BatchOfEach, OneStream
 from seg_training.datasets.batches import Batch, EvaluationSample, PredictionSample
 from seg_training.datasets.data_module import SegmentationDataModule
-from seg_training.datasets.data_module_base import DataModule, checked_count, errors_of
+from seg_training.datasets.data_module_base import DataModule, errors_of
 from seg_training.datasets.prompt_samplers import NO_IMAGE, Draw, ResumableSampler, TrainingSampler
 from seg_training.datasets.samples import EvaluationSamples, TrainingSamples
 from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError, suggest
-from seg_training.settings import call_with_settings, check_keys, choose
+from seg_training.known_settings import (
+    LoadingSettings,
+    SeveralDatasetsSettings,
+    SharedLoadingSettings,
+)
+from seg_training.settings import check_keys
 
 __all__ = ["SeveralDatasetsModule"]
-
-_SHARED = ("crop_size", "eval_batch_size", "num_workers", "cache_dir", "max_pixels")
-_ONLY_FOR_EACH = ("sampler", "augmentation", "cache_dir", "max_pixels", "resized_cache_gib")
-# Defaults for every dataset.
-_FOR_EACH = (*_SHARED, "batch_size", "sampler", "augmentation", "resized_cache_gib")
 
 
 class SeveralDatasetsModule(DataModule):
@@ -39,12 +39,7 @@ class SeveralDatasetsModule(DataModule):
         datasets: Mapping[str, SegmentationDataModule],
         *,
         seed: int,
-        mode: str = "max_size_cycle",
-        weights: Mapping[str, float] | None = None,
-        batch_size: int = 10,
-        crop_size: Sequence[int] = (320, 320),
-        eval_batch_size: int = 8,
-        num_workers: int | None = None,
+        **settings: Any,
     ) -> None:
         """Combine data modules.
 
@@ -52,23 +47,18 @@ class SeveralDatasetsModule(DataModule):
             datasets: each dataset's data module by a name; all have the same task names and the
                 same crop size.
             seed: decides the order of the mixed stream.
-            mode: ``max_size_cycle`` or ``mixed``.
-            weights: how often each dataset comes in the mixed stream, in relation to the others;
-                by its number of pairs by default.
-            batch_size: samples of one process's step in the mixed stream; otherwise each dataset's
-                own batch size counts.
-            crop_size: (height, width) that every image is resized to.
-            eval_batch_size: images per evaluation batch.
-            num_workers: processes that load data; as many as there are cores, up to 8, by default.
+            **settings: those of :class:`SeveralDatasetsSettings`. The batch size is that of the
+                mixed stream; otherwise each dataset's own counts.
 
         Raises:
             UserError: if a setting has no such value.
         """
-        super().__init__(crop_size, eval_batch_size, num_workers)
+        own = SeveralDatasetsSettings(**settings)
+        super().__init__(own)
         self._datasets = dict(datasets)
-        self._mode = choose(mode, {"max_size_cycle": mode, "mixed": mode}, "data.mode")
-        self._weights = _checked_weights(weights, self._datasets, mode)
-        self._batch_size = checked_count(batch_size, "data.batch_size")
+        self._mode = own.mode
+        self._weights = _checked_weights(own.weights, self._datasets, own.mode)
+        self._batch_size = own.batch_size
         self._seed = seed
         self._sections: Mapping[str, Any] = {}
 
@@ -113,14 +103,14 @@ class SeveralDatasetsModule(DataModule):
                 f"not set: {', '.join(without_root)}. Where are the datasets? Add "
                 f"{without_root[0]}=/path/to/it (DATASET_PREPARATION.md shows the expected trees)"
             )
-        for_each = {key: settings[key] for key in _FOR_EACH if key in settings}
+        check_keys(settings, SeveralDatasetsSettings.entries(), "data")
+        for_each = {key: settings[key] for key in LoadingSettings.entries() if key in settings}
         datasets = {}
         for position, (name, section) in enumerate(sections.items()):
             with errors_of(name):
                 datasets[name] = _build_one(section, for_each, seed, position)
         _share_tasks(datasets, tasks.get("classes", "all"), vocabulary)
-        ours = {key: value for key, value in settings.items() if key not in _ONLY_FOR_EACH}
-        module = call_with_settings(cls, ours, "data", datasets=datasets, seed=seed)
+        module = cls(datasets, seed=seed, **settings)
         module._sections = dict(sections)
         return module
 
@@ -236,7 +226,7 @@ def _build_one(
 ) -> SegmentationDataModule:
     """Build one dataset's data module, with a seed of its own and its own tasks alone."""
     settings = {**for_each, **section}
-    if shared := [key for key in _SHARED if key in section]:
+    if shared := [key for key in SharedLoadingSettings.entries() if key in section]:
         raise UserError(f"{shared[0]} holds for all datasets: set data.{shared[0]}")
     own_seed = int(np.random.SeedSequence([seed, position]).generate_state(1)[0])
     tasks = settings.pop("tasks", {"classes": "all"})

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -28,16 +28,23 @@ from omegaconf.errors import (
 
 from seg_training.as_written.configs_as_written import override_as_written, take_classes_as_written
 from seg_training.as_written.hydra_overrides import (
-    PATH_SETTINGS,
     as_typed,
     literal,
-    of_any_dataset,
     quoted,
     quoted_list,
 )
 from seg_training.config_sections import SECTIONS, check_sections
 from seg_training.errors import UserError, suggest
 from seg_training.files.user_paths import user_path
+from seg_training.known_settings import (
+    KNOWN,
+    LoadingSettings,
+    RunSettings,
+    SeveralDatasetsSettings,
+    check_config,
+    entries,
+    of_any_dataset,
+)
 from seg_training.settings import check_keys
 
 __all__ = [
@@ -51,18 +58,8 @@ __all__ = [
     "translate_config_argument",
 ]
 
-_DEFAULTS = {
-    "config_name": "experiment",
-    "seed": 0,
-    "ckpt_path": None,
-    "run_dir": None,
-    "log_plot_freq": 1000,
-    "metrics": "biou",
-    "unsure_is_miss": False,
-}
-_NEVER_NULL = ("data.classes", "data.train_split", "data.val_split")
-_OF_SEVERAL_DATASETS = ("data.module", "data.mode", "data.weights", "data.datasets")
-_TOP_LEVEL = (*SECTIONS, *_DEFAULTS)
+_OF_SEVERAL_DATASETS = SeveralDatasetsSettings.entries().keys() - LoadingSettings.entries().keys()
+_TOP_LEVEL = (*SECTIONS, *RunSettings.entries())
 
 
 def experiment_names(config_dir: Path) -> list[str]:
@@ -90,7 +87,7 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
     Raises:
         UserError: if the file does not exist, or if none was named.
     """
-    take_classes_as_written()
+    _prepare_hydra()
     translated: list[str] = []
     rest = iter(arguments)
     named = False
@@ -121,6 +118,13 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
     if not named:
         raise UserError(f"which experiment? Add --config FILE (known: {_listed(config_dir)})")
     return _as_written(translated, sweep=_sweeps(arguments))
+
+
+def _prepare_hydra() -> None:
+    """Tell Hydra the defaults of the settings, as configs of a group ``settings``."""
+    take_classes_as_written()
+    for own in (*KNOWN, LoadingSettings):
+        ConfigStore.instance().store(own.node, literal(own.shown()), group="settings")
 
 
 def _as_written(overrides: Sequence[str], *, sweep: bool = False) -> list[str]:
@@ -162,7 +166,7 @@ def compose_config(
     if not (folder / f"{name}.yaml").is_file():
         hint = suggest(f"{name}.yaml", experiment_names(folder))
         raise UserError(f"config {folder / name}.yaml does not exist{hint}")
-    take_classes_as_written()
+    _prepare_hydra()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(folder), version_base="1.3"):
@@ -186,31 +190,10 @@ def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         raise UserError("a config is a mapping of sections")
     check_keys({str(key): value for key, value in plain.items()}, _TOP_LEVEL, "")
     check_sections(plain)
-    seed = plain.get("seed", 0)
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise UserError(f"seed={seed!r}: expected a whole number from 0 to {2**32 - 1}")
-    _check_paths(plain)
-    return {**_DEFAULTS, **{str(key): value for key, value in plain.items()}}
-
-
-def _check_paths(settings: Mapping[Any, Any], prefix: str = "") -> None:
-    """Refuse lists and the like where a path is expected."""
-    for key, value in settings.items():
-        setting = of_any_dataset(f"{prefix}{key}")
-        if setting not in PATH_SETTINGS:
-            if isinstance(value, Mapping):
-                _check_paths(value, f"{prefix}{key}.")
-            continue
-        kinds = (str, PathLike, *([Mapping] if setting == "data.classes" else []))
-        missing = value is None and setting in _NEVER_NULL
-        if missing or not (value is None or isinstance(value, kinds)):
-            expected = (
-                "a path, or what a classes file holds ({classes: {value: name}})"
-                if setting == "data.classes"
-                else "a path, in quotes where it is a number"
-            )
-            shown = "null" if value is None else value
-            raise UserError(f"{prefix}{key}={shown}: expected {expected}")
+    check_config({"seed": plain.get("seed", 0)})
+    check_config(plain, paths_only=True)
+    top_level = {name: own.default for name, own in RunSettings.entries().items()}
+    return {**top_level, **{str(key): value for key, value in plain.items()}}
 
 
 def literal_config(config: Mapping[str, Any]) -> DictConfig:
@@ -288,7 +271,7 @@ def _load_group(config_dir: Path, group: str, name: str) -> DictConfig:
         raise UserError(
             f"there is no {group}={name}{suggest(name, there)} (known: {', '.join(there)})"
         )
-    take_classes_as_written()
+    _prepare_hydra()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir), version_base="1.3"):
@@ -329,7 +312,7 @@ def _suggest_key(key: str, known: Sequence[str]) -> str:
 
 def _keys_of_files(config_dir: Path) -> list[str]:
     """List the keys that any config file sets, with the group in front."""
-    keys = list(_TOP_LEVEL)
+    keys = [*SECTIONS, *entries()]
     for file in config_dir.rglob("*.yaml"):
         try:
             content = OmegaConf.to_container(OmegaConf.load(file))
@@ -358,7 +341,7 @@ def _unknown_in_experiment(key: str, config_dir: Path) -> str:
         )
     if key not in known:
         return f"unknown key '{key}'{_suggest_key(key, known)}"
-    if key in _OF_SEVERAL_DATASETS:
+    if key.removeprefix("data.") in _OF_SEVERAL_DATASETS:
         return f"{missing}; only several datasets at once have it (data=several)"
     if re.fullmatch(r"data\.\w+", key):
         return (

@@ -18,12 +18,13 @@ from seg_training.errors import UserError
 from seg_training.evaluation.binary_iou import BinaryIoUResult, measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.evaluation.pair_table import PairTable
+from seg_training.known_settings import OptimizerSettings, RunSettings
 from seg_training.networks import build_network
 from seg_training.networks.network_building import check_settings
 from seg_training.pictures.nearest_resizing import resize_nearest
-from seg_training.settings import call_with_settings, choose
+from seg_training.settings import call_with_settings
 from seg_training.training.losses import binary_loss, multiclass_loss
-from seg_training.training.optimizers import OptimizerSettings, build_optimizer, set_rates
+from seg_training.training.optimizers import build_optimizer, set_rates
 from seg_training.training.training_length import time_limit, total_steps
 
 __all__ = ["LitSeg", "NonFiniteLossError"]
@@ -82,11 +83,12 @@ class LitSeg(pl.LightningModule):
         self.optimizer_settings = call_with_settings(
             OptimizerSettings, config["optimizer"], "optimizer"
         )
-        self._seed: int = config["seed"]
-        metrics = config.get("metrics", "biou")
-        self._metrics = choose(metrics, {"biou": metrics, "all": metrics}, "metrics")
+        RunSettings.check(config)
+        run = {**RunSettings.shown(), **config}
+        self._seed: int = run["seed"]
+        self._metrics: str = run["metrics"]
         self._with_label_maps: list[bool] = []
-        self._unsure_is_miss: bool = config.get("unsure_is_miss", False)
+        self._unsure_is_miss: bool = run["unsure_is_miss"]
         self._asked: list[Tensor] = []
         self._counter = PairCounter({}, len(task_names))
         self.pairs: PairTable | None = None

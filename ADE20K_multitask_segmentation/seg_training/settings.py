@@ -1,24 +1,225 @@
-"""Handing a config's plain settings to functions, with errors that name the wrong ones."""
+"""What a setting is, and handing a config's plain settings on, with errors that name wrong ones."""
 
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from copy import deepcopy
+from dataclasses import dataclass, field, fields
+from functools import partial
+from importlib import import_module
+from os import PathLike
+from typing import Any, ClassVar, TypeVar
 
 from omegaconf import MISSING
 
 from seg_training.errors import UserError, suggest
 
 __all__ = [
+    "Check",
+    "Section",
+    "Setting",
+    "a_flag",
+    "a_path",
+    "all_of",
     "call_with_settings",
     "check_keys",
     "checked_count",
     "checked_number",
     "choose",
+    "count",
+    "expecting",
+    "number",
+    "one_of",
+    "or_null",
     "parameters_of",
+    "setting",
 ]
 
 Result = TypeVar("Result")
+
+Check = Callable[[str, Any], object]
+"""Takes a setting's whole name and its value, and raises a :class:`UserError` if that is wrong."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What there is to know of a setting besides its name and type.
+
+    Attributes:
+        default: as configs have it.
+        meaning: one line, for the documents.
+        check: refuses what it cannot be.
+        is_path: a path, a pattern of paths or the name of a folder: taken as it is typed.
+        may_change: a training that goes on may have another value, from its next step on.
+        shown: configs list it; otherwise it is added with ``+``, and its default is that of what
+            reads it.
+    """
+
+    default: Any
+    meaning: str
+    check: Check | None = None
+    is_path: bool = False
+    may_change: bool = False
+    shown: bool = True
+
+
+def setting(default: Any, meaning: str, check: Check | None = None, **more: bool) -> Any:
+    """Declare a setting of a :class:`Section`.
+
+    Args:
+        default: as configs have it.
+        meaning: see :class:`Setting`, as the rest.
+        check: a path's is :func:`a_path`, unless there is another.
+        **more: ``is_path``, ``may_change``, ``shown``.
+    """
+    if more.get("is_path"):
+        check = check or a_path
+    return field(
+        default_factory=partial(deepcopy, default),
+        metadata={"setting": Setting(default, meaning, check, **more)},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Settings of one section of a config; a subclass declares them as its fields.
+
+    Raises:
+        UserError: where one is made of values that cannot be.
+
+    Attributes:
+        section: the section's name; empty for the top of the config.
+        node: its name below ``/settings`` in the defaults lists of configs.
+    """
+
+    section: ClassVar[str]
+    node: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        self.check(vars(self))
+
+    @classmethod
+    def entries(cls) -> dict[str, Setting]:
+        """List what is known of each setting."""
+        return {each.name: each.metadata["setting"] for each in fields(cls)}
+
+    @classmethod
+    def shown(cls) -> dict[str, Any]:
+        """List what configs show where nothing else is said: each setting with its default."""
+        return {name: deepcopy(own.default) for name, own in cls.entries().items() if own.shown}
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any], prefix: str | None = None) -> None:
+        """Refuse values that cannot be.
+
+        Args:
+            values: by the settings' names; others are left alone, and so are those not given.
+            prefix: what stands before the names in messages; the section's name by default.
+
+        Raises:
+            UserError: if there is one.
+        """
+        prefix = cls.section if prefix is None else prefix
+        for name, own in cls.entries().items():
+            if own.check and name in values:
+                own.check(f"{prefix}.{name}" if prefix else name, values[name])
+
+
+def count(least: int = 1, most: int | None = None) -> Check:
+    """Check that a value is a whole number in its bounds."""
+    return lambda name, value: checked_count(value, name, least, most)
+
+
+def number(*, least: float | None = None, above: float | None = None) -> Check:
+    """Check that a value is a number in its bounds."""
+    return lambda name, value: checked_number(value, name, least=least, above=above)
+
+
+def expecting(expected: str, holds: Callable[[Any], bool]) -> Check:
+    """Check a value by a condition.
+
+    Args:
+        expected: the condition, in words for the message.
+        holds: the condition.
+    """
+
+    def check(name: str, value: Any) -> None:
+        if not holds(value):
+            raise UserError(f"{name}={value!r}: expected {expected}")
+
+    return check
+
+
+def or_null(check: Check) -> Check:
+    """Check a value that may be left open."""
+
+    def checked(name: str, value: Any) -> None:
+        if value is None:
+            return
+        try:
+            check(name, value)
+        except UserError as error:
+            raise UserError(f"{error}, or null") from None
+
+    return checked
+
+
+def all_of(*checks: Check) -> Check:
+    """Check a value by one condition after the other."""
+
+    def check(name: str, value: Any) -> None:
+        for each in checks:
+            each(name, value)
+
+    return check
+
+
+def one_of(choices: Iterable[str] | str) -> Check:
+    """Check that a value is one of several names, or a list of some.
+
+    Args:
+        choices: the names; or where the mapping stands that has them, ``module:NAME``, so that
+            what PyTorch is needed for is not imported before.
+    """
+
+    def check(name: str, value: Any) -> None:
+        known = choices
+        if isinstance(known, str):
+            module, _, constant = known.partition(":")
+            known = getattr(import_module(module), constant)
+        for each in value if isinstance(value, list) else [value]:
+            choose(each, dict.fromkeys(known), name)
+
+    return check
+
+
+a_flag = expecting("true or false", lambda value: isinstance(value, bool))
+
+
+def a_path(
+    name: str,
+    value: Any,
+    *,
+    nullable: bool = True,
+    kinds: tuple[type, ...] = (),
+    expected: str = "a path, in quotes where it is a number",
+) -> None:
+    """Refuse lists, numbers and the like where a path is expected.
+
+    Args:
+        name: the setting.
+        value: from a config.
+        nullable: it may be left open.
+        kinds: what it may be instead.
+        expected: for the message.
+
+    Raises:
+        UserError: if it is no path.
+    """
+    if (value is None and nullable) or isinstance(value, (str, PathLike, *kinds)):
+        return
+    raise UserError(f"{name}={'null' if value is None else value}: expected {expected}")
 
 
 def choose(name: str, choices: Mapping[str, Result], what: str) -> Result:

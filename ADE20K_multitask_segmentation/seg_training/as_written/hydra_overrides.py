@@ -8,18 +8,16 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-__all__ = ["PATH_SETTINGS", "as_typed", "literal", "of_any_dataset", "quoted", "quoted_list"]
+from seg_training.known_settings import entries, of_any_dataset
+
+__all__ = ["PATH_SETTINGS", "as_typed", "literal", "quoted", "quoted_list"]
 
 PATH_SETTINGS = (
-    *("ckpt_path", "run_dir", "model.pretrained"),
-    *("data.root", "data.images", "data.labels", "data.annotations", "data.classes"),
-    *("data.split_list", "data.trajectories", "data.wordnet", "data.cache_dir"),
-    *("data.train_split", "data.val_split"),  # names of folders
+    *(key for key, own in entries().items() if own.is_path),
     *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"),
 )
 """Settings that are paths, patterns of paths or names of folders, of each dataset as well."""
 
-_OF_ONE_DATASET = re.compile(r"^data\.datasets\.[^.]+\.")
 _IN_QUOTES = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
 _PLAIN = re.compile(r"[\w/.+-]*", re.ASCII)
 _SWEEP = re.compile(r"(?:choice|glob|interval|range|shuffle|sort|tag)\(.*\)", re.DOTALL)
@@ -41,15 +39,6 @@ def as_typed(
             nor where a path of the whole name exists.
     """
     return [_as_typed(override, top_level, sweep) for override in overrides]
-
-
-def of_any_dataset(key: str) -> str:
-    """Give the setting that a key sets: ``data.root`` for ``data.datasets.sun.root``.
-
-    Args:
-        key: with dots.
-    """
-    return _OF_ONE_DATASET.sub("data.", key)
 
 
 def _as_typed(override: str, top_level: Collection[str], sweep: bool) -> str:

@@ -1,7 +1,6 @@
 """From a config's data section to a dataset's batches."""
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from omegaconf import MISSING
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.augmentations import Augmentation
 from seg_training.datasets.batches import Batch
-from seg_training.datasets.data_module_base import DataModule, checked_count
+from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import PresenceIndex, presence_index
 from seg_training.datasets.prompt_samplers import SAMPLERS, TrainingSampler
@@ -21,6 +20,7 @@ from seg_training.datasets.synthetic import Synthetic
 from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
+from seg_training.known_settings import OneDatasetSettings
 from seg_training.pictures.picture_reading import allow_pixels
 from seg_training.settings import call_with_settings, check_keys, choose, parameters_of
 from seg_training.tasks import LabelClasses, TaskTable
@@ -54,17 +54,7 @@ class SegmentationDataModule(DataModule):
         tasks: TaskTable,
         *,
         seed: int,
-        train_split: str = "training",
-        val_split: str = "validation",
-        crop_size: Sequence[int] = (320, 320),
-        batch_size: int = 10,
-        eval_batch_size: int = 8,
-        sampler: str = "homogeneous",
-        augmentation: str = "ade20k",
-        num_workers: int | None = None,
-        cache_dir: str | None = None,
-        resized_cache_gib: float = 0,
-        max_pixels: int | None = None,
+        **settings: Any,
     ) -> None:
         """Take the settings of a config's data section.
 
@@ -72,37 +62,25 @@ class SegmentationDataModule(DataModule):
             dataset: where the files are and what their labels mean.
             tasks: the tasks to ask for.
             seed: decides order and augmentation.
-            train_split: the split to train on.
-            val_split: the split to evaluate on.
-            crop_size: (height, width) that every image is resized to.
-            batch_size: training samples of one process's step.
-            eval_batch_size: images per evaluation batch.
-            sampler: ``homogeneous`` (as published), ``mixed`` or ``images``.
-            augmentation: ``ade20k``, ``multitask`` or ``none``.
-            num_workers: processes that load data; as many as there are cores, up to 8, by default.
-            cache_dir: where indexes and resized images are kept; the user's cache folder by
-                default.
-            resized_cache_gib: how much of the disk the training images may take at crop size, in
-                GiB; with 0 they are decoded anew each time.
-            max_pixels: height times width of the largest picture that this process reads; Pillow's
-                179 million by default.
+            **settings: those of :class:`OneDatasetSettings`.
 
         Raises:
             UserError: if a setting has no such value.
         """
-        super().__init__(crop_size, eval_batch_size, num_workers)
+        own = OneDatasetSettings(**settings)
+        super().__init__(own)
         self.dataset = dataset
         self.tasks = tasks
-        self.splits = {"fit": train_split, "validate": val_split}
-        self.batch_size = checked_count(batch_size, "data.batch_size")
-        self.sampler = sampler
-        self._sampler_class = choose(sampler, SAMPLERS, "data.sampler")
+        self.splits = {"fit": own.train_split, "validate": own.val_split}
+        self.batch_size = own.batch_size
+        self.sampler = own.sampler
+        self._sampler_class = SAMPLERS[own.sampler]
         self._seed = seed
-        self._augmentation = Augmentation(augmentation)
-        self._cache_dir = user_path(cache_dir) if cache_dir else None
-        self._resized_bytes = _checked_bytes(resized_cache_gib)
-        if max_pixels is not None:
-            allow_pixels(checked_count(max_pixels, "data.max_pixels"))
+        self._augmentation = Augmentation(own.augmentation)
+        self._cache_dir = user_path(own.cache_dir) if own.cache_dir else None
+        self._resized_bytes = int(own.resized_cache_gib * 2**30)
+        if own.max_pixels is not None:
+            allow_pixels(own.max_pixels)
         self._resized: ResizedCache | None = None
         self._indexes: dict[str, PresenceIndex] = {}
         self._warnings: set[str] = set()
@@ -119,7 +97,7 @@ class SegmentationDataModule(DataModule):
 
         Args:
             data: ``dataset`` names one of :data:`DATASETS`; the other settings are those of its
-                constructor and of the data module's.
+                constructor and of :class:`OneDatasetSettings`.
             tasks: ``classes``, as :class:`TaskTable` takes it.
             seed: decides order and augmentation.
             vocabulary: task names of a trained network, in its order.
@@ -130,8 +108,7 @@ class SegmentationDataModule(DataModule):
         settings = dict(data)
         dataset_class = choose(settings.pop("dataset", "?"), DATASETS, "data.dataset")
         own = parameters_of(dataset_class)
-        ours = parameters_of(cls).keys() - {"dataset", "tasks", "seed"}
-        check_keys(settings, {*own, *ours}, "data")
+        check_keys(settings, {*own, *OneDatasetSettings.entries()}, "data")
         if own.get("root") and settings.get("root") in (None, "", MISSING):
             raise UserError(
                 "data.root is not set: where is the dataset? Add data.root=/path/to/it "
@@ -144,7 +121,7 @@ class SegmentationDataModule(DataModule):
         asked = tasks.get("classes", "all")
         classes = dataset.classes if dataset.labelled else _classes_to_paint(asked, vocabulary)
         table = TaskTable(classes, asked, vocabulary)
-        return call_with_settings(cls, settings, "data", dataset=dataset, tasks=table, seed=seed)
+        return cls(dataset, table, seed=seed, **settings)
 
     def sources(self) -> Mapping[str, "SegmentationDataModule"]:
         """Itself, without a name."""
@@ -298,12 +275,6 @@ class SegmentationDataModule(DataModule):
         if split not in self._indexes:
             self._indexes[split] = presence_index(self.dataset, split, self._cache_dir)
         return self._indexes[split]
-
-
-def _checked_bytes(gib: Any) -> int:
-    if not isinstance(gib, int | float) or isinstance(gib, bool) or not 0 <= gib < math.inf:
-        raise UserError(f"data.resized_cache_gib={gib!r}: expected a number of GiB, 0 for none")
-    return int(gib * 2**30)
 
 
 def _classes_to_paint(asked: Any, vocabulary: Sequence[str] | None) -> LabelClasses:

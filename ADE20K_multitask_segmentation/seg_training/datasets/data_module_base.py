@@ -28,11 +28,12 @@ from seg_training.datasets.resumable_loader import ResumableLoader
 from seg_training.datasets.task_presence import TaskPresence
 from seg_training.datasets.truths import NO_LABEL_MAP
 from seg_training.errors import UserError
+from seg_training.known_settings import SharedLoadingSettings
 
 if TYPE_CHECKING:
     from seg_training.datasets.data_module import SegmentationDataModule
 
-__all__ = ["DataModule", "checked_count", "errors_of", "with_own_root"]
+__all__ = ["DataModule", "errors_of", "with_own_root"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,27 +50,19 @@ class DataModule(pl.LightningDataModule, ABC):
 
     with_label_maps = False
 
-    def __init__(
-        self, crop_size: Sequence[int], eval_batch_size: int, num_workers: int | None
-    ) -> None:
+    def __init__(self, settings: SharedLoadingSettings) -> None:
         """Take the settings that do not depend on the dataset.
 
         Args:
-            crop_size: (height, width) that every image is resized to.
-            eval_batch_size: images per evaluation batch.
-            num_workers: processes that load data; as many as there are cores, up to 8, by default.
-
-        Raises:
-            UserError: if a setting has no such value.
+            settings: of the config's data section.
         """
         super().__init__()
-        self.crop_size = _checked_crop_size(crop_size)
-        self._eval_batch_size = checked_count(eval_batch_size, "data.eval_batch_size")
-        self._num_workers = (
-            min(usable_cores(), _MOST_WORKERS)
-            if num_workers is None
-            else checked_count(num_workers, "data.num_workers", least=0)
-        )
+        height, width = settings.crop_size
+        self.crop_size = (height, width)
+        self._eval_batch_size = settings.eval_batch_size
+        self._num_workers = settings.num_workers
+        if self._num_workers is None:
+            self._num_workers = min(usable_cores(), _MOST_WORKERS)
 
     @classmethod
     @abstractmethod
@@ -253,22 +246,6 @@ def with_own_root(error: UserError, name: str) -> str:
     return str(error).replace("data.root", f"data.datasets.{name}.root" if name else "data.root")
 
 
-def checked_count(value: Any, setting: str, least: int = 1) -> int:
-    """Return a whole number that is large enough.
-
-    Args:
-        value: from a config.
-        setting: its name, for the error message.
-        least: the smallest number allowed.
-
-    Raises:
-        UserError: if it is none.
-    """
-    if not isinstance(value, int) or value < least:
-        raise UserError(f"{setting}={value!r}: expected a whole number of at least {least}")
-    return value
-
-
 def _prepare_worker(max_image_pixels: int | None, _worker: int) -> None:
     """Workers are the parallelism: threads inside them only get in each other's way.
 
@@ -278,12 +255,3 @@ def _prepare_worker(max_image_pixels: int | None, _worker: int) -> None:
     Image.MAX_IMAGE_PIXELS = max_image_pixels
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _checked_crop_size(crop_size: Sequence[int]) -> tuple[int, int]:
-    sizes = list(crop_size) if isinstance(crop_size, Sequence) else [crop_size]
-    if len(sizes) != 2 or not all(isinstance(size, int) and size >= 32 for size in sizes):
-        raise UserError(
-            f"data.crop_size={crop_size!r}: expected [height, width], each at least 32 pixels"
-        )
-    return sizes[0], sizes[1]

@@ -7,40 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from omegaconf import MISSING
 
 from seg_training.config_sections import SECTIONS
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError
-from seg_training.training.optimizers import OptimizerSettings
+from seg_training.known_settings import entries, of_any_dataset
 from transformers_update_for_adapters import TASFormerConfig
 
 __all__ = ["MAY_CHANGE", "check_going_on", "settings_by_key"]
 
 _log = logging.getLogger(__name__)
 
-MAY_CHANGE = frozenset(
-    {
-        # Where things are.
-        *("ckpt_path", "run_dir", "config_name", "data.root", "data.cache_dir"),
-        # How fast it learns.
-        *("optimizer.lr", "optimizer.weight_decay", "optimizer.schedule", "optimizer.warmup_steps"),
-        # How long.
-        *("trainer.max_steps", "trainer.max_epochs", "trainer.max_time"),
-        *("trainer.min_steps", "trainer.min_epochs"),
-        # On what.
-        *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-        *("data.num_workers", "data.eval_batch_size", "data.resized_cache_gib", "data.max_pixels"),
-        *("trainer.activation_checkpointing", "trainer.compile"),
-        *("trainer.deterministic", "trainer.benchmark"),
-        # What is told, measured and saved, and how often.
-        *("trainer.val_check_interval", "trainer.check_val_every_n_epoch"),
-        *("trainer.num_sanity_val_steps", "trainer.log_every_n_steps"),
-        *("trainer.checkpoint_every_n_steps", "log_plot_freq", "metrics", "unsure_is_miss"),
-        *("logger.names", "logger.project", "trainer.enable_progress_bar", "trainer.profiler"),
-        # Not read: the weights come from the checkpoint.
-        "model.pretrained",
-    }
-)
+MAY_CHANGE = frozenset(key for key, own in entries().items() if own.may_change)
 """Settings that act from the next step on; all others stay. Those of each of several datasets go by
 the names of one: ``data.datasets.sun.root`` by ``data.root``."""
 
@@ -65,7 +44,7 @@ def check_going_on(
     settings = checkpoint["hyper_parameters"]
     _check_tasks(file, settings["task_names"], data.task_names)
     changed = _changes(settings["config"], config, data)
-    stay = {key: words for key, words in changed.items() if _kind(key) not in MAY_CHANGE}
+    stay = {key: words for key, words in changed.items() if of_any_dataset(key) not in MAY_CHANGE}
     network = [words for key, words in stay.items() if key.startswith("model.")]
     if network:
         raise UserError(
@@ -107,11 +86,6 @@ def settings_by_key(config: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _kind(key: str) -> str:
-    """What one of several datasets calls ``data.datasets.sun.root`` is ``data.root``."""
-    return f"data.{key.rpartition('.')[2]}" if key.startswith("data.datasets.") else key
-
-
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], data: DataModule) -> dict[str, str]:
     """Name the settings that differ, each with both values."""
     old, new = settings_by_key(before), settings_by_key(now)
@@ -131,24 +105,18 @@ def _text(value: Any) -> str:
 
 def _default(key: str, data: DataModule) -> Any:
     """What a setting is that a config, of an earlier version say, does not have."""
-    section, _, name = _kind(key).partition(".")
+    section, _, name = of_any_dataset(key).partition(".")
     if section == "model":
         return getattr(TASFormerConfig, name, _NOT_SET)
-    readers: dict[str, list[Callable[..., Any]]] = {
-        "optimizer": [OptimizerSettings],
-        "trainer": [pl.Trainer.__init__],
-        "data": [
-            type(data).__init__,
-            *(type(source).__init__ for source in data.sources().values()),
-            *(type(source.dataset).__init__ for source in data.sources().values()),
-        ],
-    }
-    for reader in readers.get(section, []):
+    readers: list[Callable[..., Any]] = [pl.Trainer.__init__] if section == "trainer" else []
+    if section == "data":
+        readers = [type(source.dataset).__init__ for source in data.sources().values()]
+    for reader in readers:
         parameter = inspect.signature(reader).parameters.get(name)
         if parameter is not None and parameter.default is not parameter.empty:
-            default = parameter.default
-            return list(default) if isinstance(default, tuple) else default
-    return _NOT_SET
+            return parameter.default
+    own = entries().get(of_any_dataset(key))
+    return _NOT_SET if own is None or own.default == MISSING else own.default
 
 
 def _check_tasks(file: Path, before: list[str], now: tuple[str, ...]) -> None:

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from seg_training.errors import UserError
-from seg_training.settings import choose
+from seg_training.known_settings import OptimizerSettings
 
 __all__ = ["SCHEDULES", "OptimizerSettings", "build_optimizer", "set_rates"]
 
@@ -39,36 +37,6 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 }
 
 _EMBEDDINGS = {"task_embeddings", "block_embeddings", "task_maps"}
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """The config's optimizer section.
-
-    Attributes:
-        name: ``adam`` or ``adamw``.
-        lr: learning rate.
-        weight_decay: not on biases, norms or embeddings of tasks and blocks.
-        schedule: one of :data:`SCHEDULES`.
-        warmup_steps: steps over which the learning rate rises from 0.
-    """
-
-    name: str = "adam"
-    lr: float = 5e-5
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-    warmup_steps: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse names that do not exist and numbers that make no sense."""
-        choose(self.name, OPTIMIZERS, "optimizer.name")
-        choose(self.schedule, SCHEDULES, "optimizer.schedule")
-        for key, positive in (("lr", True), ("weight_decay", False), ("warmup_steps", False)):
-            value = getattr(self, key)
-            valid = isinstance(value, int | float) and 0 <= value < math.inf
-            if not valid or (positive and value == 0):
-                bound = "above 0" if positive else "of at least 0"
-                raise UserError(f"optimizer.{key}={value!r}: expected a number {bound}")
 
 
 def build_optimizer(

@@ -11,7 +11,8 @@ import torch
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from seg_training.errors import UserError
-from seg_training.settings import check_keys, choose
+from seg_training.known_settings import LoggerSettings
+from seg_training.settings import call_with_settings
 
 __all__ = ["build_loggers", "close_loggers", "log_picture"]
 
@@ -29,10 +30,8 @@ def build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> list
     Raises:
         UserError: if there is no such logger, or if one cannot write into that folder.
     """
-    check_keys(settings, ("names", "project"), "logger")
-    names = settings.get("names")
-    if not isinstance(names, list):
-        raise UserError(f"logger.names={names!r}: expected a list, [csv,tensorboard] say")
+    own = call_with_settings(LoggerSettings, settings, "logger")
+    names = own.names
     if set(names) != {"csv"} and not _is_utf8(run_dir):
         raise UserError(
             f"the run's folder {str(run_dir)!a} has a name that is no UTF-8, into which "
@@ -40,14 +39,14 @@ def build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> list
         )
 
     def wandb() -> Logger:
-        return _wandb_logger(run_dir, name, settings.get("project", "tasformer"))
+        return _wandb_logger(run_dir, name, own.project)
 
     makers = {
         "csv": lambda: CSVLogger(run_dir, name="", version=""),
         "tensorboard": lambda: TensorBoardLogger(str(run_dir), name="", version=""),
         "wandb": wandb,
     }
-    return [choose(logger, makers, "logger.names")() for logger in names]
+    return [makers[logger]() for logger in names]
 
 
 def _is_utf8(path: Path) -> bool:

@@ -21,14 +21,14 @@ from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import Interrupted, UserError
 from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import restore, run_validation
+from seg_training.known_settings import OptimizerSettings, TrainerSettings, check_config
 from seg_training.pl_module import LitSeg
 from seg_training.settings import call_with_settings
 from seg_training.training.going_on import check_going_on
-from seg_training.training.optimizers import OptimizerSettings
 from seg_training.training.run_folder import make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
 from seg_training.training.run_results import run_results, save_run
-from seg_training.training.trainer import build_trainer, check_numbers, prepare_network
+from seg_training.training.trainer import build_trainer, prepare_network
 from seg_training.training.training_callbacks import (
     BestAndLast,
     PredictionPictures,
@@ -78,7 +78,8 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     """
     record = TrainingRecord()  # its clock runs
     config = plain_config(config)
-    _check_settings(config)  # before the data are listed, which may take minutes
+    check_config(config)  # before the data are listed, which may take minutes
+    call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = _data(config)
     config["data"] = {**config["data"], **data.settings()}
@@ -93,7 +94,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     _log.info("run folder: %s", run_dir)
     checkpoints = BestAndLast(
         run_dir / "checkpoints",
-        config["trainer"].get("checkpoint_every_n_steps", 1000),
+        {**TrainerSettings.shown(), **config["trainer"]}["checkpoint_every_n_steps"],
         resume_from,
     )
     interruption = StopBetweenSteps()
@@ -132,16 +133,6 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         save_run(results, network_of(evaluated), module, data, config, run_dir, trainer)
     close_loggers(trainer.loggers)
     return TrainingResult(run_dir, result, module.task_names, module.dataset_names)
-
-
-def _check_settings(config: Mapping[str, Any]) -> None:
-    call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
-    check_numbers(config["trainer"])
-    every = config["log_plot_freq"]
-    if not isinstance(every, int) or isinstance(every, bool) or every < 0:
-        raise UserError(
-            f"log_plot_freq={every!r}: expected a whole number of batches; 0 for no pictures"
-        )
 
 
 def _data(config: Mapping[str, Any]) -> DataModule:
