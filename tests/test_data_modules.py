@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from fake_datasets.configs import MAKERS, config_on_fake_data
+from pixel_tables import pixel_table
 
 from seg_training.datasets.batches import Batch, EvaluationBatch
 from seg_training.datasets.data_module import DATASETS, build_data_module
@@ -99,7 +100,9 @@ def test_training_batches(make_module: MakeModule) -> None:
     trained = {
         task_id
         for source in module.sources().values()
-        for task_id in np.flatnonzero(source.task_pixels(source.splits["fit"]).any(axis=0))
+        for task_id in np.flatnonzero(
+            pixel_table(source.task_presence(source.splits["fit"])).any(axis=0)
+        )
     }
     assert asked == trained == set(range(num_tasks))
 
@@ -123,7 +126,7 @@ def test_evaluation_asks_for_every_pair_once(make_module: MakeModule) -> None:
     assert set(pairs.values()) == {1}
     assert pairs.keys() == expected
     per_source = [
-        np.count_nonzero(source.task_pixels(source.splits["validate"]))
+        np.count_nonzero(pixel_table(source.task_presence(source.splits["validate"])))
         for source in module.sources().values()
     ]
     assert list(Counter(source for source, *_ in pairs).values()) == per_source

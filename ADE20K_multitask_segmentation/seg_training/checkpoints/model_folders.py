@@ -136,8 +136,8 @@ def task_synonyms(config: Mapping[str, Any], task_names: Sequence[str]) -> list[
     words: list[dict[str, None]] = [{} for _ in task_names]
     for source in module.sources().values():
         for value, full in source.dataset.classes.names.items():
-            if 0 < (task := int(source.tasks.lookup[value])) <= len(task_names):
-                words[task - 1] |= dict.fromkeys(full.split(";"))
+            if (task := source.tasks.task_of(value)) is not None:
+                words[task] |= dict.fromkeys(full.split(";"))
     return [
         [word for word in own if word != name] for name, own in zip(task_names, words, strict=True)
     ]

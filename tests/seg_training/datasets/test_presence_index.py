@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from pixel_tables import pixel_table
 
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import PresenceIndex, default_cache_dir, presence_index
@@ -58,15 +59,6 @@ def same(one: PresenceIndex, other: PresenceIndex) -> bool:
     )
 
 
-def pixels_of(index: PresenceIndex, tasks: TaskTable) -> NDArray[np.int64]:
-    """(N, K), as a whole table."""
-    presence = index.task_presence(tasks)
-    pixels = np.zeros((len(index), tasks.num_tasks), np.int64)
-    for image, own in enumerate(pixels):
-        own[presence.present(image)] = presence.pixels_of(image)
-    return pixels
-
-
 def test_it_counts_the_pixels_of_every_value(dataset: CountingFolder) -> None:
     index = index_of(dataset)
     assert len(index) == 8
@@ -97,7 +89,7 @@ def test_images_of_the_same_name_in_two_folders_have_names_of_their_own(
 
 def test_pixels_per_task(dataset: CountingFolder) -> None:
     tasks = TaskTable(dataset.classes, {"thing": ["car", "lamp"], "sky": ["sky"]})
-    counts = pixels_of(index_of(dataset), tasks)
+    counts = pixel_table(index_of(dataset).task_presence(tasks))
     for image, (things, sky) in enumerate(counts.tolist()):
         labels = np.asarray(Image.open(label_file(dataset, f"{image:02d}")))
         assert (things, sky) == (np.isin(labels, [2, 4]).sum(), (labels == 0).sum())
@@ -106,9 +98,11 @@ def test_pixels_per_task(dataset: CountingFolder) -> None:
 
 
 def test_pixels_per_task_of_a_trained_networks_vocabulary(dataset: CountingFolder) -> None:
-    every = pixels_of(index_of(dataset), TaskTable(dataset.classes))
+    every = pixel_table(index_of(dataset).task_presence(TaskTable(dataset.classes)))
     vocabulary = TaskTable(dataset.classes).names
-    some = pixels_of(index_of(dataset), TaskTable(dataset.classes, ["tree"], vocabulary))
+    some = pixel_table(
+        index_of(dataset).task_presence(TaskTable(dataset.classes, ["tree"], vocabulary))
+    )
     assert np.array_equal(some[:, 3], every[:, 3])
     assert some.sum() == every[:, 3].sum() > 0
 
@@ -120,7 +114,7 @@ def test_ignored_pixels_are_no_task_even_with_254_tasks(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / folder / "train" / "a.png")
     classes = {"classes": {value: f"c{value}" for value in range(254)}, "ignore": [255]}
     dataset = Folder(tmp_path, classes)
-    assert not pixels_of(index_of(dataset), TaskTable(dataset.classes)).any()
+    assert not pixel_table(index_of(dataset).task_presence(TaskTable(dataset.classes))).any()
 
 
 def test_every_label_map_is_read_once_for_all_task_lists(
@@ -230,7 +224,7 @@ def test_a_value_without_a_name_is_named_with_its_file(dataset: CountingFolder) 
         UserError,
         match=r"77 \(in annotations/train/03\.png, 1 pixels\), 78 \(in .*05\.png, 1 pixels\)",
     ):
-        pixels_of(index_of(dataset), tasks)
+        pixel_table(index_of(dataset).task_presence(tasks))
 
 
 def test_many_values_without_a_name_are_counted(dataset: CountingFolder) -> None:
@@ -239,7 +233,7 @@ def test_many_values_without_a_name_are_counted(dataset: CountingFolder) -> None
     labels[20, :7] = range(70, 77)
     Image.fromarray(labels).save(file)
     with pytest.raises(UserError, match=r"74 \(in [^)]*\) and 2 more"):
-        pixels_of(index_of(dataset), TaskTable(dataset.classes))
+        pixel_table(index_of(dataset).task_presence(TaskTable(dataset.classes)))
 
 
 def test_an_unreadable_label_map_is_named(dataset: CountingFolder, tmp_path: Path) -> None:
