@@ -66,6 +66,7 @@ def test_each_dataset_is_asked_for_its_own_task_alone(data: dict[str, Any], draw
     module = build(data, ["glass", "floor"])
     assert module.task_names == ("glass", "floor")
     assert module.samples_per_step == 6
+    module.with_label_maps = True
     batches = list(module.train_dataloader())
     assert len(batches) == 2
     for batch in batches:
