@@ -292,6 +292,15 @@ class TaskTable:
             mapped = np.where(self._values[place] == raw, self._labels[place], self._labels[-1])
         return mapped
 
+    def task_of(self, value: int) -> int | None:
+        """Say which task a raw label value belongs to; None for no task.
+
+        Args:
+            value: of a class, or any other.
+        """
+        label = int(self.remap(np.array([value], np.uint32))[0])
+        return label - 1 if 0 < label <= self.num_tasks else None
+
     def truth(self, annotation: Annotation) -> Truth:
         """Say what an annotation tells of each task.
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from fake_datasets import floor, gdd, glass, msd
 from PIL import Image
+from pixel_tables import pixel_table
 
 from multitask_segmentation.binary_masks import BinaryMasks
 from multitask_segmentation.floor import Floor
@@ -95,7 +96,9 @@ def test_the_index_counts_the_pixels_of_the_concept(
 ) -> None:
     FAKES[dataset].make(tmp_path)
     masks = dataset(tmp_path)
-    counts = presence_index(masks, split, progress=False).task_pixels(TaskTable(masks.classes))
+    counts = pixel_table(
+        presence_index(masks, split, progress=False).task_presence(TaskTable(masks.classes))
+    )
     expected = [0 if number in (2, 8) else 400 for number in NUMBERS[dataset][split]]
     assert counts.ravel().tolist() == expected
 
@@ -118,7 +121,7 @@ def test_a_third_value_is_named_with_its_file(gdd_root: Path) -> None:
     Image.fromarray(mask).save(gdd_root / "train" / "mask" / "0.png")
     index = presence_index(GDD(gdd_root), "train", progress=False)
     with pytest.raises(UserError, match=r"without a name: 128 \(in train/mask/0\.png, 3 pixels\)"):
-        index.task_pixels(TaskTable(GDD(gdd_root).classes))
+        pixel_table(index.task_presence(TaskTable(GDD(gdd_root).classes)))
 
 
 def test_a_mask_in_colour_is_named(gdd_root: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_datasets import cityscapes
+from pixel_tables import pixel_table
 
 from multitask_segmentation.cityscapes import Cityscapes
 from seg_training.datasets.presence_index import presence_index
@@ -84,7 +85,7 @@ def test_the_index_finds_every_class_with_its_pixels(dataset: Cityscapes, split:
     tasks = TaskTable(dataset.classes)
     index = presence_index(dataset, split, progress=False)
     assert set(index.values.tolist()) == {*range(34), 255}
-    counts = index.task_pixels(tasks)
+    counts = pixel_table(index.task_presence(tasks))
     for number, own in zip(NUMBERS[split], counts, strict=True):
         labels = cityscapes.labels_of(number)
         assert own.tolist() == [(labels == value).sum() for value in range(4, 34)]

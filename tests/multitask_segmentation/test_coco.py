@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fake_datasets import coco
 from PIL import Image
+from pixel_tables import pixel_table
 
 from multitask_segmentation.coco import COCO
 from seg_training.datasets.presence_index import presence_index
@@ -152,7 +153,7 @@ def test_the_index_counts_every_category(root: Path, split: str) -> None:
     dataset = COCO(root)
     index = presence_index(dataset, split, progress=False)
     tasks = TaskTable(dataset.classes)
-    pixels = index.task_pixels(tasks)
+    pixels = pixel_table(index.task_presence(tasks))
     for number in range(coco.NUM_IMAGES[split]):
         labels = coco.labels_of(split, number)
         assert pixels[number].tolist() == [(labels == value).sum() for value in coco.CATEGORIES]
@@ -203,7 +204,7 @@ def test_the_index_is_renewed_with_the_file(root: Path) -> None:
     def pixels_of_person() -> int:
         dataset = COCO(root)
         index = presence_index(dataset, "val", progress=False)
-        return int(index.task_pixels(TaskTable(dataset.classes, ["person"])).sum())
+        return int(pixel_table(index.task_presence(TaskTable(dataset.classes, ["person"]))).sum())
 
     assert COCO(root).label_sources(f"{VAL}#000000000139") == [root / VAL]
     assert pixels_of_person() > 0

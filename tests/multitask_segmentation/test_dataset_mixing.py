@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from multitask_segmentation.dataset_mixing import BatchOfEach, OneStream
 from seg_training.datasets.prompt_samplers import Draw, ImageSampler, ResumableSampler
+from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
 
 
@@ -15,8 +16,8 @@ def sampler_of(
     num_images: int, batch_size: int = 1, rank: int = 0, world_size: int = 1
 ) -> ImageSampler:
     """Draw from images that all show the one task."""
-    pixels = np.ones((num_images, 1), np.int64)
-    return ImageSampler(pixels, ["floor"], batch_size, num_images, rank, world_size)
+    presence = TaskPresence.of_pixels(np.ones((num_images, 1), np.int64))
+    return ImageSampler(presence, ["floor"], batch_size, num_images, rank, world_size)
 
 
 def epoch_of(sampler: ResumableSampler, epoch: int = 0, start: int = 0) -> list[list[Draw]]:

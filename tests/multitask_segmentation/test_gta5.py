@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_datasets import gta5
+from pixel_tables import pixel_table
 
 from multitask_segmentation.cityscapes import Cityscapes
 from multitask_segmentation.gta5 import GTA5
@@ -93,7 +94,7 @@ def test_labels_at_known_places(dataset: GTA5) -> None:
 def test_the_index_finds_every_class_with_its_pixels(dataset: GTA5, split: str) -> None:
     index = presence_index(dataset, split, progress=False)
     assert set(index.values.tolist()) == set(range(35))
-    counts = index.task_pixels(TaskTable(dataset.classes))
+    counts = pixel_table(index.task_presence(TaskTable(dataset.classes)))
     for number, own in zip(gta5.NUMBERS[split], counts, strict=True):
         labels = gta5.labels_of(number)
         assert own.tolist() == [(labels == value).sum() for value in range(4, 34)]

@@ -12,6 +12,7 @@ from fake_datasets import scenenet
 from google.protobuf.descriptor import Descriptor
 from numpy.typing import NDArray
 from PIL import Image
+from pixel_tables import pixel_table
 
 from multitask_segmentation import scenenet_pb2, scenenet_trajectories
 from multitask_segmentation.scenenet import SceneNet
@@ -144,7 +145,7 @@ def test_the_classes_are_the_thirteen_in_lower_case(root: Path) -> None:
 def test_the_index_counts_every_class(root: Path, split: str) -> None:
     dataset = SceneNet(root)
     index = presence_index(dataset, split, progress=False)
-    pixels = index.task_pixels(TaskTable(dataset.classes))
+    pixels = pixel_table(index.task_presence(TaskTable(dataset.classes)))
     frames = scenenet.FRAMES if split == "train" else scenenet.FRAMES[:1]
     labels = [
         scenenet.labels_of(path, frame) for path in scenenet.paths_of(split) for frame in frames

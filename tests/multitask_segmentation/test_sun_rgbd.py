@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_datasets import sun_rgbd
+from pixel_tables import pixel_table
 
 from multitask_segmentation.sun_rgbd import SunRgbd
 from seg_training.datasets.presence_index import presence_index
@@ -83,7 +84,7 @@ def test_labels_at_known_places(dataset: SunRgbd) -> None:
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_the_index_finds_every_class_with_its_pixels(dataset: SunRgbd, split: str) -> None:
     tasks = TaskTable(dataset.classes)
-    counts = presence_index(dataset, split, progress=False).task_pixels(tasks)
+    counts = pixel_table(presence_index(dataset, split, progress=False).task_presence(tasks))
     for number, own in enumerate(counts, start=1):
         labels = sun_rgbd.labels_of(split, number)
         assert own.tolist() == [(labels == value).sum() for value in range(1, 38)]

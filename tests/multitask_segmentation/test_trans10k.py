@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_datasets import trans10k
+from pixel_tables import pixel_table
 
 from multitask_segmentation.trans10k import Trans10K
 from seg_training.datasets.presence_index import presence_index
@@ -69,7 +70,7 @@ def test_labels_at_known_places(dataset: Trans10K) -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_index_finds_every_class_with_its_pixels(dataset: Trans10K, split: str) -> None:
     tasks = TaskTable(dataset.classes)
-    counts = presence_index(dataset, split, progress=False).task_pixels(tasks)
+    counts = pixel_table(presence_index(dataset, split, progress=False).task_presence(tasks))
     for number, own in zip(trans10k.NUMBERS[split], counts, strict=True):
         labels = trans10k.labels_of(number)
         assert own.tolist() == [(labels == value).sum() for value in range(1, 12)]

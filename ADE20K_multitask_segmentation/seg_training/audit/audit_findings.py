@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from seg_training.datasets.segmentation_dataset import ImageFiles, SegmentationDataset
+from seg_training.datasets.task_presence import TaskPresence
 from seg_training.tasks import TaskTable
 
 __all__ = [
@@ -75,7 +76,8 @@ class LabelCount:
         task: the task that its pixels belong to; None for no task.
         images: label maps that show it.
         pixels: its pixels in all of them.
-        share: its part of all pixels, 0 to 1.
+        share: its part of all pixels, 0 to 1; those of all values are more than 1 together where
+            classes overlap.
         official_images: images that show it in the published split; None where that is not known.
     """
 
@@ -91,7 +93,10 @@ class LabelCount:
 
 @dataclass(frozen=True)
 class TaskCount:
-    """In how many images of a split a task occurs, and with how many pixels."""
+    """In how many images of a split a task occurs, and with how many pixels.
+
+    Pixels of several of its classes, where they overlap, are counted as often.
+    """
 
     name: str
     images: int
@@ -113,6 +118,7 @@ class SplitAudit:
         labels: the values that classes name or label maps show, in order.
         tasks: the tasks that the dataset is asked for.
         problems: what is wrong with it.
+        presence: which tasks are in which image that has a label map; None where none can be read.
         readable: the pairs that can be drawn: both can be read, and their sizes agree.
         digests: each image that could be read, with a hash of its file's bytes.
     """
@@ -127,6 +133,7 @@ class SplitAudit:
     labels: Sequence[LabelCount] = ()
     tasks: Sequence[TaskCount] = ()
     problems: Sequence[Problem] = ()
+    presence: TaskPresence | None = None
     readable: Sequence[ImageFiles] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 

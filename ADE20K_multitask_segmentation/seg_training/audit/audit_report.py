@@ -65,7 +65,8 @@ def audits_to_json(audits: Sequence[DatasetAudit]) -> dict[str, Any]:
 
 def _split_to_json(split: SplitAudit) -> dict[str, Any]:
     content = asdict(split)
-    del content["readable"], content["digests"]  # for the next steps, not findings
+    for key in ("presence", "readable", "digests"):  # for the next steps, not findings
+        del content[key]
     return content
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seg_training.audit.audit_findings import DatasetAudit, SplitAudit
+from seg_training.datasets.annotations import Annotation, LabelMap
 from seg_training.pictures.picture_reading import read_image
 from seg_training.results.overlays import Colour, LabelledImage, distinct_colours, labels_picture
 from seg_training.tasks import TaskTable
@@ -58,24 +59,36 @@ def _tiles(
     audit: DatasetAudit, split: SplitAudit, names: Sequence[str], most: int
 ) -> list[LabelledImage]:
     """Read images from all over the split, and what each pixel is called."""
-    keys = _legend_keys(audit.tasks, names)
     places = np.linspace(0, len(split.readable) - 1, min(most, len(split.readable)))
     tiles = []
     for pair in (split.readable[int(place)] for place in places):
         image = read_image(audit.dataset.root / pair.image)
         labels = np.zeros(image.shape[:2], np.int64)
         if audit.dataset.labelled:
-            labels = keys[audit.dataset.read_label_map(pair.label_map)]
+            labels = _labels(audit.dataset.read_annotation(pair.label_map), audit.tasks, names)
         text = f"{audit.name} {split.split} {Path(pair.image).stem}".strip()
         tiles.append(LabelledImage(text, image, labels))
     return tiles
 
 
-def _legend_keys(tasks: TaskTable, names: Sequence[str]) -> NDArray[np.int64]:
-    """Make the table (65536,) from raw label values to labels of the sheet."""
-    keys = np.full(tasks.lookup.shape, _UNKNOWN, np.int64)
-    keys[[*tasks.classes.names, *tasks.classes.other]] = 0
-    keys[sorted(tasks.classes.ignore)] = _IGNORED
-    for task_id in tasks.task_ids:
-        keys[tasks.lookup == task_id + 1] = names.index(tasks.names[task_id]) + 1
-    return keys
+def _labels(annotation: Annotation, tasks: TaskTable, names: Sequence[str]) -> NDArray[np.int64]:
+    """Say of each pixel what it is called; where classes overlap, the smallest lies on top."""
+    values, pixels = annotation.counts()
+    keys = np.array([_legend_key(tasks, names, value) for value in values.tolist()], np.int64)
+    if isinstance(annotation, LabelMap):
+        return keys[np.searchsorted(values, annotation.values)]
+    labels = np.zeros(annotation.size, np.int64)
+    for place in np.argsort(-pixels, kind="stable"):
+        labels[annotation.masks[annotation.values == values[place]][0] == 1] = keys[place]
+    if annotation.unlabelled is not None:
+        labels[annotation.unlabelled] = _IGNORED
+    return labels
+
+
+def _legend_key(tasks: TaskTable, names: Sequence[str], value: int) -> int:
+    """Give the sheet's label of a raw label value."""
+    if (task := tasks.task_of(value)) is not None:
+        return names.index(tasks.names[task]) + 1
+    if value in tasks.classes.ignore:
+        return _IGNORED
+    return _UNKNOWN if tasks.unknown_values([value]) else 0

@@ -5,7 +5,12 @@ from collections.abc import Mapping
 
 from seg_training.audit.audit_findings import DatasetAudit, Problem, SplitAudit
 from seg_training.audit.decoded_splits import read_pairs
-from seg_training.audit.label_counts import count_labels, count_tasks, order_sizes
+from seg_training.audit.label_counts import (
+    count_labels,
+    count_tasks,
+    order_sizes,
+    presence_in,
+)
 from seg_training.audit.split_checks import (
     check_files,
     check_kinds,
@@ -102,6 +107,7 @@ def audit_split(
     label_maps = [label_map for _, label_map in pairs if label_map]
     official = dataset.official_counts(split)
     labels = count_labels(tasks, label_maps, official) if dataset.labelled else []
+    presence = presence_in(tasks, label_maps)
     file_problems = list(check_files(pairs))
     damaged = {file for problem in file_problems for file in problem.files}
     label_map_modes = Counter(mode for label_map in label_maps for mode in label_map.modes)
@@ -116,7 +122,7 @@ def audit_split(
         ),
         label_map_modes=dict(label_map_modes.most_common()),
         labels=labels,
-        tasks=count_tasks(tasks, label_maps) if dataset.labelled else [],
+        tasks=count_tasks(tasks, presence) if dataset.labelled else [],
         problems=[
             *check_pairing(pairing),
             *check_kinds(dataset.unread_pictures(split)),
@@ -125,6 +131,7 @@ def audit_split(
             *check_values(label_maps, labels),
             *(check_official_counts(pairs, labels, official) if official else []),
         ],
+        presence=presence,
         readable=[pair for pair in pairing.files if damaged.isdisjoint(pair)],
         digests={image.file: image.digest for image in images},
     )

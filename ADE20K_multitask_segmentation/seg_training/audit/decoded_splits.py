@@ -1,20 +1,19 @@
 """Decoding the files of a split, in threads, and what an audit keeps of each."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
 from seg_training.audit.audit_findings import Size
-from seg_training.datasets.presence_index import usable_cores
+from seg_training.datasets.presence_index import CountedLabels, counted_labels, usable_cores
 from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError
 from seg_training.files.file_suffixes import LABEL_MAP_SUFFIXES
@@ -55,6 +54,7 @@ class ReadLabelMap:
         modes: how the pictures that it is made from store their pixels.
         is_turned: whether EXIF data turns one of them, as it turns the image.
         pixels: label value to its number of pixels; only values that occur.
+        counted: likewise, as the presence index has it; None where it could not be read.
         fault: why it cannot be used; empty where it can.
     """
 
@@ -63,6 +63,7 @@ class ReadLabelMap:
     modes: Sequence[str] = ()
     is_turned: bool = False
     pixels: Mapping[int, int] = field(default_factory=dict)
+    counted: CountedLabels | None = None
     fault: str = ""
 
 
@@ -90,8 +91,9 @@ def read_pairs(dataset: SegmentationDataset, pairing: Pairing, title: str) -> li
         if pair not in labelled:
             return ReadPair(image, None)
         is_turned = image.header is not None and image.header.orientation != 1
-        return ReadPair(image, _read_label_map(dataset, pair.label_map, is_turned))
+        return ReadPair(image, _read_label_map(dataset, pair.label_map, is_turned, ignored))
 
+    ignored = dataset.classes.ignore if dataset.labelled else ()
     labelled = set(pairing.files) if dataset.labelled else set()
     files = [*pairing.files, *pairing.without_label_map]
     console = Console(stderr=True)
@@ -115,7 +117,9 @@ def _read_image(dataset: SegmentationDataset, file: str) -> ReadImage:
     return ReadImage(file, size, header, int(pixels.min()), int(pixels.max()), digest)
 
 
-def _read_label_map(dataset: SegmentationDataset, file: str, image_is_turned: bool) -> ReadLabelMap:
+def _read_label_map(
+    dataset: SegmentationDataset, file: str, image_is_turned: bool, ignored: Collection[int]
+) -> ReadLabelMap:
     pictures = [
         path for path in dataset.label_sources(file) if path.suffix.lower() in LABEL_MAP_SUFFIXES
     ]
@@ -126,12 +130,18 @@ def _read_label_map(dataset: SegmentationDataset, file: str, image_is_turned: bo
             modes.append(image_mode(path))
             is_turned |= image_is_turned and read_header(path).orientation != 1
     try:
-        label_map = dataset.read_label_map(file)
+        annotation = dataset.read_annotation(file)
     except UserError as error:
         return ReadLabelMap(file, modes=modes, fault=_below_root(error, dataset.root))
-    counts = np.bincount(label_map.ravel())
-    pixels = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-    return ReadLabelMap(file, Size(*label_map.shape), modes, is_turned, pixels)
+    values, pixels = (counts.tolist() for counts in annotation.counts())
+    return ReadLabelMap(
+        file,
+        Size(*annotation.size),
+        modes,
+        is_turned,
+        dict(zip(values, pixels, strict=True)),
+        counted_labels(annotation, ignored),
+    )
 
 
 def _below_root(error: UserError, root: Path) -> str:

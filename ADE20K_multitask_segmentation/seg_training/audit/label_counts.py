@@ -3,12 +3,18 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from seg_training.audit.audit_findings import LabelCount, Role, Size, Sizes, TaskCount
 from seg_training.audit.decoded_splits import ReadLabelMap
-from seg_training.datasets.segmentation_dataset import OfficialCounts
-from seg_training.tasks import IGNORE, TaskTable
+from seg_training.datasets.presence_index import CountedLabels, PresenceIndex
+from seg_training.datasets.segmentation_dataset import ImageFiles, OfficialCounts
+from seg_training.datasets.task_presence import TaskPresence
+from seg_training.tasks import TaskTable
 
-__all__ = ["count_labels", "count_tasks", "order_sizes"]
+__all__ = ["count_labels", "count_tasks", "order_sizes", "presence_in"]
+
+_UNREAD = CountedLabels(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def order_sizes(sizes: Sequence[Size]) -> Sizes | None:
@@ -36,7 +42,7 @@ def count_labels(
     images: Counter[int] = Counter()
     pixels: Counter[int] = Counter()
     for label_map in label_maps:
-        images.update(label_map.pixels.keys())
+        images.update(value for value, count in label_map.pixels.items() if count)
         pixels.update(label_map.pixels)
     classes = tasks.classes
     names = classes.short_names()
@@ -45,13 +51,14 @@ def count_labels(
         **dict.fromkeys(classes.other, "other"),
         **dict.fromkeys(classes.ignore, "ignore"),
     }
-    total = pixels.total() or 1
+    sizes = [label_map.size for label_map in label_maps if label_map.size]
+    total = sum(size.height * size.width for size in sizes) or 1
     return [
         LabelCount(
             value=value,
             name=names.get(value, ""),
             role=roles.get(value, "unknown"),
-            task=_task_of(tasks, value),
+            task=None if (task := tasks.task_of(value)) is None else tasks.names[task],
             images=images[value],
             pixels=pixels[value],
             share=pixels[value] / total,
@@ -61,26 +68,35 @@ def count_labels(
     ]
 
 
-def count_tasks(tasks: TaskTable, label_maps: Sequence[ReadLabelMap]) -> list[TaskCount]:
+def presence_in(tasks: TaskTable, label_maps: Sequence[ReadLabelMap]) -> TaskPresence | None:
+    """Say which tasks are in which image, as the presence index does.
+
+    Args:
+        tasks: those asked for.
+        label_maps: of one split; values without a name are left out.
+
+    Returns:
+        That, of images that could not be read as well; None where none could.
+    """
+    if all(label_map.counted is None for label_map in label_maps):
+        return None
+    files = [ImageFiles("", label_map.file) for label_map in label_maps]
+    counts = [label_map.counted or _UNREAD for label_map in label_maps]
+    return PresenceIndex.of_counts(files, counts).presence_of_named(tasks)
+
+
+def count_tasks(tasks: TaskTable, presence: TaskPresence | None) -> list[TaskCount]:
     """Count the images and pixels of every task; one task may stand for several label values.
 
     Args:
         tasks: those asked for.
-        label_maps: of one split.
+        presence: of one split.
     """
-    images: Counter[str] = Counter()
-    pixels: Counter[str] = Counter()
-    for label_map in label_maps:
-        own: Counter[str] = Counter()
-        for value, count in label_map.pixels.items():
-            if task := _task_of(tasks, value):
-                own[task] += count
-        images.update(own.keys())
-        pixels.update(own)
-    names = [tasks.names[task_id] for task_id in tasks.task_ids]
-    return [TaskCount(name, images[name], pixels[name]) for name in names]
-
-
-def _task_of(tasks: TaskTable, value: int) -> str | None:
-    label = int(tasks.lookup[value])
-    return None if label in (0, IGNORE) else tasks.names[label - 1]
+    images, pixels = np.zeros((2, tasks.num_tasks), np.int64)
+    if presence is not None:
+        images += presence.images_per_task
+        np.add.at(pixels, presence.task_ids, presence.pixels)
+    return [
+        TaskCount(tasks.names[task], int(images[task]), int(pixels[task]))
+        for task in tasks.task_ids
+    ]

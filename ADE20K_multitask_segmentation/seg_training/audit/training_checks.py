@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from seg_training.audit.audit_findings import Problem, SplitAudit
-from seg_training.errors import counted, listed
+from seg_training.datasets.prompt_samplers import SAMPLERS
+from seg_training.errors import UserError, counted, listed
 
 __all__ = ["check_evaluation", "check_overlap", "check_training"]
 
@@ -16,14 +17,16 @@ def check_training(fit: SplitAudit, batch_size: int, sampler: str) -> Iterator[P
         batch_size: training samples of one step.
         sampler: ``homogeneous``, ``mixed`` or ``images``: how batches are chosen.
     """
-    if not _has_labels(fit):
+    if fit.presence is None:  # its own problems say enough
         return
     images = [task.images for task in fit.tasks]
     if not any(images):
         yield _no_pixel_of_any_task(fit, "train")
         return
-    draws = {"homogeneous": max(images), "mixed": sum(images), "images": fit.label_maps}[sampler]
-    if draws < batch_size:
+    names = {task: fit.tasks[place].name for place, task in enumerate(fit.presence.own[0])}
+    try:
+        chosen = SAMPLERS[sampler](fit.presence, names, batch_size, seed=0)
+    except UserError:
         message = (
             f"split '{fit.split}' does not fill one batch of data.batch_size={batch_size} with "
             f"data.sampler={sampler}: {fit.label_maps} images, {sum(images)} pairs of image and "
@@ -37,12 +40,12 @@ def check_training(fit: SplitAudit, batch_size: int, sampler: str) -> Iterator[P
             f"{listed(absent)}"
         )
         yield Problem("task_without_image", "warning", message)
-    rare = [task for task in fit.tasks if 0 < task.images < batch_size]
-    if rare and sampler == "homogeneous":
-        names = listed([f"{task.name} ({counted(task.images, 'image')})" for task in rare])
+    untrained = {names[task] for task in chosen.untrained()}
+    if rare := [task for task in fit.tasks if task.images and task.name in untrained]:
+        those = listed([f"{task.name} ({counted(task.images, 'image')})" for task in rare])
         message = (
-            "tasks with fewer training images than a batch, which data.sampler=homogeneous never "
-            f"trains: {names}. data.sampler=mixed or "
+            f"tasks with fewer training images than a batch, which data.sampler={sampler} never "
+            f"trains: {those}. data.sampler=mixed or "
             f"data.batch_size={min(task.images for task in rare)} trains them"
         )
         yield Problem("task_below_batch", "warning", message)
@@ -54,7 +57,7 @@ def check_evaluation(validate: SplitAudit) -> Iterator[Problem]:
     Args:
         validate: the validation split.
     """
-    if not _has_labels(validate):
+    if validate.presence is None:
         return
     absent = [task.name for task in validate.tasks if task.images == 0]
     if len(absent) == len(validate.tasks):
@@ -93,11 +96,6 @@ def check_overlap(fit: SplitAudit, validate: SplitAudit) -> Iterator[Problem]:
             "two"
         )
         yield Problem("image_in_both_splits", "warning", message, files)
-
-
-def _has_labels(split: SplitAudit) -> bool:
-    """Say whether tasks could be counted at all; if not, the split's own problems say enough."""
-    return any(label.images for label in split.labels)
 
 
 def _no_pixel_of_any_task(split: SplitAudit, purpose: str) -> Problem:

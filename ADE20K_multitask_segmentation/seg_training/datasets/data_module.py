@@ -10,6 +10,7 @@ from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.augmentations import Augmentation
 from seg_training.datasets.batches import Batch
 from seg_training.datasets.data_module_base import DataModule
+from seg_training.datasets.mask_folders import MaskFolders
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import PresenceIndex, presence_index
 from seg_training.datasets.prompt_samplers import SAMPLERS, TrainingSampler
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 DATASETS: dict[str, type[SegmentationDataset]] = {
     "ade20k": ADE20K,
     "folder": Folder,
+    "mask_folders": MaskFolders,
     "synthetic": Synthetic,
 }
 """Datasets by their name in configs; other packages add theirs."""

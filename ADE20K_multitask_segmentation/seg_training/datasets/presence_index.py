@@ -314,8 +314,8 @@ def _fingerprint(dataset: SegmentationDataset, files: list[ImageFiles]) -> str:
                 status = path.stat() if path.exists() else None  # building says what is missing
                 states[path] = f"{status.st_size}|{status.st_mtime_ns}" if status else ""
             digest.update(f"{states[path]}\n".encode())
-    if dataset.classes_overlap:  # pixels of ignored classes are counted as no other's
-        digest.update(f"{sorted(dataset.classes.ignore)}\n".encode())
+    if dataset.classes_overlap:  # they say what the values are, and whose pixels do not count
+        digest.update(f"{dataset.classes.to_mapping()}\n".encode())
     return digest.hexdigest()
 
 

@@ -5,7 +5,7 @@ Every process makes the same plan from the seed and the epoch, and takes its sha
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -86,7 +86,7 @@ class TrainingSampler(ResumableSampler):
     def __init__(
         self,
         presence: TaskPresence,
-        task_names: Sequence[str],
+        task_names: Sequence[str] | Mapping[int, str],
         batch_size: int,
         seed: int,
         rank: int = 0,
@@ -96,7 +96,7 @@ class TrainingSampler(ResumableSampler):
 
         Args:
             presence: which tasks are in which image.
-            task_names: K names, for messages.
+            task_names: by id, for messages.
             batch_size: draws per batch.
             seed: decides every plan.
             rank: which process this is.

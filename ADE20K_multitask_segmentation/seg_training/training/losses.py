@@ -53,12 +53,11 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
             "cross-entropy is 0 whatever the logits are, and nothing is learnt; train with "
             "model.other_channel=true, or on several classes"
         )
-    ignored = ignored_label(label_map)
-    check_labels(label_map, num_channels + (not other_channel), ignored, "label maps", "")
-    target = label_map.long()
-    left_out = label_map == ignored
+    ignored, target = ignored_label(label_map), label_map.long()
+    check_labels(target, num_channels + (not other_channel), ignored, "label maps", "")
+    left_out = target == ignored
     if not other_channel:
-        left_out = left_out | (label_map == 0)
+        left_out = left_out | (target == 0)
         target = target - 1
     target = target.masked_fill(left_out, -100)
     total = F.cross_entropy(logits, target, ignore_index=-100, reduction="sum")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pixel_tables import pixel_table
 
 from seg_training.benchmark.loading_speed import make_images, plain_counts, plain_item_of
 from seg_training.datasets.ade20k import ADE20K
@@ -19,7 +20,7 @@ def test_the_plain_way_gives_the_same(tmp_path: Path) -> None:
     data = SegmentationDataModule(
         dataset, TaskTable(dataset.classes), seed=0, cache_dir=str(tmp_path / "cache")
     )
-    task_pixels = data.task_pixels("training")
+    task_pixels = pixel_table(data.task_presence("training"))
     files = dataset.files("training")
     counts = [plain_counts(dataset.root / pair.label_map) for pair in files]
     assert task_pixels.tolist() == counts

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pixel_tables import pixel_table
 
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.presence_index import presence_index
@@ -60,6 +61,6 @@ def test_files_of_the_sample(shared: Path) -> None:
 def test_pairs_of_the_sample_are_the_golden_ones(shared: Path) -> None:
     dataset = ADE20K(shared / "data" / "ade20k_sample")
     index = presence_index(dataset, "validation", progress=False)
-    present = index.task_pixels(TaskTable(dataset.classes)) > 0
+    present = pixel_table(index.task_presence(TaskTable(dataset.classes))) > 0
     golden = np.load(shared / "golden" / "ade_items_320.npz")["pairs"]
     assert sorted(map(tuple, np.argwhere(present))) == sorted(map(tuple, golden))

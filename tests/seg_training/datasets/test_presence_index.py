@@ -6,13 +6,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image
+from pixel_tables import pixel_table
 
+from seg_training.datasets.annotations import MaskSet
 from seg_training.datasets.own_folder import Folder
-from seg_training.datasets.presence_index import PresenceIndex, default_cache_dir, presence_index
+from seg_training.datasets.presence_index import (
+    PresenceIndex,
+    counted_labels,
+    default_cache_dir,
+    presence_index,
+)
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError
-from seg_training.tasks import TaskTable
+from seg_training.tasks import LabelClasses, TaskTable
 
 
 class CountingFolder(Folder):
@@ -58,15 +69,6 @@ def same(one: PresenceIndex, other: PresenceIndex) -> bool:
     )
 
 
-def pixels_of(index: PresenceIndex, tasks: TaskTable) -> NDArray[np.int64]:
-    """(N, K), as a whole table."""
-    presence = index.task_presence(tasks)
-    pixels = np.zeros((len(index), tasks.num_tasks), np.int64)
-    for image, own in enumerate(pixels):
-        own[presence.present(image)] = presence.pixels_of(image)
-    return pixels
-
-
 def test_it_counts_the_pixels_of_every_value(dataset: CountingFolder) -> None:
     index = index_of(dataset)
     assert len(index) == 8
@@ -97,7 +99,7 @@ def test_images_of_the_same_name_in_two_folders_have_names_of_their_own(
 
 def test_pixels_per_task(dataset: CountingFolder) -> None:
     tasks = TaskTable(dataset.classes, {"thing": ["car", "lamp"], "sky": ["sky"]})
-    counts = pixels_of(index_of(dataset), tasks)
+    counts = pixel_table(index_of(dataset).task_presence(tasks))
     for image, (things, sky) in enumerate(counts.tolist()):
         labels = np.asarray(Image.open(label_file(dataset, f"{image:02d}")))
         assert (things, sky) == (np.isin(labels, [2, 4]).sum(), (labels == 0).sum())
@@ -106,9 +108,11 @@ def test_pixels_per_task(dataset: CountingFolder) -> None:
 
 
 def test_pixels_per_task_of_a_trained_networks_vocabulary(dataset: CountingFolder) -> None:
-    every = pixels_of(index_of(dataset), TaskTable(dataset.classes))
+    every = pixel_table(index_of(dataset).task_presence(TaskTable(dataset.classes)))
     vocabulary = TaskTable(dataset.classes).names
-    some = pixels_of(index_of(dataset), TaskTable(dataset.classes, ["tree"], vocabulary))
+    some = pixel_table(
+        index_of(dataset).task_presence(TaskTable(dataset.classes, ["tree"], vocabulary))
+    )
     assert np.array_equal(some[:, 3], every[:, 3])
     assert some.sum() == every[:, 3].sum() > 0
 
@@ -120,7 +124,7 @@ def test_ignored_pixels_are_no_task_even_with_254_tasks(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / folder / "train" / "a.png")
     classes = {"classes": {value: f"c{value}" for value in range(254)}, "ignore": [255]}
     dataset = Folder(tmp_path, classes)
-    assert not pixels_of(index_of(dataset), TaskTable(dataset.classes)).any()
+    assert not pixel_table(index_of(dataset).task_presence(TaskTable(dataset.classes))).any()
 
 
 def test_every_label_map_is_read_once_for_all_task_lists(
@@ -230,7 +234,7 @@ def test_a_value_without_a_name_is_named_with_its_file(dataset: CountingFolder) 
         UserError,
         match=r"77 \(in annotations/train/03\.png, 1 pixels\), 78 \(in .*05\.png, 1 pixels\)",
     ):
-        pixels_of(index_of(dataset), tasks)
+        pixel_table(index_of(dataset).task_presence(tasks))
 
 
 def test_many_values_without_a_name_are_counted(dataset: CountingFolder) -> None:
@@ -239,7 +243,7 @@ def test_many_values_without_a_name_are_counted(dataset: CountingFolder) -> None
     labels[20, :7] = range(70, 77)
     Image.fromarray(labels).save(file)
     with pytest.raises(UserError, match=r"74 \(in [^)]*\) and 2 more"):
-        pixels_of(index_of(dataset), TaskTable(dataset.classes))
+        pixel_table(index_of(dataset).task_presence(TaskTable(dataset.classes)))
 
 
 def test_an_unreadable_label_map_is_named(dataset: CountingFolder, tmp_path: Path) -> None:
@@ -272,3 +276,90 @@ def test_a_photograph_on_its_side_fits_its_upright_label_map(dataset: CountingFo
     exif[0x0112] = 6
     Image.open(file).rotate(90, expand=True).save(file, exif=exif)
     assert len(index_of(dataset)) == 8
+
+
+def test_what_checkpoints_know_the_data_by_is_as_it_was(dataset: CountingFolder) -> None:
+    """The number is of the code before sets of masks were read."""
+    assert index_of(dataset).content == (
+        "03820160c86d5cabf4e8067b707e191339a9878b6ac5ff20f7f4a2ac95c50aa2"
+    )
+
+
+PEOPLE = LabelClasses({1: "person", 2: "jacket", 3: "sleeve", 70_000: "hat"}, ignore=frozenset({9}))
+CLOTHED = TaskTable(
+    PEOPLE, {"clothes": ["jacket", "sleeve"], "hat": ["hat"]}, ["glass", "hat", "clothes"]
+)
+
+one_mask = arrays(np.uint8, (2, 3), elements=st.sampled_from([0, 1, 255]))
+mask_sets = st.builds(
+    MaskSet.of_objects,
+    objects=st.lists(st.tuples(st.sampled_from([1, 2, 3, 9, 70_000]), one_mask), max_size=4),
+    size=st.just((2, 3)),
+    unlabelled=st.none() | arrays(np.bool_, (2, 3)),
+    absent=st.none() | st.frozensets(st.sampled_from([1, 2, 3, 70_000])),
+)
+
+
+@given(st.lists(mask_sets, min_size=1, max_size=4))
+def test_it_knows_of_sets_of_masks_what_their_truths_do(annotations: list[MaskSet]) -> None:
+    files = [ImageFiles(f"{number}.jpg", str(number)) for number in range(len(annotations))]
+    counts = [counted_labels(annotation, PEOPLE.ignore) for annotation in annotations]
+    index = PresenceIndex.of_counts(files, counts)
+    presence = index.task_presence(CLOTHED)
+    for image, annotation in enumerate(annotations):
+        truth = CLOTHED.truth(annotation)
+        there = truth.task_pixels()
+        assert presence.present(image).tolist() == sorted(there)
+        assert presence.unknown(image).tolist() == np.flatnonzero(~truth.known).tolist()
+        assert 0 in presence.unknown(image)  # others label glass
+        for task, pixels in zip(presence.present(image), presence.pixels_of(image), strict=True):
+            classes = [2, 3] if task == 2 else [70_000]
+            own = dict(zip(counts[image].values.tolist(), counts[image].pixels, strict=True))
+            assert pixels == sum(own.get(value, 0) for value in classes) >= there[int(task)]
+
+
+def test_what_is_absent_is_part_of_what_checkpoints_know() -> None:
+    def content(absent: frozenset[int] | None) -> str:
+        annotation = MaskSet.of_objects([(1, np.eye(2))], (2, 2), absent=absent)
+        counts = [counted_labels(annotation, ())]
+        return PresenceIndex.of_counts([ImageFiles("a.jpg", "a")], counts).content
+
+    contents = {content(absent) for absent in (None, frozenset[int](), frozenset({2}))}
+    assert len(contents) == 3
+
+
+def test_labels_of_32_bit_are_indexed_and_kept(dataset: CountingFolder, tmp_path: Path) -> None:
+    for file in (dataset.root / "annotations" / "train").iterdir():
+        labels = np.asarray(Image.open(file)).astype(np.int32) * 100_000
+        Image.fromarray(labels).save(file.with_suffix(".tif"))
+        file.unlink()
+    names = {100_000 * value: name for value, name in dataset.classes.names.items()}
+    large = CountingFolder(
+        dataset.root, {"classes": names, "other": [900_000], "ignore": [1_100_000]}
+    )
+    tasks = TaskTable(large.classes, ["car", "lamp"])
+    for _ in range(2):  # built, then read from the cache
+        index = index_of(large, tmp_path / "cache")
+        assert index.values.dtype == np.uint32
+        presence = index.task_presence(tasks)
+        assert presence.images_of(0).tolist() == [0, 2, 4, 6]
+        assert presence.images_of(1).tolist() == [1, 4]
+        assert presence.pixels_of(1).tolist() == [36]
+
+
+def test_memory_grows_with_the_pairs_that_are_present() -> None:
+    number, num_tasks, each = 20_000, 1203, 11
+    classes = LabelClasses({value: f"c{value}" for value in range(num_tasks)})
+    random = np.random.default_rng(0)
+    values = np.sort(random.integers(0, num_tasks, (number, each)), axis=1)
+    counts = np.ones(each, np.int64)
+    index = PresenceIndex(
+        *(np.zeros(number, "U1"), np.zeros(number, "U1"), np.arange(number + 1) * each),
+        *(values.ravel().astype(np.uint16), np.tile(counts, number)),
+        *(np.zeros(number + 1, np.int64), np.zeros(0, np.uint16)),
+        *(np.zeros(number, np.bool_), ""),
+    )
+    presence = index.task_presence(TaskTable(classes))
+    arrays_of = [value for value in vars(presence).values() if isinstance(value, np.ndarray)]
+    assert presence.num_pairs > 0.98 * number * each
+    assert sum(array.nbytes for array in arrays_of) < 20 * number * each + 25 * number

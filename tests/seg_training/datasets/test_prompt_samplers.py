@@ -1,5 +1,7 @@
 import csv
+import hashlib
 import math
+import tracemalloc
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from seg_training.datasets.prompt_samplers import (
@@ -24,6 +27,11 @@ from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
 
 NAMES = ["wall", "sky", "lamp", "flag"]
+DIGESTS = {
+    "homogeneous": "6a927288a4c1ca8e",
+    "mixed": "ce8dea40301c8575",
+    "images": "b86d32679e1042b5",
+}
 
 
 def pixels_of(*images_of_tasks: list[int], num_images: int = 12) -> NDArray[np.int64]:
@@ -280,3 +288,92 @@ def test_evaluation_covers_every_image_with_a_pair_once(
     assert all(first < second for share in drawn for first, second in pairwise(share))
     # Processes take the same number of steps together, and no more than they need.
     assert {len(share) for share in shares} == {-(-len(expected) // world_size)}
+
+
+def test_plans_are_those_of_whole_tables() -> None:
+    """The numbers are of the code that kept a whole table of images and tasks."""
+    table = (np.random.default_rng(0).random((3000, 150)) < 0.06).astype(np.int64)
+    table[::50] = 0
+    digests = {}
+    for name, sampler in SAMPLERS.items():
+        presence = TaskPresence.of_pixels(table)
+        plan = sampler(presence, [""] * 150, 10, 7).plan(np.random.default_rng([7, 2]))
+        content = b"".join(part.astype(np.int64).tobytes() for part in plan)
+        digests[name] = hashlib.sha256(content).hexdigest()[:16]
+    assert digests == DIGESTS
+
+
+states = arrays(np.int8, st.tuples(st.integers(1, 12), st.just(3)), elements=st.integers(0, 2))
+
+
+def presence_of(states: NDArray[np.int8], lists_absent: bool) -> TaskPresence:
+    """Of absent (0), present (1) and unknown (2) pairs, as either kind of list says it."""
+    presence = TaskPresence.of_pixels((states == 1).astype(np.int64))
+    images, listed = np.nonzero(states == (0 if lists_absent else 2))
+    return TaskPresence(
+        *(presence.num_tasks, presence.own, presence.sources),
+        *(presence.offsets, presence.task_ids, presence.pixels),
+        *(np.searchsorted(images, np.arange(len(states) + 1)), listed),
+        np.full(len(states), lists_absent),
+    )
+
+
+@given(
+    of_datasets=st.lists(st.tuples(states, st.booleans()), min_size=1, max_size=3),
+    name=st.sampled_from(sorted(SAMPLERS)),
+    batch_size=st.integers(1, 3),
+)
+@settings(deadline=None)
+def test_a_pair_of_which_nobody_knows_is_never_drawn(
+    of_datasets: list[tuple[NDArray[np.int8], bool]], name: str, batch_size: int
+) -> None:
+    presence = TaskPresence.joined([presence_of(*dataset) for dataset in of_datasets])
+    table = np.concatenate([states for states, _ in of_datasets])
+    for image, own in enumerate(table):
+        assert presence.unknown(image).tolist() == np.flatnonzero(own == 2).tolist()
+    try:
+        sampler = SAMPLERS[name](presence, NAMES, batch_size, 0)
+    except UserError:
+        return
+    for draw in (draw for batch in batches_of(sampler) for draw in batch):
+        state = table[draw.image, draw.task_id]
+        if name == "images" and not (table[draw.image] == 1).any():
+            assert state == 0
+        else:
+            assert state == 1
+
+
+def test_an_image_of_which_nothing_is_known_is_left_out() -> None:
+    table = np.array([[2, 2, 2], [2, 0, 2], [1, 2, 2]], np.int8)
+    for lists_absent in (False, True):
+        sampler = ImageSampler(presence_of(table, lists_absent), NAMES, 1, 0)
+        draws = [draw[:2] for batch in batches_of(sampler) for draw in batch]
+        assert sorted(draws) == [(1, 1), (2, 0)]
+
+
+def test_an_image_of_several_datasets_is_asked_for_its_own_tasks_alone() -> None:
+    whole = pixels_of([0], [], [], num_images=20)
+    parts = [TaskPresence.of_pixels(whole, own) for own in ([0, 1], [0, 2])]
+    sampler = ImageSampler(TaskPresence.joined(parts), NAMES, 40, 0)
+    asked = {(draw.image < 20, draw.task_id) for draw in batches_of(sampler)[0]}
+    assert asked == {(True, 0), (True, 1), (False, 0), (False, 2)}
+
+
+def test_a_thousand_tasks_are_planned_without_a_whole_table() -> None:
+    number, num_tasks, each = 20_000, 1203, 8
+    task_ids = np.random.default_rng(0).integers(0, num_tasks // each, (number, each))
+    task_ids += np.arange(each) * (num_tasks // each)
+    empty = TaskPresence.of_pixels(np.zeros((0, num_tasks), np.int64))
+    nothing = np.zeros(number + 1, np.int64)
+    presence = TaskPresence(
+        *(num_tasks, empty.own, nothing[1:], np.arange(number + 1) * each, task_ids.ravel()),
+        *(np.ones(number * each, np.int64), nothing, nothing[:0], np.zeros(number, np.bool_)),
+    )
+    names = [""] * num_tasks
+    for sampler in (ImageSampler(presence, names, 10, 0), MixedSampler(presence, names, 10, 0)):
+        tracemalloc.start()
+        images, asked = sampler.plan(np.random.default_rng(0))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (task_ids[images] == asked[:, None]).any(axis=1).all()
+        assert most < 100 * 2**20  # a whole table of random numbers alone has 183 MiB

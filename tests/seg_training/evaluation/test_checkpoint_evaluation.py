@@ -10,6 +10,7 @@ import pytest
 import torch
 from fake_datasets import folder, gdd
 from fake_datasets.configs import CONFIGS, config_on_fake_data
+from pixel_tables import pixel_table
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.datasets.data_module import build_data_module
@@ -126,12 +127,13 @@ def test_examples_are_what_the_network_paints(many: bool, tmp_path: Path) -> Non
     config = config_on_fake_data(experiment, tmp_path, ["model=adapter_hf_scratch"])
     data = build_data_module(config["data"], config["tasks"], 0)
     module = LitSeg(config, data.task_names)
-    samples, task_pixels = data.validation_samples()
+    samples, presence = data.validation_samples()
+    task_pixels = pixel_table(presence)
 
     examples = predict_examples(module, data, num_images=3, num_prompts=4)
 
     assert len(examples) == 3
-    by_name = {sample.name: sample for sample in map(samples.__getitem__, range(len(task_pixels)))}
+    by_name = {sample.name: sample for sample in map(samples.__getitem__, range(len(presence)))}
     for example in examples:
         sample = by_name[example.name]
         pixels = task_pixels[sample.position]

@@ -56,9 +56,9 @@ def test_thresholds_are_measured_as_evaluation_does(
     trainer = build_trainer({**settings, "enable_progress_bar": False}, logger=False)
     assert results[0.5] == run_validation(trainer, module, data)
 
-    samples, task_pixels = data.validation_samples()
+    samples, presence = data.validation_samples()
     ious = []
-    for position in range(len(task_pixels)):
+    for position in range(len(presence)):
         sample = samples[position]
         with torch.no_grad():
             logits = module.network.task_logits(sample.image[None], sample.task_ids)[0]

@@ -39,6 +39,20 @@ def test_multiclass_loss_by_hand(other_channel: bool) -> None:
     assert multiclass_loss(logits, label_map, other_channel).item() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint32])
+def test_label_maps_of_any_type_give_the_same_loss(dtype: torch.dtype) -> None:
+    logits = torch.randn(1, 5, 2, 2, generator=torch.Generator().manual_seed(0))
+    small = torch.tensor([[[0, 4], [2, 255]]], dtype=torch.uint8)
+    label_map = small.to(torch.int64).masked_fill(small == 255, torch.iinfo(dtype).max).to(dtype)
+    assert multiclass_loss(logits, label_map, True) == multiclass_loss(logits, small, True)
+
+
+def test_a_thousand_channels_of_16_bit_labels() -> None:
+    logits = torch.zeros(1, 1204, 1, 3)
+    label_map = torch.tensor([[[255, 1203, 65_535]]], dtype=torch.uint16)  # 255 is a task here
+    assert multiclass_loss(logits, label_map, True).item() == pytest.approx(math.log(1204))
+
+
 def losses(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     return {
         "binary": binary_loss(logits[:, :1], torch.where(labels == 2, 0, labels).to(torch.uint8)),
