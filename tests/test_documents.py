@@ -32,7 +32,7 @@ from seg_training.export.exported_files import export_onnx
 from seg_training.tables.cell_runs import Setting, plan_runs
 from seg_training.tables.collected_runs import collect_results
 from seg_training.tables.table_cells import SCALES
-from seg_training.tables.tables_text import markdown_table, markdown_text
+from seg_training.tables.tables_text import markdown_text, table_in_markdown
 from seg_training.training.training_run import TrainingResult, train
 
 REPOSITORY = Path(__file__).parents[1]
@@ -390,7 +390,7 @@ def test_the_documents_have_the_kept_results_of_camvid() -> None:
     report = (kept / "camvid" / "report.md").read_text()
     assert report == markdown_text(scale, results, runs, setting)
     [table] = scale.tables
-    assert markdown_table(table, results) in (REPOSITORY / "README.md").read_text()
+    assert table_in_markdown(table, results) in (REPOSITORY / "README.md").read_text()
 
 
 def test_the_documents_have_the_kept_figures_of_the_benchmark() -> None:

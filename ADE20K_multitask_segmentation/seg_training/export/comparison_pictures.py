@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_training.datasets.data_module_base import DataModule
+from seg_training.pictures.channel_order import channels_last
 from seg_training.pictures.picture_reading import read_image
 from seg_training.prediction.pictures_to_paint import find_pictures, spread
 
@@ -45,4 +46,4 @@ def validation_pictures(data: DataModule) -> list[NDArray[np.uint8]]:
     data.setup("validate")
     samples, task_pixels = data.validation_samples()
     chosen = [samples[place] for place in spread(len(task_pixels), _MOST)]
-    return [sample.image.permute(1, 2, 0).numpy() for sample in chosen]
+    return [channels_last(sample.image) for sample in chosen]
