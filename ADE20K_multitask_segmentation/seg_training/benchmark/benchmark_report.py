@@ -166,14 +166,14 @@ def _ways_table(result: BenchmarkResult) -> BenchmarkTable:
 
 
 def _training_row(
-    each: TrainingFigures, time_reference: TrainingFigures, memory_reference: TrainingFigures
+    each: TrainingFigures, time_beside: TrainingFigures, memory_beside: TrainingFigures
 ) -> tuple[str, ...]:
     return (
         each.name,
         _milliseconds(each.step),
-        _ratio(ratio(each.step, time_reference.step)),
+        _ratio(ratio(each.step, time_beside.step)),
         f"{each.saved_bytes / 2**20:.1f}",
-        f"{each.saved_bytes / memory_reference.saved_bytes:.2f}",
+        f"{each.saved_bytes / memory_beside.saved_bytes:.2f}",
     )
 
 
@@ -222,8 +222,8 @@ def _exports_table(result: BenchmarkResult) -> BenchmarkTable:
                 "-" if each.bytes is None else f"{each.bytes / 1e6:.1f}",
                 *(
                     cell
-                    for own, reference in zip(each.timings, pytorch.timings, strict=True)
-                    for cell in (_milliseconds(own), _ratio(ratio(own, reference)))
+                    for own, exact in zip(each.timings, pytorch.timings, strict=True)
+                    for cell in (_milliseconds(own), _ratio(ratio(own, exact)))
                 ),
             )
             for each in result.exports

@@ -14,7 +14,7 @@ from seg_training.checkpoints.restricted_pickle import read_inert
 from seg_training.config import compose_config, default_config_dir
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
-from seg_training.networks import Network, build_network, load_reference_state_dict
+from seg_training.networks import Network, build_network, load_released_state_dict
 from seg_training.settings import choose
 from seg_training.tasks import LabelClasses, TaskTable
 from transformers_update_for_adapters import released_method
@@ -86,7 +86,7 @@ def convert_checkpoint(
     if method == "segformer":
         config["model"]["other_channel"] = len(names) in counts[1:]
     network = build_network(num_tasks=len(names), task_names=list(names), **config["model"])
-    load_reference_state_dict(network, weights)
+    load_released_state_dict(network, weights)
     _sort_task_maps(network)
     if method == "vsa_emb":
         config["model"]["num_vectors"] = network.config.num_vectors

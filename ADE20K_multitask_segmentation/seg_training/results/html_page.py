@@ -145,7 +145,7 @@ def picture_figure(picture: Tensor | None, caption: str) -> Figure | None:
         return None
     data = io.BytesIO()
     Image.fromarray(channels_last(picture)).save(data, format="JPEG", quality=88, subsampling=0)
-    source = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+    address = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
     width = picture.shape[2]
-    content = Markup('<img src="{}" width="{}" alt="{}">').format(source, width, caption)
+    content = Markup('<img src="{}" width="{}" alt="{}">').format(address, width, caption)
     return Figure(content, caption)
