@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from seg_training.commands.command_shell import run_shell
-from seg_training.errors import UserError
 from seg_training.files.user_paths import as_path
+from seg_training.settings import checked_count
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -38,9 +38,10 @@ def main() -> None:
     add("--compile", action="store_true", help="train a compiled network too: takes minutes")
     arguments = parser.parse_args()
     for option, least in (("rounds", 1), ("size", 32), ("batch_size", 1), ("threads", 1)):
-        value = getattr(arguments, option)
-        if value is not None and value < least:
-            raise UserError(f"--{option.replace('_', '-')} {value}: expected at least {least}")
+        if (value := getattr(arguments, option)) is not None:
+            checked_count(value, f"--{option.replace('_', '-')}", least)
+    for number in arguments.classes:
+        checked_count(number, "--classes")
 
     # Imported here, so that --help does not wait for them.
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""Convert the authors' weights: convert_checkpoint.py --input REF.ckpt --method M --output DIR."""
+"""Convert the authors' weights: convert_checkpoint.py --input FILE --method M --output DIR."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Turn a released checkpoint into a folder; nothing in it is run."
     )
-    parser.add_argument("--input", type=as_path, required=True, metavar="REF.ckpt")
+    parser.add_argument("--input", type=as_path, required=True, metavar="FILE")
     parser.add_argument(
         "--method", required=True, help="segformer, emb, vsa_emb, adapter_hf or adapter_hf++"
     )

@@ -7,6 +7,7 @@ from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.commands.command_shell import run_shell
 from seg_training.errors import UserError
 from seg_training.files.user_paths import as_path
+from seg_training.settings import checked_count
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -26,8 +27,7 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
 
     for option, least in (("images", 1), ("prompts", 1), ("width", 32)):
-        if (value := getattr(arguments, option)) < least:
-            raise UserError(f"--{option} {value}: expected at least {least}")
+        checked_count(getattr(arguments, option), f"--{option}", least)
 
     if arguments.output.suffix.lower() != ".png":
         raise UserError(f"--output {arguments.output}: expected a file named *.png")

@@ -7,6 +7,7 @@ from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.commands.command_shell import run_shell
 from seg_training.errors import UserError
 from seg_training.files.user_paths import as_path
+from seg_training.settings import checked_count
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
@@ -44,8 +45,8 @@ def main() -> None:
     num_classes: int | None = arguments.num_classes
     if num_classes is not None and output.suffix == ".pt2":
         raise UserError("--num-classes is for *.pte: a *.pt2 takes any number of classes")
-    if num_classes is not None and num_classes < 1:
-        raise UserError(f"--num-classes {num_classes}: expected at least 1")
+    if num_classes is not None:
+        checked_count(num_classes, "--num-classes")
     size = tuple(arguments.size) if arguments.size else None
 
     # Imported here, so that --help does not wait for them.

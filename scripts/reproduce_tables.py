@@ -54,7 +54,7 @@ def main() -> None:
     from seg_training.tables.missing_runs import failures_message, run_command, run_missing
     from seg_training.tables.table_cells import SCALES, select_cells
     from seg_training.tables.tables_report import write_report
-    from seg_training.tables.tables_text import terminal_table
+    from seg_training.tables.tables_text import table_on_terminal
 
     scale = choose(arguments.scale, SCALES, "--scale")
     for given in arguments.results:
@@ -91,7 +91,7 @@ def main() -> None:
     everything = plan_runs(scale, scale.each_cell(), setting)
     files = write_report(scale, results, everything, setting, arguments.output / scale.name)
     for table in scale.tables:
-        console.print(terminal_table(table, results))
+        console.print(table_on_terminal(table, results))
     for file in files:
         console.print(plain(f"written: {file}"), soft_wrap=True)
     if failed:

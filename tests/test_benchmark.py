@@ -77,9 +77,10 @@ def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         (["--only", "networs"], "unknown --only 'networs'; did you mean 'networks'?"),
         (["--device", "cud"], "unknown --device 'cud'; did you mean 'cuda'"),
-        (["--rounds", "0"], "--rounds 0: expected at least 1"),
-        (["--batch-size", "0"], "--batch-size 0: expected at least 1"),
-        (["--size", "16"], "--size 16: expected at least 32"),
+        (["--rounds", "0"], "--rounds 0: expected a whole number of at least 1"),
+        (["--batch-size", "0"], "--batch-size 0: expected a whole number of at least 1"),
+        (["--size", "16"], "--size 16: expected a whole number of at least 32"),
+        (["--classes", "0"], "--classes 0: expected a whole number of at least 1"),
         (["--page", "."], "--page . is a folder; give a file"),
         (["--ckpt", "nowhere", "--only", "evaluation"], "nowhere"),
     ],

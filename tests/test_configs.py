@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from fake_datasets.configs import CONFIGS, config_on_fake_data
-from short_runs import SHORT_RUNS
+from short_runs import SHORT_RUNS, TINY
 
 import multitask_segmentation  # noqa: F401 - adds its datasets
 from seg_training.config import compose_config, experiment_names, override_config
@@ -144,9 +144,10 @@ def test_the_four_datasets_train_together(drawn: Path, tmp_path: Path) -> None:
     config = config_on_fake_data(
         "multitask_scenenet_sun_gdd_trans10k",
         drawn,
-        [*QUICK, "model=adapter_hf_scratch", "optimizer.lr=1e-3", "data.crop_size=[64,64]"],
+        [*QUICK, "model=adapter_hf_scratch", "optimizer.lr=5e-3", "data.crop_size=[64,64]"],
     )
     config["data"]["batch_size"] = 3
+    config["model"] |= TINY
     config["trainer"] |= {
         "max_steps": 50,
         "max_epochs": 100,

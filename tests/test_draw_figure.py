@@ -56,7 +56,7 @@ def test_a_number_that_makes_no_figure_is_refused(option: str, value: str, tmp_p
         "draw_figure", "--ckpt", "nowhere", "--output", str(tmp_path / "f.png"), option, value
     )
     assert answer.code == 1
-    assert f"{option} {value}: expected at least" in answer.text
+    assert f"{option} {value}: expected a whole number of at least" in answer.text
 
 
 def test_an_output_that_is_no_picture_is_refused_at_once(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_wrong_options(arguments: list[str], tmp_path: Path) -> None:
         return answer.text
 
     assert "expected a file named *.pt2 or *.pte" in answer_to("--output", "f.onnx")
-    assert "--num-classes 0: expected at least 1" in answer_to(
+    assert "--num-classes 0: expected a whole number of at least 1" in answer_to(
         "--output", "f.pte", "--num-classes", "0"
     )
     useless = answer_to("--output", "f.pt2", "--num-classes", "3")

@@ -165,7 +165,7 @@ def test_results_that_are_kept_need_neither_training_nor_data(
         (["--only", "table1/adapter_hf/13"], "fits 'table1/adapter_hf/13'; did you mean 'table1/"),
         (["--results", "/nowhere"], "error: --results /nowhere does not exist"),
         (["seed=1"], "error: seed=1: the tables set seed; use --seeds"),
-        (["--seeds", "-1"], "error: --seeds -1: expected at least 0"),
+        (["--seeds", "-1"], "error: --seeds -1: expected a whole number of at least 0"),
         (["trainer.max_stps=3"], "did you mean 'trainer.max_steps'"),
         (["trainer.max_stps=3", "--dry-run"], "did you mean 'trainer.max_steps'"),
         (["--data-root", "README.md"], "error: --data-root README.md is no folder"),

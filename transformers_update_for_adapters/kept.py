@@ -21,11 +21,11 @@ _SAMPLED = 16  # numbers of each tensor that are compared at each use
 
 @dataclass(frozen=True)
 class _Made(Generic[Value]):
-    """A value, and what its sources were when it was made."""
+    """A value, and what its weights were when it was made."""
 
     value: Value
     settings: object
-    sources: list[Tensor]
+    weights: list[Tensor]
     states: list["_State"]
     bits: list[Tensor]
 
@@ -33,7 +33,7 @@ class _Made(Generic[Value]):
 class Kept(Generic[Value]):
     """A value that is made anew each time, but once only while it is held.
 
-    While it is held, it is made anew when a source is another tensor, elsewhere in memory, was
+    While it is held, it is made anew when a weight is another tensor, elsewhere in memory, was
     changed in place as PyTorch counts it, or, on a CPU, when a sample of its numbers is another:
     what is written through ``.data``, and by fused optimisers, is not counted. What such a writing
     changes beside the sample, or on a GPU, is noticed at the end, and an error.
@@ -47,7 +47,7 @@ class Kept(Generic[Value]):
 
     @property
     def is_held(self) -> bool:
-        """Whether somebody holds the sources still."""
+        """Whether somebody holds the weights still."""
         return self._holders > 0
 
     @contextmanager
@@ -55,7 +55,7 @@ class Kept(Generic[Value]):
         """Keep the value for the duration; several may at once.
 
         Raises:
-            RuntimeError: at the end, if sources were changed unnoticed after the value was made.
+            RuntimeError: at the end, if weights were changed unnoticed after the value was made.
         """
         with self._lock:
             self._holders += 1
@@ -70,21 +70,21 @@ class Kept(Generic[Value]):
 
     @torch.no_grad()
     def get(
-        self, sources: Iterable[Tensor], make: Callable[[], Value], settings: object = None
+        self, weights: Iterable[Tensor], make: Callable[[], Value], settings: object = None
     ) -> Value:
         """Give the value.
 
         Args:
-            sources: what it is made from.
+            weights: what it is made from.
             make: makes it; while it is held, without autocast, for it may be used with and without.
             settings: what else it is made from.
 
         Raises:
-            RuntimeError: if it has to be made anew, and sources were changed unnoticed before.
+            RuntimeError: if it has to be made anew, and weights were changed unnoticed before.
         """
         if not self.is_held:
             return make()
-        tensors = list(sources)
+        tensors = list(weights)
         if not all(map(_can_be_watched, tensors)):
             return make()
         made, states = self._made, [_state(each) for each in tensors]
@@ -99,12 +99,12 @@ class Kept(Generic[Value]):
 
     @torch.no_grad()
     def _check(self) -> None:
-        """Compare every number of those sources that seem to be as they were."""
+        """Compare every number of those weights that seem to be as they were."""
         made = self._made
         if made is None:
             return
-        for source, state, bits in zip(made.sources, made.states, made.bits, strict=True):
-            if _state(source) == state and not torch.equal(_bits(source), bits):
+        for weight, state, bits in zip(made.weights, made.states, made.bits, strict=True):
+            if _state(weight) == state and not torch.equal(_bits(weight), bits):
                 raise RuntimeError(
                     "weights were written through .data while kept() held them still: what was "
                     "computed since then may be of the weights before. Write them outside of "

@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from .configuration_tasformer import TASFormerConfig
-from .plain_words import markdown, markdown_code
+from .plain_words import markdown, markdown_code, markdown_table
 
 __all__ = ["ABSENT_CLASSES", "is_generated", "licence_of", "model_card"]
 
@@ -231,16 +231,15 @@ def _measured(config: TASFormerConfig) -> str:
         f"mean IoU over all {measured['num_masks']} binary masks, each class asked of the images "
         f"that show it{', with its 95 % interval over images' if shown else ''}.",
         "",
-        "| class | bIoU | masks |",
-        "|---|---|---|",
     ]
     # In the order of the tasks: a configuration that was saved has its keys sorted.
     per_class = measured.get("per_class", {})
     of_task = {name: per_class[name] for name in config.task_names or [] if name in per_class}
-    lines += [
-        f"| {markdown(name)} | {_percent(own['bIoU'])} | {own['num_masks']} |"
+    rows = [
+        (markdown(name), _percent(own["bIoU"]), str(own["num_masks"]))
         for name, own in of_task.items()
     ]
+    lines.append(markdown_table(("class", "bIoU", "masks"), rows))
     known = {name: own["bIoU"] for name, own in of_task.items() if _is_number(own["bIoU"])}
     if lost := [name for name, biou in known.items() if biou < _LOST]:
         lines += ["", f"Not found: {markdown(', '.join(lost))}. Do not ask this network for them."]

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 
-__all__ = ["markdown", "markdown_code", "printable"]
+__all__ = ["markdown", "markdown_code", "markdown_table", "printable"]
 
 _JOINERS = "\u200c\u200d"  # say in Persian and of emoji how letters meet
 
@@ -32,6 +33,22 @@ def markdown(text: str) -> str:
         text: anything.
     """
     return _MARKS.sub(r"\\\g<0>", printable(text))
+
+
+def markdown_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], num_texts: int | None = None
+) -> str:
+    """Write a table.
+
+    Args:
+        header: the columns' names.
+        rows: cells as Markdown, of :func:`markdown` where they are names.
+        num_texts: how many columns are text; the numbers after them stand at the right. All by
+            default.
+    """
+    num_numbers = 0 if num_texts is None else len(header) - num_texts
+    line = ["---"] * (len(header) - num_numbers) + ["---:"] * num_numbers
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, line, *rows))
 
 
 def markdown_code(text: str) -> str:

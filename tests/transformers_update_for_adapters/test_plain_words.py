@@ -8,7 +8,12 @@ from odd_names import ODD_NAMES
 
 from transformers_update_for_adapters import TASFormerConfig
 from transformers_update_for_adapters.model_card import model_card
-from transformers_update_for_adapters.plain_words import markdown, markdown_code, printable
+from transformers_update_for_adapters.plain_words import (
+    markdown,
+    markdown_code,
+    markdown_table,
+    printable,
+)
 
 
 def shown(text: str) -> str:
@@ -33,6 +38,13 @@ def test_code_is_fenced_by_more_backticks_than_it_has() -> None:
     assert markdown_code("a") == "`a`"
     assert markdown_code("a``b") == "```a``b```"
     assert markdown_code("`a`") == "`` `a` ``"
+
+
+def test_numbers_of_a_table_stand_at_the_right() -> None:
+    rows = [("a", "1"), ("b", "2")]
+    assert markdown_table(("x", "y"), rows) == "| x | y |\n| --- | --- |\n| a | 1 |\n| b | 2 |"
+    assert markdown_table(("x", "y"), rows[:1], 1) == "| x | y |\n| --- | ---: |\n| a | 1 |"
+    assert markdown_table(("x", "y"), [], 0) == "| x | y |\n| ---: | ---: |"
 
 
 def test_a_card_takes_any_name() -> None:

@@ -32,7 +32,7 @@ _TASKS = re.compile(r"\+{0,2}(data\.datasets\.[^.]+\.)?tasks\.classes")
 
 
 class _ConfigFiles(FileConfigSource):
-    """Hydra's own source of config files, but for the names of classes."""
+    """Hydra's own reader of config files, but for the names of classes."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         file = Path(self.path) / self._normalize_file_name(config_path)
@@ -85,17 +85,17 @@ def override_as_written(text: str) -> str:
         # Whoever uses what nobody can read says so.
         return override_as_written(f"{key}={listed}") if listed not in (None, value) else text
     keys = tuple(override.key_or_group.split("."))
-    plain, source = override.value(), f"'{text}'"
+    plain, given_in = override.value(), f"'{text}'"
     if isinstance(written, Written) and keys[-1] == "classes":
         return text  # a path, or 'all'
     for key in reversed(keys):
         plain, written = {key: plain}, {key: written}
-    changed = with_written_classes(plain, written, source)
+    changed = with_written_classes(plain, written, given_in)
     if changed == plain:
         return text
     for _ in keys:  # of label values they are numbers now
         [changed] = changed.values()
-    override._value = _quoted(changed, source)
+    override._value = _quoted(changed, given_in)
     return text[: text.index("=") + 1] + override.get_value_element_as_str()
 
 
@@ -135,21 +135,22 @@ def _parsed(text: str) -> Any:
     return override._value
 
 
-def _quoted(value: Any, source: str) -> Any:
+def _quoted(value: Any, given_in: str) -> Any:
     """Give texts the quotes with which Hydra takes them as texts; keys cannot have any."""
     if isinstance(value, list):
-        return [_quoted(item, source) for item in value]
+        return [_quoted(item, given_in) for item in value]
     if isinstance(value, dict):
-        return {_key(key, source): _quoted(item, source) for key, item in value.items()}
+        return {_key(key, given_in): _quoted(item, given_in) for key, item in value.items()}
     return QuotedString(value, Quote.single) if isinstance(value, str) else value
 
 
-def _key(key: Any, source: str) -> Any:
+def _key(key: Any, given_in: str) -> Any:
     if isinstance(key, str):
         escaped = Override._get_value_element_as_str(key)
         [read] = OverridesParser.create().parse_rule(f"{{{escaped}: 0}}", "element")
         if str(read) != key:
             raise UserError(
-                f"{source}: Hydra does not take '{key}' for a name there; write it in a config file"
+                f"{given_in}: Hydra does not take '{key}' for a name there; write it in a config "
+                "file"
             )
     return key

@@ -46,25 +46,25 @@ class Written(str):
         return written
 
 
-def place(source: str, found: Any = None) -> str:
+def place(given_in: str, found: Any = None) -> str:
     """Say where something stands: a file and, where that is known, its line.
 
     Args:
-        source: the file, or what else it was given by.
+        given_in: the file, or what else it was given by.
         found: what stands there; of lists and mappings the first item counts.
     """
     while isinstance(found, list | dict) and found:
         found = next(iter(found))
     line = found.line if isinstance(found, Written) else None
-    return source if line is None else f"{source}, line {line}"
+    return given_in if line is None else f"{given_in}, line {line}"
 
 
-def label_value(found: Any, source: str, quoted: bool = True) -> int:
+def label_value(found: Any, given_in: str, quoted: bool = True) -> int:
     """Read a label value: a whole number in plain digits.
 
     Args:
         found: ``Written``, or what Python has read.
-        source: where it stands, for the message.
+        given_in: where it stands, for the message.
         quoted: whether it may stand in quotes, as JSON's keys have to.
 
     Raises:
@@ -77,17 +77,17 @@ def label_value(found: Any, source: str, quoted: bool = True) -> int:
         return int(found)
     shown = f"'{found}'" if isinstance(found, str) else repr(found)
     raise UserError(
-        f"{place(source, found)}: label value {shown} is no whole number in plain digits: "
+        f"{place(given_in, found)}: label value {shown} is no whole number in plain digits: "
         f"write 10, not 010, 10.0, 1_0 or 0xa{'' if quoted else ', without quotes'}"
     )
 
 
-def label_values(found: Any, source: str, entry: str) -> list[int]:
+def label_values(found: Any, given_in: str, entry: str) -> list[int]:
     """Read the label values under ``other`` or ``ignore``.
 
     Args:
         found: a list of ``Written``, or what Python has read; or nothing.
-        source: where it stands, for the message.
+        given_in: where it stands, for the message.
         entry: ``other`` or ``ignore``.
 
     Raises:
@@ -98,18 +98,18 @@ def label_values(found: Any, source: str, entry: str) -> list[int]:
     if isinstance(found, str | Mapping) or not isinstance(found, Iterable):
         kind = "a mapping" if isinstance(found, Mapping) else f"'{found}'"
         raise UserError(
-            f"{place(source, found)}: '{entry}' is {kind}, not a list of label values: write "
+            f"{place(given_in, found)}: '{entry}' is {kind}, not a list of label values: write "
             f"{entry}: [0, 255], say"
         )
-    return [label_value(value, source, quoted=False) for value in found]
+    return [label_value(value, given_in, quoted=False) for value in found]
 
 
-def text(found: Any, source: str) -> str:
+def text(found: Any, given_in: str) -> str:
     """Read a text, as it is written.
 
     Args:
         found: what stands there.
-        source: where, for the message.
+        given_in: where, for the message.
 
     Raises:
         UserError: if it is a list, a mapping, or what YAML makes of a text.
@@ -119,22 +119,22 @@ def text(found: Any, source: str) -> str:
     kinds: dict[type, str] = {list: "a list", dict: "a mapping"}
     kind = kinds.get(type(found), repr(found))
     raise UserError(
-        f"{place(source, found)}: a name was expected, found {kind}. Write a text, in quotes where "
-        "it holds ',', ':' or brackets; synonyms are written 'car;auto'"
+        f"{place(given_in, found)}: a name was expected, found {kind}. Write a text, in quotes "
+        "where it holds ',', ':' or brackets; synonyms are written 'car;auto'"
     )
 
 
-def checked_name(found: Any, source: str) -> str:
+def checked_name(found: Any, given_in: str) -> str:
     """Read the name that a class or a task is given, as it is written.
 
     Args:
         found: what stands there; synonyms are separated by ``;``.
-        source: where, for the message.
+        given_in: where, for the message.
 
     Raises:
         UserError: if it is no text, or one that nobody could ask for.
     """
-    name, where = text(found, source), place(source, found)
+    name, where = text(found, given_in), place(given_in, found)
     if not name:
         raise UserError(
             f"{where}: a name is empty. Write a name, or put its label value under 'other' or "
@@ -226,13 +226,15 @@ def read_written(file: Path) -> Any:
         raise UserError(f"cannot read {file}: {error.strerror}") from error
 
 
-def with_written_classes(plain: Any, written: Any, source: str, path: tuple[str, ...] = ()) -> Any:
+def with_written_classes(
+    plain: Any, written: Any, given_in: str, path: tuple[str, ...] = ()
+) -> Any:
     """Put the names of classes into a config as they are written.
 
     Args:
         plain: the config, or a part of it, as YAML or Hydra read it.
         written: the same with :class:`Written` for scalars.
-        source: the file, for messages.
+        given_in: the file, for messages.
         path: the keys that lead to this part.
 
     Returns:
@@ -243,12 +245,12 @@ def with_written_classes(plain: Any, written: Any, source: str, path: tuple[str,
         UserError: if a name or a label value there is none.
     """
     if "classes" in path:
-        return _classes(written, source, path)
+        return _classes(written, given_in, path)
     if not isinstance(plain, Mapping) or not isinstance(written, Mapping):
         return plain
     by_text = {str(key): value for key, value in written.items()}
     return {
-        key: with_written_classes(value, by_text[str(key)], source, (*path, str(key)))
+        key: with_written_classes(value, by_text[str(key)], given_in, (*path, str(key)))
         if str(key) in by_text and _holds_classes((*path, str(key)), by_text[str(key)])
         else value
         for key, value in plain.items()
@@ -260,29 +262,30 @@ def _holds_classes(path: tuple[str, ...], written: Any) -> bool:
     return isinstance(written, list | dict) or "classes" in path[:-1]
 
 
-def _classes(written: Any, source: str, path: tuple[str, ...]) -> Any:
+def _classes(written: Any, given_in: str, path: tuple[str, ...]) -> Any:
     place_of_classes = path.index("classes")
     own = path[place_of_classes + 1 :]
     if place_of_classes and path[place_of_classes - 1] == "tasks":
         if isinstance(written, Mapping):
             return {
-                checked_name(task, source): _names(names, source) for task, names in written.items()
+                checked_name(task, given_in): _names(names, given_in)
+                for task, names in written.items()
             }
-        return _names(written, source)
+        return _names(written, given_in)
     if not own and isinstance(written, Mapping):
         return {
-            str(key): _classes(value, source, (*path, str(key))) for key, value in written.items()
+            str(key): _classes(value, given_in, (*path, str(key))) for key, value in written.items()
         }
     if own == ("classes",) and isinstance(written, Mapping):
         return {
-            label_value(value, source): checked_name(name, source)
+            label_value(value, given_in): checked_name(name, given_in)
             for value, name in written.items()
         }
     if own[:1] == ("classes",) and len(own) == 2:
-        label_value(own[1], source)
-        return checked_name(written, source)
+        label_value(own[1], given_in)
+        return checked_name(written, given_in)
     if own in (("other",), ("ignore",)):
-        return label_values(written, source, own[0])
+        return label_values(written, given_in, own[0])
     return _texts(written)  # refused by whoever reads it
 
 
@@ -294,9 +297,9 @@ def _texts(written: Any) -> Any:
     return str(written) if isinstance(written, str) else written
 
 
-def _names(written: Any, source: str) -> Any:
+def _names(written: Any, given_in: str) -> Any:
     if isinstance(written, list):
-        return [text(name, source) for name in written]
+        return [text(name, given_in) for name in written]
     if written == "":
         return None  # nothing stands there
-    return written if written is None else text(written, source)
+    return written if written is None else text(written, given_in)

@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from seg_training.benchmark.contenders import HUGGING_FACE
@@ -16,6 +15,8 @@ from seg_training.benchmark.network_speed import TrainingFigures
 from seg_training.benchmark.start_time import StartFigures
 from seg_training.benchmark.timing_in_turn import Ratio, Timing, ratio
 from seg_training.benchmark.whole_benchmark import BenchmarkResult
+from seg_training.commands.terminal_text import terminal_table
+from transformers_update_for_adapters.plain_words import markdown_table
 
 __all__ = [
     "BenchmarkTable",
@@ -75,9 +76,8 @@ def markdown_tables(result: BenchmarkResult) -> str:
     """
     parts = [f"{result.machine}. {ABOUT_FIGURES}"]
     for table in benchmark_tables(result):
-        rows = [table.header, ["---", *["---:"] * (len(table.header) - 1)], *table.rows]
-        lines = [f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in rows]
-        parts.append("\n".join([f"**{table.title}**", "", *lines]))
+        header, *rows = ([_escaped(cell) for cell in row] for row in (table.header, *table.rows))
+        parts.append(f"**{table.title}**\n\n{markdown_table(header, rows, num_texts=1)}")
         if table.note:
             parts.append(_escaped(table.note))
     return "\n\n".join(parts) + "\n"
@@ -92,9 +92,7 @@ def show_result(result: BenchmarkResult, console: Console) -> None:
     """
     console.print(Text(result.machine))
     for table in benchmark_tables(result):
-        shown = RichTable(title=table.title, caption=table.note or None)
-        for number, column in enumerate(table.header):
-            shown.add_column(column, justify="right" if number else "left")
+        shown = terminal_table(table.title, table.header, table.note)
         for row in table.rows:
             shown.add_row(*row)
         console.print(shown)
@@ -168,14 +166,14 @@ def _ways_table(result: BenchmarkResult) -> BenchmarkTable:
 
 
 def _training_row(
-    each: TrainingFigures, time_reference: TrainingFigures, memory_reference: TrainingFigures
+    each: TrainingFigures, time_beside: TrainingFigures, memory_beside: TrainingFigures
 ) -> tuple[str, ...]:
     return (
         each.name,
         _milliseconds(each.step),
-        _ratio(ratio(each.step, time_reference.step)),
+        _ratio(ratio(each.step, time_beside.step)),
         f"{each.saved_bytes / 2**20:.1f}",
-        f"{each.saved_bytes / memory_reference.saved_bytes:.2f}",
+        f"{each.saved_bytes / memory_beside.saved_bytes:.2f}",
     )
 
 
@@ -224,8 +222,8 @@ def _exports_table(result: BenchmarkResult) -> BenchmarkTable:
                 "-" if each.bytes is None else f"{each.bytes / 1e6:.1f}",
                 *(
                     cell
-                    for own, reference in zip(each.timings, pytorch.timings, strict=True)
-                    for cell in (_milliseconds(own), _ratio(ratio(own, reference)))
+                    for own, exact in zip(each.timings, pytorch.timings, strict=True)
+                    for cell in (_milliseconds(own), _ratio(ratio(own, exact)))
                 ),
             )
             for each in result.exports

@@ -98,14 +98,14 @@ def seconds_of(way: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def ratio(timing: Timing, reference: Timing) -> Ratio:
+def ratio(timing: Timing, other: Timing) -> Ratio:
     """Compare round by round.
 
     Args:
         timing: of the one.
-        reference: of the other, from the same call.
+        other: of the other, from the same call.
     """
-    ratios = [own / other for own, other in zip(timing.seconds, reference.seconds, strict=True)]
+    ratios = [one / two for one, two in zip(timing.seconds, other.seconds, strict=True)]
     return Ratio(statistics.median(ratios), *_quartiles(ratios))
 
 

@@ -54,8 +54,8 @@ def build_page(
         with unfinished_folder(folder) as unfinished:
             shutil.copytree(_PAGE, unfinished, dirs_exist_ok=True)
             (unfinished / "runtime").mkdir()
-            for source, name in _RUNTIME.items():
-                shutil.copyfile(node_modules / source, unfinished / "runtime" / name)
+            for packaged, name in _RUNTIME.items():
+                shutil.copyfile(node_modules / packaged, unfinished / "runtime" / name)
             for picture, name in pictures.items():
                 copy = unfinished / "examples" / name
                 copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,13 @@
-"""Names on the terminal, where brackets and colons in them stand for themselves."""
+"""Tables and names on the terminal, where brackets and colons in names stand for themselves."""
+
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from transformers_update_for_adapters.plain_words import printable
 
-__all__ = ["add_plain_row", "plain"]
+__all__ = ["add_plain_row", "plain", "terminal_table"]
 
 
 def plain(text: str, style: str = "") -> Text:
@@ -16,6 +18,23 @@ def plain(text: str, style: str = "") -> Text:
         style: rich's.
     """
     return Text(printable(text), style)
+
+
+def terminal_table(
+    title: str, columns: Sequence[str], caption: str = "", num_texts: int = 1
+) -> Table:
+    """Make a table without rows; numbers stand at the right.
+
+    Args:
+        title: above it.
+        columns: their names.
+        caption: below it, or nothing.
+        num_texts: how many columns are text; the others are numbers.
+    """
+    table = Table(title=title, caption=caption or None)
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place < num_texts else "right")
+    return table
 
 
 def add_plain_row(table: Table, *cells: str, style: str | None = None) -> None:

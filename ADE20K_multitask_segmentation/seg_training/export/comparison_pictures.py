@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_training.pictures.channel_order import channels_last
 from seg_training.pictures.picture_reading import read_image
 from seg_training.prediction.pictures_to_paint import find_pictures, spread
 
@@ -48,4 +49,4 @@ def validation_pictures(data: "DataModule") -> list[NDArray[np.uint8]]:
     data.setup("validate")
     samples, presence = data.validation_samples()
     chosen = [samples[place] for place in spread(len(presence), _MOST)]
-    return [sample.image.permute(1, 2, 0).numpy() for sample in chosen]
+    return [channels_last(sample.image) for sample in chosen]

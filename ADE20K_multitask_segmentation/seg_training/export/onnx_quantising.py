@@ -35,15 +35,15 @@ def calibration_batches(data: DataModule, number: int) -> Iterator[dict[str, NDA
             yield {"images": own.image.numpy(), "class_ids": own.task_ids[:, None].numpy()}
 
 
-def quantise(source: Path, target: Path, batches: Iterator[Mapping[str, NDArray[Any]]]) -> None:
+def quantise(exact: Path, small: Path, batches: Iterator[Mapping[str, NDArray[Any]]]) -> None:
     """Write a file whose matrix products and convolutions are of 8-bit whole numbers.
 
     The ranges of activations are those that occur in the batches. Weights have a scale per output
     channel; products of two activations, as in attention, stay in float.
 
     Args:
-        source: an ONNX file of a whole network.
-        target: replaced if it is there.
+        exact: an ONNX file of a whole network.
+        small: replaced if it is there.
         batches: inputs of the file.
 
     Raises:
@@ -56,9 +56,9 @@ def quantise(source: Path, target: Path, batches: Iterator[Mapping[str, NDArray[
         def get_next(self) -> Mapping[str, NDArray[Any]] | None:
             return next(batches, None)
 
-    with scratch_folder() as folder, replacing(target, OUTPUT) as unfinished:
+    with scratch_folder() as folder, replacing(small, OUTPUT) as unfinished:
         prepared = folder / "prepared.onnx"
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        quant_pre_process(exact, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,
             unfinished,

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
+from seg_training.commands.terminal_text import terminal_table
 from seg_training.errors import UserError
 from seg_training.export.runtimes import Runtime
 from seg_training.networks import Network
+from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.resizing import resize_image
 
 __all__ = [
@@ -74,12 +75,7 @@ def questions(
     sizes = ((height, width), (height + height // 4 + 1, width), (height, width + width // 3 + 2))
     rounded = [(_rounded_up(h, multiple_of), _rounded_up(w, multiple_of)) for h, w in sizes]
     for each in [size] if size else rounded:
-        images = torch.stack(
-            [
-                torch.from_numpy(resize_image(picture, each).copy()).permute(2, 0, 1)
-                for picture in pictures
-            ]
-        ).contiguous()
+        images = torch.stack([channels_first(resize_image(picture, each)) for picture in pictures])
         for first in range(0, len(images), num_images):
             batch = images[first : first + num_images]
             ids = torch.arange(len(batch) * num_classes).view(len(batch), num_classes)
@@ -162,10 +158,8 @@ def show_comparisons(comparisons: Sequence[Comparison], console: Console | None 
     rows: dict[tuple[str, str], list[Comparison]] = {}
     for each in comparisons:
         rows.setdefault((each.runtime, f"{each.shape[2]}x{each.shape[3]}"), []).append(each)
-    table = Table(title="Beside PyTorch")
-    table.add_column("runtime")
-    for column in ("size", "masks", "largest error of a logit", "least IoU of a mask"):
-        table.add_column(column, justify="right")
+    columns = ("runtime", "size", "masks", "largest error of a logit", "least IoU of a mask")
+    table = terminal_table("Beside PyTorch", columns)
     for (runtime, size), own in rows.items():
         masks = sum(each.shape[0] * each.shape[1] for each in own)
         error, iou = max(each.error for each in own), min(each.iou for each in own)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from seg_training.commands.terminal_text import terminal_table
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import run_validation
@@ -48,10 +48,8 @@ def show_losses(
         others: the other results, by name.
         console: where to print.
     """
-    table = Table(title=f"bIoU over {exact.num_masks} masks of the validation split")
-    table.add_column("file")
-    for column in ("bIoU %", "lost"):
-        table.add_column(column, justify="right")
+    title = f"bIoU over {exact.num_masks} masks of the validation split"
+    table = terminal_table(title, ("file", "bIoU %", "lost"))
     table.add_row("32 bits", f"{exact.bIoU:.2f}", "")
     for name, result in others.items():
         table.add_row(name, f"{result.bIoU:.2f}", f"{exact.bIoU - result.bIoU:+.2f}")

@@ -6,22 +6,22 @@ from torch import Tensor
 __all__ = ["nearest_indices", "resize_nearest"]
 
 
-def nearest_indices(source: int, target: int) -> Tensor:
-    """Choose the source row (or column) of each target row as OpenCV's nearest does.
+def nearest_indices(given: int, wanted: int) -> Tensor:
+    """Choose from which row (or column) each row of the result is taken, as OpenCV's nearest does.
 
-    The rule is ``min(floor(i * (1 / (target / source))), source - 1)`` in float64; PyTorch's own
+    The rule is ``min(floor(i * (1 / (wanted / given))), given - 1)`` in float64; PyTorch's own
     nearest rounds otherwise at some sizes (896 to 640, for one).
 
     Args:
-        source: number of rows to take from.
-        target: number of rows wanted.
+        given: number of rows to take from.
+        wanted: number of rows of the result.
 
     Returns:
-        (target,) int64 on the CPU, each in [0, source).
+        (wanted,) int64 on the CPU, each in [0, given).
     """
-    scale = 1.0 / (target / source)
-    rows = (torch.arange(target, dtype=torch.float64, device="cpu") * scale).floor().long()
-    return rows.clamp_(max=source - 1)
+    scale = 1.0 / (wanted / given)
+    rows = (torch.arange(wanted, dtype=torch.float64, device="cpu") * scale).floor().long()
+    return rows.clamp_(max=given - 1)
 
 
 def resize_nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -11,6 +11,8 @@ from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
+from seg_training.pictures.channel_order import channels_last
+
 __all__ = [
     "Command",
     "Figure",
@@ -142,9 +144,8 @@ def picture_figure(picture: Tensor | None, caption: str) -> Figure | None:
     if picture is None:
         return None
     data = io.BytesIO()
-    pixels = picture.permute(1, 2, 0).contiguous().numpy()
-    Image.fromarray(pixels).save(data, format="JPEG", quality=88, subsampling=0)
-    source = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+    Image.fromarray(channels_last(picture)).save(data, format="JPEG", quality=88, subsampling=0)
+    address = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
     width = picture.shape[2]
-    content = Markup('<img src="{}" width="{}" alt="{}">').format(source, width, caption)
+    content = Markup('<img src="{}" width="{}" alt="{}">').format(address, width, caption)
     return Figure(content, caption)

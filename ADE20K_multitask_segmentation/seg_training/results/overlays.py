@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.lettering import can_be_written, say_once, shown, text_width, write_line
 from seg_training.results.sample_pictures import caption, rows_picture
 
@@ -108,7 +109,7 @@ def _tinted(
     field = np.full((height, width, 3), 255, np.uint8)
     top, left = (height - rows) // 2, (width - columns) // 2
     field[top : top + rows, left : left + columns] = tinted(np.asarray(small), labels, colours)
-    return torch.from_numpy(field).permute(2, 0, 1)
+    return channels_first(field)
 
 
 def tinted(
@@ -184,4 +185,4 @@ def legend_picture(
     if numbered:
         below, note = height - margin - line / 2, "[number]: no font for its letters"
         write_line(draw, (margin, below), note, size, width - 2 * margin)
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    return channels_first(np.asarray(picture))

@@ -9,14 +9,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from seg_training.errors import UserError
 from seg_training.files.text_files import write_json
+from seg_training.pictures.channel_order import channels_first, channels_last
 from seg_training.results.sample_pictures import PREDICTED, TRUE, caption, paint, rows_picture
 
 __all__ = ["Example", "comparison_picture", "examples_picture", "load_examples", "save_examples"]
@@ -57,8 +60,7 @@ def save_examples(examples: Sequence[Example], folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, example in enumerate(examples):
-            pixels = example.image.permute(1, 2, 0).numpy()
-            Image.fromarray(pixels).save(folder / f"{number}_image.png")
+            Image.fromarray(channels_last(example.image)).save(folder / f"{number}_image.png")
             for prompt in range(len(example.prompts)):
                 for kind, masks in (("predicted", example.predicted), ("true", example.truth)):
                     mask = Image.fromarray(masks[prompt].numpy())
@@ -87,7 +89,7 @@ def load_examples(folder: Path) -> list[Example]:
         examples = [
             Example(
                 name=entry["name"],
-                image=_read(folder / f"{number}_image.png").permute(2, 0, 1),
+                image=channels_first(_read(folder / f"{number}_image.png")),
                 prompts=tuple(entry["prompts"]),
                 predicted=_read_masks(folder, number, len(entry["prompts"]), "predicted"),
                 truth=_read_masks(folder, number, len(entry["prompts"]), "true"),
@@ -105,16 +107,16 @@ def load_examples(folder: Path) -> list[Example]:
         ) from error
 
 
-def _read(file: Path) -> Tensor:
+def _read(file: Path) -> NDArray[Any]:
     with Image.open(file) as picture:
-        return torch.from_numpy(np.array(picture))
+        return np.array(picture)
 
 
 def _read_masks(folder: Path, number: int, prompts: int, kind: str) -> Tensor:
     masks = [_read(folder / f"{number}_{prompt}_{kind}.png") for prompt in range(prompts)]
-    if any(mask.dtype != torch.bool for mask in masks):
+    if any(mask.dtype != np.bool_ for mask in masks):
         raise ValueError(f"a picture {number}_*_{kind}.png is no mask")
-    return torch.stack(masks)
+    return torch.from_numpy(np.stack(masks))
 
 
 def examples_picture(examples: Sequence[Example]) -> Tensor:

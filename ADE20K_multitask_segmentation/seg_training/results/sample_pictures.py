@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.utils import draw_segmentation_masks
 
 from seg_training.files.whole_files import replacing
+from seg_training.pictures.channel_order import channels_first, channels_last
 from seg_training.pictures.lettering import shown, write_line
 
 __all__ = [
@@ -57,7 +58,7 @@ def caption(image: Tensor, text: str) -> Tensor:
     strip = Image.new("RGB", (image.shape[2], _CAPTION_HEIGHT), "white")
     place, room = (2, _CAPTION_HEIGHT / 2), image.shape[2] - 4
     write_line(ImageDraw.Draw(strip), place, shown(text), _CAPTION_SIZE, room)
-    return torch.cat([torch.from_numpy(np.array(strip)).permute(2, 0, 1), image], dim=1)
+    return torch.cat([channels_first(np.asarray(strip)), image], dim=1)
 
 
 def rows_picture(rows: Sequence[Sequence[Tensor]]) -> Tensor:
@@ -95,7 +96,7 @@ def save_picture(picture: Tensor, path: Path) -> None:
         UserError: if it cannot be written there.
     """
     with replacing(path) as unfinished:
-        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(unfinished, format="PNG")
+        Image.fromarray(channels_last(picture)).save(unfinished, format="PNG")
 
 
 def samples_picture(

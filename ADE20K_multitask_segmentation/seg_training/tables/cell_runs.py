@@ -7,6 +7,7 @@ from typing import Any
 
 from seg_training.as_written.hydra_overrides import quoted
 from seg_training.errors import UserError
+from seg_training.settings import checked_count
 from seg_training.tables.table_cells import Cell, Entry, Scale
 
 __all__ = [
@@ -87,8 +88,8 @@ class Setting:
             key = override.partition("=")[0].lstrip("+~")
             if key in _OWN_KEYS:
                 raise UserError(f"{override}: the tables set {key}; use {_OWN_KEYS[key]}")
-        if wrong := [seed for seed in self.seeds if seed < 0]:
-            raise UserError(f"--seeds {wrong[0]}: expected at least 0")
+        for seed in self.seeds:
+            checked_count(seed, "--seeds", least=0)
 
 
 def plan_runs(scale: Scale, cells: Sequence[Cell], setting: Setting) -> list[Run]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table as TerminalTable
 
+from seg_training.commands.terminal_text import terminal_table
 from seg_training.results.result_report import interval_text
 from seg_training.tables.cell_runs import (
     Run,
@@ -19,17 +20,18 @@ from seg_training.tables.cell_runs import (
 from seg_training.tables.collected_runs import Measured, Result, measured, split_runs
 from seg_training.tables.table_cells import Entry, Scale, Table
 from transformers_update_for_adapters import METHODS, Method
+from transformers_update_for_adapters.plain_words import markdown_table
 
 __all__ = [
     "NOT_RUN",
     "RUN_COLUMNS",
     "csv_text",
     "differences",
-    "markdown_table",
     "markdown_text",
     "number_text",
     "run_row",
-    "terminal_table",
+    "table_in_markdown",
+    "table_on_terminal",
 ]
 
 NOT_RUN = "not run"
@@ -70,10 +72,10 @@ def markdown_text(
     """
     parts = [f"# Scale {scale.name}", scale.about]
     for table in scale.tables:
-        parts += [f"## {table.title}", _legend(table), markdown_table(table, results)]
+        parts += [f"## {table.title}", _legend(table), table_in_markdown(table, results)]
         parts += differences(table, results)
     if results:
-        parts += ["## Runs", _markdown(RUN_COLUMNS, map(run_row, results))]
+        parts += ["## Runs", markdown_table(RUN_COLUMNS, map(run_row, results))]
     finished, missing = split_runs(runs, results)
     parts += _commands(
         "Not run", [(run, training_command(run, setting, *next_attempt(run))) for run in missing]
@@ -85,14 +87,14 @@ def markdown_text(
     return "\n\n".join(parts) + "\n"
 
 
-def markdown_table(table: Table, results: Sequence[Result]) -> str:
+def table_in_markdown(table: Table, results: Sequence[Result]) -> str:
     """Write one table.
 
     Args:
         table: which one.
         results: what was measured.
     """
-    return _markdown([table.corner, *table.columns], _rows(table, results))
+    return markdown_table([table.corner, *table.columns], _rows(table, results))
 
 
 def differences(table: Table, results: Iterable[Result]) -> list[str]:
@@ -147,17 +149,14 @@ def csv_text(scale: Scale, results: Iterable[Result]) -> str:
     return text.getvalue()
 
 
-def terminal_table(table: Table, results: Sequence[Result]) -> TerminalTable:
+def table_on_terminal(table: Table, results: Sequence[Result]) -> TerminalTable:
     """Make a table to print.
 
     Args:
         table: which one.
         results: what was measured.
     """
-    printed = TerminalTable(title=table.title, caption=_legend(table))
-    printed.add_column(table.corner)
-    for column in table.columns:
-        printed.add_column(column, justify="right")
+    printed = terminal_table(table.title, (table.corner, *table.columns), _legend(table))
     for row in _rows(table, results):
         printed.add_row(*row)
     return printed
@@ -228,11 +227,6 @@ def _entry_text(entry: Entry, results: Sequence[Result]) -> str:
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _at(content: Any, path: Sequence[str | int]) -> Any:

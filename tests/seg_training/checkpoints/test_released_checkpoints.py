@@ -30,7 +30,7 @@ from seg_training.checkpoints.released_checkpoints import convert_checkpoint
 from seg_training.checkpoints.restricted_pickle import INERT, read_inert
 from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import evaluate, load_module
-from seg_training.networks import Network, build_network, load_reference_state_dict
+from seg_training.networks import Network, build_network, load_released_state_dict
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -352,7 +352,7 @@ def test_the_folder_is_the_network_for_us_and_for_hugging_face(
     assert "MiT weights by NVIDIA" in (folder / "README.md").read_text()
 
     direct = build_network(method, 2, **({"other_channel": False} if method == "segformer" else {}))
-    load_reference_state_dict(direct.eval(), weights)
+    load_released_state_dict(direct.eval(), weights)
     theirs, info = TASFormerForSemanticSegmentation.from_pretrained(
         folder, output_loading_info=True
     )

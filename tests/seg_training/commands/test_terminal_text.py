@@ -18,7 +18,7 @@ from seg_training.audit.audit_findings import (
     TaskCount,
 )
 from seg_training.audit.audit_report import show_counts, show_problems
-from seg_training.commands.terminal_text import add_plain_row, plain
+from seg_training.commands.terminal_text import add_plain_row, plain, terminal_table
 from seg_training.datasets.own_folder import Folder
 from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.threshold_sweep import show_thresholds
@@ -51,6 +51,16 @@ def test_brackets_colons_and_line_breaks_stand_for_themselves(console: Console) 
     text = text_of(console)
     assert "│ [void] │ x\\ny │" in text
     assert ":car: [/left] \\x1b[31m" in text
+
+
+def test_numbers_of_a_table_stand_at_the_right(console: Console) -> None:
+    table = terminal_table("Figures", ("network", "size", "milliseconds"), "small print", 2)
+    table.add_row("a", "1", "5")
+    console.print(table)
+    lines = [line.strip() for line in text_of(console).splitlines()]
+    assert lines[0] == "Figures"
+    assert "│ a       │ 1    │            5 │" in lines
+    assert lines[-1] == "small print"
 
 
 def test_letters_of_all_scripts_and_what_joins_them_are_printable() -> None:

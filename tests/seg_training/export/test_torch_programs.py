@@ -14,7 +14,6 @@ from seg_training.export.torch_programs import (
     whole_program,
 )
 from seg_training.networks import Network
-from transformers_update_for_adapters import METHODS
 
 
 def images(number: int, height: int, width: int) -> Tensor:
@@ -32,7 +31,8 @@ def expected(network: Network, pictures: Tensor, class_ids: Tensor) -> Tensor:
 
 
 FAST = ("adapter_hf", "segformer")
-SLOW = [pytest.param(method, marks=pytest.mark.slow) for method in METHODS if method not in FAST]
+# Of the two with maps one is enough here, and the other in test_onnx_files.py.
+SLOW = [pytest.param(method, marks=pytest.mark.slow) for method in ("vsa_emb", "adapter_hf++")]
 
 
 @pytest.mark.parametrize("method", [*FAST, *SLOW])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seg_training.networks import Network, build_network, load_reference_state_dict
+from seg_training.networks import Network, build_network, load_released_state_dict
 from transformers_update_for_adapters.released_weights import place_of
 
 # file, method, options
@@ -58,7 +58,7 @@ def load_case(golden: Path, case: str, prefix: str = "") -> tuple[Network, dict[
     keys = json.loads((golden / f"{case}_keys.json").read_text())
     state_dict = {prefix + name: golden_weight(name, shape, dtype) for name, shape, dtype in keys}
     network = build_network(method, **options).eval()
-    load_reference_state_dict(network, state_dict)
+    load_released_state_dict(network, state_dict)
     return network.double(), state_dict
 
 

@@ -110,7 +110,7 @@ def test_what_the_tables_set_cannot_be_overridden(override: str, option: str) ->
 
 def test_a_cells_weights_may_come_from_elsewhere() -> None:
     Setting(overrides=("model.pretrained=/models/mit-b0", "data.num_workers=4"))
-    with pytest.raises(UserError, match="--seeds -1: expected at least 0"):
+    with pytest.raises(UserError, match="--seeds -1: expected a whole number of at least 0"):
         Setting(seeds=(0, -1))
 
 

@@ -13,7 +13,7 @@ from seg_training.tables.tables_text import (
     csv_text,
     differences,
     markdown_text,
-    terminal_table,
+    table_on_terminal,
 )
 
 CELLS = {
@@ -181,7 +181,7 @@ def test_csv_without_results_is_a_header() -> None:
 
 def test_the_terminals_table() -> None:
     console = Console(record=True, width=120)
-    console.print(terminal_table(PUBLISHED, RESULTS))
+    console.print(table_on_terminal(PUBLISHED, RESULTS))
     text = console.export_text()
     assert "48.3 / 47.5 ± 2.1 (-0.8)" in text
     assert "14.7 / not run" in text
