@@ -16,7 +16,7 @@ from seg_training.errors import UserError
 from seg_training.evaluation.binary_iou import BinaryIoU, BinaryIoUResult
 from seg_training.evaluation.label_map_metrics import LabelMapMetrics, predicted_tasks
 from seg_training.networks import build_network
-from seg_training.networks.network_building import check_settings
+from seg_training.networks.network_building import check_settings, sizes_of_weights
 from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.settings import call_with_settings, choose
 from seg_training.training.losses import binary_loss, multiclass_loss
@@ -65,17 +65,19 @@ class LitSeg(pl.LightningModule):
             UserError: if a setting is wrong or pretrained weights cannot be had.
         """
         super().__init__()
-        # The training logs them: Lightning would take ${void}, a class, for a reference.
-        self.save_hyperparameters(
-            {"config": dict(config), "task_names": list(task_names)}, logger=False
-        )
         self.task_names = tuple(task_names)
         self.dataset_names: tuple[str, ...] = ("",)
-        model = {**config["model"], "pretrained": None} if restoring else config["model"]
+        model = dict(config["model"]) | ({"pretrained": None} if restoring else {})
         if not restoring:  # what was trained once stays readable
             check_settings(model)
         self.network = build_network(
             num_tasks=len(task_names), task_names=list(task_names), **model
+        )
+        if not restoring:
+            config = {**config, "model": model | sizes_of_weights(model, self.network)}
+        # The training logs them: Lightning would take ${void}, a class, for a reference.
+        self.save_hyperparameters(
+            {"config": dict(config), "task_names": list(task_names)}, logger=False
         )
         self.optimizer_settings = call_with_settings(
             OptimizerSettings, config["optimizer"], "optimizer"

@@ -30,6 +30,7 @@ from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import predict_examples, restore, run_validation
 from seg_training.files.text_files import write_json, write_text
 from seg_training.files.user_paths import user_path
+from seg_training.networks.network_building import sizes_of_before
 from seg_training.pl_module import LitSeg
 from seg_training.results.code_versions import code_versions
 from seg_training.results.prediction_examples import examples_picture, save_examples
@@ -210,11 +211,12 @@ def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) 
     if not resume_from:
         return LitSeg(config, data.task_names)
     checkpoint = read_checkpoint(resume_from)
+    before = checkpoint["hyper_parameters"]["config"]["model"]
+    config = {**config, "model": sizes_of_before(config["model"], before)}
     check_going_on(resume_from, checkpoint, config, data)
     # Where the weights came from at first stays known.
-    before = checkpoint["hyper_parameters"]["config"]["model"]
-    model = {**config["model"], "pretrained": before["pretrained"]}
-    return LitSeg({**config, "model": model}, data.task_names, restoring=True)
+    config["model"]["pretrained"] = before["pretrained"]
+    return LitSeg(config, data.task_names, restoring=True)
 
 
 def _make_run_dir(config: Mapping[str, Any]) -> Path:
