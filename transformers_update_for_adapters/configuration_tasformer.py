@@ -235,7 +235,7 @@ class TASFormerConfig(SegformerConfig):
         types = get_type_hints(method) if method.own_fields() else {}
         for name, default in method.own_fields().items():
             if not hasattr(self, name):  # the method was set afterwards
-                setattr(self, name, default)
+                super().__setattr__(name, default)
             try:
                 type_validator(name, getattr(self, name), types[name])
             except TypeError as error:

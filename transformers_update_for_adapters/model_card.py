@@ -6,6 +6,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from .backbones import BACKBONES, backbone_of
 from .configuration_tasformer import TASFormerConfig
 from .plain_words import markdown, markdown_code, markdown_table
 
@@ -18,7 +19,7 @@ ABSENT_CLASSES = (
 
 _TAGS = ("tasformer", "segformer", "class-prompted-segmentation")
 
-_MIT = "nvidia/mit-b0"
+_MITS = [f"nvidia/mit-{name}" for name in BACKBONES]
 _MIT_LICENCE = "https://github.com/NVlabs/SegFormer/blob/master/LICENSE"
 
 _TEXT = """
@@ -26,7 +27,7 @@ _TEXT = """
 
 Class-prompted image segmentation: an image and the name of a class in, the mask of that class out.
 Method `{method}` of [TASFormer: Task-Aware Image Segmentation
-Transformer](https://doi.org/10.1007/978-981-99-8073-4_24) (ICONIP 2023), a SegFormer-B0 of
+Transformer](https://doi.org/10.1007/978-981-99-8073-4_24) (ICONIP 2023), a {segformer} of
 {parameters} parameters, for {num_tasks} classes{crop}.
 
 ## Use
@@ -143,10 +144,11 @@ def model_card(
     names = list(config.task_names or [])
     dataset = markdown(_dataset(config))
     example = names[0] if names else "a class"
-    crop = config.crop_size
+    crop, backbone = config.crop_size, backbone_of(config)
     text = _TEXT.format(
         title=f"TASFormer on {dataset}" if "dataset" in (config.origin or {}) else "TASFormer",
         method=config.method,
+        segformer=f"SegFormer-{backbone.upper()}" if backbone else "SegFormer",
         parameters=f"{num_parameters:,}",
         num_tasks=config.num_tasks,
         crop="" if crop is None else f", for images resized to {crop[0]}x{crop[1]} (height, width)",
@@ -182,8 +184,8 @@ def _data(config: TASFormerConfig, tags: Sequence[str]) -> ModelCardData:
             "license_name": "nvidia-segformer",
             "license_link": _MIT_LICENCE,
         }
-        if (config.origin or {})["pretrained"] == _MIT:
-            licence["base_model"] = _MIT
+        if (pretrained := (config.origin or {})["pretrained"]) in _MITS:
+            licence["base_model"] = pretrained
     results: dict[str, Any] = {}
     if config.measured:
         dataset = _dataset(config)

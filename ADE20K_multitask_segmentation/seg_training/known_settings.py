@@ -112,6 +112,9 @@ class ModelSettings(Section):
         is_path=True,
         may_change=True,  # not read: the weights come from the checkpoint
     )
+    backbone: str | None = setting(
+        None, "b0 to b5, MiT's sizes; null is that of the pretrained weights, or b0"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

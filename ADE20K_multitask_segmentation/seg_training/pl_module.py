@@ -20,7 +20,7 @@ from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.evaluation.pair_table import PairTable
 from seg_training.known_settings import OptimizerSettings, RunSettings
 from seg_training.networks import build_network
-from seg_training.networks.network_building import check_settings
+from seg_training.networks.network_building import check_settings, sizes_of_weights
 from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.settings import call_with_settings
 from seg_training.training.losses import binary_loss, multiclass_loss
@@ -68,17 +68,19 @@ class LitSeg(pl.LightningModule):
             UserError: if a setting is wrong or pretrained weights cannot be had.
         """
         super().__init__()
-        # The training logs them: Lightning would take ${void}, a class, for a reference.
-        self.save_hyperparameters(
-            {"config": dict(config), "task_names": list(task_names)}, logger=False
-        )
         self.task_names = tuple(task_names)
         self.dataset_names: tuple[str, ...] = ("",)
-        model = {**config["model"], "pretrained": None} if restoring else config["model"]
+        model = dict(config["model"]) | ({"pretrained": None} if restoring else {})
         if not restoring:  # what was trained once stays readable
             check_settings(model)
         self.network = build_network(
             num_tasks=len(task_names), task_names=list(task_names), **model
+        )
+        if not restoring:
+            config = {**config, "model": model | sizes_of_weights(model, self.network)}
+        # The training logs them: Lightning would take ${void}, a class, for a reference.
+        self.save_hyperparameters(
+            {"config": dict(config), "task_names": list(task_names)}, logger=False
         )
         self.optimizer_settings = call_with_settings(
             OptimizerSettings, config["optimizer"], "optimizer"

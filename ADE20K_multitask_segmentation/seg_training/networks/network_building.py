@@ -18,14 +18,22 @@ from transformers.utils import logging as transformers_logging
 from seg_training.errors import UserError, suggest
 from seg_training.files.user_paths import user_path
 from seg_training.networks.network import Network
+from seg_training.settings import choose
 from transformers_update_for_adapters import (
     METHODS,
     TASFormerConfig,
     TASFormerForSemanticSegmentation,
 )
+from transformers_update_for_adapters.backbones import BACKBONES, backbone_of
 from transformers_update_for_adapters.methods import methods_that_read
 
-__all__ = ["build_network", "check_settings", "quiet_transformers"]
+__all__ = [
+    "build_network",
+    "check_settings",
+    "quiet_transformers",
+    "sizes_of_before",
+    "sizes_of_weights",
+]
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +51,18 @@ _BACKBONE_FIELDS = (
     "hidden_act",
 )
 
+_SIZES = (*_BACKBONE_FIELDS, "decoder_hidden_size")
+
 # What is known of a trained network is no option of a new one.
 _DESCRIPTIONS = ("crop_size", "fingerprint", "measured", "origin", "task_synonyms")
 
 
 def build_network(
-    method: str, num_tasks: int, pretrained: str | Path | None = None, **options: Any
+    method: str,
+    num_tasks: int,
+    pretrained: str | Path | None = None,
+    backbone: str | None = None,
+    **options: Any,
 ) -> Network:
     """Build a network.
 
@@ -57,6 +71,8 @@ def build_network(
         num_tasks: the number of classes K.
         pretrained: where the backbone's weights come from: a name on the Hugging Face hub such as
             ``nvidia/mit-b0``, a local folder, or None to start from random weights.
+        backbone: one of ``BACKBONES``, with the decoder's width that goes with it unless
+            ``decoder_hidden_size`` says another. None is that of ``pretrained``, or ``b0``.
         **options: fields of ``TASFormerConfig``, such as ``other_channel`` or ``task_names``.
 
     Returns:
@@ -76,10 +92,11 @@ def build_network(
                 f"unknown option '{name}' for the network{suggest(name, known)}; "
                 f"known are {', '.join(known)}"
             )
+    options |= {"method": method, "num_tasks": num_tasks}
     if pretrained is None:
-        config = _make_config(method=method, num_tasks=num_tasks, **options)
+        config = _make_config(**_with_backbone(backbone, options))
         return Network(TASFormerForSemanticSegmentation(config))
-    model = _load_backbone(str(pretrained), method=method, num_tasks=num_tasks, **options)
+    model = _load_backbone(str(pretrained), backbone, options)
     return Network(model).train()  # Transformers loads in evaluation mode
 
 
@@ -108,6 +125,55 @@ def check_settings(model: Mapping[str, Any]) -> None:
         )
 
 
+def sizes_of_weights(model: Mapping[str, Any], network: Network) -> dict[str, Any]:
+    """List the sizes that pretrained weights decided, and not the settings.
+
+    With them, the network of a checkpoint is built without these weights.
+
+    Args:
+        model: the config's model section.
+        network: built from it.
+
+    Returns:
+        Fields of the configuration, as plain lists and numbers.
+    """
+    options = {name: own for name, own in model.items() if name not in ("pretrained", "backbone")}
+    options["num_tasks"] = network.num_tasks
+    settings = _make_config(**_with_backbone(model.get("backbone"), options))
+    found = {name: _plain(getattr(network.config, name)) for name in _SIZES}
+    return {name: own for name, own in found.items() if own != _plain(getattr(settings, name))}
+
+
+def sizes_of_before(model: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the settings of a training that goes on: what weights decided stays.
+
+    Args:
+        model: the config's model section.
+        before: that of the checkpoint.
+    """
+    if model.get("pretrained") is None or before.get("pretrained") is None:
+        return dict(model)
+    return {name: own for name, own in before.items() if name in _SIZES} | dict(model)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _with_backbone(backbone: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Put the backbone's sizes into the options."""
+    if backbone is None:
+        return options
+    sizes = choose(backbone, BACKBONES, "backbone")._asdict()
+    for name in ("depths", "hidden_sizes", "num_attention_heads"):
+        if name in options and list(options[name]) != sizes[name]:
+            raise UserError(
+                f"{name} is {list(options[name])}, but that of backbone {backbone} is "
+                f"{sizes[name]}; leave one of them out"
+            )
+    return sizes | options
+
+
 def _option_names() -> list[str]:
     names = {*get_annotations(TASFormerConfig), *get_annotations(SegformerConfig)}
     names |= {name for method in METHODS.values() for name in method.fields}
@@ -123,7 +189,9 @@ def _make_config(**values: Any) -> TASFormerConfig:
         raise UserError(f"the network's options do not fit: {error}") from error
 
 
-def _load_backbone(pretrained: str, **options: Any) -> TASFormerForSemanticSegmentation:
+def _load_backbone(
+    pretrained: str, name: str | None, options: dict[str, Any]
+) -> TASFormerForSemanticSegmentation:
     # A hub name is "owner/name"; anything else with a separator, and whatever exists, is a path.
     path = user_path(pretrained)
     is_local = path.exists() or pretrained.startswith(("/", ".", "~")) or pretrained.count("/") != 1
@@ -140,8 +208,11 @@ def _load_backbone(pretrained: str, **options: Any) -> TASFormerForSemanticSegme
     try:
         with quiet_transformers():
             backbone = SegformerConfig.from_pretrained(source)
-            architecture = {name: getattr(backbone, name) for name in _BACKBONE_FIELDS}
-            config = _make_config(**(architecture | options))
+            architecture = {field: getattr(backbone, field) for field in _BACKBONE_FIELDS}
+            found = backbone_of(backbone)
+            if name is not None and found != name:
+                raise UserError(_of_another(pretrained, name, found, backbone))
+            config = _make_config(**(architecture | _with_backbone(name or found, options)))
             # Sizes that do not match are named below; Transformers lists them in its report only.
             model, info = TASFormerForSemanticSegmentation.from_pretrained(
                 source, config=config, output_loading_info=True, ignore_mismatched_sizes=True
@@ -168,6 +239,16 @@ def _load_backbone(pretrained: str, **options: Any) -> TASFormerForSemanticSegme
         f" ({', '.join(sorted(unexpected)[:5])})" if unexpected else "",
     )
     return model
+
+
+def _of_another(pretrained: str, name: str, found: str | None, backbone: SegformerConfig) -> str:
+    sizes = choose(name, BACKBONES, "backbone")
+    return (
+        f"the weights in '{pretrained}' are of {found or 'no known backbone'} (depths "
+        f"{list(backbone.depths)}, widths {list(backbone.hidden_sizes)}), but backbone is {name} "
+        f"({sizes.depths}, {sizes.hidden_sizes}); give weights of {name}, such as "
+        f"nvidia/mit-{name}, or pretrained=null for random ones, or leave backbone out"
+    )
 
 
 def _unreadable(pretrained: str, is_local: bool, error: Exception) -> str:

@@ -22,6 +22,7 @@ from seg_training.errors import Interrupted, UserError
 from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import restore, run_validation
 from seg_training.known_settings import OptimizerSettings, TrainerSettings, check_config
+from seg_training.networks.network_building import sizes_of_before
 from seg_training.pl_module import LitSeg
 from seg_training.settings import call_with_settings
 from seg_training.training.going_on import check_going_on
@@ -159,11 +160,12 @@ def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) 
     if not resume_from:
         return LitSeg(config, data.task_names)
     checkpoint = read_checkpoint(resume_from)
+    before = checkpoint["hyper_parameters"]["config"]["model"]
+    config = {**config, "model": sizes_of_before(config["model"], before)}
     check_going_on(resume_from, checkpoint, config, data)
     # Where the weights came from at first stays known.
-    before = checkpoint["hyper_parameters"]["config"]["model"]
-    model = {**config["model"], "pretrained": before["pretrained"]}
-    return LitSeg({**config, "model": model}, data.task_names, restoring=True)
+    config["model"]["pretrained"] = before["pretrained"]
+    return LitSeg(config, data.task_names, restoring=True)
 
 
 def _announce(
