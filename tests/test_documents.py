@@ -126,6 +126,7 @@ PLACES = {
     "Trans10K": "trans10k",
     **{name: name for name in ("camvid", "cityscapes", "coco", "floor", "glass", "gta5")},
     "my_data": "camvid",
+    "my_masks": "mask_folders",
 }
 """What the documents call a dataset's folder, and which made-up dataset takes its place."""
 

@@ -35,11 +35,11 @@ def make(root: Path) -> None:
         for name in (*CLASSES, "unlabelled"):
             (root / "masks" / split / name).mkdir(parents=True)
         for number in numbers:
-            masks = masks_of(split, number)
+            masks, seed = masks_of(split, number), len(split) + 10 * number
             seen = np.zeros(size_of(number), np.int64)
             for place, name in enumerate(("person", "jacket", "sleeve"), start=1):
                 seen[masks.get(name, False)] = place
-            image = Image.fromarray(draw_image(seen, number))
+            image = Image.fromarray(draw_image(seen, seed))
             image.save(root / "images" / split / f"{number}.jpg", quality=95)
             for name, mask in masks.items():
                 picture = Image.fromarray(mask.astype(np.uint8) * 255)

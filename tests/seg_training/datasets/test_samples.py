@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from seg_training.datasets.resumable_loader import ResumableLoader
 from seg_training.datasets.samples import EvaluationSamples, TrainingSamples
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
+from seg_training.training.losses import multiclass_loss
 
 TASKS = ["tree", "sky", "car"]
 
@@ -182,3 +184,43 @@ def test_golden_evaluation_pairs(shared: Path) -> None:
     samples = EvaluationSamples(dataset, index, tasks, (320, 320), index.task_presence(tasks))
     pairs = [(image, task) for image in range(3) for task in samples[image][1].tolist()]
     assert sorted(pairs) == sorted(map(tuple, golden.tolist()))
+
+
+def test_16_bit_labels_of_many_classes_from_files_to_the_loss(tmp_path: Path) -> None:
+    """ADE20K's full list has 847 classes, LVIS 1,203."""
+    number = 1203
+    for folder in ("images", "annotations"):
+        (tmp_path / folder / "train").mkdir(parents=True)
+    raw = {}
+    for image in range(4):
+        first = np.arange(12 * 10).reshape(10, 12) + 400 * image
+        raw[image] = np.repeat(np.repeat(first % number * 50, 4, 0), 4, 1).astype(np.uint16)
+        raw[image][:4] = 65_535
+        Image.fromarray(raw[image]).save(tmp_path / "annotations" / "train" / f"{image}.png")
+        pixels = np.random.default_rng(image).integers(0, 255, (40, 48, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / "train" / f"{image}.png")
+    classes = {50 * value: f"class {value}" for value in range(number)}
+    many = Folder(tmp_path, {"classes": classes, "ignore": [65_535]})
+    tasks = TaskTable(many.classes)
+    index = presence_index(many, "train", progress=False)
+    presence = index.task_presence(tasks)
+    assert presence.num_tasks == number
+    assert presence.present(3).tolist() == [*range(9, 117)]
+    sampler = MixedSampler(presence, tasks.names, 2, 0)
+    draws = [draw for batch in sampler for draw in batch]
+    assert len(draws) == presence.num_pairs
+    samples = TrainingSamples(
+        many, index, tasks, (40, 48), Augmentation("none"), 0, with_label_maps=True
+    )
+    for draw in draws[:20]:
+        sample = samples[draw]
+        wanted = (raw[draw.image] == 50 * draw.task_id).astype(np.uint8)
+        wanted[:4] = 255
+        assert np.array_equal(sample.mask.numpy(), wanted)
+        assert wanted[4:].any()
+    batch = Batch.collate([samples[draw] for draw in draws[:2]])
+    assert batch.label_map is not None
+    assert batch.label_map.dtype == torch.uint16
+    assert batch.label_map[:, 0].unique().tolist() == [65_535]
+    logits = torch.zeros(2, number + 1, 40, 48)
+    assert multiclass_loss(logits, batch.label_map, True).item() == pytest.approx(math.log(1204))
