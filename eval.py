@@ -1,6 +1,7 @@
-"""Evaluate: python eval.py --ckpt FILE_OR_FOLDER [--json OUT] [key=value ...]."""
+"""Evaluate: python eval.py --ckpt FILE_OR_FOLDER [--json OUT] [--pairs OUT] [key=value ...]."""
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
@@ -15,6 +16,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure bIoU over every mask of a dataset.")
     parser.add_argument("--ckpt", required=True, help="a checkpoint, or a run's folder")
     parser.add_argument("--json", type=as_path, metavar="OUT", help="write the result there")
+    parser.add_argument(
+        "--pairs",
+        type=as_path,
+        metavar="OUT",
+        help="write what was counted of each image and class there: a .csv or .parquet file",
+    )
     parser.add_argument("overrides", nargs="*", help="changes to the config: key=value, group=name")
     arguments = parser.parse_intermixed_args()
     find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
@@ -24,18 +31,23 @@ def main() -> None:
     from seg_training.commands.process_ranks import process_rank
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.evaluation.checkpoint_evaluation import evaluate
-    from seg_training.files.output_checks import check_output
+    from seg_training.files.output_checks import check_outputs
     from seg_training.files.text_files import write_json
     from seg_training.results.code_versions import code_versions
+    from seg_training.results.pair_files import check_pair_file, write_pairs
     from seg_training.results.result_report import result_to_json, show_result
 
     log_to_terminal()
-    if arguments.json:
-        check_output(arguments.json, "--json")
+    check_outputs({"--json": arguments.json, "--pairs": arguments.pairs})
+    if arguments.pairs:
+        check_pair_file(arguments.pairs)
     result, module = evaluate(arguments.ckpt, arguments.overrides, CONFIG_DIR)
     if process_rank() != 0:
         return
-    try:  # written before it is printed, and printed also where it cannot be written
+    with ExitStack() as last:  # the last is done first, and each also where another one fails
+        last.callback(show_result, result, module.task_names, module.dataset_names)
+        if arguments.pairs:
+            last.callback(write_pairs, *module.named_pairs(), arguments.pairs)
         if arguments.json:
             content = {
                 **result_to_json(result, module.task_names, module.dataset_names),
@@ -44,8 +56,6 @@ def main() -> None:
                 **code_versions(),
             }
             write_json(content, arguments.json)
-    finally:
-        show_result(result, module.task_names, module.dataset_names)
 
 
 if __name__ == "__main__":

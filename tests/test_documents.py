@@ -465,6 +465,10 @@ def test_python_snippets(
     if EXPORTED in block.text:
         Path(EXPORTED).parent.mkdir()
         shutil.copy(request.getfixturevalue("exported"), EXPORTED)
+    if "pairs.csv" in block.text:
+        [command] = [line for line in EVALUATIONS if "--pairs" in line]
+        monkeypatch.setattr(sys, "argv", shlex.split(A_RUN.sub(str(a_run), command))[1:])
+        runpy.run_path(str(REPOSITORY / "eval.py"), run_name="__main__")
     text = A_RUN.sub(str(a_run), block.text)
     monkeypatch.setattr(data_module, "DATASETS", dict(DATASETS))  # some snippet may add one
     exec(compile(text, block.document, "exec"), {})

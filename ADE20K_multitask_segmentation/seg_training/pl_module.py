@@ -13,11 +13,12 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_to_keep
 from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatch
+from seg_training.datasets.data_module_base import DataModule, errors_of
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError
 from seg_training.evaluation.binary_iou import BinaryIoUResult, measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
-from seg_training.evaluation.pair_table import PairTable
+from seg_training.evaluation.pair_table import PairNames, PairTable
 from seg_training.known_settings import OptimizerSettings, RunSettings
 from seg_training.networks import build_network
 from seg_training.networks.network_building import check_settings, sizes_of_weights
@@ -171,10 +172,29 @@ class LitSeg(pl.LightningModule):
         asked = [source.tasks.task_ids for source in sources.values()]
         self._counter = PairCounter(dict(enumerate(asked)), len(self.task_names))
         self._asked = [torch.tensor(own, device=self.device) for own in asked]
-        # In training every task of every image would cost too much; and of one task alone every
-        # pixel would be right, unless no answer counts as well.
-        final = self._metrics == "all" and self.trainer.state.fn == "validate"
-        self._with_label_maps = [final and (len(own) > 1 or self._unsure_is_miss) for own in asked]
+        # In training every task of every image would cost too much.
+        final = self.trainer.state.fn == "validate"
+        self._with_label_maps = [final and self._makes_label_maps(own) for own in asked]
+        if final:
+            self.check_metrics(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def check_metrics(self, data: DataModule) -> None:
+        """Refuse metrics that the data do not have, before the work.
+
+        Args:
+            data: whose validation split is to be evaluated.
+
+        Raises:
+            UserError: if label maps are asked for and classes may overlap.
+        """
+        for name, source in data.sources().items():
+            if self._makes_label_maps(source.tasks.task_ids):
+                with errors_of(name):
+                    _ = source.validation_samples()[0][0].truth.label_map
+
+    def _makes_label_maps(self, asked: Sequence[int]) -> bool:
+        # Of one task alone every pixel would be right, unless no answer counts as well.
+        return self._metrics == "all" and (len(asked) > 1 or self._unsure_is_miss)
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         """Count every (image, task) pair's mask, and with ``metrics=all`` those of absent tasks.
@@ -184,14 +204,15 @@ class LitSeg(pl.LightningModule):
         for image, task_ids, truth, _, source, position in batch.samples():
             if not len(task_ids):  # where another process had more images
                 continue
-            joint = None
+            asked, joint, present = task_ids, None, None
             if self._with_label_maps[source]:
-                task_ids = self._asked[source]
-                task_ids = task_ids[truth.known[task_ids]]
-            logits = self.network.task_logits(image[None], task_ids)[0]
+                asked = self._asked[source]
+                asked = asked[truth.known[asked]]
+                present = torch.isin(asked, task_ids)
+            logits = self.network.task_logits(image[None], asked)[0]
             if self._with_label_maps[source]:
-                joint = predicted_tasks(logits, task_ids, self._unsure_is_miss)
-            self._counter.update(logits, truth, task_ids, source, position, joint)
+                joint = predicted_tasks(logits, asked, self._unsure_is_miss)
+            self._counter.update(logits, truth, asked, source, position, joint, present)
 
     def on_validation_epoch_end(self) -> None:
         """Measure the pairs of all batches and processes, over all and per class."""
@@ -222,6 +243,22 @@ class LitSeg(pl.LightningModule):
             if own.num_masks:
                 self.log(f"val_per_dataset/{name}", own.bIoU, **as_named)
             self.log_dict(self._per_class(own, f"val_per_class/{name}/"), **as_named)
+
+    def named_pairs(self) -> tuple[PairTable, PairNames]:
+        """Give what the last validation counted, and the names of its ids.
+
+        Raises:
+            UserError: if there was none.
+        """
+        if self.pairs is None:
+            raise UserError("nothing was evaluated, so that there are no pairs")
+        sources = self.trainer.datamodule.sources()  # type: ignore[attr-defined]
+        images = [
+            name for source in sources.values() for name in source.validation_samples()[0].names
+        ]
+        alone = str(self.hparams["config"]["data"].get("dataset", ""))
+        datasets = [name or alone for name in self.dataset_names]
+        return self.pairs, PairNames(datasets, images, self.task_names)
 
     def _per_class(self, result: BinaryIoUResult, prefix: str) -> dict[str, float]:
         return {

@@ -80,15 +80,25 @@ class Truth(ABC):
         """
 
     @abstractmethod
-    def shown_and_labelled(self, task_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the two sides of :meth:`masks` apart, of tasks that are known: that is cheaper.
+    def shown(self, task_ids: Tensor) -> Tensor:
+        """Say where tasks are that are known.
 
         Args:
             task_ids: (T,) int64, each in [0, K), on the truth's device.
 
         Returns:
-            (T, H, W) bool, where the tasks are; and (T or 1, H, W) bool, where somebody said
-            whether they are.
+            (T, H, W) bool.
+        """
+
+    @abstractmethod
+    def labelled(self, task_ids: Tensor) -> Tensor:
+        """Say of which pixels it is known whether they show tasks that are known.
+
+        Args:
+            task_ids: as :meth:`shown` takes them.
+
+        Returns:
+            (T, H, W) bool, or (1, H, W) where it is the same for all.
         """
 
     @abstractmethod
@@ -127,9 +137,8 @@ class Truth(ABC):
             (T, H, W) uint8: 1 where the task is, 0 where it is not, 255 where nobody said so:
             everywhere, for a task that is not known.
         """
-        shown, labelled = self.shown_and_labelled(task_ids)
-        labelled = labelled & self.known[task_ids, None, None]
-        return shown.view(torch.uint8).masked_fill_(~labelled, IGNORE)
+        labelled = self.labelled(task_ids) & self.known[task_ids, None, None]
+        return self.shown(task_ids).view(torch.uint8).masked_fill_(~labelled, IGNORE)
 
     def task_pixels(self) -> dict[int, int]:
         """Count the pixels of the tasks that are there."""
@@ -167,11 +176,14 @@ class LabelMapTruth(Truth):
         """(H, W) labels: 0 other, k + 1 task k, the type's largest ignored."""
         return self._label_map
 
-    def shown_and_labelled(self, task_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Compare the labels; see :meth:`Truth.shown_and_labelled`."""
+    def shown(self, task_ids: Tensor) -> Tensor:
+        """Compare the labels; see :meth:`Truth.shown`."""
         labels = (task_ids + 1).to(self._label_map.dtype)
-        labelled = self._label_map != ignored_label(self._label_map)
-        return self._label_map == labels[:, None, None], labelled[None]
+        return self._label_map == labels[:, None, None]
+
+    def labelled(self, task_ids: Tensor) -> Tensor:
+        """Compare the labels; see :meth:`Truth.labelled`."""
+        return (self._label_map != ignored_label(self._label_map))[None]
 
     def resized(self, size: tuple[int, int]) -> "LabelMapTruth":
         """Resize it with nearest, by OpenCV's rule.
@@ -223,16 +235,22 @@ class MaskSetTruth(Truth):
         """
         raise UserError(NO_LABEL_MAP)
 
-    def shown_and_labelled(self, task_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Choose the tasks' masks; see :meth:`Truth.shown_and_labelled`."""
+    def shown(self, task_ids: Tensor) -> Tensor:
+        """Take the tasks' masks; see :meth:`Truth.shown`."""
+        return self._without_unlabelled(self._of(task_ids) == 1)
+
+    def labelled(self, task_ids: Tensor) -> Tensor:
+        """Take the tasks' masks; see :meth:`Truth.labelled`."""
+        return self._without_unlabelled(self._of(task_ids) != IGNORE)
+
+    def _of(self, task_ids: Tensor) -> Tensor:
         masks = self._own.new_zeros((len(task_ids), *self._own.shape[1:]))
         asked, own = torch.nonzero(task_ids[:, None] == self._task_ids, as_tuple=True)
         masks[asked] = self._own[own]
-        shown, labelled = masks == 1, masks != IGNORE
-        if self._unlabelled is not None:
-            shown &= ~self._unlabelled
-            labelled &= ~self._unlabelled
-        return shown, labelled
+        return masks
+
+    def _without_unlabelled(self, masks: Tensor) -> Tensor:
+        return masks if self._unlabelled is None else masks & ~self._unlabelled
 
     def resized(self, size: tuple[int, int]) -> "MaskSetTruth":
         """Resize it with nearest, by OpenCV's rule.

@@ -9,11 +9,12 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from seg_training.datasets.truths import Truth, ignored_label
 from seg_training.evaluation.pair_scores import pair_scores, score_names
 from seg_training.evaluation.pair_table import COLUMNS, PairTable
-from seg_training.pictures.nearest_resizing import resize_nearest
+from seg_training.pictures.nearest_resizing import nearest_indices, resize_nearest
 
 __all__ = ["PairCounter", "predicted_tasks"]
 
-_PIXELS_AT_ONCE = 2**25  # of an image's masks: they bound the memory, however many tasks are asked
+_PIXELS_AT_ONCE = 2**25  # of masks: bounds the memory, however many tasks are asked
+_PIXELS_IN_CACHE = 2**21  # on a CPU twice as fast as larger parts
 
 
 class PairCounter:
@@ -52,6 +53,7 @@ class PairCounter:
         dataset: int = 0,
         image: int = 0,
         joint: Tensor | None = None,
+        present: Tensor | None = None,
     ) -> None:
         """Count an image's pairs.
 
@@ -65,32 +67,36 @@ class PairCounter:
             dataset: which of several datasets the image is from.
             image: which image; the order of counting does not matter.
             joint: (h, w) int64, the one task of each pixel, -1 for none, where all were asked.
+            present: (T,) bool, which tasks have a pixel of ground truth, where that is known; the
+                others are counted without resizing, in a tenth of the time.
         """
         small_truth = truth.resized((logits.shape[-2], logits.shape[-1]))
         if joint is None:
             joint_counts = torch.full((3, self._num_tasks), -1, device=logits.device)
         else:
             joint_counts = _joint_counts(joint, truth, self._num_tasks)
-        at_once = max(1, _PIXELS_AT_ONCE // (truth.size[0] * truth.size[1]))
-        for ids, own in zip(task_ids.split(at_once), logits.split(at_once), strict=True):
+        place = (dataset, image)
+        if present is not None and not self._scores:
+            counts = [own[~present] for own in _counts_of_absent(logits, truth, task_ids)]
+            self.rows.append(_rows(task_ids[~present], place, counts, joint_counts))
+            logits, task_ids = logits[present], task_ids[present]
+        at_once = _at_once(logits, truth.size)
+        parts = zip(torch.split(task_ids, at_once), torch.split(logits, at_once), strict=True)
+        for ids, own in parts:
             at_crop_size = own > 0
             own_size = resize_nearest(at_crop_size, truth.size)
-            shown, labelled = truth.shown_and_labelled(ids)
-            small, _ = small_truth.shown_and_labelled(ids)
+            shown, labelled = truth.shown(ids), truth.labelled(ids)
+            small = small_truth.shown(ids)
             predicted = own_size & labelled
-            columns = [
-                torch.full_like(ids, dataset),
-                torch.full_like(ids, image),
-                ids,
-                _count(predicted & shown),
-                _count(predicted),
-                _count(shown),
-                _count(labelled).expand(len(ids)),
-                _count(at_crop_size & small),
-                _count(small),
-                *joint_counts[:, ids],
+            counts = [
+                _sum(predicted & shown),
+                _sum(predicted),
+                _sum(shown),
+                _sum(labelled).expand(len(ids)),
+                _sum(at_crop_size & small),
+                _sum(small),
             ]
-            rows = torch.stack(columns, dim=1)
+            rows = _rows(ids, place, counts, joint_counts)
             if self._scores:
                 scores = pair_scores(own.float().sigmoid(), own_size, truth.masks(ids))
                 rows = torch.cat([rows, scores.view(torch.int32).long()], dim=1)
@@ -109,12 +115,54 @@ class PairCounter:
         return PairTable.of_rows(rows.cpu().numpy(), self._scores, self._asked, self._num_tasks)
 
 
-def _count(masks: Tensor) -> Tensor:
-    """Count the pixels of (..., H, W) bool masks: (...) int64.
+def _at_once(logits: Tensor, size: Sequence[int]) -> int:
+    """Say of how many tasks to count masks of the size at a time."""
+    pixels = _PIXELS_IN_CACHE if logits.device.type == "cpu" else _PIXELS_AT_ONCE
+    return max(1, pixels // (size[0] * size[1]))
+
+
+def _counts_of_absent(logits: Tensor, truth: Truth, task_ids: Tensor) -> list[Tensor]:
+    """Count what is predicted of tasks without a true pixel, at crop size: nothing is resized."""
+    labelled = truth.labelled(task_ids)
+    weights = _labelled_pixels(labelled, logits.shape[-2:]).expand(logits.shape)
+    at_once = _at_once(logits, logits.shape[-2:])
+    parts = zip(torch.split(logits, at_once), torch.split(weights, at_once), strict=True)
+    predicted = torch.cat([_sum((own > 0) * weight) for own, weight in parts])
+    none = torch.zeros_like(predicted)
+    return [none, predicted, none, _sum(labelled).expand(len(task_ids)), none, none]
+
+
+def _rows(
+    task_ids: Tensor, place: tuple[int, int], counts: Sequence[Tensor], joint_counts: Tensor
+) -> Tensor:
+    ids = [*(torch.full_like(task_ids, each) for each in place), task_ids]
+    return torch.stack([*ids, *counts, *joint_counts[:, task_ids]], dim=1)
+
+
+def _sum(masks: Tensor) -> Tensor:
+    """Sum over the pixels of (..., H, W) masks or small integers: (...) int64.
 
     Row by row first, in 32 bit: on a CPU four times as fast as at once in 64.
     """
     return masks.sum(dim=-1, dtype=torch.int32).sum(dim=-1)
+
+
+def _labelled_pixels(labelled: Tensor, size: Sequence[int]) -> Tensor:
+    """Count the labelled pixels to which each pixel at crop size is resized: (..., h, w) integers.
+
+    Args:
+        labelled: (..., H, W) bool.
+        size: (h, w).
+    """
+    counts = labelled.int()
+    most = 1
+    for dim, length in zip((-2, -1), size, strict=True):
+        most *= counts.shape[dim] // length + 2
+        sources = nearest_indices(length, counts.shape[dim]).to(counts.device)
+        shape = list(counts.shape)
+        shape[dim] = length
+        counts = counts.new_zeros(shape).index_add_(dim, sources, counts)
+    return counts.to(torch.uint8) if most < 256 else counts  # products are made three times as fast
 
 
 def _joint_counts(joint: Tensor, truth: Truth, num_tasks: int) -> Tensor:

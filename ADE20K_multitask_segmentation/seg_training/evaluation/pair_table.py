@@ -3,16 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "PairTable"]
+__all__ = ["COLUMNS", "PairNames", "PairTable"]
 
-_IDS = ("dataset", "image", "task")
+
+class PairNames(NamedTuple):
+    """Names for the ids in the table's first columns."""
+
+    dataset: Sequence[str]
+    image: Sequence[str]
+    task: Sequence[str]
+
+
 COLUMNS = (
-    *_IDS,
+    *PairNames._fields,
     *("intersection", "predicted", "true", "valid"),
     *("crop_intersection", "crop_true"),
     *("joint_intersection", "joint_predicted", "joint_true"),
@@ -54,7 +62,7 @@ class PairTable:
             asked: see the class.
             num_tasks: see the class.
         """
-        order = np.lexsort([rows[:, place] for place in reversed(range(len(_IDS)))])
+        order = np.lexsort([rows[:, place] for place in (2, 1, 0)])
         columns: dict[str, NDArray[Any]] = {
             name: rows[order, place] for place, name in enumerate(COLUMNS)
         }

@@ -31,7 +31,11 @@ def result_to_json(
         "num_masks": result.num_masks,
         "paint_everything_bIoU": result.paint_everything,
         "per_class": {
-            task_names[task_id]: {"bIoU": biou, "num_masks": masks}
+            task_names[task_id]: {
+                "bIoU": biou,
+                "num_masks": masks,
+                **_scores_of(result, task_id),
+            }
             for task_id, (biou, masks) in result.per_class.items()
         },
         "per_size": {
@@ -49,7 +53,10 @@ def result_to_json(
         ],
         "bIoU_interval": _known(result.interval),
         "iou_batch": result.iou_batch,
+        **result.more,
     }
+    if result.scores:
+        content["scores"] = {name: mean for name, (mean, _) in result.scores.items()}
     if result.label_map is not None:
         content |= asdict(result.label_map)
         content["mIoU_interval"] = _known(result.label_map.mIoU_interval)
@@ -59,6 +66,12 @@ def result_to_json(
             for source, own in result.per_source.items()
         }
     return content
+
+
+def _scores_of(result: BinaryIoUResult, task_id: int) -> dict[str, Any]:
+    """Give a task's scores, where there are any."""
+    scores = {name: own.get(task_id, math.nan) for name, (_, own) in result.scores.items()}
+    return {"scores": scores} if scores else {}
 
 
 def interval_text(bounds: Sequence[float | None] | None) -> str:
@@ -110,6 +123,8 @@ def show_result(
     table.add_column("class")
     table.add_column("masks", justify="right")
     table.add_column("bIoU %", justify="right")
+    for name in result.scores:
+        table.add_column(plain(name), justify="right")
     for source, own in result.per_source.items():
         for row in _rows(own, task_names):
             add_plain_row(table, dataset_names[source], *row)
@@ -119,7 +134,8 @@ def show_result(
         add_plain_row(table, *before, *row)
     table.add_section()
     masks = str(result.num_masks)
-    table.add_row(*before, "all masks", masks, measured_text(result.bIoU), style="bold")
+    scores = [_score_text(mean) for mean, _ in result.scores.values()]
+    table.add_row(*before, "all masks", masks, measured_text(result.bIoU), *scores, style="bold")
     table.add_row(*before, "painting everything", masks, measured_text(result.paint_everything))
     console = console or Console()
     console.print(table)
@@ -139,6 +155,7 @@ def _more(result: BinaryIoUResult) -> Text:
     lines = [f"{of_images}; by size of mask: {sizes or 'none'}"]
     if result.label_map is not None:
         lines.append(_label_map_line(result.label_map))
+    lines += [f"{name}: {_more_text(value)}" for name, value in result.more.items()]
     return Text("\n".join(lines))
 
 
@@ -151,8 +168,21 @@ def _label_map_line(result: LabelMapResult) -> str:
     )
 
 
-def _rows(result: BinaryIoUResult, task_names: Sequence[str]) -> list[tuple[str, str, str]]:
+def _more_text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _score_text(mean: float) -> str:
+    return "" if math.isnan(mean) else f"{mean:.4g}"
+
+
+def _rows(result: BinaryIoUResult, task_names: Sequence[str]) -> list[tuple[str, ...]]:
     return [
-        (task_names[task_id], str(masks), measured_text(biou))
+        (
+            task_names[task_id],
+            str(masks),
+            measured_text(biou),
+            *(_score_text(own.get(task_id, math.nan)) for _, own in result.scores.values()),
+        )
         for task_id, (biou, masks) in result.per_class.items()
     ]

@@ -88,6 +88,8 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         config["ckpt_path"], ("last.ckpt", "best.ckpt")
     )
     module = _module(config, data, resume_from)
+    if process_rank() == 0:
+        module.check_metrics(data)
     config = dict(module.hparams["config"])
     prepare_network(module.network, config["trainer"])
 
