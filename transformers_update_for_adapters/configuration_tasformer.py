@@ -281,7 +281,7 @@ def _changed(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         given = {**given, "task_names": list(given["task_names"])}  # as stored ones are
     config = stored | given
     labels = {name: given[name] for name in _LABELS if given.get(name) is not None}
-    if labels and not METHODS.get(config.get("method"), Method).prompted:
+    if labels and not METHODS.get(str(config.get("method")), Method).prompted:
         other = config.get("other_channel", True)
         names = _names_of(**labels)
         number = labels.get("num_labels", len(names or labels.get("id2label") or ()))

@@ -435,7 +435,8 @@ class TASFormerModel(TASFormerPreTrainedModel):
             What ``features_for_tasks`` takes.
         """
         first, block = self._place(first_block)
-        hidden_states, maps = pixel_values, ()
+        hidden_states = pixel_values
+        maps: tuple[Tensor, ...] = ()
         for stage, depth in zip(self.stages[:first], self.config.depths, strict=False):
             hidden_states = stage(hidden_states, [()] * depth)
             maps += (hidden_states,)

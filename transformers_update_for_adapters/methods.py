@@ -149,7 +149,7 @@ class MultiClassBaseline(Method):
 class LearnedMaps(Method):
     """A learned map per task, joined to the decoder's."""
 
-    fields = ("task_map_shape", "resize_embedding")
+    fields: ClassVar[tuple[str, ...]] = ("task_map_shape", "resize_embedding")
     align_corners = False
     released_prefix = "task_embeddings."
 

@@ -55,7 +55,9 @@ def contenders(num_tasks: int, device: torch.device) -> list[Contender]:
     """
     own = []
     for name, method in METHODS.items():
-        options = {"resize_embedding": True} if "resize_embedding" in method.fields else {}
+        options: dict[str, Any] = (
+            {"resize_embedding": True} if "resize_embedding" in method.fields else {}
+        )
         network = build_network(name, num_tasks, **options).to(device)
         own.append(Contender(name, network, network))
     return [*own, stock_huggingface(device), *_models_pytorch(device)]

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import SegformerConfig, SegformerForImageClassification
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import (
+    SegformerConfig,
+    SegformerForImageClassification,
+    SegformerForSemanticSegmentation,
+)
 from transformers.utils import logging as transformers_logging
 
 from seg_training.config import compose_config
@@ -16,13 +22,18 @@ from seg_training.networks import (
     load_reference_state_dict,
     load_released_state_dict,
 )
-from seg_training.networks.network_building import _option_names, check_settings
+from seg_training.networks.network_building import (
+    _option_names,
+    check_settings,
+    sizes_of_before,
+)
 from seg_training.pl_module import LitSeg
 from transformers_update_for_adapters import (
     METHODS,
     TASFormerConfig,
     TASFormerForSemanticSegmentation,
 )
+from transformers_update_for_adapters.backbones import BACKBONES, Backbone, backbone_of
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -162,6 +173,130 @@ def test_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
         build_network("emb", 3, pretrained="nvidia/mit-b0")
     assert "model.pretrained=null" in str(error.value)
     assert "model.pretrained=/path/to/mit-b0" in str(error.value)
+
+
+SMALLEST = Backbone(
+    BACKBONE["depths"], BACKBONE["hidden_sizes"], BACKBONE["num_attention_heads"], 24
+)
+
+
+@pytest.fixture
+def tiny_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name for the small sizes of these tests."""
+    monkeypatch.setitem(BACKBONES, "tiny", SMALLEST)
+
+
+# Millions of weights of the encoder alone, as SegFormer's paper rounds them (table 6).
+PUBLISHED = {"b0": 3.4, "b1": 13.1, "b2": 24.2, "b3": 44.0, "b4": 60.8, "b5": 81.4}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_backbones_have_the_published_sizes(name: str) -> None:
+    with torch.device("meta"):
+        network = build_network("segformer", 150, backbone=name, other_channel=False)
+        sizes = BACKBONES[name]._asdict()
+        stock = SegformerForSemanticSegmentation(SegformerConfig(num_labels=150, **sizes))
+    millions = sum(each.numel() for each in network.model.segformer.parameters()) / 1e6
+    assert millions == pytest.approx(PUBLISHED[name], abs=0.1)
+    ours = {name: each.shape for name, each in network.model.state_dict().items()}
+    assert ours == {name: each.shape for name, each in stock.state_dict().items()}
+    assert network.config.decoder_hidden_size == (256 if name in ("b0", "b1") else 768)
+    assert backbone_of(network.config) == name
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["b1", "b2"])  # a narrow decoder and a wide one
+def test_every_method_takes_larger_backbones(method: str, name: str) -> None:
+    options = {} if method == "segformer" else {"resize_embedding": True}
+    with FakeTensorMode():
+        network = build_network(method, 3, backbone=name, **options).eval()
+        images, ids = torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.tensor([0, 2])
+        assert network(images, ids).shape == (2, 1, 64, 64)
+        assert network.task_logits(images, ids).shape == (2, 2, 64, 64)
+        if (hypernet := network.model.segformer.hypernet) is not None:
+            adapters = hypernet(ids)
+            assert [len(stage) for stage in adapters] == network.config.depths
+            widths = [stage[0][0].shape[1:] for stage in adapters]  # (bottleneck, width)
+            assert widths == [(each // 8, each) for each in network.config.hidden_sizes]
+
+
+def test_the_smallest_backbone_is_the_default() -> None:
+    def weights(**options: str) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        return build_network("adapter_hf", 3, **options).state_dict()
+
+    for (name, plain), named in zip(
+        weights().items(), weights(backbone="b0").values(), strict=True
+    ):
+        assert torch.equal(plain, named), name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"backbone": "b6"},
+            r"unknown backbone 'b6' \(known: b0, b1, b2, b3, b4, b5",
+        ),
+        (
+            {"backbone": "b3", "depths": [2, 2, 2, 2]},
+            r"depths is \[2, 2, 2, 2\], but that of backbone b3 is \[3, 4, 18, 3\]; leave one",
+        ),
+        (
+            {"backbone": "b0", "hidden_sizes": [8, 16, 24, 32]},
+            r"that of backbone b0 is \[32, 64, 1",
+        ),
+    ],
+)
+def test_a_backbone_that_contradicts_its_sizes(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build_network("emb", 3, **options)
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_sizes_beside_a_backbone_may_repeat_it_and_the_decoder_be_another() -> None:
+    network = build_network("emb", 3, backbone="tiny", depths=(1, 2, 1, 1))
+    assert network.config.decoder_hidden_size == 24
+    network = build_network("emb", 3, backbone="tiny", decoder_hidden_size=16)
+    assert network.config.decoder_hidden_size == 16
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+@pytest.mark.parametrize("name", ["tiny", None])
+def test_the_decoder_goes_with_the_backbone_of_a_folder(name: str | None, backbone: Path) -> None:
+    assert build_network("emb", 3, backbone, name).config.decoder_hidden_size == 24
+
+
+def test_weights_of_another_backbone_are_refused(backbone: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"mit-tiny' are of no known backbone \(depths \[1, 2, 1, 1"
+    ):
+        build_network("emb", 3, backbone, "b3")
+    config = SegformerConfig(num_labels=7)
+    config.save_pretrained(backbone)
+    with pytest.raises(UserError, match=r"are of b0 \(.* but backbone is b3 .* nvidia/mit-b3"):
+        build_network("emb", 3, backbone, "b3")
+
+
+def test_the_network_of_a_checkpoint_is_built_without_its_pretrained_weights(
+    backbone: Path,
+) -> None:
+    config = compose_config(
+        "folder_adapter", ["data.root=.", f"model.pretrained={backbone}"], CONFIGS
+    )
+    module = LitSeg(config, ["sky"])
+    saved = module.hparams["config"]
+    assert {name: saved["model"][name] for name in ("depths", "hidden_sizes")} == {
+        name: BACKBONE[name] for name in ("depths", "hidden_sizes")
+    }
+    again = LitSeg(saved, ["sky"], restoring=True)
+    again.load_state_dict(module.state_dict())
+    # Where it goes on, with the same settings, they are known as well.
+    assert sizes_of_before(config["model"], saved["model"]) == saved["model"]
+    scratch = {**config["model"], "pretrained": None}
+    assert sizes_of_before(scratch, saved["model"]) == scratch
+    plain = LitSeg({**config, "model": scratch}, ["sky"])
+    assert plain.hparams["config"]["model"] == scratch
 
 
 def test_released_weights_that_do_not_fit() -> None:
