@@ -20,10 +20,15 @@ from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 from seg_training.files.whole_files import remove_abandoned
 from seg_training.networks import Network
-from seg_training.pictures.picture_reading import allow_pixels, read_image, unreadable
+from seg_training.networks.class_scores import SCORES, class_scores
+from seg_training.pictures.picture_reading import (
+    allow_pixels,
+    read_header,
+    read_image,
+    unreadable,
+)
 from seg_training.prediction.asked_classes import named_tasks
 from seg_training.prediction.class_probabilities import Looks, class_probabilities
-from seg_training.prediction.picture_frames import frames_of
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.prediction_options import check_looks, check_pixels, check_threshold
 from seg_training.prediction.result_files import containing_result, settings_of
@@ -143,7 +148,7 @@ def _write_results(
             own = settings_for_picture(settings, file)
             there = None if overwrite else settings_of(folder)
             picture = read_image(file) if there is None else None
-            frames = frames_of(file) if there is None else 1
+            frames = read_header(file).frames if there is None else 1
         except UserError as error:
             report.failed[file] = str(error)
             continue
@@ -195,7 +200,7 @@ def result_settings(
         threshold: probabilities from it on are the class.
         looks: how the picture is looked at.
     """
-    return {
+    settings = {
         "ckpt": str(ckpt.absolute()),
         "weights_sha256": _weights_digest(network),
         "classes": list(tasks.values()),
@@ -205,6 +210,8 @@ def result_settings(
         "scales": list(looks.scales),
         "window": looks.window,
     }
+    # Results of before there was a score stay those of the same settings.
+    return settings | ({"scores": list(SCORES)} if SCORES else {})
 
 
 def settings_for_picture(settings: Mapping[str, Any], picture: Path) -> dict[str, Any]:
@@ -256,8 +263,9 @@ def write_result(
     threshold = settings["threshold"]
     with PictureResult(folder, source, picture, threshold, settings, frames) as result:
         for task_id, probability in class_probabilities(network, picture, list(tasks), looks):
+            scores = {score: own for score, [own] in class_scores(probability[None]).items()}
             own = probability.cpu().numpy()
-            result.add(task_id, tasks[task_id], own, not settings["only_found"])
+            result.add(task_id, tasks[task_id], own, not settings["only_found"], scores)
         result.finish(network.num_tasks)
 
 

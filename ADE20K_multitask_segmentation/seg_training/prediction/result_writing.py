@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from seg_training.errors import UserError
 from seg_training.files.file_names import file_name
-from seg_training.files.text_files import write_text
+from seg_training.files.text_files import finite, write_text
 from seg_training.files.whole_files import unfinished_folder
 from seg_training.prediction.joint_label_map import LabelMap
 from seg_training.prediction.result_files import (
@@ -34,6 +34,8 @@ __all__ = ["PictureResult", "check_place", "outline"]
 
 _SHOWN_WIDTH = 1200  # at which the names of a larger overlay can be read
 _MOST_NAME_BYTES = 200  # of a class in a file's name
+_MOST_IN_LEGEND = 80
+_WHITE = (255, 255, 255)
 _LEAST_WIDTH = 240  # of an overlay, so that names in its legend can be read
 
 
@@ -81,7 +83,12 @@ class PictureResult:
         self._stack.close()
 
     def add(
-        self, task_id: int, name: str, probability: NDArray[np.float32], write_empty: bool
+        self,
+        task_id: int,
+        name: str,
+        probability: NDArray[np.float32],
+        write_empty: bool,
+        scores: Mapping[str, float] | None = None,
     ) -> None:
         """Write one class's mask and probabilities.
 
@@ -90,6 +97,7 @@ class PictureResult:
             name: the task's.
             probability: (H, W) float32 in [0, 1].
             write_empty: write files of an empty mask, too.
+            scores: of the class in the picture, by :data:`SCORES`' names.
         """
         mask = self._label_map.add(task_id, probability)
         found = bool(mask.any())
@@ -109,6 +117,7 @@ class PictureResult:
                 "share_percent": round(100 * float(mask.mean()), 4),
                 "confidence": round(float(probability[mask].mean()), 4) if found else None,
                 **outline(mask),
+                **({"scores": finite(dict(scores))} if scores else {}),
                 **files,
             }
         )
@@ -136,13 +145,17 @@ class PictureResult:
         label_map.save(self._unfinished / LABEL_MAP)
         shown = {label: colours[label - 1] for label in self._names}
         painted = tinted(self._picture, labels, shown)
-        legend = [(name, colours[label - 1]) for label, name in self._names.items()]
         overlay = torch.from_numpy(painted).permute(2, 0, 1)
-        if legend:
+        if named := self._most_seen():
+            legend = [(self._names[label], colours[label - 1]) for label in named]
+            numbers = list(named)
+            if more := len(self._names) - len(named):
+                legend.append((f"and {more} more: {RESULT}", _WHITE))
+                numbers.append(0)
             missing = max(0, _LEAST_WIDTH - overlay.shape[2])
             overlay = F.pad(overlay, (0, missing), value=255)
             scale = max(1, overlay.shape[2] / _SHOWN_WIDTH)
-            names = legend_picture(legend, overlay.shape[2], scale, numbers=list(self._names))
+            names = legend_picture(legend, overlay.shape[2], scale, numbers=numbers)
             overlay = torch.cat([overlay, names], dim=1)
         Image.fromarray(overlay.permute(1, 2, 0).numpy()).save(self._unfinished / OVERLAY)
         height, width = self._picture.shape[:2]
@@ -164,6 +177,14 @@ class PictureResult:
             self._replace()
         else:
             self._unfinished.rename(self._folder)
+
+    def _most_seen(self) -> list[int]:
+        """Choose the labels that a legend has room for: of many those of the most pixels."""
+        if len(self._names) <= _MOST_IN_LEGEND:
+            return list(self._names)
+        pixels = np.bincount(self._label_map.labels.ravel(), minlength=max(self._names) + 1)
+        ranked = sorted(self._names, key=lambda label: -pixels[label])[:_MOST_IN_LEGEND]
+        return [label for label in self._names if label in set(ranked)]
 
     def _replace(self) -> None:
         """Take the place of an older result, file by file: what else lies there is not ours.

@@ -51,15 +51,17 @@ def distinct_colours(number: int) -> list[Colour]:
     """Choose colours that are easy to tell apart, the first ones most of all.
 
     Args:
-        number: how many.
+        number: how many; of thousands none comes twice, of tens of thousands some do.
     """
     golden = 0.618034  # of the circle of hues: wherever one stops, they are spread evenly
     shades = ((0.75, 0.95), (0.85, 0.65), (0.40, 1.00))  # saturation and value
-    further = [
-        colorsys.hsv_to_rgb(place * golden % 1, *shades[place % len(shades)])
-        for place in range(number - len(_CLEAREST))
-    ]
-    return [*_CLEAREST, *(_colour(rgb) for rgb in further)][:number]
+    found = dict.fromkeys(_CLEAREST)
+    for place in range(2 * number):
+        saturation, value = shades[place % len(shades)]
+        value *= 0.94 ** (place // 256 % 12)  # darker ones where the hues come again
+        found[_colour(colorsys.hsv_to_rgb(place * golden % 1, saturation, value))] = None
+    colours = list(found)
+    return (colours * (number // len(colours) + 1))[:number]
 
 
 def _colour(rgb: tuple[float, float, float]) -> Colour:
@@ -130,9 +132,12 @@ def tinted(
         (H, W, 3) uint8 RGB.
     """
     painted = image.astype(np.float32)
-    for label, colour in colours.items():
-        here = labels == label
-        painted[here] = (1 - opacity) * painted[here] + opacity * np.array(colour)
+    if colours:  # all at once: there may be a thousand
+        known = np.array(sorted(colours))
+        place = np.searchsorted(known, labels).clip(max=len(known) - 1)
+        tints = opacity * np.array([colours[label] for label in known.tolist()])
+        here = known[place] == labels
+        painted[here] = (1 - opacity) * painted[here] + tints[place[here]]
     border = np.zeros(labels.shape, np.bool_)
     border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     border[1:] |= labels[1:] != labels[:-1]

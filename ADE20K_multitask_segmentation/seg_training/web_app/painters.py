@@ -16,10 +16,9 @@ from seg_training.commands.devices import AUTO, find_device
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 from seg_training.networks import Network
-from seg_training.pictures.picture_reading import read_image
+from seg_training.pictures.picture_reading import read_header, read_image
 from seg_training.prediction.asked_classes import named_tasks
 from seg_training.prediction.class_probabilities import Looks, class_probabilities
-from seg_training.prediction.picture_frames import frames_of
 from transformers_update_for_adapters import asks_for_all, find_task
 
 __all__ = ["LONGEST_SIDE", "Answer", "Painter", "Prompt", "load_painters", "short_names"]
@@ -30,6 +29,7 @@ LONGEST_SIDE = 1024
 Value = TypeVar("Value", bound=np.integer[Any] | np.floating[Any])
 
 _REMEMBERED_BYTES = 2**28  # of each network's answers; the latest stays, however large it is
+_ANSWER_BYTES = 2**29  # of one answer's probabilities: a thousand classes have coarser ones
 
 
 class Prompt(NamedTuple):
@@ -49,7 +49,7 @@ class Answer(NamedTuple):
 
     Attributes:
         picture: (h, w, 3) uint8 RGB, no longer than :data:`LONGEST_SIDE`.
-        probabilities: task id to (h, w) float32 in [0, 1].
+        probabilities: task id to float32 in [0, 1], (h, w), or smaller where the classes are many.
         seconds: that the network took.
         frames: of the picture's file, of which the first is the picture.
     """
@@ -127,23 +127,26 @@ class Painter:
 
     def _look(self, file: Path, task_ids: tuple[int, ...]) -> Answer:
         try:
-            picture, frames = read_image(file), frames_of(file)
+            picture, frames = read_image(file), read_header(file).frames
         except UserError as error:  # where a server keeps a picture is nobody's business
             raise UserError(str(error).replace(str(file), file.name)) from error
         start = time.perf_counter()
+        shown = _shrunk(picture, LONGEST_SIDE)
+        share = _ANSWER_BYTES / (4 * shown.shape[0] * shown.shape[1] * len(task_ids))
+        side = LONGEST_SIDE if share >= 1 else int(share**0.5 * max(shown.shape[:2]))
         probabilities = {
-            task_id: _shrunk(probability.cpu().numpy())
+            task_id: _shrunk(probability.cpu().numpy(), side)
             for task_id, probability in class_probabilities(
                 self.network, picture, task_ids, self.looks
             )
         }
-        return Answer(_shrunk(picture), probabilities, time.perf_counter() - start, frames)
+        return Answer(shown, probabilities, time.perf_counter() - start, frames)
 
 
-def _shrunk(pixels: NDArray[Value]) -> NDArray[Value]:
-    """Bring a picture to the size that is shown; each pixel is the mean of those it stands for."""
+def _shrunk(pixels: NDArray[Value], longest: int) -> NDArray[Value]:
+    """Bring a picture to a size that is kept; each pixel is the mean of those it stands for."""
     height, width = pixels.shape[:2]
-    scale = LONGEST_SIDE / max(height, width)
+    scale = longest / max(height, width)
     if scale >= 1:
         return pixels
     size = (max(1, round(scale * width)), max(1, round(scale * height)))

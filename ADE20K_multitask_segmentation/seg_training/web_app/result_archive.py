@@ -6,8 +6,7 @@ from pathlib import Path
 
 from seg_training.files.cleaning_up import scratch_folder
 from seg_training.files.file_names import folder_name
-from seg_training.pictures.picture_reading import read_image
-from seg_training.prediction.picture_frames import frames_of
+from seg_training.pictures.picture_reading import read_header, read_image
 from seg_training.prediction.picture_prediction import (
     result_settings,
     settings_for_picture,
@@ -38,7 +37,7 @@ def write_archive(
     Returns:
         A zip file with a folder named as the picture; of several networks one in each one's folder.
     """
-    pixels, frames = read_image(picture), frames_of(picture)
+    pixels, frames = read_image(picture), read_header(picture).frames
     with scratch_folder(folder) as unpacked:
         for painter in painters:
             tasks = painter.understand(asked).tasks

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +21,7 @@ class ShownClass:
     Attributes:
         name: the task's.
         colour: in the overlay.
-        mask: (h, w) bool, the pixels from the threshold on.
+        mask: bool, of the size of the probabilities: the pixels from the threshold on.
         share_percent: of the picture.
         confidence: the mean probability in the mask; None where nothing was found.
         highest: the highest probability of any pixel.
@@ -73,7 +74,9 @@ def show(
     classes = []
     for task_id, name in tasks.items():
         probability = answer.probabilities[task_id]
-        mask = label_map.add(task_id, probability)
+        mask = probability >= threshold
+        if mask.any():
+            label_map.add(task_id, _enlarged(probability, (height, width)))
         classes.append(
             ShownClass(
                 name,
@@ -90,3 +93,10 @@ def show(
         if own.found
     }
     return ShownAnswer(tinted(answer.picture, label_map.labels, shown, opacity), classes)
+
+
+def _enlarged(probability: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    if probability.shape == size:
+        return probability
+    enlarged = cv2.resize(probability, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged, np.float32)

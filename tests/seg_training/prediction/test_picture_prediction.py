@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_networks import SMALL, photo
+from torch import Tensor
 
 from seg_training.errors import UserError
 from seg_training.networks import build_network
+from seg_training.networks.class_scores import SCORES
 from seg_training.prediction import picture_prediction as prediction
 from seg_training.prediction.picture_prediction import PredictionReport
 
@@ -119,3 +121,36 @@ def test_a_name_that_the_system_cannot_write_does_not_stop_the_rest(
     report = predict(given, tmp_path / "out")
     assert report.written == [tmp_path / "b.png"]
     assert "'ascii' codec can't encode" in report.refused[tmp_path / "a.png"]
+
+
+def highest(probabilities: Tensor) -> Tensor:
+    """The recipe's score: one function ..."""
+    return probabilities.amax(dim=(1, 2))
+
+
+def test_a_score_of_a_class_is_one_function_and_one_line(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(photo(20, 30)).save(tmp_path / "a.png")
+    given, output = tmp_path / "a.png", tmp_path / "out"
+    assert predict(given, output).written == [given]
+    before = json.loads((output / "a" / "result.json").read_text())
+    assert all("scores" not in each for each in before["classes"])
+    assert "scores" not in before["settings"]
+    monkeypatch.setitem(SCORES, "highest", highest)  # ... and one line: SCORES["highest"] = highest
+    assert predict(given, output).others == [given]  # its result has no such score
+    predict(given, output, overwrite=True)
+    for each in json.loads((output / "a" / "result.json").read_text())["classes"]:
+        probability = np.asarray(Image.open(output / "a" / each["probability"])) / 65535
+        assert each["scores"] == {"highest": pytest.approx(probability.max(), abs=1e-5)}
+
+
+def test_a_score_that_is_no_number_is_null(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SCORES, "none", lambda own: own.mean(dim=(1, 2)) * float("nan"))
+    Image.fromarray(photo(20, 30)).save(tmp_path / "a.png")
+    predict(tmp_path / "a.png", tmp_path / "out")
+    text = (tmp_path / "out" / "a" / "result.json").read_text()
+    classes = json.loads(text, parse_constant=pytest.fail)["classes"]
+    assert [each["scores"] for each in classes] == [{"none": None}] * 2

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 from odd_names import ODD_NAMES
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco
+from torch import Tensor
 
 from seg_training.errors import UserError
+from seg_training.prediction import result_writing
 from seg_training.prediction.result_files import settings_of
 from seg_training.prediction.result_writing import PictureResult, outline
-from seg_training.results.overlays import distinct_colours
+from seg_training.results.overlays import Colour, distinct_colours, legend_picture
 
 SETTINGS = {"classes": ["tree"], "threshold": 0.5, "scales": [1.0], "window": None}
 PICTURE = np.full((4, 6, 3), 100, np.uint8)
@@ -210,6 +213,39 @@ def test_label_maps_of_many_classes(num_tasks: int, mode: str, tmp_path: Path) -
         palette = label_map.getpalette()
         assert palette is not None
         assert tuple(palette[-3:]) == distinct_colours(num_tasks)[last]
+
+
+def test_the_legend_of_a_thousand_classes_names_those_that_are_seen_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[str, Colour]] = []
+
+    def noted(entries: list[tuple[str, Colour]], *rest: Any, **options: Any) -> Tensor:
+        drawn.extend(entries)
+        return legend_picture(entries, *rest, **options)
+
+    monkeypatch.setattr(result_writing, "legend_picture", noted)
+    picture = np.full((80, 600, 3), 100, np.uint8)
+    with PictureResult(tmp_path / "a", Path("a.jpg"), picture, 0.5, SETTINGS) as result:
+        for task in range(1203):
+            probability = np.zeros((80, 600), np.float32)
+            if task % 10 == 0:  # 121 are there, 80 of them of two columns
+                columns = task // 10 + 1
+                probability[:, 4 * columns : 4 * columns + 1 + (columns > 41)] = 0.9
+            result.add(task, f"class {task}", probability, write_empty=False)
+        result.finish(1203)
+    colours = distinct_colours(1203)
+    assert len(set(colours)) == 1203
+    assert len(drawn) == 81
+    assert drawn[-1] == ("and 41 more: result.json", (255, 255, 255))
+    assert drawn[-2] == ("class 1200", colours[1200])
+    assert [name for name, _ in drawn[:-1]] == [f"class {task}" for task in range(410, 1203, 10)]
+    overlay = read(tmp_path / "a" / "overlay.png")
+    assert overlay.shape[0] < 80 + 1000  # the whole list would be 2,400 pixels high
+    content = json.loads((tmp_path / "a" / "result.json").read_text())
+    assert len(content["label_map"]) == 1 + 121  # all of them
+    labels = read(tmp_path / "a" / "label_map.png")
+    assert set(np.unique(labels).tolist()) == {0, *range(1, 1203, 10)}
 
 
 def test_one_file_format_per_network(tmp_path: Path) -> None:

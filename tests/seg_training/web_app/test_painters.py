@@ -70,6 +70,19 @@ def test_the_oldest_answers_are_forgotten_when_they_are_too_large(
     assert runs == [1, 2, 1, 2, 4]
 
 
+def test_of_many_classes_the_probabilities_are_kept_smaller(
+    painter: Painter, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = painter.answer(picture, [0, 1, 2, 3])
+    monkeypatch.setattr(painters, "_ANSWER_BYTES", 50 * 70 * 4)  # one class
+    answer = painter.answer(picture, [3, 2, 1, 0])
+    assert (answer.picture == photo(50, 70)).all()
+    for task_id, probability in answer.probabilities.items():
+        assert probability.shape == (25, 35)
+        halved = whole.probabilities[task_id].reshape(25, 2, 35, 2).mean(axis=(1, 3))
+        np.testing.assert_allclose(probability, halved, atol=1e-6)
+
+
 def test_large_pictures_are_shown_smaller(painter: Painter, tmp_path: Path) -> None:
     halves = np.zeros((600, 4 * LONGEST_SIDE, 3), np.uint8)
     halves[:, 2 * LONGEST_SIDE :] = (40, 80, 120)

@@ -49,3 +49,18 @@ def test_classes_beyond_the_255th() -> None:
     names = {299: "tree", 1: "sky"}
     answer = ANSWER._replace(probabilities={299: ANSWER.probabilities[4], 1: rows(*[0.3] * 5)})
     assert show(answer, names, COLOURS, 0.25, 1.0).overlay[1, 0].tolist() == list(RED)
+
+
+def test_smaller_probabilities_tint_the_whole_picture() -> None:
+    answer = Answer(
+        np.full((6, 8, 3), 100, np.uint8),
+        {4: np.repeat(np.float32([[0.9, 0.1]]), 3, axis=0), 1: np.zeros((3, 2), np.float32)},
+        0.1,
+    )
+    shown = show(answer, TASKS, COLOURS, 0.5, 1.0)
+    tree, sky = shown.classes
+    assert (tree.share_percent, tree.mask.shape, sky.found) == (50, (3, 2), False)
+    assert shown.overlay.shape == (6, 8, 3)
+    # From the middle of the one to that of the other, bilinear: 0.9 0.9 0.8 0.6 0.4 0.2 0.1 0.1
+    assert (shown.overlay[3, :4] == RED).all()
+    assert (shown.overlay[3, 5:] == 100).all()

@@ -77,7 +77,7 @@ export function measured(map, width, threshold) {
 
 /** Pixels that no class has won yet: -1. */
 export function noWinners(size) {
-  return { tasks: new Int16Array(size).fill(-1), probabilities: new Float32Array(size) };
+  return { tasks: new Int32Array(size).fill(-1), probabilities: new Float32Array(size) };
 }
 
 /** Let a class win where it is above the threshold and the highest yet; of equals the first wins. */
