@@ -1,4 +1,4 @@
-"""The page that a training ends with: what it measured, its curves, its pictures."""
+"""The HTML page that a training ends with: its numbers, curves and pictures."""
 
 import shlex
 from collections.abc import Mapping, Sequence
