@@ -13,8 +13,6 @@ from own_process import REPOSITORY, Answer, run_script
 from seg_training.tables.cell_runs import Setting, row_command
 from seg_training.tables.table_cells import SCALES, Scale
 
-
-
 Tables = Callable[..., Answer]
 
 
