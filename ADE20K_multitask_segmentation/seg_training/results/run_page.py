@@ -32,7 +32,8 @@ def run_html(results: Mapping[str, Any], examples: Sequence[Example], run_dir: P
         examples: images with what the network painted on them.
         run_dir: the run's folder, with its ``config.yaml``.
     """
-    title = f"{results['method']}, {results['config_name']}: bIoU {measured_text(results['bIoU'])} %"
+    measured = measured_text(results["bIoU"])
+    title = f"{results['method']}, {results['config_name']}: bIoU {measured} %"
     lead = f"{run_dir}: the checkpoint of step {results['evaluated_step']:,}, the best in training."
     picture = examples_picture(examples) if examples else None
     config = run_dir / "config.yaml"
