@@ -25,8 +25,9 @@ class Answer(NamedTuple):
 
 
 def load_script(name: str) -> ModuleType:
-    """Import ``scripts/<name>.py``."""
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
+    """Import ``scripts/<name>.py``, or ``<name>.py`` where it is one of the three commands."""
+    folder = REPOSITORY / ("." if (REPOSITORY / f"{name}.py").is_file() else "scripts")
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
     if spec is None or spec.loader is None:
         raise ImportError(name)
     script = importlib.util.module_from_spec(spec)
@@ -35,7 +36,7 @@ def load_script(name: str) -> ModuleType:
 
 
 def run_script(name: str, *arguments: str) -> Answer:
-    """Run ``python scripts/<name>.py`` with arguments.
+    """Run ``python scripts/<name>.py``, or ``python train.py`` and so on, with arguments.
 
     Not what it changes for its whole process: log lines still go where pytest wants them.
     """
@@ -47,12 +48,14 @@ def run_script(name: str, *arguments: str) -> Answer:
         contextlib.redirect_stdout(printed),
         contextlib.redirect_stderr(printed),
     ):
-        patch.setattr(sys, "argv", [f"scripts/{name}.py", *arguments])
+        patch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        patch.setitem(sys.modules, name, script)  # where Hydra looks for its main function
         patch.setenv("COLUMNS", "200")
         patch.setattr("seg_training.commands.terminal_logs.log_to_terminal", lambda: None)
         patch.setattr("transformers.utils.logging.disable_progress_bar", lambda: None)
         try:
-            script.run_shell(script.main, script.CONFIG_DIR)
+            main = script.start if name == "train" else script.main
+            script.run_shell(main, script.CONFIG_DIR)
         except SystemExit as end:
             code, message = (1, end.code) if isinstance(end.code, str) else (end.code or 0, "")
     return Answer(code, printed.getvalue() + message)

@@ -23,7 +23,8 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_parts_and_eight_bits(run_dir: Path, tmp_path: Path) -> None:
     file = tmp_path / "out" / "network.onnx"
     arguments = ("--ckpt", str(run_dir), "--output", str(file), "--parts", "--int8")
-    answer = run_script("export_onnx", *arguments)
+    # Of one size, which takes a third of the time; test_onnx_files.py leaves it free.
+    answer = run_script("export_onnx", *arguments, "--size", "64", "96")
     assert answer.code == 0, answer.text
     assert sorted(each.name for each in file.parent.iterdir()) == [
         "network.onnx",
@@ -31,10 +32,8 @@ def test_parts_and_eight_bits(run_dir: Path, tmp_path: Path) -> None:
         "network_image.onnx",
         "network_int8.onnx",
     ]
-    for words in ("ONNX Runtime ", "OpenVINO ", "64x96", "81x96", "64x130"):
-        assert words in answer.text
-    for words in ("ONNX Runtime, parts ", "OpenVINO, parts ", "84x96", "64x132"):
-        assert words in answer.text
+    for runtime in ("ONNX Runtime", "OpenVINO", "ONNX Runtime, parts", "OpenVINO, parts"):
+        assert re.search(rf"│ {runtime} +│ +64x96 │", answer.text)
     biou = re.search(r"32 bits +│ +([\d.]+) ", answer.text)
     lost = re.findall(
         r"8 bits, (?:ONNX Runtime|OpenVINO) +│ +([\d.]+) +│ +([+-][\d.]+) ", answer.text

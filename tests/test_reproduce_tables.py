@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -15,9 +12,6 @@ from own_process import REPOSITORY, Answer, run_script
 
 from seg_training.tables.cell_runs import Setting, row_command
 from seg_training.tables.table_cells import SCALES, Scale
-
-SCRIPT = REPOSITORY / "scripts" / "reproduce_tables.py"
-
 
 Tables = Callable[..., Answer]
 
@@ -194,7 +188,7 @@ def test_another_folder_than_the_projects(
 
 
 @pytest.mark.slow
-def test_two_cells_of_the_demo(tmp_path: Path) -> None:
+def test_two_cells_of_the_demo(tables: Tables, tmp_path: Path) -> None:
     """For real: one fails first, goes on from its checkpoint, and both stand in the report."""
     output = tmp_path / "tables"
     small = [
@@ -203,36 +197,27 @@ def test_two_cells_of_the_demo(tmp_path: Path) -> None:
         "log_plot_freq=0",
     ]
 
-    def run(*more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [
-                *(sys.executable, str(SCRIPT), "--scale", "demo", "--output", str(output)),
-                *("--data-root", str(tmp_path / "scenes"), "--only", "table1/segformer/6"),
-                *("--only", "table2/adapter_hf/64", *small, *more),
-            ],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
-        )
+    def run(*more: str) -> Answer:
+        where = ("--scale", "demo", "--data-root", str(tmp_path / "scenes"))
+        return tables(*where, "--only", "table2/adapter_hf/64", *small, *more)
 
     first = run("optimizer.lr=-1")
-    assert first.returncode == 1
-    assert "2 of the runs failed" in first.stderr
-    assert "optimizer.lr=-1: expected a number above 0" in first.stderr
+    assert first.code == 1
+    assert "1 of the runs failed" in first.text
+    assert "optimizer.lr=-1: expected a number above 0" in first.text
     log = output / "demo" / "table2" / "adapter_hf" / "64" / "seed0.log"
-    assert f"table2/adapter_hf/64, seed 0: {log}" in first.stderr
+    assert f"table2/adapter_hf/64, seed 0: {log}" in first.text
 
-    second = run("trainer.max_steps=2")
-    assert second.returncode == 0, second.stderr
+    both = ("--only", "table1/segformer/6")
+    second = run(*both, "trainer.max_steps=2")
+    assert second.code == 0, second.text
     cells = output / "demo" / "table1" / "segformer" / "6"
     # As if it had been interrupted.
     interrupted = cells / "seed0"
     (interrupted / "results.json").unlink()
-    third = run("trainer.max_steps=3")
-    assert third.returncode == 0, third.stderr
-    assert "table2" not in third.stdout.split("Table 1")[0]
+    third = run(*both, "trainer.max_steps=3")
+    assert third.code == 0, third.text
+    assert "table2" not in third.text.split("Table 1")[0]
     results = json.loads((interrupted / "attempt_2" / "results.json").read_text())
     assert (results["steps"], results["method"], results["num_tasks"]) == (3, "segformer", 6)
     large = json.loads((log.with_suffix("") / "results.json").read_text())

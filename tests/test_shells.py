@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from own_process import heeding_ctrl_c
+from own_process import Answer, heeding_ctrl_c, run_script
 
 REPOSITORY = Path(__file__).parents[1]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -136,7 +136,7 @@ def test_train_then_eval(shell: Shell, own_data: list[str], tmp_path: Path) -> N
     assert actual["commit"]
     assert actual == {key: expected[key] for key in actual}
 
-    refused = shell("eval.py", "--ckpt", str(run_dir / "config.yaml"))
+    refused = run_script("eval", "--ckpt", str(run_dir / "config.yaml"))
     assert_user_error(refused, "is no checkpoint that can be read safely")
 
 
@@ -180,13 +180,15 @@ def test_ctrl_c_on_a_terminal_then_going_on(
     }
 
 
-def assert_user_error(answer: "subprocess.CompletedProcess[str]", *words: str) -> None:
-    assert answer.returncode == 1
+def assert_user_error(answer: "subprocess.CompletedProcess[str] | Answer", *words: str) -> None:
+    if not isinstance(answer, Answer):
+        answer = Answer(answer.returncode, answer.stdout + answer.stderr)
+    assert answer.code == 1
     for word in words:
-        assert word in answer.stderr
-    assert "Traceback" not in answer.stderr + answer.stdout
-    assert answer.stderr.count("error: ") == 1
-    assert "Error executing job" not in answer.stderr
+        assert word in answer.text
+    assert "Traceback" not in answer.text
+    assert answer.text.count("error: ") == 1
+    assert "Error executing job" not in answer.text
 
 
 @pytest.mark.parametrize(
@@ -196,17 +198,25 @@ def assert_user_error(answer: "subprocess.CompletedProcess[str]", *words: str) -
         (["train.py", "--config", "demos.yaml"], ["demos.yaml does not exist", "'demo.yaml'"]),
         (["train.py", "--config", "demo.yaml", "trainer.max_step=2"], ["'trainer.max_steps'"]),
         (["train.py", "--config", "demo.yaml", "tasks=al"], ["no tasks=al", "'all'"]),
-        (["train.py", "--config", "ade20k_adapter.yaml"], ["data.root is not set"]),
-        (
-            ["train.py", "--config", "ade20k_adapter.yaml", "data.root=/nowhere", *SMALL],
-            ["/nowhere does not exist", "DATASET_PREPARATION.md"],
-        ),
         (["eval.py", "--ckpt", "/nowhere/best.ckpt"], ["/nowhere/best.ckpt does not exist"]),
         (["eval.py", "--ckpt", "configs"], ["holds no checkpoint"]),
     ],
 )
 def test_a_users_error_is_one_message(shell: Shell, arguments: list[str], words: list[str]) -> None:
     assert_user_error(shell(*arguments), *words)
+
+
+# Here, because a process of its own would import PyTorch first.
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], ["data.root is not set"]),
+        (["data.root=/nowhere", *SMALL], ["/nowhere does not exist", "DATASET_PREPARATION.md"]),
+    ],
+)
+def test_what_a_training_refuses_is_one_message(overrides: list[str], words: list[str]) -> None:
+    answer = run_script("train", "--config", "ade20k_adapter.yaml", *overrides)
+    assert_user_error(answer, *words)
 
 
 def test_damaged_data_is_named(shell: Shell, own_data: list[str]) -> None:
@@ -219,11 +229,11 @@ def test_damaged_data_is_named(shell: Shell, own_data: list[str]) -> None:
     assert_user_error(answer, f"cannot read image {image}")
 
 
-def test_an_image_without_label_map_is_named(shell: Shell, own_data: list[str]) -> None:
+def test_an_image_without_label_map_is_named(own_data: list[str]) -> None:
     root = Path(own_data[0].removeprefix("data.root="))
     label_map = sorted((root / "annotations" / "train").iterdir())[0]
     label_map.unlink()
-    answer = shell("train.py", "--config", "folder_adapter.yaml", *own_data, *SMALL)
+    answer = run_script("train", "--config", "folder_adapter.yaml", *own_data, *SMALL)
     assert_user_error(answer, "have no label map", label_map.stem)
 
 

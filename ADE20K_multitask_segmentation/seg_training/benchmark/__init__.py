@@ -1,1 +1,1 @@
-"""Speed and memory of this project beside what a user would take instead, in one run."""
+"""Speed and memory of our networks beside others, measured in one run."""

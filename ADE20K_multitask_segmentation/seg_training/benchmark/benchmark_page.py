@@ -1,4 +1,4 @@
-"""The benchmark as a page: its tables, and how cost grows."""
+"""The benchmark as an HTML page: its tables, and plots of how cost grows."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter

@@ -1,4 +1,4 @@
-"""The networks that are compared: our methods, and what a user would take instead."""
+"""The networks that the benchmark compares: our methods, and those of others."""
 
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.

@@ -1,4 +1,4 @@
-"""Exported files beside PyTorch, on the CPU."""
+"""Speed of exported files (ONNX Runtime, OpenVINO) beside PyTorch, on the CPU."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Starting up and loading training items, beside the plain way that the released code takes."""
+"""Speed of starting up and of loading training items, beside the way of the released code."""
 
 import os
 import shutil

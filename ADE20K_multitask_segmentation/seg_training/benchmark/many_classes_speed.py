@@ -1,4 +1,4 @@
-"""Asking many classes of one image, beside one full pass per class."""
+"""Speed of asking many classes of one image, beside one full pass per class."""
 
 import copy
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Forward pass and training step of each network: time, memory and arithmetic."""
+"""Speed, memory and arithmetic of a forward pass and a training step of each network."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Where the time goes, by kind of operation, and how far that is from the machine's peak."""
+"""A profile: which kinds of operations take the time, and how far from the peak they are."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

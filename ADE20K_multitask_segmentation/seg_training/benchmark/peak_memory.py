@@ -1,4 +1,4 @@
-"""What a pass takes: memory at its peak, memory kept for the backward pass, arithmetic."""
+"""Memory that a pass takes at its peak and keeps for the backward pass; its arithmetic."""
 
 import re
 from collections.abc import Callable

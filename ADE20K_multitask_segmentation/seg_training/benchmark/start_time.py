@@ -1,4 +1,4 @@
-"""How long a command takes until it answers or trains."""
+"""How long a command takes to start: until it answers, or has trained a step."""
 
 import subprocess
 import sys

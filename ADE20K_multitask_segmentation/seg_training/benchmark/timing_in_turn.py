@@ -1,4 +1,4 @@
-"""Timing several ways of doing the same, in turn, so that all of them meet the same machine."""
+"""Timing several ways of doing the same in turn, so that all meet the same machine."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""The whole benchmark: what is measured, on what, with which settings."""
+"""The whole benchmark: its parts, settings and result."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What is to be cleaned up is cleaned up when a command is told to end, too."""
+"""Temporary folders that go away however a command ends, by a signal too."""
 
 import signal
 import sys

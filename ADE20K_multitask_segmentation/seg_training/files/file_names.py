@@ -1,4 +1,4 @@
-"""Names that any file system takes, from what people call things."""
+"""Names of classes and pictures as names of files, on every system."""
 
 import hashlib
 import re

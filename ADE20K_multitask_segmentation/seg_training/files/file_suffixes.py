@@ -1,4 +1,4 @@
-"""What files are called that may be images or label maps."""
+"""The suffixes of image and label map files: ``.jpg``, ``.png`` and so on."""
 
 __all__ = ["IMAGE_SUFFIXES", "LABEL_MAP_SUFFIXES", "UNREAD_SUFFIXES"]
 

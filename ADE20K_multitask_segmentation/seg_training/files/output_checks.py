@@ -1,4 +1,4 @@
-"""Refusing, before the work, places where its results cannot be written after it."""
+"""Checks, before the work, that ``--output`` can be written and replaces no run or model."""
 
 import os
 from collections.abc import Mapping

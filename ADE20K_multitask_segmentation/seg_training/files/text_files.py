@@ -1,4 +1,4 @@
-"""Text and JSON in files that are there as a whole or not at all."""
+"""Writing text and JSON in one go, so that no half-written file is left."""
 
 import json
 import math

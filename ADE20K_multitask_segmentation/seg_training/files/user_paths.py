@@ -1,4 +1,4 @@
-"""Paths as users write them."""
+"""Paths as users write them: ``~`` is the home folder."""
 
 import os
 from argparse import ArgumentTypeError

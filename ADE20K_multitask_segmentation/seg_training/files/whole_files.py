@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are written as a whole or not at all: beside the target, then renamed."""
 
 import re
 import shutil

@@ -1,1 +1,1 @@
-"""Pictures: read, resized, written on."""
+"""Pictures: read from files, resized, written on."""

@@ -1,4 +1,4 @@
-"""Names in pictures: written with a font that has their letters, and in the room there is."""
+"""Text in pictures: fonts that have its letters, shortened to the room there is."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""What a result was computed with."""
+"""The versions of Python, PyTorch and this code that a result was computed with."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""A page: sections of text, tables, figures and commands in one HTML file."""
+"""An HTML page in one file: sections of text, tables, figures and commands."""
 
 import base64
 import io

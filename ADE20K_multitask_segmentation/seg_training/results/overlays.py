@@ -1,4 +1,4 @@
-"""Drawing images tinted by their labels, alone or in a grid, above a legend."""
+"""Overlays: images tinted by class, the colours of the classes, and their legend."""
 
 import colorsys
 from collections.abc import Mapping, Sequence

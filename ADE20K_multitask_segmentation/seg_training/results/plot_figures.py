@@ -1,4 +1,4 @@
-"""What the page of one run and the report of many have in common."""
+"""The plots, with captions, that the page of a run and the report of the tables share."""
 
 from seg_training.results.html_page import Figure
 from seg_training.results.plots import Runs, classes_plot, curves_plot, sizes_plot, svg

@@ -1,4 +1,4 @@
-"""Plots of what ``results.json`` files hold, and how they become SVG to put into a page."""
+"""Plots of ``results.json`` files: training curves, classes, sizes of masks, bars; as SVG."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""The page that a training ends with: what it measured, its curves, its pictures."""
+"""The HTML page that a training ends with: its numbers, curves and pictures."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,8 @@ def run_html(results: Mapping[str, Any], examples: Sequence[Example], run_dir: P
         examples: images with what the network painted on them.
         run_dir: the run's folder, with its ``config.yaml``.
     """
-    title = f"{results['method']}, {results['config_name']}: bIoU {_percent(results['bIoU'])} %"
+    measured = measured_text(results["bIoU"])
+    title = f"{results['method']}, {results['config_name']}: bIoU {measured} %"
     lead = f"{run_dir}: the checkpoint of step {results['evaluated_step']:,}, the best in training."
     picture = examples_picture(examples) if examples else None
     config = run_dir / "config.yaml"
@@ -60,22 +61,22 @@ def _numbers(results: Mapping[str, Any]) -> Table:
     rows: list[Sequence[str | Noted]] = [
         [
             Noted("bIoU", f"mean over all {results['num_masks']:,} masks"),
-            _percent(results["bIoU"]),
+            measured_text(results["bIoU"]),
             interval_text(results.get("bIoU_interval")),
         ],
         [
             Noted("masks that cover the whole image", "what painting everything would reach"),
-            _percent(results["paint_everything_bIoU"]),
+            measured_text(results["paint_everything_bIoU"]),
             "",
         ],
         [
             Noted("iou_batch", "as the released training code validates: a recall, not to compare"),
-            _percent(results.get("iou_batch")),
+            measured_text(results.get("iou_batch")),
             "",
         ],
     ]
     rows += [
-        [metric, _percent(results[metric]), interval_text(results.get(f"{metric}_interval"))]
+        [metric, measured_text(results[metric]), interval_text(results.get(f"{metric}_interval"))]
         for metric in _LABEL_MAP_METRICS
         if metric in results
     ]
@@ -116,7 +117,3 @@ def _facts(results: Mapping[str, Any]) -> Table:
         "commit": str(results.get("commit") or "unknown"),
     }
     return Table([], [[name, value] for name, value in facts.items()])
-
-
-def _percent(value: float | None) -> str:
-    return "none" if value is None else f"{value:.1f}"

@@ -1,4 +1,4 @@
-"""Pictures of predictions: where a person would rather look than read."""
+"""Pictures of samples and predictions: tinted by masks, with captions, in rows."""
 
 from collections.abc import Sequence
 from pathlib import Path

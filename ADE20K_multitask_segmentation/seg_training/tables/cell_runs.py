@@ -1,4 +1,4 @@
-"""A cell's runs: where each lies, which command makes it, and where a broken one goes on."""
+"""The runs of a cell of the tables: their folders and commands; where a broken one goes on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Collecting what the runs left: one result per cell and seed, averaged over seeds."""
+"""Reading the results of finished runs: one per cell and seed, averaged over seeds."""
 
 import json
 import re

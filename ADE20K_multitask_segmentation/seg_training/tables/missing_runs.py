@@ -1,4 +1,4 @@
-"""Running what is missing: one run after the other, or all at once on a cluster."""
+"""Training the runs that are missing, one after the other or at once on a cluster."""
 
 import fcntl
 import subprocess

@@ -1,4 +1,4 @@
-"""The tables as data: which cells there are, how each is trained, and what the paper has there."""
+"""The paper's tables as data: rows, columns, each cell's config, the paper's numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The report as a page: the tables, plots and pictures beside each other, the commands."""
+"""The report of the tables as an HTML page, with plots, pictures and commands."""
 
 import logging
 import shlex

@@ -1,4 +1,4 @@
-"""The report of a scale: what was measured as Markdown, as CSV and as a page."""
+"""The report of the tables, written as Markdown, CSV and a page."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The tables as Markdown, as CSV and on the terminal."""
+"""The tables as Markdown, as CSV and for the terminal."""
 
 import csv
 import io

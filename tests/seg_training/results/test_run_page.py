@@ -47,7 +47,7 @@ def test_numbers_and_what_they_were_measured_with(tmp_path: Path) -> None:
     assert rows(html) == {
         "bIoU": ["42.2", "40.0 to 44.3"],
         "masks that cover the whole image": ["9.1", ""],
-        "iou_batch": ["none", ""],
+        "iou_batch": ["not measured", ""],
         "method": ["adapter_hf"],
         "classes": ["11"],
         "crop size": ["160x320"],
