@@ -61,6 +61,7 @@ _DEFAULTS = {
     "ckpt_path": None,
     "run_dir": None,
     "log_plot_freq": 1000,
+    "loss": None,
     "metrics": "biou",
     "unsure_is_miss": False,
 }

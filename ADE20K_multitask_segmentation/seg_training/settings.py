@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from omegaconf import MISSING
@@ -15,6 +16,8 @@ __all__ = [
     "checked_count",
     "checked_number",
     "choose",
+    "choose_with_options",
+    "name_of",
     "parameters_of",
 ]
 
@@ -37,6 +40,60 @@ def choose(name: str, choices: Mapping[str, Result], what: str) -> Result:
             f"unknown {what} '{name}'{suggest(str(name), choices)} (known: {', '.join(choices)})"
         )
     return choices[name]
+
+
+def choose_with_options(
+    setting: Any,
+    choices: Mapping[str, Callable[..., Result]],
+    what: str,
+    *,
+    positional: int = 0,
+    given: Iterable[str] = (),
+) -> Callable[..., Result]:
+    """Look up what a name stands for, with options of its own where the setting has some.
+
+    Args:
+        setting: the name, ``mixed``, or a mapping with it, ``{name: mixed, share: 0.3}``. The
+            options are the parameters of what is chosen.
+        choices: what there is.
+        what: the setting, for error messages: ``data.sampler``.
+        positional: so many first parameters of each choice are no options.
+        given: names of others that are none.
+
+    Returns:
+        What was chosen, with its options filled in.
+
+    Raises:
+        UserError: if there is no such choice, if it has no such option, or if it needs another.
+    """
+    options = dict(setting) if isinstance(setting, Mapping) else {"name": setting}
+    name = options.pop("name", "?")
+    chosen = choose(name, choices, what)
+    given = set(given)
+
+    def options_of(choice: Callable[..., Result]) -> dict[str, bool]:
+        own = list(parameters_of(choice).items())[positional:]
+        return {key: needed for key, needed in own if key not in given}
+
+    known = options_of(chosen)
+    for key in options.keys() - known.keys():
+        readers = [other for other, choice in choices.items() if key in options_of(choice)]
+        there = f"its options: {', '.join(known)}" if known else "it has no options"
+        hint = suggest(key, known) or (readers and f"; {', '.join(readers)} would read it") or ""
+        raise UserError(f"{what}: '{name}' does not read '{key}'{hint} ({there})")
+    for key, needed in known.items():
+        if needed and key not in options:
+            raise UserError(f"{what}: '{name}' needs '{key}': {what}={{name: {name}, {key}: ...}}")
+    return partial(chosen, **options) if options else chosen
+
+
+def name_of(setting: Any) -> Any:
+    """Give the name in a setting that :func:`choose_with_options` takes.
+
+    Args:
+        setting: a name, or a mapping with it.
+    """
+    return setting.get("name") if isinstance(setting, Mapping) else setting
 
 
 def checked_count(

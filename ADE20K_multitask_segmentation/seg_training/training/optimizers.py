@@ -1,17 +1,18 @@
 """Optimisers and learning-rate schedules by the names that configs use."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from seg_training.errors import UserError
-from seg_training.settings import choose
+from seg_training.settings import checked_number, choose_with_options
 
-__all__ = ["SCHEDULES", "OptimizerSettings", "build_optimizer", "set_rates"]
+__all__ = ["OPTIMIZERS", "SCHEDULES", "OptimizerSettings", "build_optimizer", "set_rates"]
 
 
 def _constant(_progress: float) -> float:
@@ -26,17 +27,25 @@ def _linear(progress: float) -> float:
     return 1 - progress
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
+def _polynomial(progress: float, power: float = 0.9) -> float:
+    share: float = (1 - progress) ** checked_number(power, "optimizer.schedule.power", above=0)
+    return share
+
+
+SCHEDULES: dict[str, Callable[..., float]] = {
     "constant": _constant,
     "cosine": _cosine,
-    "linear": _linear,  # SegFormer's own: "poly" with power 1
+    "linear": _linear,  # SegFormer's own: polynomial with power 1
+    "polynomial": _polynomial,
 }
-"""Share of the learning rate by how much of the training is done, both in [0, 1]."""
+"""Share of the learning rate by how much of the training is done, both in [0, 1]; further
+parameters are options."""
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
 }
+"""Optimisers of ``params`` with ``lr`` and ``weight_decay``; further parameters are options."""
 
 _EMBEDDINGS = {"task_embeddings", "block_embeddings", "task_maps"}
 
@@ -46,29 +55,47 @@ class OptimizerSettings:
     """The config's optimizer section.
 
     Attributes:
-        name: ``adam`` or ``adamw``.
+        name: one of :data:`OPTIMIZERS`, or a mapping with its name and its options.
         lr: learning rate.
         weight_decay: not on biases, norms or embeddings of tasks and blocks.
-        schedule: one of :data:`SCHEDULES`.
+        schedule: one of :data:`SCHEDULES`, likewise.
         warmup_steps: steps over which the learning rate rises from 0.
     """
 
-    name: str = "adam"
+    name: str | Mapping[str, Any] = "adam"
     lr: float = 5e-5
     weight_decay: float = 0.0
-    schedule: str = "constant"
+    schedule: str | Mapping[str, Any] = "constant"
     warmup_steps: int = 0
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist and numbers that make no sense."""
-        choose(self.name, OPTIMIZERS, "optimizer.name")
-        choose(self.schedule, SCHEDULES, "optimizer.schedule")
-        for key, positive in (("lr", True), ("weight_decay", False), ("warmup_steps", False)):
-            value = getattr(self, key)
-            valid = isinstance(value, int | float) and 0 <= value < math.inf
-            if not valid or (positive and value == 0):
-                bound = "above 0" if positive else "of at least 0"
-                raise UserError(f"optimizer.{key}={value!r}: expected a number {bound}")
+        checked_number(self.lr, "optimizer.lr", above=0)
+        checked_number(self.weight_decay, "optimizer.weight_decay", least=0)
+        checked_number(self.warmup_steps, "optimizer.warmup_steps", least=0)
+        self.shape()(0.5)
+        self.optimizer([{"params": [nn.Parameter(torch.zeros(1))]}])
+
+    def shape(self) -> Callable[[float], float]:
+        """Give the schedule: the share of the learning rate by how much of the training is done."""
+        return choose_with_options(self.schedule, SCHEDULES, "optimizer.schedule", positional=1)
+
+    def optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Make the optimiser.
+
+        Args:
+            groups: of parameters.
+
+        Raises:
+            UserError: if it does not take one of its options.
+        """
+        make = choose_with_options(
+            self.name, OPTIMIZERS, "optimizer.name", given=("params", "lr", "weight_decay")
+        )
+        try:
+            return make(groups, lr=self.lr)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"optimizer.name={self.name}: {error}") from error
 
 
 def build_optimizer(
@@ -98,8 +125,7 @@ def build_optimizer(
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    optimizer = OPTIMIZERS[settings.name](groups, lr=settings.lr)  # type: ignore[call-arg]
-    shape = SCHEDULES[settings.schedule]
+    optimizer, shape = settings.optimizer(groups), settings.shape()
 
     def share(step: int) -> float:
         if step < settings.warmup_steps:

@@ -14,6 +14,7 @@ from seg_training.datasets.data_module_base import DataModule
 from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import predict_examples
 from seg_training.files.text_files import write_json, write_text
+from seg_training.networks import Network
 from seg_training.pl_module import LitSeg
 from seg_training.results.code_versions import code_versions
 from seg_training.results.prediction_examples import examples_picture, save_examples
@@ -23,7 +24,17 @@ from seg_training.results.sample_pictures import save_picture
 from seg_training.training.run_loggers import log_picture
 from seg_training.training.training_callbacks import TrainingRecord
 
-__all__ = ["run_results", "save_run"]
+__all__ = ["count_parameters", "run_results", "save_run"]
+
+
+def count_parameters(network: Network) -> tuple[int, int]:
+    """Count a network's parameters: all of them, and those that are trained.
+
+    Args:
+        network: as it is trained.
+    """
+    counts = [(each.numel(), each.requires_grad) for each in network.parameters()]
+    return sum(count for count, _ in counts), sum(count for count, trained in counts if trained)
 
 
 def save_run(
@@ -58,6 +69,7 @@ def save_run(
 def run_results(
     config: Mapping[str, Any],
     module: LitSeg,
+    trained: int,
     result: BinaryIoUResult,
     evaluated: Mapping[str, Any],
     trainer: pl.Trainer,
@@ -68,6 +80,7 @@ def run_results(
     Args:
         config: of the training, as plain dicts.
         module: restored from the checkpoint that counts.
+        trained: how many parameters were trained.
         result: its evaluation.
         evaluated: that checkpoint's content.
         trainer: of the training, which is over.
@@ -80,7 +93,9 @@ def run_results(
         "method": module.network.method,
         "num_tasks": module.network.num_tasks,
         "crop_size": list(config["data"].get("crop_size", ())),
-        "parameters": sum(p.numel() for p in module.network.parameters()),
+        "parameters": count_parameters(module.network)[0],
+        "trained_parameters": trained,
+        "averaged": config["trainer"].get("ema_decay"),
         "steps": trainer.global_step,
         "evaluated_step": evaluated["global_step"],
         "run": run_of(evaluated),

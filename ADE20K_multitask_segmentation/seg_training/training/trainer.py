@@ -1,6 +1,5 @@
 """The config's trainer section: Lightning's trainer, and how a step runs the network."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +9,25 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from seg_training.errors import UserError
 from seg_training.networks import Network
-from seg_training.settings import check_keys, parameters_of
+from seg_training.settings import check_keys, checked_count, checked_number, parameters_of
+from seg_training.training.frozen_parts import freeze_parts
 from seg_training.training.training_progress import progress_callback
 
 __all__ = ["build_trainer", "check_numbers", "prepare_network", "process_rank"]
 
-OWN_SETTINGS = ("checkpoint_every_n_steps", "activation_checkpointing", "compile")
+OWN_SETTINGS = (
+    *("checkpoint_every_n_steps", "activation_checkpointing", "compile"),
+    *("freeze", "ema_decay"),
+)
 """Settings of the trainer section that are ours, not Lightning's."""
+
+_BOUNDS: dict[str, dict[str, float]] = {
+    "check_val_every_n_epoch": {"above": 0},  # Lightning would divide by it
+    "val_check_interval": {"above": 0},
+    "gradient_clip_val": {"least": 0},
+    "log_every_n_steps": {"least": 0},
+    "ema_decay": {"above": 0, "below": 1},
+}
 
 
 def process_rank() -> int:
@@ -26,17 +37,19 @@ def process_rank() -> int:
 
 
 def prepare_network(network: Network, settings: Mapping[str, Any]) -> None:
-    """Set how training steps run a network; what it computes, and its weights' names, stay.
+    """Set how training steps run a network, and what they train; its weights' names stay.
 
     Args:
         network: of any of the five methods.
         settings: the config's trainer section: ``activation_checkpointing`` recomputes the
             encoder's blocks in the backward pass instead of keeping their activations, ``compile``
-            lets ``torch.compile`` translate the forward pass, at the first step.
+            lets ``torch.compile`` translate the forward pass, at the first step; ``freeze`` names
+            the parts that are held still, as :func:`freeze_parts` takes them.
 
     Raises:
-        UserError: if one of the two is neither true nor false.
+        UserError: if a setting has no such value.
     """
+    freeze_parts(network, settings.get("freeze"))
     if _flag(settings, "activation_checkpointing"):
         network.model.activation_checkpointing_enable()
     if _flag(settings, "compile"):
@@ -54,20 +67,15 @@ def check_numbers(settings: Mapping[str, Any]) -> None:
         UserError: if there is one.
     """
     every = settings.get("checkpoint_every_n_steps", 1)
-    if not isinstance(every, int) or every < 1:
-        raise UserError(f"trainer.checkpoint_every_n_steps={every!r}: expected at least 1")
+    checked_count(every, "trainer.checkpoint_every_n_steps")
     for key in ("max_steps", "max_epochs"):
-        if not isinstance(settings.get(key), int | None):
-            raise UserError(f"trainer.{key}={settings[key]!r}: expected a whole number")
-    for key in ("check_val_every_n_epoch", "val_check_interval"):
+        if settings.get(key) is not None:
+            checked_count(settings[key], f"trainer.{key}", least=-1, note="-1 for no limit")
+    for key, bounds in _BOUNDS.items():
         value = settings.get(key)
-        if isinstance(value, int | float) and value <= 0:  # Lightning would divide by it
-            raise UserError(f"trainer.{key}={value!r}: expected a number above 0, or null")
-    for key in ("gradient_clip_val", "log_every_n_steps"):
-        value = settings.get(key)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (is_number and 0 <= value < math.inf):
-            raise UserError(f"trainer.{key}={value!r}: expected a number of at least 0, or null")
+        is_interval = key == "val_check_interval" and not isinstance(value, int | float)
+        if value is not None and not is_interval:  # of a time
+            checked_number(value, f"trainer.{key}", **bounds, note="or null")
 
 
 def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:

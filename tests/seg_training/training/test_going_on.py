@@ -31,7 +31,8 @@ pytestmark = SHORT_RUNS
 
 STAY = frozenset(
     {
-        *("seed", "tasks.classes", "optimizer.name"),
+        *("seed", "tasks.classes", "optimizer.name", "loss"),
+        *("trainer.freeze", "trainer.ema_decay"),
         *("model.method", "model.drop_path_rate", "model.fan_out_convolutions"),
         *("model.resize_embedding", "model.num_vectors", "model.other_channel"),
         *("data.module", "data.dataset", "data.datasets", "data.tasks", "data.mode"),
