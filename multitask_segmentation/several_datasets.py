@@ -22,9 +22,9 @@ from seg_training.settings import call_with_settings, check_keys, choose
 __all__ = ["SeveralDatasetsModule"]
 
 _SHARED = ("crop_size", "eval_batch_size", "num_workers", "cache_dir", "max_pixels")
-_ONLY_FOR_EACH = ("sampler", "augmentation", "cache_dir", "max_pixels", "resized_cache_gib")
+_ONLY_FOR_EACH = ("sampler", "augmentation", "fit", "cache_dir", "max_pixels", "resized_cache_gib")
 # Defaults for every dataset.
-_FOR_EACH = (*_SHARED, "batch_size", "sampler", "augmentation", "resized_cache_gib")
+_FOR_EACH = (*_SHARED, "batch_size", "sampler", "augmentation", "fit", "resized_cache_gib")
 
 
 class SeveralDatasetsModule(DataModule):

@@ -23,7 +23,14 @@ from seg_training.datasets.synthetic import Synthetic
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 from seg_training.pictures.picture_reading import allow_pixels
-from seg_training.settings import call_with_settings, check_keys, choose, parameters_of
+from seg_training.settings import (
+    call_with_settings,
+    check_keys,
+    choose,
+    choose_with_options,
+    name_of,
+    parameters_of,
+)
 from seg_training.tasks import LabelClasses, TaskTable
 
 __all__ = ["DATASETS", "DATA_MODULES", "SegmentationDataModule", "build_data_module"]
@@ -60,8 +67,9 @@ class SegmentationDataModule(DataModule):
         crop_size: Sequence[int] = (320, 320),
         batch_size: int = 10,
         eval_batch_size: int = 8,
-        sampler: str = "homogeneous",
-        augmentation: str = "ade20k",
+        sampler: str | Mapping[str, Any] = "homogeneous",
+        augmentation: str | Mapping[str, Any] = "ade20k",
+        fit: str | Mapping[str, Any] = "resize",
         num_workers: int | None = None,
         cache_dir: str | None = None,
         resized_cache_gib: float = 0,
@@ -78,8 +86,11 @@ class SegmentationDataModule(DataModule):
             crop_size: (height, width) that every image is resized to.
             batch_size: training samples of one process's step.
             eval_batch_size: images per evaluation batch.
-            sampler: ``homogeneous`` (as published), ``mixed`` or ``images``.
-            augmentation: ``ade20k``, ``multitask`` or ``none``.
+            sampler: ``homogeneous`` (as published), ``mixed`` or ``images``, or a mapping with the
+                name and options of the sampler.
+            augmentation: ``ade20k``, ``multitask`` or ``none``, likewise.
+            fit: ``resize`` (as published), or ``crop``: training images keep their aspect;
+                likewise.
             num_workers: processes that load data; as many as there are cores, up to 8, by default.
             cache_dir: where indexes and resized images are kept; the user's cache folder by
                 default.
@@ -96,12 +107,19 @@ class SegmentationDataModule(DataModule):
         self.tasks = tasks
         self.splits = {"fit": train_split, "validate": val_split}
         self.batch_size = checked_count(batch_size, "data.batch_size")
-        self.sampler = sampler
-        self._sampler_class = choose(sampler, SAMPLERS, "data.sampler")
+        self.sampler = name_of(sampler)
+        self._make_sampler = choose_with_options(
+            sampler, SAMPLERS, "data.sampler", given=parameters_of(TrainingSampler)
+        )
         self._seed = seed
-        self._augmentation = Augmentation(augmentation)
+        self._augmentation = Augmentation(augmentation, fit, self.crop_size)
         self._cache_dir = user_path(cache_dir) if cache_dir else None
         self._resized_bytes = _checked_bytes(resized_cache_gib)
+        if self._resized_bytes and self._augmentation.fits:
+            raise UserError(
+                f"data.resized_cache_gib={resized_cache_gib} with data.fit={name_of(fit)}: whole "
+                "images at crop size are of no use to it; set data.resized_cache_gib=0"
+            )
         if max_pixels is not None:
             allow_pixels(checked_count(max_pixels, "data.max_pixels"))
         self._resized: ResizedCache | None = None
@@ -209,7 +227,7 @@ class SegmentationDataModule(DataModule):
             world_size: how many processes share the batches.
             batch_size: another one than the setting.
         """
-        sampler = self._sampler_class(
+        sampler = self._make_sampler(
             self.task_pixels(self.splits["fit"]),
             self.tasks.names,
             batch_size or self.batch_size,

@@ -89,7 +89,9 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         Raises:
             UserError: if a file cannot be read; names it.
         """
-        if self._resized is not None and draw.image < len(self._resized):
+        if self._augmentation.fits:
+            pixels, raw = read_pair(self._dataset, self._index, draw.image)
+        elif self._resized is not None and draw.image < len(self._resized):
             pixels, raw = self._resized[draw.image]
         else:
             pixels, raw = read_resized_pair(self._dataset, self._index, draw.image, self._crop_size)

@@ -38,7 +38,7 @@ STAY = frozenset(
         *("data.module", "data.dataset", "data.datasets", "data.tasks", "data.mode"),
         *("data.weights", "data.images", "data.labels", "data.annotations", "data.split_list"),
         *("data.classes", "data.train_split", "data.val_split", "data.crop_size"),
-        *("data.batch_size", "data.sampler", "data.augmentation"),
+        *("data.batch_size", "data.sampler", "data.augmentation", "data.fit"),
         *("data.trajectories", "data.first_view_only", "data.wordnet"),
         *("data.num_training", "data.num_validation", "data.scene_seed"),
         *("trainer.precision", "trainer.accumulate_grad_batches", "trainer.gradient_clip_val"),
