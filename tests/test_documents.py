@@ -18,6 +18,7 @@ import yaml
 from fake_datasets import folder
 from fake_datasets.configs import MAKERS
 from own_process import run_script, served
+from registries import registries_kept
 from short_runs import SHORT_RUNS
 from small_benchmark import QUICK, WHOLE_BENCHMARK, shrink
 from transformers import SegformerConfig, SegformerForImageClassification
@@ -25,8 +26,7 @@ from transformers import SegformerConfig, SegformerForImageClassification
 from seg_training.benchmark.benchmark_report import markdown_tables, result_from_json
 from seg_training.checkpoints.model_folders import load_network
 from seg_training.config import compose_config, translate_config_argument
-from seg_training.datasets import data_module
-from seg_training.datasets.data_module import DATASETS, build_data_module
+from seg_training.datasets.data_module import build_data_module
 from seg_training.evaluation.checkpoint_evaluation import evaluate
 from seg_training.export.exported_files import export_onnx
 from seg_training.tables.cell_runs import Setting, plan_runs
@@ -470,8 +470,8 @@ def test_python_snippets(
         monkeypatch.setattr(sys, "argv", shlex.split(A_RUN.sub(str(a_run), command))[1:])
         runpy.run_path(str(REPOSITORY / "eval.py"), run_name="__main__")
     text = A_RUN.sub(str(a_run), block.text)
-    monkeypatch.setattr(data_module, "DATASETS", dict(DATASETS))  # some snippet may add one
-    exec(compile(text, block.document, "exec"), {})
+    with registries_kept():  # some snippet may add to them
+        exec(compile(text, block.document, "exec"), {})
 
 
 def test_the_documents_classes_file_is_the_configs() -> None:

@@ -339,6 +339,9 @@ def _unknown_in_experiment(key: str, config_dir: Path) -> str:
             f"{missing}: only {', '.join(readers)} {'reads' if len(readers) == 1 else 'read'} it; "
             f"choose another model (a whole one: model=...), or with such a one add +{key}=..."
         )
+    choice, _, option = key.rpartition(".")
+    if key not in known and choice in known and choice not in SECTIONS:
+        return f"{missing}: options stand beside the name: {choice}={{name: ..., {option}: ...}}"
     if key not in known:
         return f"unknown key '{key}'{_suggest_key(key, known)}"
     if key.removeprefix("data.") in _OF_SEVERAL_DATASETS:

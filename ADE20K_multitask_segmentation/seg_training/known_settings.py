@@ -22,6 +22,7 @@ from seg_training.settings import (
     all_of,
     count,
     expecting,
+    named,
     number,
     one_of,
     or_null,
@@ -73,6 +74,9 @@ class RunSettings(Section):
         "the run's folder; outputs/<config>/<date>_<time> by default",
         is_path=True,
         may_change=True,
+    )
+    loss: str | Mapping[str, Any] | None = setting(
+        None, "null: as published, bce, of the baseline cross_entropy; or bce_dice"
     )
     metrics: str = setting(
         "biou",
@@ -165,16 +169,25 @@ class LoadingSettings(SharedLoadingSettings):
     node: ClassVar[str] = "loading"
 
     batch_size: int = setting(10, "training samples of one process's step", count())
-    sampler: str = setting(
+    sampler: str | Mapping[str, Any] = setting(
         "homogeneous",
         "one class per batch as published; mixed: several, rare ones as often; images: every image "
         "once",
-        one_of("seg_training.datasets.prompt_samplers:SAMPLERS"),
+        named(
+            "seg_training.datasets.prompt_samplers:SAMPLERS",
+            given="seg_training.datasets.prompt_samplers:TrainingSampler",
+        ),
     )
-    augmentation: str = setting(
+    augmentation: str | Mapping[str, Any] = setting(
         "ade20k",
         "random changes as published for ADE20K, or multitask, as for the other datasets, or none",
-        one_of("seg_training.datasets.augmentations:AUGMENTATIONS"),
+        named("seg_training.datasets.augmentations:AUGMENTATIONS"),
+    )
+    fit: str | Mapping[str, Any] = setting(
+        "resize",
+        "resize: whole images, as published; crop: training images at their own aspect, at random "
+        "scales",
+        named("seg_training.datasets.random_crops:FITS", positional=1),
     )
     resized_cache_gib: float = setting(
         0,
@@ -272,8 +285,12 @@ class OptimizerSettings(Section):
     section: ClassVar[str] = "optimizer"
     node: ClassVar[str] = "optimizer"
 
-    name: str = setting(
-        "adam", "adam or adamw", one_of("seg_training.training.optimizers:OPTIMIZERS")
+    name: str | Mapping[str, Any] = setting(
+        "adam",
+        "adam or adamw",
+        named(
+            "seg_training.training.optimizers:OPTIMIZERS", given=("params", "lr", "weight_decay")
+        ),
     )
     lr: float = setting(5.0e-5, "learning rate", number(above=0), may_change=True)
     weight_decay: float = setting(
@@ -282,10 +299,10 @@ class OptimizerSettings(Section):
         number(least=0),
         may_change=True,
     )
-    schedule: str = setting(
+    schedule: str | Mapping[str, Any] = setting(
         "constant",
-        "how the learning rate falls: constant, cosine or linear",
-        one_of("seg_training.training.optimizers:SCHEDULES"),
+        "how the learning rate falls: constant, cosine, linear or polynomial",
+        named("seg_training.training.optimizers:SCHEDULES", positional=1),
         may_change=True,
     )
     warmup_steps: int = setting(
@@ -343,6 +360,15 @@ class TrainerSettings(Section):
         "torch.compile, minutes at the first step; checkpoints stay the same",
         a_flag,
         may_change=True,
+    )
+    freeze: list[str] | None = setting(
+        None,
+        "parts that are held still: [backbone], head, conditioning (what a class changes)",
+    )
+    ema_decay: float | None = setting(
+        None,
+        "0.999 say: an average of the weights is validated, saved and evaluated",
+        or_null(number(above=0, below=1)),
     )
     gradient_clip_val: float | None = setting(
         None, "largest norm of a step's gradient", _not_negative

@@ -1,7 +1,7 @@
 """LitSeg: what a step of training and of validation does."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -24,9 +24,15 @@ from seg_training.networks import build_network
 from seg_training.networks.network_building import check_settings, sizes_of_weights
 from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.settings import call_with_settings
-from seg_training.training.losses import binary_loss, multiclass_loss
-from seg_training.training.optimizers import build_optimizer, set_rates
-from seg_training.training.training_length import time_limit, total_steps
+from seg_training.training.going_on import share_epoch
+from seg_training.training.losses import build_loss
+from seg_training.training.optimizers import build_optimizer, check_optimizer, set_rates
+from seg_training.training.training_length import (
+    announce_end,
+    time_limit,
+    time_used,
+    total_steps,
+)
 
 __all__ = ["LitSeg", "NonFiniteLossError"]
 
@@ -86,8 +92,10 @@ class LitSeg(pl.LightningModule):
         self.optimizer_settings = call_with_settings(
             OptimizerSettings, config["optimizer"], "optimizer"
         )
+        check_optimizer(self.optimizer_settings)
         RunSettings.check(config)
         run = {**RunSettings.shown(), **config}
+        self._loss_function = build_loss(run["loss"], not self.network.prompted)
         self._seed: int = run["seed"]
         self._metrics: str = run["metrics"]
         self._with_label_maps: list[bool] = []
@@ -146,14 +154,14 @@ class LitSeg(pl.LightningModule):
         return {"loss": loss, "logits": logits}
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Binary for the task networks, multi-class for the baseline; with detached logits."""
+        """Of masks for the task networks, of label maps for the baseline; with detached logits."""
         if self.network.prompted:
             logits = self(batch.image, batch.task_ids)
-            loss = binary_loss(logits, batch.mask)
+            loss = self._loss_function(logits, batch.mask)
         else:
             logits = self.network.label_logits(batch.image)
-            label_map = cast(Tensor, batch.label_map)  # setup() has asked for it
-            loss = multiclass_loss(logits, label_map, self.network.config.other_channel)
+            other_channel = self.network.config.other_channel
+            loss = self._loss_function(logits, batch.label_map, other_channel)
         return loss, logits.detach()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -286,7 +294,7 @@ class LitSeg(pl.LightningModule):
             self.optimizer_settings,
             self.network.named_parameters(),
             self._total_steps(),
-            self._time_used(),
+            time_used(self.trainer),
         )
         return {
             "optimizer": optimizer,
@@ -297,27 +305,10 @@ class LitSeg(pl.LightningModule):
         loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
         return total_steps(self.trainer, len(loader))
 
-    def _time_used(self) -> Callable[[], float] | None:
-        """Give the share of trainer.max_time that is over, the same on every process."""
-        timer = time_limit(self.trainer)
-        if timer is None:
-            return None
-
-        def used() -> float:
-            over, left = timer.time_elapsed(), timer.time_remaining() or 0.0
-            return float(self.trainer.strategy.broadcast(over / max(over + left, 1e-9)))
-
-        return used
-
     def on_train_end(self) -> None:
         """Say what only the end of the time shows."""
-        warmup = self.optimizer_settings.warmup_steps
-        if time_limit(self.trainer) and self.global_step <= warmup < self._total_steps():
-            _log.warning(
-                "the training ended in its warm-up, after %d of %g steps; lower "
-                "optimizer.warmup_steps or raise trainer.max_time",
-                *(self.global_step, warmup),
-            )
+        if time_limit(self.trainer):
+            announce_end(self.trainer, self._total_steps(), self.optimizer_settings)
 
     def on_train_start(self) -> None:
         """Let the config's rate act, where the optimiser's state came from a checkpoint."""
@@ -326,16 +317,7 @@ class LitSeg(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Share what is left of the epoch between the processes that there are now."""
-        before, now = checkpoint.get("processes"), self.trainer.world_size
-        if before is None or before == now:
-            return
-        loop = checkpoint["loops"]["fit_loop"]
-        progress = loop["epoch_loop.batch_progress"]["current"]
-        done = progress["ready"] * before // now
-        for key in ("completed", "processed", "started", "ready"):  # the last one is read above
-            progress[key] += done - progress["ready"]
-        for loader in loop["state_dict"].get("combined_loader", []):
-            loader["start"] = loader["start"] * before // now
+        share_epoch(checkpoint, self.trainer.world_size)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write no weights that a bad loss has spoilt, on this process or on another."""

@@ -26,8 +26,11 @@ __all__ = [
     "checked_count",
     "checked_number",
     "choose",
+    "choose_with_options",
     "count",
     "expecting",
+    "name_of",
+    "named",
     "number",
     "one_of",
     "or_null",
@@ -131,9 +134,9 @@ def count(least: int = 1, most: int | None = None) -> Check:
     return lambda name, value: checked_count(value, name, least, most)
 
 
-def number(*, least: float | None = None, above: float | None = None) -> Check:
-    """Check that a value is a number in its bounds."""
-    return lambda name, value: checked_number(value, name, least=least, above=above)
+def number(**bounds: float) -> Check:
+    """Check that a value is a number in its bounds, as :func:`checked_number` takes them."""
+    return lambda name, value: checked_number(value, name, **bounds)
 
 
 def expecting(expected: str, holds: Callable[[Any], bool]) -> Check:
@@ -184,14 +187,32 @@ def one_of(choices: Iterable[str] | str) -> Check:
     """
 
     def check(name: str, value: Any) -> None:
-        known = choices
-        if isinstance(known, str):
-            module, _, constant = known.partition(":")
-            known = getattr(import_module(module), constant)
+        known = _found_at(choices) if isinstance(choices, str) else choices
         for each in value if isinstance(value, list) else [value]:
             choose(each, dict.fromkeys(known), name)
 
     return check
+
+
+def named(choices: str, *, positional: int = 0, given: Iterable[str] | str = ()) -> Check:
+    """Check that a value is a name, with options of what it stands for.
+
+    Args:
+        choices: where the mapping stands that has the names, as :func:`one_of` takes it.
+        positional: as :func:`choose_with_options`.
+        given: likewise; or where something stands whose parameters they are.
+    """
+
+    def check(name: str, value: Any) -> None:
+        known = parameters_of(_found_at(given)) if isinstance(given, str) else given
+        choose_with_options(value, _found_at(choices), name, positional=positional, given=known)
+
+    return check
+
+
+def _found_at(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 a_flag = expecting("true or false", lambda value: isinstance(value, bool))
@@ -238,6 +259,60 @@ def choose(name: str, choices: Mapping[str, Result], what: str) -> Result:
             f"unknown {what} '{name}'{suggest(str(name), choices)} (known: {', '.join(choices)})"
         )
     return choices[name]
+
+
+def choose_with_options(
+    setting: Any,
+    choices: Mapping[str, Callable[..., Result]],
+    what: str,
+    *,
+    positional: int = 0,
+    given: Iterable[str] = (),
+) -> Callable[..., Result]:
+    """Look up what a name stands for, with options of its own where the setting has some.
+
+    Args:
+        setting: the name, ``mixed``, or a mapping with it, ``{name: mixed, share: 0.3}``. The
+            options are the parameters of what is chosen.
+        choices: what there is.
+        what: the setting, for error messages: ``data.sampler``.
+        positional: so many first parameters of each choice are no options.
+        given: names of others that are none.
+
+    Returns:
+        What was chosen, with its options filled in.
+
+    Raises:
+        UserError: if there is no such choice, if it has no such option, or if it needs another.
+    """
+    options = dict(setting) if isinstance(setting, Mapping) else {"name": setting}
+    name = options.pop("name", "?")
+    chosen = choose(name, choices, what)
+    given = set(given)
+
+    def options_of(choice: Callable[..., Result]) -> dict[str, bool]:
+        own = list(parameters_of(choice).items())[positional:]
+        return {key: needed for key, needed in own if key not in given}
+
+    known = options_of(chosen)
+    for key in options.keys() - known.keys():
+        readers = [other for other, choice in choices.items() if key in options_of(choice)]
+        there = f"its options: {', '.join(known)}" if known else "it has no options"
+        hint = suggest(key, known) or (readers and f"; {', '.join(readers)} would read it") or ""
+        raise UserError(f"{what}: '{name}' does not read '{key}'{hint} ({there})")
+    for key, needed in known.items():
+        if needed and key not in options:
+            raise UserError(f"{what}: '{name}' needs '{key}': {what}={{name: {name}, {key}: ...}}")
+    return partial(chosen, **options) if options else chosen
+
+
+def name_of(setting: Any) -> Any:
+    """Give the name in a setting that :func:`choose_with_options` takes.
+
+    Args:
+        setting: a name, or a mapping with it.
+    """
+    return setting.get("name") if isinstance(setting, Mapping) else setting
 
 
 def checked_count(

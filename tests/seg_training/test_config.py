@@ -329,3 +329,17 @@ def test_a_new_entry_of_a_checkpoints_classes_is_answered_with_the_way_to_give_i
         UserError, match=r"no 'data\.classes\.classes\.9'.* data\.classes as a whole"
     ):
         override_config(config, ["data.classes.classes.9=x"], CONFIGS)
+
+
+@pytest.mark.parametrize("key", ["loss.dice_weight", "data.fit.scale"])
+def test_an_option_without_its_name_is_told_where_it_stands(key: str) -> None:
+    choice, option = key.rsplit(".", 1)
+    with pytest.raises(UserError, match=rf"no '{key}' .*: {choice}={{name: ..., {option}: ...}}"):
+        compose_config("demo", [f"{key}=2"], CONFIGS)
+
+
+@pytest.mark.parametrize("loss", ["bce_dice", {"name": "bce_dice", "dice_weight": 0.5}])
+def test_a_choice_is_a_name_or_a_name_with_options(loss: Any) -> None:
+    typed = loss if isinstance(loss, str) else "{name: bce_dice, dice_weight: 0.5}"
+    assert compose_config("demo", [f"loss={typed}"], CONFIGS)["loss"] == loss
+    assert compose_config("demo", (), CONFIGS)["loss"] is None

@@ -9,6 +9,8 @@ from seg_training.settings import (
     checked_count,
     checked_number,
     choose,
+    choose_with_options,
+    name_of,
     parameters_of,
 )
 
@@ -148,3 +150,50 @@ def test_suggestions(name: str, expected: str) -> None:
 
 def test_at_most_three_suggestions() -> None:
     assert suggest("name", ["name1", "name2", "name3", "name4"]).count("name") == 3
+
+
+def by_share(pairs: list[int], share: float, least: int = 1) -> tuple[list[int], float, int]:
+    return pairs, share, least
+
+
+def everything(pairs: list[int]) -> tuple[list[int], float, int]:
+    return pairs, 1.0, 0
+
+
+DRAWS = {"by_share": by_share, "everything": everything}
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("everything", ([7], 1.0, 0)),
+        ({"name": "everything"}, ([7], 1.0, 0)),
+        ({"name": "by_share", "share": 0.5}, ([7], 0.5, 1)),
+        ({"name": "by_share", "share": 0.5, "least": 3}, ([7], 0.5, 3)),
+    ],
+)
+def test_options_belong_to_what_is_chosen(setting: Any, expected: tuple[Any, ...]) -> None:
+    assert choose_with_options(setting, DRAWS, "data.draw", positional=1)([7]) == expected
+    assert name_of(setting) in DRAWS
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("everythin", "unknown data.draw 'everythin'; did you mean 'everything'? "
+         "(known: by_share, everything)"),
+        ({"share": 1}, "unknown data.draw '?' (known: by_share, everything)"),
+        (3, "unknown data.draw '3' (known: by_share, everything)"),
+        ("by_share", "data.draw: 'by_share' needs 'share': data.draw={name: by_share, share: ...}"),
+        ({"name": "by_share", "share": 1, "leest": 2}, "data.draw: 'by_share' does not read "
+         "'leest'; did you mean 'least'? (its options: share, least)"),
+        ({"name": "everything", "share": 1}, "data.draw: 'everything' does not read 'share'; "
+         "by_share would read it (it has no options)"),
+        ({"name": "by_share", "share": 1, "pairs": []}, "data.draw: 'by_share' does not read "
+         "'pairs' (its options: share, least)"),
+    ],
+)  # fmt: skip
+def test_what_is_no_option_of_the_choice_is_named(setting: Any, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        choose_with_options(setting, DRAWS, "data.draw", positional=1)
+    assert str(error.value) == message

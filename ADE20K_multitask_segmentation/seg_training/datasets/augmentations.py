@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # before the import: it asks the network
@@ -12,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_training.settings import choose
+from seg_training.datasets.random_crops import FITS
+from seg_training.settings import choose_with_options
 
 __all__ = ["AUGMENTATIONS", "Augmentation"]
 
@@ -33,28 +35,40 @@ def _published(shift: float, scale: float, rotate: float, p: float) -> list[A.Ba
     ]
 
 
-AUGMENTATIONS: dict[str, Callable[[], list[A.BasicTransform]]] = {
+AUGMENTATIONS: dict[str, Callable[..., list[A.BasicTransform]]] = {
     "none": list,
     # The ADE20K experiments.
-    "ade20k": lambda: _published(shift=0.1, scale=0.1, rotate=15, p=0.3),
+    "ade20k": partial(_published, shift=0.1, scale=0.1, rotate=15, p=0.3),
     # The experiments on the other datasets.
-    "multitask": lambda: _published(shift=0.2, scale=0.2, rotate=45, p=0.5),
+    "multitask": partial(_published, shift=0.2, scale=0.2, rotate=45, p=0.5),
 }
+"""Lists of albumentations' transforms by name; parameters are options."""
 
 
 class Augmentation:
-    """Random changes to an image and its label map, decided by a seed alone."""
+    """Random changes to an image and its label map, decided by a seed alone.
 
-    def __init__(self, name: str) -> None:
+    Attributes:
+        fits: whether it takes images at their own size and brings them to the crop size itself.
+    """
+
+    def __init__(
+        self, name: Any, fit: Any = "resize", crop_size: tuple[int, int] = (320, 320)
+    ) -> None:
         """Choose the changes.
 
         Args:
-            name: one of :data:`AUGMENTATIONS`.
+            name: one of :data:`AUGMENTATIONS`, or a mapping with its name and its options.
+            fit: one of :data:`FITS`, likewise.
+            crop_size: (H, W) of what is cut out.
 
         Raises:
-            UserError: if there is no such set.
+            UserError: if there is no such set, or if it has no such option.
         """
-        self._transform = A.Compose(choose(name, AUGMENTATIONS, "data.augmentation")())
+        changes = choose_with_options(name, AUGMENTATIONS, "data.augmentation")
+        self._transform = A.Compose(changes())
+        self._fit = choose_with_options(fit, FITS, "data.fit", positional=1)(crop_size)
+        self.fits = self._fit is not None
 
     def __call__(
         self, image: NDArray[np.uint8], labels: NDArray[Any], seed: int
@@ -65,10 +79,13 @@ class Augmentation:
         workers draw the same changes, and every epoch repeats them.
 
         Args:
-            image: (H, W, 3) uint8.
-            labels: (H, W) of an unsigned type; resampled with nearest.
+            image: (H, W, 3) uint8, or of its own size.
+            labels: (H, W) of an unsigned type, likewise; resampled with nearest.
             seed: decides everything random, in [0, 2**32).
         """
+        if self._fit is not None:
+            # Numbers of its own: the changes are those of images that are resized as a whole.
+            image, labels = self._fit(image, labels, np.random.default_rng([seed, 1]))
         # Not set_random_seed: it gives every transform a generator of its own from the same seed,
         # and the rarer changes would only ever come together with the more frequent ones.
         self._transform.set_random_state(np.random.default_rng(seed), random.Random(seed))

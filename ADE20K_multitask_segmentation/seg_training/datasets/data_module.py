@@ -23,7 +23,14 @@ from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 from seg_training.known_settings import OneDatasetSettings
 from seg_training.pictures.picture_reading import allow_pixels
-from seg_training.settings import call_with_settings, check_keys, choose, parameters_of
+from seg_training.settings import (
+    call_with_settings,
+    check_keys,
+    choose,
+    choose_with_options,
+    name_of,
+    parameters_of,
+)
 from seg_training.tasks import LabelClasses, TaskTable
 
 __all__ = ["DATASETS", "DATA_MODULES", "SegmentationDataModule", "build_data_module"]
@@ -75,12 +82,19 @@ class SegmentationDataModule(DataModule):
         self.tasks = tasks
         self.splits = {"fit": own.train_split, "validate": own.val_split}
         self.batch_size = own.batch_size
-        self.sampler = own.sampler
-        self._sampler_class = SAMPLERS[own.sampler]
+        self.sampler = name_of(own.sampler)
+        self._make_sampler = choose_with_options(
+            own.sampler, SAMPLERS, "data.sampler", given=parameters_of(TrainingSampler)
+        )
         self._seed = seed
-        self._augmentation = Augmentation(own.augmentation)
+        self._augmentation = Augmentation(own.augmentation, own.fit, self.crop_size)
         self._cache_dir = user_path(own.cache_dir) if own.cache_dir else None
         self._resized_bytes = int(own.resized_cache_gib * 2**30)
+        if self._resized_bytes and self._augmentation.fits:
+            raise UserError(
+                f"data.resized_cache_gib={own.resized_cache_gib} with data.fit={name_of(own.fit)}: "
+                "whole images at crop size are of no use to it; set data.resized_cache_gib=0"
+            )
         if own.max_pixels is not None:
             allow_pixels(own.max_pixels)
         self._resized: ResizedCache | None = None
@@ -187,7 +201,7 @@ class SegmentationDataModule(DataModule):
             world_size: how many processes share the batches.
             batch_size: another one than the setting.
         """
-        sampler = self._sampler_class(
+        sampler = self._make_sampler(
             self.task_presence(self.splits["fit"]),
             self.tasks.names,
             batch_size or self.batch_size,

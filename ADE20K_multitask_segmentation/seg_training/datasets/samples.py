@@ -79,7 +79,9 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         Raises:
             UserError: if a file cannot be read, or if a label map is asked for where there is none.
         """
-        if self._resized is not None and draw.image < len(self._resized):
+        if self._augmentation.fits:
+            pixels, annotation = read_pair(self._dataset, self._index, draw.image)
+        elif self._resized is not None and draw.image < len(self._resized):
             pixels, annotation = self._resized[draw.image]
         else:
             pixels, annotation = read_resized_pair(

@@ -15,7 +15,7 @@ from seg_training.errors import UserError
 from seg_training.known_settings import entries, of_any_dataset
 from transformers_update_for_adapters import TASFormerConfig
 
-__all__ = ["MAY_CHANGE", "check_going_on", "settings_by_key"]
+__all__ = ["MAY_CHANGE", "check_going_on", "settings_by_key", "share_epoch"]
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +84,25 @@ def settings_by_key(config: Mapping[str, Any]) -> dict[str, Any]:
     if datasets:
         found["data.datasets"] = list(datasets)
     return found
+
+
+def share_epoch(checkpoint: dict[str, Any], processes: int) -> None:
+    """Share what is left of the epoch between the processes that there are now.
+
+    Args:
+        checkpoint: is changed.
+        processes: how many there are.
+    """
+    before = checkpoint.get("processes")
+    if before is None or before == processes:
+        return
+    loop = checkpoint["loops"]["fit_loop"]
+    progress = loop["epoch_loop.batch_progress"]["current"]
+    done = progress["ready"] * before // processes
+    for key in ("completed", "processed", "started", "ready"):  # the last one is read above
+        progress[key] += done - progress["ready"]
+    for loader in loop["state_dict"].get("combined_loader", []):
+        loader["start"] = loader["start"] * before // processes
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], data: DataModule) -> dict[str, str]:

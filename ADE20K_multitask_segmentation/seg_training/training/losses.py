@@ -1,14 +1,25 @@
-"""Losses that leave ignored pixels out."""
+"""Losses that leave ignored pixels out, by the names that configs use."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from seg_training.datasets.truths import ignored_label
 from seg_training.errors import UserError
+from seg_training.settings import checked_number, choose_with_options
 from seg_training.tasks import IGNORE
 from transformers_update_for_adapters.input_checks import check_labels
 
-__all__ = ["binary_loss", "multiclass_loss"]
+__all__ = [
+    "LABEL_MAP_LOSSES",
+    "LOSSES",
+    "binary_loss",
+    "binary_loss_and_dice",
+    "build_loss",
+    "multiclass_loss",
+]
 
 
 def binary_loss(logits: Tensor, mask: Tensor) -> Tensor:
@@ -29,6 +40,36 @@ def binary_loss(logits: Tensor, mask: Tensor) -> Tensor:
     target = (mask == 1).to(logits.dtype)
     loss = F.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none")
     return (loss * valid).sum() / valid.sum().clamp(min=1)
+
+
+def binary_loss_and_dice(logits: Tensor, mask: Tensor, dice_weight: float = 1.0) -> Tensor:
+    """Binary cross-entropy plus Dice, which counts small masks as much as large ones.
+
+    Dice is ``1 - (2 |p t| + 1) / (|p| + |t| + 1)`` of each mask's probabilities p and truth t over
+    its pixels that are not ignored, averaged over the masks that have such pixels.
+
+    Args:
+        logits: (B, 1, H, W) float.
+        mask: (B, H, W) uint8 in {0, 1, 255 = ignore}.
+        dice_weight: of Dice beside the cross-entropy.
+
+    Returns:
+        Scalar; 0 where every pixel is ignored.
+
+    Raises:
+        ValueError: if the mask has another value, as far as looking is free.
+        UserError: if the weight is no number of at least 0.
+    """
+    weight = checked_number(dice_weight, "loss.dice_weight", least=0)
+    cross_entropy = binary_loss(logits, mask)
+    valid = (mask != IGNORE).flatten(1)
+    # In full precision: sums over all pixels of a mask go beyond what half precision counts.
+    painted = logits[:, 0].float().sigmoid().flatten(1) * valid
+    truth = (mask == 1).flatten(1).float()
+    overlap, size = (painted * truth).sum(1), (painted + truth).sum(1)
+    dice = 1 - (2 * overlap + 1) / (size + 1)
+    counted = valid.any(1)
+    return cross_entropy + weight * (dice * counted).sum() / counted.sum().clamp(min=1)
 
 
 def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> Tensor:
@@ -62,3 +103,30 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
     target = target.masked_fill(left_out, -100)
     total = F.cross_entropy(logits, target, ignore_index=-100, reduction="sum")
     return total / (~left_out).sum().clamp(min=1)
+
+
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "bce": binary_loss,  # as published
+    "bce_dice": binary_loss_and_dice,
+}
+"""Losses of logits (B, 1, H, W) and masks (B, H, W); further parameters are options."""
+
+LABEL_MAP_LOSSES: dict[str, Callable[..., Tensor]] = {"cross_entropy": multiclass_loss}
+"""Of the baseline's channels (B, C, H, W), label maps (B, H, W) and whether "other" has one."""
+
+
+def build_loss(setting: Any, on_label_maps: bool) -> Callable[..., Tensor]:
+    """Choose the loss of a training.
+
+    Args:
+        setting: a name, or a mapping with it and the loss's options; None for the published one.
+        on_label_maps: whether the network trains on whole label maps, not on masks.
+
+    Raises:
+        UserError: if there is no such loss, or if it has no such option.
+    """
+    if on_label_maps:
+        return choose_with_options(
+            setting or "cross_entropy", LABEL_MAP_LOSSES, "loss", positional=3
+        )
+    return choose_with_options(setting or "bce", LOSSES, "loss", positional=2)

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from seg_training.errors import UserError
 from seg_training.known_settings import OptimizerSettings
+from seg_training.settings import checked_number, choose_with_options
 
-__all__ = ["SCHEDULES", "OptimizerSettings", "build_optimizer", "set_rates"]
+__all__ = ["OPTIMIZERS", "SCHEDULES", "build_optimizer", "check_optimizer", "set_rates"]
 
 
 def _constant(_progress: float) -> float:
@@ -24,19 +27,54 @@ def _linear(progress: float) -> float:
     return 1 - progress
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
+def _polynomial(progress: float, power: float = 0.9) -> float:
+    share: float = (1 - progress) ** checked_number(power, "optimizer.schedule.power", above=0)
+    return share
+
+
+SCHEDULES: dict[str, Callable[..., float]] = {
     "constant": _constant,
     "cosine": _cosine,
-    "linear": _linear,  # SegFormer's own: "poly" with power 1
+    "linear": _linear,  # SegFormer's own: polynomial with power 1
+    "polynomial": _polynomial,
 }
-"""Share of the learning rate by how much of the training is done, both in [0, 1]."""
+"""Share of the learning rate by how much of the training is done, both in [0, 1]; further
+parameters are options."""
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
 }
+"""Optimisers of ``params`` with ``lr`` and ``weight_decay``; further parameters are options."""
 
 _EMBEDDINGS = {"task_embeddings", "block_embeddings", "task_maps"}
+
+
+def check_optimizer(settings: OptimizerSettings) -> None:
+    """Refuse options that optimiser or schedule do not take.
+
+    Args:
+        settings: the config's optimizer section.
+
+    Raises:
+        UserError: if there is one.
+    """
+    _shape(settings)(0.5)
+    _optimizer(settings, [{"params": [nn.Parameter(torch.zeros(1))]}])
+
+
+def _shape(settings: OptimizerSettings) -> Callable[[float], float]:
+    return choose_with_options(settings.schedule, SCHEDULES, "optimizer.schedule", positional=1)
+
+
+def _optimizer(settings: OptimizerSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    make = choose_with_options(
+        settings.name, OPTIMIZERS, "optimizer.name", given=("params", "lr", "weight_decay")
+    )
+    try:
+        return make(groups, lr=settings.lr)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optimizer.name={settings.name}: {error}") from error
 
 
 def build_optimizer(
@@ -66,8 +104,7 @@ def build_optimizer(
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    optimizer = OPTIMIZERS[settings.name](groups, lr=settings.lr)  # type: ignore[call-arg]
-    shape = SCHEDULES[settings.schedule]
+    optimizer, shape = _optimizer(settings, groups), _shape(settings)
 
     def share(step: int) -> float:
         if step < settings.warmup_steps:

@@ -24,7 +24,17 @@ from seg_training.results.sample_pictures import save_picture
 from seg_training.training.run_loggers import log_picture
 from seg_training.training.training_callbacks import TrainingRecord
 
-__all__ = ["run_results", "save_run"]
+__all__ = ["count_parameters", "run_results", "save_run"]
+
+
+def count_parameters(network: Network) -> tuple[int, int]:
+    """Count a network's parameters: all of them, and those that are trained.
+
+    Args:
+        network: as it is trained.
+    """
+    counts = [(each.numel(), each.requires_grad) for each in network.parameters()]
+    return sum(count for count, _ in counts), sum(count for count, trained in counts if trained)
 
 
 def save_run(
@@ -61,6 +71,7 @@ def save_run(
 def run_results(
     config: Mapping[str, Any],
     module: LitSeg,
+    trained: int,
     result: BinaryIoUResult,
     evaluated: Mapping[str, Any],
     trainer: pl.Trainer,
@@ -71,6 +82,7 @@ def run_results(
     Args:
         config: of the training, as plain dicts.
         module: restored from the checkpoint that counts.
+        trained: how many parameters were trained.
         result: its evaluation.
         evaluated: that checkpoint's content.
         trainer: of the training, which is over.
@@ -83,7 +95,9 @@ def run_results(
         "method": module.network.method,
         "num_tasks": module.network.num_tasks,
         "crop_size": list(config["data"].get("crop_size", ())),
-        "parameters": sum(p.numel() for p in module.network.parameters()),
+        "parameters": count_parameters(module.network)[0],
+        "trained_parameters": trained,
+        "averaged": config["trainer"].get("ema_decay"),
         "steps": trainer.global_step,
         "evaluated_step": evaluated["global_step"],
         "run": run_of(evaluated),

@@ -10,6 +10,7 @@ from seg_training.errors import UserError
 from seg_training.known_settings import TrainerSettings
 from seg_training.networks import Network
 from seg_training.settings import check_keys, parameters_of
+from seg_training.training.frozen_parts import freeze_parts
 from seg_training.training.training_progress import progress_callback
 
 __all__ = ["build_trainer", "prepare_network"]
@@ -19,18 +20,20 @@ OWN_SETTINGS = TrainerSettings.entries().keys() - parameters_of(pl.Trainer.__ini
 
 
 def prepare_network(network: Network, settings: Mapping[str, Any]) -> None:
-    """Set how training steps run a network; what it computes, and its weights' names, stay.
+    """Set how training steps run a network, and what they train; its weights' names stay.
 
     Args:
         network: of any of the five methods.
         settings: the config's trainer section: ``activation_checkpointing`` recomputes the
             encoder's blocks in the backward pass instead of keeping their activations, ``compile``
-            lets ``torch.compile`` translate the forward pass, at the first step.
+            lets ``torch.compile`` translate the forward pass, at the first step; ``freeze`` names
+            the parts that are held still, as :func:`freeze_parts` takes them.
 
     Raises:
-        UserError: if one of the two is neither true nor false.
+        UserError: if a setting has no such value.
     """
     TrainerSettings.check(settings)
+    freeze_parts(network, settings.get("freeze"))
     if settings.get("activation_checkpointing"):
         network.model.activation_checkpointing_enable()
     if settings.get("compile"):

@@ -2,14 +2,23 @@
 
 import logging
 import math
+from collections.abc import Callable
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Timer
 
 from seg_training.errors import UserError
+from seg_training.settings import name_of
 from seg_training.training.optimizers import OptimizerSettings
 
-__all__ = ["announce_schedule", "check_limits", "time_limit", "total_steps"]
+__all__ = [
+    "announce_end",
+    "announce_schedule",
+    "check_limits",
+    "time_limit",
+    "time_used",
+    "total_steps",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +81,40 @@ def time_limit(trainer: pl.Trainer) -> Timer | None:
     return timers[0] if timers and timers[0].time_remaining() is not None else None
 
 
+def time_used(trainer: pl.Trainer) -> Callable[[], float] | None:
+    """Give the share of trainer.max_time that is over, the same on every process.
+
+    Args:
+        trainer: with its settings.
+    """
+    timer = time_limit(trainer)
+    if timer is None:
+        return None
+
+    def used() -> float:
+        over, left = timer.time_elapsed(), timer.time_remaining() or 0.0
+        return float(trainer.strategy.broadcast(over / max(over + left, 1e-9)))
+
+    return used
+
+
+def announce_end(trainer: pl.Trainer, steps: float, optimizer: OptimizerSettings) -> None:
+    """Warn where the time ended a training in its warm-up.
+
+    Args:
+        trainer: at its end, limited in time.
+        steps: of the whole training, as :func:`total_steps` counts.
+        optimizer: the config's optimizer section.
+    """
+    warmup = optimizer.warmup_steps
+    if trainer.global_step <= warmup < steps:
+        _log.warning(
+            "the training ended in its warm-up, after %d of %g steps; lower "
+            "optimizer.warmup_steps or raise trainer.max_time",
+            *(trainer.global_step, warmup),
+        )
+
+
 def announce_schedule(
     trainer: pl.Trainer, train_batches: int, optimizer: OptimizerSettings
 ) -> None:
@@ -112,11 +155,11 @@ def announce_schedule(
             optimizer.lr * steps / (optimizer.warmup_steps + 1),
             *(optimizer.lr, optimizer.warmup_steps),
         )
-    if optimizer.schedule != "constant" and steps == math.inf and not by_time:
+    if name_of(optimizer.schedule) != "constant" and steps == math.inf and not by_time:
         _log.warning(
             "optimizer.schedule=%s never falls: nothing says how long the training is; set "
             "trainer.max_steps, trainer.max_epochs or trainer.max_time",
-            optimizer.schedule,
+            name_of(optimizer.schedule),
         )
     first = _first_validation(trainer, batches)
     if first > _batches_until(steps, trainer, batches):
@@ -155,7 +198,7 @@ def _rates(optimizer: OptimizerSettings) -> str:
     rate = f"{optimizer.lr:g}"
     if optimizer.warmup_steps:
         rate = f"rises to {rate} over {optimizer.warmup_steps:g} steps"
-    return f"{rate}, {optimizer.schedule}"
+    return f"{rate}, {name_of(optimizer.schedule)}"
 
 
 def _batches_until(steps: float, trainer: pl.Trainer, batches: int) -> float:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,13 @@ from seg_training.known_settings import OptimizerSettings, TrainerSettings, chec
 from seg_training.networks.network_building import sizes_of_before
 from seg_training.pl_module import LitSeg
 from seg_training.settings import call_with_settings
+from seg_training.training.averaged_weights import AveragedWeights
 from seg_training.training.going_on import check_going_on
+from seg_training.training.losses import build_loss
+from seg_training.training.optimizers import check_optimizer
 from seg_training.training.run_folder import make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
-from seg_training.training.run_results import run_results, save_run
+from seg_training.training.run_results import count_parameters, run_results, save_run
 from seg_training.training.trainer import build_trainer, prepare_network
 from seg_training.training.training_callbacks import (
     BestAndLast,
@@ -79,8 +83,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     """
     record = TrainingRecord()  # its clock runs
     config = plain_config(config)
-    check_config(config)  # before the data are listed, which may take minutes
-    call_with_settings(OptimizerSettings, config["optimizer"], "optimizer")
+    _check_settings(config)  # before the data are listed, which may take minutes
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = _data(config)
     config["data"] = {**config["data"], **data.settings()}
@@ -95,6 +98,8 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
 
     run_dir = make_run_dir(config)
     _log.info("run folder: %s", run_dir)
+    decay = config["trainer"].get("ema_decay")
+    averaging = [AveragedWeights(decay)] if decay else []
     checkpoints = BestAndLast(
         run_dir / "checkpoints",
         {**TrainerSettings.shown(), **config["trainer"]}["checkpoint_every_n_steps"],
@@ -107,6 +112,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         logger=build_loggers(config["logger"], run_dir, config["config_name"]),
         callbacks=[
             record,  # before the checkpoints, which hold it
+            *averaging,  # likewise
             checkpoints,
             LearningRateMonitor("step"),
             PredictionPictures(run_dir / "pictures", config["log_plot_freq"], module.task_names),
@@ -115,7 +121,9 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     )
     _announce(config, module, data, trainer)
     try:
-        with interruption.listening():
+        with interruption.listening(), warnings.catch_warnings():
+            # What is held still is so on purpose.
+            warnings.filterwarnings("ignore", ".* in eval mode at the start of training")
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
     except UserError as error:
         kept = [str(file) for file in (checkpoints.last, checkpoints.best) if file.is_file()]
@@ -126,22 +134,33 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
 
     # As eval.py does, with what is in the file alone: what callbacks of the training do to the
     # weights, and how it runs them, stays out.
+    _, trained = count_parameters(module.network)
     module, data, alone = restore(checkpoints.evaluated)
     machine = {key: config["trainer"][key] for key in _MACHINE if key in config["trainer"]}
     result = run_validation(build_trainer({**alone, **machine}, logger=False), module, data)
     if trainer.is_global_zero:
         evaluated = read_checkpoint(checkpoints.evaluated)
         _tell_result(result, checkpoints, evaluated["global_step"])
-        results = run_results(config, module, result, evaluated, trainer, record)
+        results = run_results(config, module, trained, result, evaluated, trainer, record)
         save_run(results, network_of(evaluated), module, data, config, run_dir, trainer)
     close_loggers(trainer.loggers)
     return TrainingResult(run_dir, result, module.task_names, module.dataset_names)
 
 
+def _check_settings(config: Mapping[str, Any]) -> None:
+    check_config(config)
+    check_optimizer(call_with_settings(OptimizerSettings, config["optimizer"], "optimizer"))
+    build_loss(config["loss"], _on_label_maps(config))
+
+
+def _on_label_maps(config: Mapping[str, Any]) -> bool:
+    return not METHODS.get(config["model"].get("method"), Method).prompted
+
+
 def _data(config: Mapping[str, Any]) -> DataModule:
     """Build the data module; what is wrong with the data is said before a folder is made."""
     data = build_data_module(config["data"], config["tasks"], config["seed"])
-    if config["model"]["method"] == "segformer" or config["metrics"] == "all":
+    if _on_label_maps(config):
         data.check_label_maps()
     if process_rank() == 0:
         data.prepare_data()
@@ -154,7 +173,7 @@ def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) 
     """Build the module; one that goes on takes nothing from the hub, but must be the same."""
     samplers = {source.sampler for source in data.sources().values()}
     method = config["model"].get("method")
-    if not METHODS.get(method, Method).prompted and samplers != {"images"}:
+    if _on_label_maps(config) and samplers != {"images"}:
         raise UserError(
             f"model.method={method} with data.sampler={', '.join(sorted(samplers))}: the baseline "
             "trains on whole label maps; add data.sampler=images"
@@ -174,13 +193,14 @@ def _announce(
     config: Mapping[str, Any], module: LitSeg, data: DataModule, trainer: pl.Trainer
 ) -> None:
     """Say what is to be trained, and for how long; refuse what would leave nothing to train."""
-    parameters = [parameter.numel() for parameter in module.network.parameters()]
-    trained = sum(p.numel() for p in module.network.parameters() if p.requires_grad)
+    total, trained = count_parameters(module.network)
+    frozen = config["trainer"].get("freeze")
     _log.info(
-        "%s: %s parameters (%s trained); tasks: %d; data: %s",
+        "%s: %s parameters (%s trained%s); tasks: %d; data: %s",
         module.network.method,
-        f"{sum(parameters):,}",
+        f"{total:,}",
         f"{trained:,}",
+        f", {' and '.join(frozen)} held still" if frozen else "",
         len(data.task_names),
         ", ".join(str(source.dataset.root) for source in data.sources().values()),
     )

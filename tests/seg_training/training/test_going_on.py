@@ -32,13 +32,14 @@ pytestmark = SHORT_RUNS
 
 STAY = frozenset(
     {
-        *("seed", "tasks.classes", "optimizer.name"),
+        *("seed", "tasks.classes", "optimizer.name", "loss"),
+        *("trainer.freeze", "trainer.ema_decay"),
         *("model.method", "model.drop_path_rate", "model.fan_out_convolutions"),
         *("model.resize_embedding", "model.num_vectors", "model.other_channel"),
         *("data.module", "data.dataset", "data.datasets", "data.tasks", "data.mode"),
         *("data.weights", "data.images", "data.labels", "data.annotations", "data.split_list"),
         *("data.classes", "data.train_split", "data.val_split", "data.crop_size"),
-        *("data.batch_size", "data.sampler", "data.augmentation"),
+        *("data.batch_size", "data.sampler", "data.augmentation", "data.fit"),
         *("data.trajectories", "data.first_view_only", "data.wordnet"),
         *("data.num_training", "data.num_validation", "data.scene_seed"),
         *("trainer.precision", "trainer.accumulate_grad_batches", "trainer.gradient_clip_val"),

@@ -1,11 +1,17 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from seg_training.errors import UserError
-from seg_training.training.losses import binary_loss, multiclass_loss
+from seg_training.training.losses import (
+    binary_loss,
+    binary_loss_and_dice,
+    build_loss,
+    multiclass_loss,
+)
 
 
 def softplus(value: float) -> float:
@@ -117,3 +123,67 @@ def test_a_label_without_a_channel_is_refused(other_channel: bool) -> None:
 def test_one_channel_learns_nothing() -> None:
     with pytest.raises(UserError, match=r"cross-entropy is 0 .* train with model\.other_ch"):
         multiclass_loss(torch.zeros(1, 1, 1, 2), torch.ones(1, 1, 2, dtype=torch.uint8), False)
+
+
+def test_dice_by_hand() -> None:
+    """Probabilities of 0.5 and about 1, over the pixels that are not ignored."""
+    logits = torch.tensor([[[[0.0, 100.0, -100.0, 9.0]]], [[[1.0, 2.0, 3.0, 4.0]]]])
+    mask = torch.tensor([[[1, 1, 0, 255]], [[255] * 4]], dtype=torch.uint8)
+    dice = 1 - (2 * 1.5 + 1) / (1.5 + 2 + 1)  # the mask with nothing known is not counted
+    expected = binary_loss(logits, mask).item() + 0.5 * dice
+    found = binary_loss_and_dice(logits, mask, dice_weight=0.5)
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+    assert torch.equal(binary_loss_and_dice(logits, mask, 0.0), binary_loss(logits, mask))
+
+
+def test_dice_counts_masks_alike_whatever_their_size() -> None:
+    mask = torch.zeros(2, 8, 8, dtype=torch.uint8)
+    mask[0, 0, :2], mask[1] = 1, 1
+    wrong_small, wrong_large = torch.full((2, 1, 8, 8), 50.0), torch.full((2, 1, 8, 8), 50.0)
+    wrong_small[0], wrong_large[1] = -50.0, -50.0
+    wrong_large[0] = torch.where(mask[:1] == 1, 50.0, -50.0)
+
+    def dice(logits: torch.Tensor) -> float:
+        return (binary_loss_and_dice(logits, mask) - binary_loss(logits, mask)).item()
+
+    assert dice(wrong_small) == pytest.approx((1 - 1 / 3) / 2, abs=1e-3)
+    assert dice(wrong_large) == pytest.approx((1 - 1 / 65) / 2, abs=1e-3)
+
+
+def test_dice_of_half_precision_counts_every_pixel() -> None:
+    logits = torch.full((1, 1, 100, 100), 20.0, dtype=torch.bfloat16)
+    mask = torch.ones(1, 100, 100, dtype=torch.uint8)
+    dice = binary_loss_and_dice(logits, mask) - binary_loss(logits, mask)
+    assert dice.item() == pytest.approx(0, abs=1e-4)
+
+
+def test_ignored_pixels_have_no_gradient_in_dice() -> None:
+    logits = torch.randn(2, 1, 4, 4, requires_grad=True)
+    mask = torch.randint(0, 2, (2, 4, 4), dtype=torch.uint8)
+    mask[:, 0] = 255
+    binary_loss_and_dice(logits, mask).backward()
+    assert logits.grad is not None
+    assert not logits.grad[:, :, 0].any()
+    assert logits.grad[:, :, 1:].all()
+
+
+@pytest.mark.parametrize(
+    ("setting", "on_label_maps", "message"),
+    [
+        ("dice", False, r"unknown loss 'dice'; did you mean 'bce_dice'\? \(known: bce, "),
+        ("bce", True, r"unknown loss 'bce' \(known: cross_entropy\)"),
+        ({"name": "bce_dice", "weight": 2}, False, r"does not read 'weight'; did you mean "
+         r"'dice_weight'\? \(its options: dice_weight\)"),
+        ({"name": "bce", "dice_weight": 2}, False, r"'bce' does not read 'dice_weight'; bce_dice "
+         r"would read it \(it has no options\)"),
+    ],
+)  # fmt: skip
+def test_a_loss_that_is_not_there_is_named(setting: Any, on_label_maps: bool, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build_loss(setting, on_label_maps)
+
+
+def test_the_published_losses_are_the_default() -> None:
+    assert build_loss(None, on_label_maps=False) is build_loss("bce", on_label_maps=False)
+    assert build_loss("bce", on_label_maps=False) is binary_loss
+    assert build_loss(None, on_label_maps=True) is multiclass_loss

@@ -36,10 +36,12 @@ def test_the_default_is_as_published() -> None:
     [
         ("constant", [1, 1, 1, 1, 1, 1]),
         ("linear", [1, 0.75, 0.5, 0.25, 0, 0]),
+        ({"name": "polynomial", "power": 2}, [1, 0.5625, 0.25, 0.0625, 0, 0]),
+        ("polynomial", [1, 0.75**0.9, 0.5**0.9, 0.25**0.9, 0, 0]),
         ("cosine", [1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2, 0, 0]),
     ],
 )
-def test_schedules_by_hand(schedule: str, expected: list[float]) -> None:
+def test_schedules_by_hand(schedule: Any, expected: list[float]) -> None:
     settings = OptimizerSettings(lr=2.0, schedule=schedule)
     assert rates(settings, 4, 6) == pytest.approx([2 * share for share in expected], abs=1e-12)
 
@@ -47,6 +49,14 @@ def test_schedules_by_hand(schedule: str, expected: list[float]) -> None:
 def test_warmup_rises_to_the_full_rate_and_the_decay_takes_the_rest() -> None:
     settings = OptimizerSettings(lr=8.0, schedule="linear", warmup_steps=3)
     assert rates(settings, 7, 8) == pytest.approx([2, 4, 6, 8, 6, 4, 2, 0])
+
+
+def test_an_optimizer_has_its_own_options() -> None:
+    settings = OptimizerSettings(name={"name": "adamw", "betas": [0.8, 0.9], "amsgrad": True})
+    optimizer, _ = build_optimizer(settings, nn.Linear(2, 2).named_parameters(), 10)
+    assert type(optimizer) is torch.optim.AdamW
+    for group in optimizer.param_groups:
+        assert (group["betas"], group["amsgrad"]) == ((0.8, 0.9), True)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
@@ -119,6 +129,21 @@ def test_frozen_parameters_are_not_trained() -> None:
     [
         ({"name": "admw"}, r"unknown optimizer\.name 'admw'; did you mean 'adamw'"),
         ({"schedule": "cosin"}, r"unknown optimizer\.schedule 'cosin'; did you mean 'cosine'"),
+        (
+            {"name": {"name": "adam", "momentum": 0.9}},
+            r"optimizer\.name: 'adam' does not read 'momentum' \(its options: betas, eps",
+        ),
+        ({"name": {"name": "adam", "lr": 1}}, r"'adam' does not read 'lr'"),
+        ({"name": {"name": "adam", "betas": 3}}, r"optimizer\.name=.*'betas': 3"),
+        ({"name": {"name": "adamw", "betas": [0.9, 2]}}, r"optimizer\.name=.*: Invalid beta"),
+        (
+            {"schedule": {"name": "polynomial", "power": 0}},
+            r"optimizer\.schedule\.power=0: expected a number above 0",
+        ),
+        (
+            {"schedule": {"name": "linear", "power": 2}},
+            r"'linear' does not read 'power'; polynomial would read it",
+        ),
         ({"lr": 0}, r"optimizer\.lr=0: expected a number above 0"),
         ({"lr": "fast"}, r"optimizer\.lr='fast': expected a number above 0"),
         ({"lr": math.inf}, r"optimizer\.lr=inf: expected a number above 0"),

@@ -19,7 +19,6 @@ from small_networks import SMALL
 from torch import Tensor
 from transformers import SegformerConfig, SegformerForImageClassification
 
-from seg_training import pl_module
 from seg_training.config import compose_config
 from seg_training.datasets.batches import Batch
 from seg_training.errors import Interrupted, UserError
@@ -28,6 +27,7 @@ from seg_training.pictures.picture_reading import read_image
 from seg_training.results.prediction_examples import load_examples
 from seg_training.training import training_progress as progress
 from seg_training.training import training_run as training
+from seg_training.training.losses import LOSSES
 from seg_training.training.training_callbacks import TrainingRecord
 from seg_training.training.training_run import TrainingResult, train
 
@@ -289,14 +289,14 @@ def test_weights_that_are_not_finite_are_not_saved(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A finite loss whose gradient is not: as from another process, or from half precision.
-    real = pl_module.binary_loss
+    real = LOSSES["bce"]
 
     def spoilt(logits: Tensor, mask: Tensor) -> Tensor:
         loss = real(logits, mask)
         loss.register_hook(lambda gradient: gradient * float("nan"))
         return loss
 
-    monkeypatch.setattr(pl_module, "binary_loss", spoilt)
+    monkeypatch.setitem(LOSSES, "bce", spoilt)
     config = settings("folder_adapter", "trainer.checkpoint_every_n_steps=1")
     with pytest.raises(UserError, match="no longer finite at step 1 and are not saved"):
         train(config)
@@ -307,13 +307,13 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter(range(1, 100))
-    real = pl_module.binary_loss
+    real = LOSSES["bce"]
 
     def spoilt(logits: Tensor, mask: Tensor) -> Tensor:
         loss = real(logits, mask)
         return loss * float("nan") if next(losses) == 4 else loss
 
-    monkeypatch.setattr(pl_module, "binary_loss", spoilt)
+    monkeypatch.setitem(LOSSES, "bce", spoilt)
     config = settings("folder_adapter", "trainer.max_steps=8", "trainer.checkpoint_every_n_steps=1")
 
     with pytest.raises(
