@@ -327,7 +327,8 @@ class TrainerSettings(Section):
     max_steps: int = setting(-1, "stop there; -1 for no limit", or_null(count(-1)), may_change=True)
     max_time: str | None = setting(
         None,
-        "DD:HH:MM:SS to stop after; the learning rate falls with the time, too",
+        "stop after DD:HH:MM:SS, if steps and epochs do not end it before; the learning rate falls "
+        "with the time, too",
         may_change=True,
     )
     accelerator: str = setting("auto", "cpu, cuda or mps; auto: the best there is", may_change=True)
@@ -348,7 +349,7 @@ class TrainerSettings(Section):
     checkpoint_every_n_steps: int = setting(
         1000, "steps between savings of the last checkpoint", count(), may_change=True
     )
-    accumulate_grad_batches: int = setting(1, "several batches to a step")
+    accumulate_grad_batches: int = setting(1, "batches to a step")
     activation_checkpointing: bool = setting(
         False,
         "a third of the memory: the encoder's blocks are computed again in the backward pass",
@@ -386,8 +387,8 @@ class TrainerSettings(Section):
         may_change=True,
         shown=False,
     )
-    min_steps: Any = setting(None, "not before", may_change=True, shown=False)
-    min_epochs: Any = setting(None, "not before", may_change=True, shown=False)
+    min_steps: Any = setting(None, "steps trained in any case", may_change=True, shown=False)
+    min_epochs: Any = setting(None, "epochs trained in any case", may_change=True, shown=False)
     num_nodes: int = setting(1, "machines", may_change=True, shown=False)
     strategy: Any = setting(
         "auto", "how several devices work together", may_change=True, shown=False
@@ -413,7 +414,7 @@ class LoggerSettings(Section):
         ),
         may_change=True,
     )
-    project: str = setting("tasformer", "of wandb", may_change=True)
+    project: str = setting("tasformer", "wandb's project", may_change=True)
 
 
 KNOWN: list[type[Section]] = [

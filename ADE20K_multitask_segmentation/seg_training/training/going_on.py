@@ -133,7 +133,8 @@ def _default(key: str, data: DataModule) -> Any:
     for reader in readers:
         parameter = inspect.signature(reader).parameters.get(name)
         if parameter is not None and parameter.default is not parameter.empty:
-            return parameter.default
+            default = parameter.default
+            return list(default) if isinstance(default, tuple) else default
     own = entries().get(of_any_dataset(key))
     return _NOT_SET if own is None or own.default == MISSING else own.default
 
