@@ -48,8 +48,9 @@ lint: $(INSTALLED) ## check style, types and spelling
 	$(BIN)/mypy
 	$(BIN)/codespell
 
-map: ## write CONTRIBUTING's map of the modules anew
-	$(PYTHON) .ci/write_map.py
+map: $(INSTALLED) ## write CONTRIBUTING's map of the modules and the table of settings anew
+	$(BIN)/python .ci/write_map.py
+	$(BIN)/python .ci/write_settings.py
 
 clean: ## remove the virtual environment, node_modules and caches, not outputs/
 	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .transformers

@@ -45,7 +45,7 @@ from seg_training.known_settings import (
     entries,
     of_any_dataset,
 )
-from seg_training.settings import check_keys
+from seg_training.settings import Section, check_keys
 
 __all__ = [
     "compose_config",
@@ -123,7 +123,8 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
 def _prepare_hydra() -> None:
     """Tell Hydra the defaults of the settings, as configs of a group ``settings``."""
     take_classes_as_written()
-    for own in (*KNOWN, LoadingSettings):
+    sections: list[type[Section]] = [*KNOWN, LoadingSettings]
+    for own in sections:
         ConfigStore.instance().store(own.node, literal(own.shown()), group="settings")
 
 
@@ -188,12 +189,13 @@ def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         plain = dict(config)
     if not isinstance(plain, dict):
         raise UserError("a config is a mapping of sections")
-    check_keys({str(key): value for key, value in plain.items()}, _TOP_LEVEL, "")
+    plain = {str(key): value for key, value in plain.items()}
+    check_keys(plain, _TOP_LEVEL, "")
     check_sections(plain)
     check_config({"seed": plain.get("seed", 0)})
     check_config(plain, paths_only=True)
     top_level = {name: own.default for name, own in RunSettings.entries().items()}
-    return {**top_level, **{str(key): value for key, value in plain.items()}}
+    return {**top_level, **plain}
 
 
 def literal_config(config: Mapping[str, Any]) -> DictConfig:

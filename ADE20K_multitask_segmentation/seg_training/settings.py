@@ -134,7 +134,7 @@ def count(least: int = 1, most: int | None = None) -> Check:
     return lambda name, value: checked_count(value, name, least, most)
 
 
-def number(**bounds: float) -> Check:
+def number(**bounds: Any) -> Check:
     """Check that a value is a number in its bounds, as :func:`checked_number` takes them."""
     return lambda name, value: checked_number(value, name, **bounds)
 

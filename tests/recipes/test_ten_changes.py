@@ -16,8 +16,8 @@ from short_runs import SHORT_RUNS, small_config
 from seg_training.datasets.augmentations import Augmentation
 from seg_training.datasets.prompt_samplers import SAMPLERS, MixedSampler
 from seg_training.errors import UserError
+from seg_training.known_settings import OptimizerSettings
 from seg_training.training.losses import LOSSES, binary_loss, build_loss
-from seg_training.training.optimizers import OptimizerSettings
 from seg_training.training.training_run import train
 
 pytestmark = SHORT_RUNS

@@ -26,7 +26,7 @@ class RandomCrop:
         Raises:
             UserError: if it is not two numbers above 0, the smaller one first.
         """
-        if isinstance(scale, str) or not isinstance(scale, Sequence) or len(scale) != 2:
+        if not isinstance(scale, list | tuple) or len(scale) != 2:
             raise UserError(f"data.fit.scale={scale!r}: expected [smallest, largest]")
         smallest = checked_number(scale[0], "data.fit.scale", above=0)
         self._scale = smallest, checked_number(scale[1], "data.fit.scale", least=smallest)

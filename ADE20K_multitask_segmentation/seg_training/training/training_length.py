@@ -8,8 +8,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Timer
 
 from seg_training.errors import UserError
+from seg_training.known_settings import OptimizerSettings
 from seg_training.settings import name_of
-from seg_training.training.optimizers import OptimizerSettings
 
 __all__ = [
     "announce_end",

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from seg_training.errors import UserError
+from seg_training.known_settings import OptimizerSettings
 from seg_training.networks import build_network
-from seg_training.training.optimizers import OptimizerSettings, build_optimizer, set_rates
+from seg_training.training.optimizers import build_optimizer, check_optimizer, set_rates
 
 EMBEDDINGS = {"adapter_hf++": ["task_embeddings", "block_embeddings"], "emb": ["task_maps"]}
 
@@ -154,4 +155,4 @@ def test_frozen_parameters_are_not_trained() -> None:
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        OptimizerSettings(**settings)
+        check_optimizer(OptimizerSettings(**settings))

@@ -14,7 +14,7 @@ from short_runs import SHORT_RUNS, train_a_step
 
 from seg_training.config import compose_config
 from seg_training.errors import UserError
-from seg_training.training.optimizers import OptimizerSettings
+from seg_training.known_settings import OptimizerSettings
 from seg_training.training.trainer import build_trainer
 from seg_training.training.training_length import (
     announce_schedule,
