@@ -184,12 +184,12 @@ def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         UserError: if a section is unknown or missing.
     """
     if isinstance(config, DictConfig):
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+        composed: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     else:
-        plain = dict(config)
-    if not isinstance(plain, dict):
+        composed = dict(config)
+    if not isinstance(composed, dict):
         raise UserError("a config is a mapping of sections")
-    plain = {str(key): value for key, value in plain.items()}
+    plain = {str(key): value for key, value in composed.items()}
     check_keys(plain, _TOP_LEVEL, "")
     check_sections(plain)
     check_config({"seed": plain.get("seed", 0)})

@@ -5,6 +5,8 @@ import re
 import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,6 +16,7 @@ from seg_training.config import compose_config, override_config
 from seg_training.errors import UserError
 from seg_training.known_settings import (
     KNOWN,
+    DatasetSettings,
     OptimizerSettings,
     RunSettings,
     TrainerSettings,
