@@ -14,8 +14,9 @@ PACKAGES = ("transformers_update_for_adapters", SEG_TRAINING, "multitask_segment
 # itself is in a layer, too.
 LAYERS = (
     ("errors",),
-    ("as_written", "files"),
-    ("settings", "pictures"),
+    ("files",),
+    ("settings", "known_settings", "config_sections", "pictures"),
+    ("as_written",),
     ("config", "commands"),
     ("tasks", "datasets"),
     ("networks",),
