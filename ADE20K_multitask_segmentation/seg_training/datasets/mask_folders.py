@@ -156,7 +156,8 @@ class MaskFolders(SegmentationDataset):
                 f"mask {self.root / file} has the value {wrong[0]}; expected 0 where the class is "
                 "not and 255 where it is"
             )
-        return mask == 255
+        is_there: NDArray[np.bool_] = mask == 255
+        return is_there
 
 
 def _folders_in(path: Path) -> list[str]:

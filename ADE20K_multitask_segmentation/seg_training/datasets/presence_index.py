@@ -326,7 +326,8 @@ def _build(
     description: str | None,
 ) -> PresenceIndex:
     """Decode every annotation once. Threads are enough: decoding releases the interpreter."""
-    ignored = dataset.classes.ignore
+    # Others' annotations do not depend on it, and reading a classes file takes its time.
+    ignored = dataset.classes.ignore if dataset.classes_overlap else ()
 
     def count(pair: ImageFiles) -> CountedLabels | UserError:
         try:

@@ -237,7 +237,7 @@ class MixedSampler(TrainingSampler):
         images = np.empty(total, np.int64)
         by_task = np.argsort(task_ids, kind="stable")
         ends = np.cumsum(np.bincount(task_ids, minlength=self._presence.num_tasks))
-        for task in tasks:
+        for task in tasks.tolist():
             places = by_task[ends[task - 1] if task else 0 : ends[task]]
             images[places] = _cycled(self._presence.images_of(task), len(places), random)
         return images, task_ids

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,7 @@ class _Records:
     def unpacked(self, image: int, file: _Bytes) -> tuple[NDArray[np.uint8], Annotation]:
         """Read a record."""
         record = file[self.ends[image - 1] if image else 0 : self.ends[image]]
-        pixels, labels = np.split(record, [3 * self._num_pixels])
+        pixels, labels = record[: 3 * self._num_pixels], record[3 * self._num_pixels :]
         return pixels.reshape(*self._size, 3), self._unpacked(image, labels)
 
     def _packed(self, image: int, annotation: Annotation) -> bytes:
@@ -100,7 +101,7 @@ class _MaskRecords(_Records):
         return (1 + 2 * np.diff(self._index.offsets)) * -(-self._num_pixels // 8)
 
     def _packed(self, image: int, annotation: Annotation) -> bytes:
-        masks = annotation.leaving_out(self._ignored)
+        masks = cast(MaskSet, annotation).leaving_out(self._ignored)
         own = masks.masks[np.isin(masks.values, self._index.labels_of(image).values)]
         unlabelled = np.zeros((1, *self._size), np.bool_)
         if masks.unlabelled is not None:

@@ -89,17 +89,19 @@ class TrainingSamples(_Samples, Dataset[Batch]):
             )
         truth = self._tasks.truth(annotation)
         seed = int(np.random.SeedSequence([self._seed, draw.number]).generate_state(1)[0])
-        task_id, label_map = torch.tensor(draw.task_id), None
+        label_map = None
         if self._with_label_maps:
-            pixels, changed = self._augmentation(pixels, truth.label_map.numpy(), seed)
-            label_map = torch.from_numpy(np.ascontiguousarray(changed))
-            mask = LabelMapTruth(label_map, truth.known).masks(task_id[None])[0]
+            pixels, labels = self._augmentation(pixels, truth.label_map.numpy(), seed)
+            label_map = torch.from_numpy(np.ascontiguousarray(labels))
+            mask = LabelMapTruth(label_map, truth.known).mask(draw.task_id)
         else:
-            mask = truth.masks(task_id[None])[0]
-            pixels, changed = self._augmentation(pixels, mask.numpy(), seed)
-            mask = torch.from_numpy(np.ascontiguousarray(changed))
+            pixels, mask = self._augmentation(pixels, truth.mask(draw.task_id), seed)
         return Batch(
-            _channels_first(pixels), task_id, mask, label_map, self._index.name(draw.image)
+            image=_channels_first(pixels),
+            task_ids=torch.tensor(draw.task_id),
+            mask=torch.from_numpy(np.ascontiguousarray(mask)),
+            label_map=label_map,
+            name=self._index.name(draw.image),
         )
 
 

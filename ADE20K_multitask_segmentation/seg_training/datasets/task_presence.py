@@ -165,8 +165,8 @@ class TaskPresence:
         for source, task_ids in enumerate(self.own):
             owned[source, task_ids] = True
         listed = self._table(images, self.listed_offsets, self.listed)
-        are_absent = self.lists_absent[images, None]
-        return owned[self.sources[images]] & (listed == are_absent) & ~self.present_in(images)
+        are_absent: NDArray[np.bool_] = listed == self.lists_absent[images, None]
+        return are_absent & owned[self.sources[images]] & ~self.present_in(images)
 
     def _table(self, images: _Ids, offsets: _Ids, task_ids: _Ids) -> NDArray[np.bool_]:
         """Spread out the entries of some images."""

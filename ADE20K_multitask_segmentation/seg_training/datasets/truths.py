@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seg_training.errors import UserError
@@ -148,6 +149,19 @@ class Truth(ABC):
         return {task: pixels for task, pixels in counts.items() if pixels}
 
     @abstractmethod
+    def mask(self, task_id: int) -> NDArray[np.uint8]:
+        """Give the mask of one task that is known, in memory of its own.
+
+        NumPy is ten times faster on a CPU, where samples are made.
+
+        Args:
+            task_id: in [0, K).
+
+        Returns:
+            (H, W): 1 where the task is, 0 where it is not, 255 where nobody said so.
+        """
+
+    @abstractmethod
     def _there(self) -> list[int]:
         """List the tasks that may be there."""
 
@@ -195,6 +209,13 @@ class LabelMapTruth(Truth):
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "LabelMapTruth":
         return LabelMapTruth(change(self._label_map), change(self.known))
+
+    def mask(self, task_id: int) -> NDArray[np.uint8]:
+        """Compare the labels; see :meth:`Truth.mask`."""
+        labels = self._label_map.numpy()
+        mask: NDArray[np.uint8] = (labels == task_id + 1).view(np.uint8)
+        mask[labels == ignored_label(self._label_map)] = IGNORE
+        return mask
 
     def _there(self) -> list[int]:
         labels = set(np.unique(self._label_map.cpu().numpy()).tolist())
@@ -273,6 +294,15 @@ class MaskSetTruth(Truth):
             None if self._unlabelled is None else change(self._unlabelled),
             change(self.known),
         )
+
+    def mask(self, task_id: int) -> NDArray[np.uint8]:
+        """Take it out of the set; see :meth:`Truth.mask`."""
+        mask = np.zeros(self.size, np.uint8)
+        for own in self._own[self._task_ids == task_id].numpy():
+            mask[:] = own
+        if self._unlabelled is not None:
+            mask[self._unlabelled.numpy()] = IGNORE
+        return mask
 
     def _there(self) -> list[int]:
         return [int(task) for task in self._task_ids]

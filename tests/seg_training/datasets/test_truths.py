@@ -32,6 +32,7 @@ def test_a_label_map_gives_each_task_its_pixels(raw: np.ndarray) -> None:
         for (row, column), value in np.ndenumerate(raw):
             wanted = 255 if value == 9 else int(int(value) in GROUPS[task_id])
             assert mask[row, column] == wanted
+        assert np.array_equal(truth.mask(task_id), mask)
     assert truth.known.all()
     there = {task: int(np.isin(raw, list(own)).sum()) for task, own in enumerate(GROUPS)}
     assert truth.task_pixels() == {task: pixels for task, pixels in there.items() if pixels}
@@ -66,6 +67,7 @@ def test_a_set_of_masks_gives_each_task_all_of_its_masks(
         looked_for = absent is None or own <= (absent | mentioned)
         known = shown or (looked_for and not only_unlabelled)
         assert bool(truth.known[task_id]) == known
+        assert np.array_equal(truth.mask(task_id), wanted)
         assert np.array_equal(masks[task_id], wanted if known else np.full((4, 5), 255))
 
 
