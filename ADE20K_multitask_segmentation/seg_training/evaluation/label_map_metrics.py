@@ -39,23 +39,26 @@ def label_map_metrics(table: PairTable) -> LabelMapResult | None:
     Returns:
         None where there were none, and of several datasets, whose classes are no common label map.
     """
-    pairs = table.where(table["joint_true"] >= 0)
+    counted = table["joint_true"] >= 0
+    pairs = table if counted.all() else table.where(counted)
     if not len(pairs) or len(table.datasets) > 1:
         return None
     images = pairs.image_places
-    counts = np.zeros((images[-1] + 1, 3, table.num_tasks), np.int64)
+    # Whole numbers up to 2^53 are exact in float64, whose sums over many images are fast.
+    counts = np.zeros((images[-1] + 1, 3, table.num_tasks))
     for place, name in enumerate(("joint_predicted", "joint_true", "joint_intersection")):
         counts[images, place, pairs["task"]] = pairs[name]
     miou, fwiou, macc, pacc = _measure(counts.sum(axis=0)[None])
     interval = bootstrap_interval(
-        len(counts), lambda draws: _measure(np.tensordot(draws, counts, axes=1))[0]
+        len(counts),
+        lambda draws: _measure(np.tensordot(draws.astype(np.float64), counts, axes=1))[0],
     )
     return LabelMapResult(float(miou[0]), float(fwiou[0]), float(macc[0]), float(pacc[0]), interval)
 
 
-def _measure(counts: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+def _measure(counts: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Compute mIoU, fwIoU, mACC and pACC in percent, (R,) each, from (R, 3, K) pixels."""
-    predicted, truth, right = (counts[:, part].astype(np.float64) for part in range(3))
+    predicted, truth, right = (counts[:, part] for part in range(3))
     with np.errstate(invalid="ignore", divide="ignore"):
         iou = right / (predicted + truth - right)
         recall = right / truth

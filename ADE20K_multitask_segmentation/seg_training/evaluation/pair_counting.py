@@ -103,13 +103,14 @@ class PairCounter:
             self.rows.append(rows)
 
     def table(self, device: torch.device | str = "cpu") -> PairTable:
-        """Put the rows of all processes together; one without images takes part, too.
+        """Put the rows of all processes together, and forget them; one without images takes part.
 
         Args:
             device: of the logits, on which processes talk to each other.
         """
         width = len(COLUMNS) + len(self._scores)
         rows = torch.cat([torch.zeros(0, width, dtype=torch.int64, device=device), *self.rows])
+        self.rows.clear()
         if distributed.is_available() and distributed.is_initialized():
             rows = torch.cat(gather_all_tensors(rows))
         return PairTable.of_rows(rows.cpu().numpy(), self._scores, self._asked, self._num_tasks)

@@ -6,9 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pytorch_lightning.utilities import move_data_to_device
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from seg_training.datasets.annotations import Annotation, LabelMap, MaskSet
-from seg_training.datasets.truths import ignored_label, label_type
+from seg_training.datasets.batches import EvaluationBatch, EvaluationSample
+from seg_training.datasets.truths import Truth, ignored_label, label_type
 from seg_training.errors import UserError
 from seg_training.tasks import LabelClasses, TaskTable
 
@@ -92,6 +95,37 @@ def test_masks_that_overlap_are_no_label_map() -> None:
     truth = TASKS.truth(MaskSet.of_objects([(1, np.eye(2))], (2, 2)))
     with pytest.raises(UserError, match=r"may overlap.*Use another method"):
         _ = truth.label_map
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        LabelMap(np.array([[1, 2], [9, 70_000]], np.uint32)),
+        MaskSet.of_objects([(1, np.eye(2))], (2, 2), np.ones((2, 2), np.bool_)),
+    ],
+    ids=["label map", "masks"],
+)
+def test_lightning_moves_truths_and_loaders_pin_them(
+    annotation: Annotation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sample(truth: Truth) -> EvaluationSample:
+        return EvaluationSample(torch.zeros(3, 2, 2), ALL, truth, "name", 0, 0)
+
+    truths = [TASKS.truth(annotation), TASKS.truth(annotation)]
+    batch = EvaluationBatch.collate([sample(truth) for truth in truths])
+    moved = move_data_to_device(batch, torch.device("meta"))
+    tensors: list[torch.Tensor] = []
+    for truth in moved.truths:
+        truth._each(lambda own: tensors.append(own) or own)
+    number = 2 * (2 if isinstance(annotation, LabelMap) else 4)
+    assert [own.device.type for own in tensors] == ["meta"] * number
+
+    pinned: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda own: pinned.append(own) or own)
+    again = pin_memory(batch)
+    assert [torch.equal(own.masks(ALL), truths[0].masks(ALL)) for own in again.truths] == [True] * 2
+    assert any(own is truths[0].known for own in pinned)
+    assert len(pinned) == 1 + 2 + number  # beside the images and each one's task ids
 
 
 @pytest.mark.parametrize(
