@@ -127,7 +127,7 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
 def _prepare_hydra() -> None:
     """Tell Hydra the defaults of the settings, as configs of a group ``settings``."""
     take_classes_as_written()
-    for own in (*KNOWN, LoadingSettings):
+    for own in [*KNOWN, LoadingSettings]:
         ConfigStore.instance().store(own.node, literal(own.shown()), group="settings")
 
 
@@ -198,10 +198,11 @@ def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
             raise UserError(
                 f"the config has no section '{section}' (it needs {', '.join(SECTIONS)})"
             )
-    check_config({"seed": plain.get("seed", 0)})
-    check_config(plain, paths_only=True)
     top_level = {name: own.default for name, own in RunSettings.entries().items()}
-    return {**top_level, **{str(key): value for key, value in plain.items()}}
+    whole = {**top_level, **{str(key): value for key, value in plain.items()}}
+    check_config({"seed": whole["seed"]})
+    check_config(whole, paths_only=True)
+    return whole
 
 
 def literal_config(config: Mapping[str, Any]) -> DictConfig:

@@ -57,9 +57,8 @@ class DataModule(pl.LightningDataModule, ABC):
         height, width = settings.crop_size
         self.crop_size = (height, width)
         self._eval_batch_size = settings.eval_batch_size
-        self._num_workers = settings.num_workers
-        if self._num_workers is None:
-            self._num_workers = min(usable_cores(), _MOST_WORKERS)
+        workers = settings.num_workers
+        self._num_workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
 
     @classmethod
     @abstractmethod
