@@ -60,8 +60,8 @@ class DataModule(pl.LightningDataModule, ABC):
         height, width = settings.crop_size
         self.crop_size = (height, width)
         self._eval_batch_size = settings.eval_batch_size
-        given = settings.num_workers
-        self._num_workers = min(usable_cores(), _MOST_WORKERS) if given is None else given
+        workers = settings.num_workers
+        self._num_workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
 
     @classmethod
     @abstractmethod
