@@ -38,7 +38,7 @@ def count_parameters(network: Network) -> tuple[int, int]:
 
 
 def save_run(
-    results: Mapping[str, Any],
+    results: dict[str, Any],
     module: LitSeg,
     data: DataModule,
     config: Mapping[str, Any],

@@ -157,7 +157,7 @@ def _check_settings(config: Mapping[str, Any]) -> None:
 
 
 def _on_label_maps(config: Mapping[str, Any]) -> bool:
-    return config["model"].get("method") == "segformer"
+    return bool(config["model"].get("method") == "segformer")
 
 
 def _data(config: Mapping[str, Any]) -> DataModule:
