@@ -275,10 +275,13 @@ def test_two_processes_measure_what_one_does(
         # Five images one by one: three steps of one process, two of the other.
         "data.eval_batch_size=1",
         "trainer.val_check_interval=1",
+        # A part without gradients, and weights beside those that processes share.
+        *("trainer.freeze=[backbone]", "trainer.ema_decay=0.9"),
         f"run_dir={run_dir}",
     )
     assert trained.returncode == 0, trained.stderr
     two = json.loads((run_dir / "results.json").read_text())
+    assert two["trained_parameters"] < two["parameters"]
 
     measured = shell(
         "eval.py", "--ckpt", str(run_dir), "--json", str(tmp_path / "one.json"), "trainer.devices=1"

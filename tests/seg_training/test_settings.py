@@ -180,7 +180,7 @@ def test_options_belong_to_what_is_chosen(setting: Any, expected: tuple[Any, ...
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("everythin", "unknown data.draw 'everythin'; did you mean 'everything'? "
+        ("every_thing", "unknown data.draw 'every_thing'; did you mean 'everything'? "
          "(known: by_share, everything)"),
         ({"share": 1}, "unknown data.draw '?' (known: by_share, everything)"),
         (3, "unknown data.draw '3' (known: by_share, everything)"),

@@ -1,6 +1,6 @@
 """How a training image comes to the crop size: resized as a whole, or cut out at its own aspect."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ __all__ = ["FITS", "RandomCrop"]
 class RandomCrop:
     """A window of the crop size, out of the image at a random scale and its own aspect."""
 
-    def __init__(self, crop_size: tuple[int, int], scale: Sequence[float] = (0.5, 2.0)) -> None:
+    def __init__(self, crop_size: tuple[int, int], scale: Any = (0.5, 2.0)) -> None:
         """Say how large and at which scales.
 
         Args:

@@ -23,7 +23,8 @@ class AveragedWeights(WeightAveraging):
         Args:
             decay: in (0, 1); about 1 / (1 - decay) steps count.
         """
-        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
+        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        super().__init__(multi_avg_fn=average)
         self._is_swapped = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -45,10 +45,12 @@ def freeze_parts(network: Network, names: Any) -> None:
     Raises:
         UserError: if it has no such part, or if nothing would be left to train.
     """
-    if names is not None and not isinstance(names, list | tuple):
+    if names is None:
+        return
+    if not isinstance(names, list | tuple):
         raise UserError(f"trainer.freeze={names!r}: expected a list, [backbone] say, or null")
     parts = parts_of(network)
-    for name in names or ():
+    for name in names:
         for module in choose(name, parts, f"part in trainer.freeze of model {network.method}:"):
             module.requires_grad_(False).eval()
     if not any(parameter.requires_grad for parameter in network.parameters()):
