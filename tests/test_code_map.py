@@ -22,7 +22,6 @@ OLD_NAMES = ("seg_training/trained_networks.py", "seg_training/datasets/base.py"
 
 # Rooms that use one below them on the map, too: what they hold should be in two rooms.
 UPWARDS = {
-    ("commands", "training"),
     ("evaluation", "checkpoints"),
     ("evaluation", "pl_module"),
     ("evaluation", "prediction"),

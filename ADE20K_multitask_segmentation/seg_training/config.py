@@ -45,7 +45,7 @@ from seg_training.known_settings import (
     entries,
     of_any_dataset,
 )
-from seg_training.settings import check_keys
+from seg_training.settings import Section, check_keys
 
 __all__ = [
     "compose_config",
@@ -123,7 +123,8 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
 def _prepare_hydra() -> None:
     """Tell Hydra the defaults of the settings, as configs of a group ``settings``."""
     take_classes_as_written()
-    for own in [*KNOWN, LoadingSettings]:
+    sections: list[type[Section]] = [*KNOWN, LoadingSettings]
+    for own in sections:
         ConfigStore.instance().store(own.node, literal(own.shown()), group="settings")
 
 
