@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class MaskFolders(SegmentationDataset):
     def __init__(
         self,
         root: str | Path,
-        classes: str | Path | Mapping[str, Any] | None = None,
+        classes: str | Path | Mapping[str, Any] = MappingProxyType({}),
         images: str = "images/{split}",
         labels: str = "masks/{split}",
     ) -> None:
