@@ -121,11 +121,11 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
 
 
 def _prepare_hydra() -> None:
-    """Tell Hydra the defaults of the settings, as configs of a group ``settings``."""
+    """Tell Hydra the defaults of the settings, ``optimizer_settings`` and so on."""
     take_classes_as_written()
-    sections: list[type[Section]] = [*KNOWN, LoadingSettings]
-    for own in sections:
-        ConfigStore.instance().store(own.node, literal(own.shown()), group="settings")
+    nodes: list[type[Section]] = [*KNOWN, LoadingSettings]
+    for own in nodes:
+        ConfigStore.instance().store(f"{own.node}_settings", literal(own.shown()))
 
 
 def _as_written(overrides: Sequence[str], *, sweep: bool = False) -> list[str]:

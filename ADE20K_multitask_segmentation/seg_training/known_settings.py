@@ -381,11 +381,7 @@ class TrainerSettings(Section):
     deterministic: bool = setting(False, "the same numbers again on a GPU, slower", may_change=True)
 
     check_val_every_n_epoch: int | None = setting(
-        1,
-        "null: count batches, not epochs",
-        _positive,
-        may_change=True,
-        shown=False,
+        1, "null: count batches, not epochs", _positive, may_change=True, shown=False
     )
     min_steps: Any = setting(None, "steps trained in any case", may_change=True, shown=False)
     min_epochs: Any = setting(None, "epochs trained in any case", may_change=True, shown=False)

@@ -92,7 +92,7 @@ class Section:
 
     Attributes:
         section: the section's name; empty for the top of the config.
-        node: its name below ``/settings`` in the defaults lists of configs.
+        node: ``<node>_settings`` is its name in the defaults lists of configs.
     """
 
     section: ClassVar[str]
