@@ -32,7 +32,7 @@ pytestmark = SHORT_RUNS
 STAY = frozenset(
     {
         *("seed", "tasks.classes", "optimizer.name"),
-        *("model.method", "model.drop_path_rate", "model.fan_out_convolutions"),
+        *("model.method", "model.backbone", "model.drop_path_rate", "model.fan_out_convolutions"),
         *("model.resize_embedding", "model.num_vectors", "model.other_channel"),
         *("data.module", "data.dataset", "data.datasets", "data.tasks", "data.mode"),
         *("data.weights", "data.images", "data.labels", "data.annotations", "data.split_list"),
