@@ -148,12 +148,7 @@ def test_what_comes_before_the_first_conditioned_block_is_computed_once() -> Non
         model.class_logits(PIXELS, IDS)
     once, often = len(PIXELS), len(PIXELS) * len(IDS)
     assert [*images[NAME].values()] == [once, *5 * [often]]
-    assert images["from_the_third"] == {
-        **dict.fromkeys(
-            ("stages.0.0", "stages.1.0", "stages.1.1", "stages.2.0", "stages.2.1"), once
-        ),
-        "stages.3.0": often,
-    }
+    assert [*images["from_the_third"].values()] == [*5 * [once], often]
 
 
 def test_a_step_lowers_the_loss_and_trains_every_weight() -> None:
