@@ -136,6 +136,16 @@ def test_a_run_that_a_validation_interrupted_goes_on_to_the_bit(
     assert first["bIoU"] == second["bIoU"]
 
 
+def test_an_end_between_validations_keeps_both_weights(
+    averaged: tuple[Path, list[Weights]], images: Path, tmp_path: Path
+) -> None:
+    _, steps = averaged
+    config = small_config(images, tmp_path / "short", *OVERRIDES, "trainer.max_steps=3")
+    last = checkpoint_of(train(config).run_dir)
+    assert_equal(last["current_model_state"], steps[2])
+    assert any(not torch.equal(last["state_dict"][name], steps[2][name]) for name in steps[2])
+
+
 def test_a_run_with_an_average_goes_on_with_one(
     averaged: tuple[Path, list[Weights]], images: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Settings of a training that goes on: which act from the next step on, and which are refused."""
 
 import csv
+import logging
 import re
 import shutil
 from collections.abc import Mapping
@@ -279,3 +280,22 @@ def test_other_processes_share_what_is_left_of_an_epoch(
     }
     module.on_load_checkpoint({"processes": before, "loops": {"fit_loop": loop}})
     assert (progress["ready"], progress["completed"], loader["start"]) == expected
+
+
+def test_a_checkpoint_without_settings_that_have_come_since_goes_on(
+    images: Path, data: DataModule, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = small_config(images, Path("run"))
+    before = checkpoint_of(config, data)
+    old = before["hyper_parameters"]["config"]
+    for section, key in ((old, "loss"), (old["data"], "fit"), (old["trainer"], "freeze")):
+        del section[key]
+    del old["trainer"]["ema_decay"]
+    with caplog.at_level(logging.INFO):
+        check_going_on(Path("last.ckpt"), before, config, data)
+    assert "going on with" not in caplog.text
+    for key, value in (("loss", "bce_dice"), ("data", config["data"] | {"fit": "crop"})):
+        with pytest.raises(
+            UserError, match=r"loss=not set, now bce_dice|data\.fit=resize, now crop"
+        ):
+            check_going_on(Path("last.ckpt"), before, config | {key: value}, data)

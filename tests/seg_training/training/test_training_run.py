@@ -402,7 +402,7 @@ def test_training_learns_one_batch_by_heart(settings: Settings) -> None:
         ("+data.batchsize=3", "unknown setting 'data.batchsize'; did you mean 'batch_size'"),
         ("model=segformer", "segformer with data.sampler=mixed: the baseline trains on whole"),
         ("logger.names=csv", "logger.names='csv': expected a list"),
-        ("trainer.checkpoint_every_n_steps=0", "checkpoint_every_n_steps=0: expected at least 1"),
+        ("trainer.checkpoint_every_n_steps=0", "every_n_steps=0: expected a whole number"),
         ("ckpt_path=/nowhere/x.ckpt", "checkpoint /nowhere/x.ckpt does not exist"),
     ],
 )
