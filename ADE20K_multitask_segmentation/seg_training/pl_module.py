@@ -13,7 +13,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_to_keep
 from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatch
-from seg_training.datasets.data_module_base import DataModule, errors_of
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError
 from seg_training.evaluation.binary_iou import BinaryIoUResult, measured
@@ -183,22 +182,6 @@ class LitSeg(pl.LightningModule):
         # In training every task of every image would cost too much.
         final = self.trainer.state.fn == "validate"
         self._with_label_maps = [final and self._makes_label_maps(own) for own in asked]
-        if final:
-            self.check_metrics(self.trainer.datamodule)  # type: ignore[attr-defined]
-
-    def check_metrics(self, data: DataModule) -> None:
-        """Refuse metrics that the data do not have, before the work.
-
-        Args:
-            data: whose validation split is to be evaluated.
-
-        Raises:
-            UserError: if label maps are asked for and classes may overlap.
-        """
-        for name, source in data.sources().items():
-            if self._makes_label_maps(source.tasks.task_ids):
-                with errors_of(name):
-                    _ = source.validation_samples()[0][0].truth.label_map
 
     def _makes_label_maps(self, asked: Sequence[int]) -> bool:
         # Of one task alone every pixel would be right, unless no answer counts as well.

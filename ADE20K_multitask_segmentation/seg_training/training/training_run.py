@@ -91,8 +91,6 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         config["ckpt_path"], ("last.ckpt", "best.ckpt")
     )
     module = _module(config, data, resume_from)
-    if process_rank() == 0:
-        module.check_metrics(data)
     config = dict(module.hparams["config"])
     prepare_network(module.network, config["trainer"])
 
@@ -160,7 +158,7 @@ def _on_label_maps(config: Mapping[str, Any]) -> bool:
 def _data(config: Mapping[str, Any]) -> DataModule:
     """Build the data module; what is wrong with the data is said before a folder is made."""
     data = build_data_module(config["data"], config["tasks"], config["seed"])
-    if _on_label_maps(config):
+    if _on_label_maps(config) or config["metrics"] == "all":
         data.check_label_maps()
     if process_rank() == 0:
         data.prepare_data()

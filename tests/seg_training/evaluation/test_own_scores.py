@@ -14,6 +14,7 @@ from own_process import REPOSITORY
 from short_runs import SHORT_RUNS, small_config
 from torch import Tensor
 
+from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.truths import LabelMapTruth, MaskSetTruth, Truth
 from seg_training.errors import UserError
 from seg_training.evaluation.binary_iou import METRICS
@@ -125,20 +126,15 @@ def test_of_masks_that_may_overlap(run: Path, monkeypatch: pytest.MonkeyPatch) -
     result, _ = evaluate(run, [], CONFIGS)
     np.testing.assert_equal(vars(result), vars(expected))
 
-    asked: list[int] = []
-    monkeypatch.setattr(
-        "seg_training.networks.network.Network.task_logits", lambda *_: asked.append(1)
-    )
+    monkeypatch.setattr(Folder, "classes_overlap", True)
     with pytest.raises(UserError, match=r"may overlap.*metrics=all"):
         evaluate(run, ["metrics=all"], CONFIGS)
-    assert not asked
 
 
 def test_a_training_that_could_not_be_measured_is_refused_before_it_begins(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    truth_of = TaskTable.truth
-    monkeypatch.setattr(TaskTable, "truth", lambda *given: as_masks(truth_of(*given)))
+    monkeypatch.setattr(Folder, "classes_overlap", True)
     config = small_config(run.parent / "data", tmp_path / "run", "metrics=all")
     with pytest.raises(UserError, match="may overlap"):
         train(config)
