@@ -184,13 +184,14 @@ def plain_config(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         plain = dict(config)
     if not isinstance(plain, dict):
         raise UserError("a config is a mapping of sections")
-    check_keys({str(key): value for key, value in plain.items()}, _TOP_LEVEL, "")
-    check_sections(plain)
+    named = {str(key): value for key, value in plain.items()}
+    check_keys(named, _TOP_LEVEL, "")
+    check_sections(named)
     seed = plain.get("seed", 0)
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise UserError(f"seed={seed!r}: expected a whole number from 0 to {2**32 - 1}")
     _check_paths(plain)
-    return {**_DEFAULTS, **{str(key): value for key, value in plain.items()}}
+    return {**_DEFAULTS, **named}
 
 
 def _check_paths(settings: Mapping[Any, Any], prefix: str = "") -> None:
