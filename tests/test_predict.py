@@ -18,6 +18,8 @@ from short_runs import SHORT_RUNS, train_a_step
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.model_folders import load_network
+from seg_training.checkpoints.network_in_checkpoint import NETWORK
 from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import load_module
 from seg_training.pictures.picture_reading import read_image
@@ -83,6 +85,23 @@ def test_pictures_of_every_kind_get_results_of_their_own_size(
             assert ((mask == 255) == (probability >= 0.5))[sure].all()
             assert each["share_percent"] == pytest.approx(100 * (mask == 255).mean(), abs=1e-3)
         assert read_image(output / name / "overlay.png").shape[1] == 240  # for the legend
+
+
+def test_what_a_run_says_of_its_network_is_what_its_config_would_tell(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    content = torch.load(find_checkpoint(run_dir), weights_only=True)
+    kept = content.pop(NETWORK)
+    assert (kept["task_names"], kept["crop_size"]) == (["sky", "ground", "tree"], [32, 64])
+    assert kept["task_synonyms"] == [[], ["road", "street"], ["shrub"]]
+    assert json.loads(json.dumps(kept)) == kept  # plain values
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(content, tmp_path / "checkpoints" / "best.ckpt")
+    shutil.copy(run_dir / "results.json", tmp_path)
+    now, before = (load_network(folder) for folder in (run_dir, tmp_path))
+    assert now.config.to_dict() == before.config.to_dict()
+    assert now.config.measured is not None
+    torch.testing.assert_close(now.state_dict(), before.state_dict(), rtol=0, atol=0)
 
 
 def test_masks_are_what_the_network_says(run_dir: Path, photos: Path, tmp_path: Path) -> None:
