@@ -14,7 +14,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from own_process import heeding_ctrl_c
-from short_runs import SHORT_RUNS
+from short_runs import SHORT_RUNS, TINY
 from small_networks import SMALL
 from torch import Tensor
 from transformers import SegformerConfig, SegformerForImageClassification
@@ -44,7 +44,9 @@ def settings(
     """Compose a small experiment: ``settings("experiment", "key=value", ...)``."""
     root = fake_folder()
 
-    def compose(experiment: str = "folder_adapter", *overrides: str) -> dict[str, Any]:
+    def compose(
+        experiment: str = "folder_adapter", *overrides: str, size: Mapping[str, Any] = TINY
+    ) -> dict[str, Any]:
         common = [
             f"data.root={root}",
             "data.crop_size=[32,64]",
@@ -63,6 +65,7 @@ def settings(
         ]
         config = compose_config(experiment, [*common, *overrides], CONFIGS)
         config["data"]["classes"] = dict(fake_classes)
+        config["model"] |= size
         config["run_dir"] = config["run_dir"] or str(tmp_path / "run")
         return config
 
@@ -75,7 +78,7 @@ def weights(checkpoint: Path) -> dict[str, Tensor]:
 
 
 def test_a_run_leaves_everything_in_its_folder(settings: Settings) -> None:
-    trained = train(settings("folder_adapter", "logger=tensorboard"))
+    trained = train(settings("folder_adapter", "logger=tensorboard", size={}))
 
     run_dir = trained.run_dir
     results = json.loads((run_dir / "results.json").read_text())
@@ -185,6 +188,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
         "trainer.limit_train_batches=4",
         "trainer.max_steps=8",
         "trainer.val_check_interval=4",
+        "log_plot_freq=0",
     ]
     whole = uninterrupted(settings, *common)
     expected = weights(whole.run_dir / "checkpoints" / "last.ckpt")
@@ -381,6 +385,7 @@ def test_training_learns_one_batch_by_heart(settings: Settings) -> None:
         "data.augmentation=none",
         "optimizer=adamw",
         "log_plot_freq=0",
+        size={},  # one that can
     )
     run_dir = train(config).run_dir
     with (run_dir / "metrics.csv").open() as file:
@@ -517,7 +522,7 @@ def test_whose_weights_it_began_with_is_known_after_resuming(
 ) -> None:
     """The licence in the model card depends on it."""
     backbone = tmp_path / "mit-b0"
-    SegformerForImageClassification(SegformerConfig()).save_pretrained(backbone)
+    SegformerForImageClassification(SegformerConfig(**TINY)).save_pretrained(backbone)
     first = train(settings("folder_adapter", f"model.pretrained={backbone}"))
     more = ["trainer.max_steps=3", f"ckpt_path={first.run_dir}", f"run_dir={tmp_path / 'again'}"]
     second = train(settings("folder_adapter", *more))
