@@ -15,9 +15,11 @@ from short_runs import SHORT_RUNS, small_config
 
 from seg_training.datasets.augmentations import Augmentation
 from seg_training.datasets.prompt_samplers import SAMPLERS, MixedSampler
+from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
 from seg_training.known_settings import OptimizerSettings
 from seg_training.training.losses import LOSSES, binary_loss, build_loss
+from seg_training.training.optimizers import build_optimizer, check_optimizer
 from seg_training.training.training_run import train
 
 pytestmark = SHORT_RUNS
@@ -45,7 +47,7 @@ def test_each_of_the_ten_names_its_files_and_its_test() -> None:
         named = re.findall(r"`([\w/.]+)`", files)
         assert len(named) <= 3
         assert all(any((root / file).exists() for root in packages) for file in named), named
-        assert re.fullmatch(r" `tests/[\w/]+\.py` ", test)
+        assert (REPOSITORY / test.strip(" `")).is_file(), test
 
 
 def test_the_loss_counts_sure_answers_less() -> None:
@@ -64,8 +66,9 @@ def test_the_sampler_asks_a_share_for_what_is_known_to_be_absent(share: float) -
     pixels = (np.random.default_rng(3).random((300, 6)) < 0.5).astype(np.int64)
     names, own = [f"task {number}" for number in range(6)], [0, 1, 2, 4]
     pixels[:, [3, 5]] = 0
-    mixed = MixedSampler(pixels, names, 10, 0, task_ids=own)
-    made = SAMPLERS["some_absent"](pixels, names, 10, 0, task_ids=own, absent_share=share)  # type: ignore[call-arg]
+    presence = TaskPresence.of_pixels(pixels, own)
+    mixed = MixedSampler(presence, names, 10, 0)
+    made = SAMPLERS["some_absent"](presence, names, 10, 0, absent_share=share)  # type: ignore[call-arg]
     draws = [draw for batch in made for draw in batch]
     assert [draw.image for draw in draws] == [draw.image for batch in mixed for draw in batch]
     absent = [draw for draw in draws if not pixels[draw.image, draw.task_id]]
@@ -77,11 +80,14 @@ def test_the_schedule_and_the_optimizer_have_their_options() -> None:
     settings = OptimizerSettings(
         name={"name": "sgd", "momentum": 0.9}, schedule={"name": "stairs", "stairs": 4}
     )
-    assert [settings.shape()(progress) for progress in (0, 0.3, 0.5, 0.99)] == [1, 0.5, 0.25, 0.125]
+    optimizer, schedule = build_optimizer(settings, torch.nn.Linear(1, 1).named_parameters(), 100)
+    assert optimizer.defaults["momentum"] == 0.9
+    [share] = set(schedule.lr_lambdas)
+    assert [share(step) for step in (0, 30, 50, 99)] == [1, 0.5, 0.25, 0.125]
     with pytest.raises(UserError, match=r"'stairs' does not read 'stair'; did you mean 'stairs'"):
         OptimizerSettings(schedule={"name": "stairs", "stair": 4})
     with pytest.raises(UserError, match=r"optimizer\.name=.*: Invalid momentum value: -1"):
-        OptimizerSettings(name={"name": "sgd", "momentum": -1})
+        check_optimizer(OptimizerSettings(name={"name": "sgd", "momentum": -1}))
 
 
 def test_the_augmentation_changes_colours_and_leaves_labels() -> None:

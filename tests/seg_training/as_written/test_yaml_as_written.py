@@ -71,7 +71,7 @@ def test_json_is_a_classes_file_as_well(file: Path) -> None:
         ("classes:\n  true: b", 2, "label value 'true' is no"),
         ("classes:\n  -1: b", 2, "label value '-1' is no"),
         ("classes:\n  ~: b", 2, "label value '~' is no"),
-        ("classes:\n  65536: b", 2, "value 65536 cannot stand in an 8 or 16 bit .* 0 to 65535"),
+        ("classes:\n  4294967296: b", 2, "value 4294967296 cannot stand in .* 0 to 4294967295"),
         ("classes: {1: a}\nignore: [99999999999]", 2, "value 99999999999 cannot stand in"),
         ("classes:\n  1: a\n  2: [b, c]", 3, "a name was expected, found a list. .*'car;auto'"),
         ("classes:\n  1: {a: b}", 2, "a name was expected, found a mapping"),
