@@ -22,8 +22,8 @@ from seg_training.checkpoints.model_folders import load_network
 from seg_training.config import compose_config
 from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import restore
+from seg_training.files import text_files
 from seg_training.prediction.picture_prediction import predict
-from seg_training.results import result_report as report
 from transformers_update_for_adapters.plain_words import printable
 
 pytestmark = [pytest.mark.slow, *SHORT_RUNS]
@@ -126,7 +126,7 @@ def test_what_cannot_be_written_is_printed_all_the_same(
     def refuse(_content: Any, path: Path) -> None:
         raise UserError(f"cannot write {path}: the disk is full by now")
 
-    monkeypatch.setattr(report, "write_json", refuse)
+    monkeypatch.setattr(text_files, "write_json", refuse)
     answer = run_script(
         *("sweep_threshold", "--ckpt", str(run_dir), "--device", "cpu", "--thresholds", "0.5"),
         *("--json", str(tmp_path / "out.json")),
