@@ -6,7 +6,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from omegaconf import MISSING
 from torch.utils.data import ConcatDataset, Dataset
 
 from multitask_segmentation.dataset_mixing import BatchOfEach, OneStream
@@ -22,7 +21,7 @@ from seg_training.known_settings import (
     SeveralDatasetsSettings,
     SharedLoadingSettings,
 )
-from seg_training.settings import check_keys
+from seg_training.settings import MISSING, check_keys
 
 __all__ = ["SeveralDatasetsModule"]
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from omegaconf import MISSING
-
 from seg_training.settings import (
+    MISSING,
     Section,
     Setting,
     a_flag,
@@ -336,8 +335,8 @@ class TrainerSettings(Section):
     precision: Any = setting("32-true", "bf16-mixed: mixed precision")
     val_check_interval: float | None = setting(
         0.1,
-        "a share of an epoch, or a number of batches, between validations",
-        _positive,
+        "a share of an epoch, a number of batches, or DD:HH:MM:SS, between validations",
+        lambda name, value: isinstance(value, str | Mapping) or _positive(name, value),
         may_change=True,
     )
     num_sanity_val_steps: int = setting(

@@ -111,7 +111,7 @@ class LitSeg(pl.LightningModule):
         Raises:
             UserError: if there are none.
         """
-        if stage == "fit" and self.network.method == "segformer":
+        if stage == "fit" and not self.network.prompted:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             data.check_label_maps()
             data.with_label_maps = True

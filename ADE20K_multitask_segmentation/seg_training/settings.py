@@ -10,11 +10,10 @@ from importlib import import_module
 from os import PathLike
 from typing import Any, ClassVar, TypeVar
 
-from omegaconf import MISSING
-
 from seg_training.errors import UserError, suggest
 
 __all__ = [
+    "MISSING",
     "Check",
     "Section",
     "Setting",
@@ -37,6 +36,9 @@ __all__ = [
     "parameters_of",
     "setting",
 ]
+
+MISSING = "???"
+"""Stands in configs for a value that has to be given: OmegaConf's, which takes long to import."""
 
 Result = TypeVar("Result")
 

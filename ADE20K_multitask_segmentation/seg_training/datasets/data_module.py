@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from omegaconf import MISSING
-
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.augmentations import Augmentation
 from seg_training.datasets.batches import Batch
@@ -24,6 +22,7 @@ from seg_training.files.user_paths import user_path
 from seg_training.known_settings import OneDatasetSettings
 from seg_training.pictures.picture_reading import allow_pixels
 from seg_training.settings import (
+    MISSING,
     call_with_settings,
     check_keys,
     choose,

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from omegaconf import MISSING
 
 from seg_training.config_sections import SECTIONS
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError
 from seg_training.known_settings import entries, of_any_dataset
+from seg_training.settings import MISSING
 from transformers_update_for_adapters import TASFormerConfig
 
 __all__ = ["MAY_CHANGE", "check_going_on", "settings_by_key", "share_epoch"]

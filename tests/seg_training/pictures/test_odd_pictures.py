@@ -13,6 +13,7 @@ from PIL import Image
 from seg_training.audit.audit_findings import Problem
 from seg_training.audit.dataset_audit import audit_split
 from seg_training.datasets import presence_index as index_module
+from seg_training.datasets.annotations import LabelMap
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.image_and_labels import read_pair
 from seg_training.datasets.own_folder import Folder
@@ -175,7 +176,9 @@ def test_an_image_and_its_label_map_are_turned_alike(
     shown = (labels * 20)[..., None].repeat(3, axis=2)
     replace_image(root, Image.fromarray(shown), suffix, exif=turned(orientation))
     Image.fromarray(labels).save(label_map.with_suffix(f".{suffix}"), exif=turned(orientation))
-    pixels, own = read_pair(dataset, index_of(dataset), 1)
+    pixels, annotation = read_pair(dataset, index_of(dataset), 1)
+    assert isinstance(annotation, LabelMap)
+    own = annotation.values
     assert own.shape == (labels.shape if orientation < 5 else labels.shape[::-1])
     np.testing.assert_array_equal(pixels[..., 0], own * 20)
     assert problems() == []

@@ -295,7 +295,5 @@ def test_a_checkpoint_without_settings_that_have_come_since_goes_on(
         check_going_on(Path("last.ckpt"), before, config, data)
     assert "going on with" not in caplog.text
     for key, value in (("loss", "bce_dice"), ("data", config["data"] | {"fit": "crop"})):
-        with pytest.raises(
-            UserError, match=r"loss=not set, now bce_dice|data\.fit=resize, now crop"
-        ):
+        with pytest.raises(UserError, match=r"loss=null, now bce_dice|data\.fit=resize, now crop"):
             check_going_on(Path("last.ckpt"), before, config | {key: value}, data)
