@@ -35,7 +35,8 @@ def main() -> None:
     from seg_training.files.text_files import write_json
     from seg_training.results.code_versions import code_versions
     from seg_training.results.pair_files import check_pair_file, write_pairs
-    from seg_training.results.result_report import result_to_json, show_result
+    from seg_training.results.printed_table import show_result
+    from seg_training.results.results_json import result_to_json
 
     log_to_terminal()
     check_outputs({"--json": arguments.json, "--pairs": arguments.pairs})

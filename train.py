@@ -32,7 +32,7 @@ def train_and_show(config: "DictConfig") -> None:
     from seg_training.commands.process_ranks import process_rank
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.config import plain_config
-    from seg_training.results.result_report import show_result
+    from seg_training.results.printed_table import show_result
     from seg_training.training.training_run import train
 
     log_to_terminal()

@@ -38,7 +38,7 @@ def main() -> None:
     from seg_training.evaluation.threshold_sweep import show_thresholds, sweep_thresholds
     from seg_training.files.output_checks import check_output
     from seg_training.files.text_files import write_json
-    from seg_training.results.result_report import result_to_json
+    from seg_training.results.results_json import result_to_json
 
     log_to_terminal()
     if arguments.json:

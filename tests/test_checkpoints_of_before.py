@@ -16,7 +16,7 @@ from short_runs import SHORT_RUNS, TINY
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.config import compose_config
 from seg_training.evaluation.checkpoint_evaluation import evaluate
-from seg_training.results.result_report import result_to_json
+from seg_training.results.results_json import result_to_json
 from seg_training.training.training_run import train
 
 COMMIT = "f5f9a5c"

@@ -24,7 +24,7 @@ from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import restore
 from seg_training.files import text_files
 from seg_training.prediction.picture_prediction import predict
-from transformers_update_for_adapters.plain_words import printable
+from transformers_update_for_adapters.printable_text import printable
 
 pytestmark = [pytest.mark.slow, *SHORT_RUNS]
 

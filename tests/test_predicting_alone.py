@@ -46,7 +46,7 @@ after_predict = sorted(sys.modules)
 
 from seg_training.trained_networks import load_network
 from seg_training.pictures.picture_reading import read_image
-from seg_training.prediction.class_probabilities import Looks, class_probabilities
+from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
 
 network = load_network(folder / "run")
 picture = read_image(folder / "photos" / "a.png")

@@ -15,7 +15,7 @@ from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_to_k
 from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatch
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError
-from seg_training.evaluation.binary_iou import BinaryIoUResult, measured
+from seg_training.evaluation.mask_metrics import BinaryIoUResult, measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.evaluation.pair_table import PairNames, PairTable
 from seg_training.known_settings import OptimizerSettings, RunSettings
@@ -23,9 +23,9 @@ from seg_training.networks import build_network
 from seg_training.networks.network_building import check_settings, sizes_of_weights
 from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.settings import call_with_settings
-from seg_training.training.going_on import share_epoch
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import build_optimizer, check_optimizer, set_rates
+from seg_training.training.resuming import share_epoch
 from seg_training.training.training_length import (
     announce_end,
     time_limit,

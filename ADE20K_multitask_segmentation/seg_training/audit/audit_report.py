@@ -19,7 +19,7 @@ from seg_training.audit.audit_findings import (
 )
 from seg_training.commands.terminal_text import add_plain_row, plain
 from seg_training.errors import counted
-from transformers_update_for_adapters.plain_words import printable
+from transformers_update_for_adapters.printable_text import printable
 
 __all__ = ["audits_to_json", "count_problems", "show_counts", "show_problems"]
 

@@ -4,14 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from seg_training.audit.audit_findings import DatasetAudit, Problem, SplitAudit
-from seg_training.audit.decoded_splits import read_pairs
-from seg_training.audit.label_counts import (
-    count_labels,
-    count_tasks,
-    order_sizes,
-    presence_in,
-)
-from seg_training.audit.split_checks import (
+from seg_training.audit.checks_between_splits import check_evaluation, check_overlap, check_training
+from seg_training.audit.checks_within_split import (
     check_files,
     check_kinds,
     check_looks,
@@ -19,7 +13,13 @@ from seg_training.audit.split_checks import (
     check_pairing,
     check_values,
 )
-from seg_training.audit.training_checks import check_evaluation, check_overlap, check_training
+from seg_training.audit.decoded_splits import read_pairs
+from seg_training.audit.label_counts import (
+    count_labels,
+    count_tasks,
+    order_sizes,
+    presence_in,
+)
 from seg_training.datasets.data_module_base import with_own_root
 from seg_training.datasets.segmentation_dataset import SegmentationDataset
 from seg_training.errors import UserError

@@ -16,7 +16,7 @@ from seg_training.benchmark.start_time import StartFigures
 from seg_training.benchmark.timing_in_turn import Ratio, Timing, ratio
 from seg_training.benchmark.whole_benchmark import BenchmarkResult
 from seg_training.commands.terminal_text import terminal_table
-from transformers_update_for_adapters.plain_words import markdown_table
+from transformers_update_for_adapters.printable_text import markdown_table
 
 __all__ = [
     "BenchmarkTable",

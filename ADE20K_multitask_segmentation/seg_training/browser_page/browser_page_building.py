@@ -8,7 +8,7 @@ from pathlib import Path
 from seg_training.errors import UserError
 from seg_training.export.exported_files import export_onnx_parts
 from seg_training.export.onnx_files import description
-from seg_training.files.whole_files import unfinished_folder
+from seg_training.files.atomic_writes import unfinished_folder
 from seg_training.networks import Network
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.results.overlays import distinct_colours

@@ -1,4 +1,4 @@
-"""Finding checkpoints. Nothing here needs PyTorch: what is wrong is said at once."""
+"""Finding checkpoint files, run folders and model folders, without PyTorch."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -15,7 +15,7 @@ import torch
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.errors import UserError
-from seg_training.files.whole_files import replacing
+from seg_training.files.atomic_writes import replacing
 
 __all__ = ["KEPT", "best_so_far", "bring_along", "find_best", "new_run", "run_of"]
 

@@ -1,4 +1,4 @@
-"""How a command starts and ends. Nothing is imported that takes time: Ctrl-C is heard at once."""
+"""How a command starts and ends: errors in a line, Ctrl-C, exit codes."""
 
 import os
 import sys

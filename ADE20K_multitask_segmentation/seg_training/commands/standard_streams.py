@@ -1,4 +1,4 @@
-"""What a command prints never costs what it computes: its streams take any text and any end."""
+"""Standard output that takes any text, and may be closed early."""
 
 import io
 import os

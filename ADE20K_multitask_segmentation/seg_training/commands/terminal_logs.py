@@ -6,7 +6,7 @@ import warnings
 from rich.logging import RichHandler
 
 from seg_training.commands.process_ranks import process_rank
-from transformers_update_for_adapters.plain_words import printable
+from transformers_update_for_adapters.printable_text import printable
 
 __all__ = ["log_to_terminal"]
 

@@ -23,7 +23,7 @@ class ADE20K(SegmentationDataset):
         """Give the benchmark's number of images, and of each class's images."""
         if split not in _NUM_IMAGES:
             return None
-        table = resources.files("seg_training.datasets") / "ade20k_image_counts.csv"
+        table = resources.files("seg_training.datasets") / "ade20k_class_frequencies.csv"
         rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
         per_value = {int(row["value"]): int(row[split]) for row in rows}
         return OfficialCounts(_NUM_IMAGES[split], per_value)

@@ -29,8 +29,8 @@ from seg_training.datasets.segmentation_dataset import (
 )
 from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
+from seg_training.files.atomic_writes import replacing
 from seg_training.files.file_names import file_name
-from seg_training.files.whole_files import replacing
 from seg_training.pictures.picture_reading import check_image
 from seg_training.tasks import TaskTable
 

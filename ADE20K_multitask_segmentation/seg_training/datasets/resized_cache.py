@@ -26,7 +26,7 @@ from seg_training.datasets.presence_index import (
     usable_cores,
 )
 from seg_training.datasets.segmentation_dataset import SegmentationDataset
-from seg_training.files.whole_files import remove_abandoned, unfinished_folder
+from seg_training.files.atomic_writes import remove_abandoned, unfinished_folder
 
 __all__ = ["ResizedCache", "resized_cache"]
 

@@ -18,7 +18,7 @@ from PIL import Image
 from rich.progress import track
 
 from seg_training.errors import UserError
-from seg_training.files.whole_files import unfinished_folder
+from seg_training.files.atomic_writes import unfinished_folder
 
 __all__ = ["GENERATOR_VERSION", "SCENE_CLASSES", "draw_scene", "generate_scenes"]
 

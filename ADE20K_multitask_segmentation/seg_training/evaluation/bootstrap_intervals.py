@@ -1,4 +1,4 @@
-"""How much a number measured on these images would move on others like them."""
+"""95 % intervals by bootstrap: how much a number would move on other images like these."""
 
 import math
 from collections.abc import Callable

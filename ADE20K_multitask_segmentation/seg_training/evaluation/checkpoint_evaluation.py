@@ -19,7 +19,7 @@ from seg_training.config import default_config_dir, override_config, plain_confi
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import Interrupted, UserError
-from seg_training.evaluation.binary_iou import BinaryIoUResult
+from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.pl_module import LitSeg
 from seg_training.results.prediction_examples import Example
 from seg_training.training.trainer import build_trainer

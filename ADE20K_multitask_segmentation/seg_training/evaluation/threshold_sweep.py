@@ -12,11 +12,11 @@ from seg_training.commands.progress_bars import tracked
 from seg_training.commands.terminal_text import add_plain_row
 from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
-from seg_training.evaluation.binary_iou import BinaryIoUResult, measured
+from seg_training.evaluation.mask_metrics import BinaryIoUResult, measured
 from seg_training.evaluation.pair_counting import PairCounter
 from seg_training.pl_module import LitSeg
 from seg_training.prediction.prediction_options import check_threshold
-from seg_training.results.result_report import interval_text
+from seg_training.results.number_texts import interval_text
 
 __all__ = ["best_threshold", "show_thresholds", "sweep_thresholds"]
 

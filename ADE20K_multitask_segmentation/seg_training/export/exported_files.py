@@ -13,7 +13,7 @@ from seg_training.export.torch_programs import (
     image_program,
     whole_program,
 )
-from seg_training.files.whole_files import replacing
+from seg_training.files.atomic_writes import replacing
 from seg_training.networks import Network
 
 __all__ = ["CLASS_PART", "IMAGE_PART", "export_onnx", "export_onnx_parts", "export_torch"]

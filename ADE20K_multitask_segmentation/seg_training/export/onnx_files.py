@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from seg_training.files.atomic_writes import replacing
 from seg_training.files.text_files import finite
-from seg_training.files.whole_files import replacing
 from seg_training.networks import Network
 from transformers_update_for_adapters.model_card import licence_of
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from seg_training.datasets.batches import Batch
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.export.onnx_files import OUTPUT
+from seg_training.files.atomic_writes import replacing
 from seg_training.files.cleaning_up import scratch_folder
-from seg_training.files.whole_files import replacing
 
 __all__ = ["calibration_batches", "quantise"]
 

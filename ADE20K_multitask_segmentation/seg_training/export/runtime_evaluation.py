@@ -7,8 +7,8 @@ from rich.console import Console
 
 from seg_training.commands.terminal_text import terminal_table
 from seg_training.datasets.data_module_base import DataModule
-from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import run_validation
+from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.export.runtimes import Runtime, RuntimeNetwork
 from seg_training.pl_module import LitSeg
 from seg_training.training.trainer import build_trainer

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from seg_training.files.whole_files import replacing
+from seg_training.files.atomic_writes import replacing
 
 __all__ = ["finite", "write_json", "write_text"]
 

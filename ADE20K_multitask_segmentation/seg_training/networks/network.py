@@ -1,4 +1,4 @@
-"""Images as they come and logits at their size, around the Hugging Face models."""
+"""Network: uint8 images in, logits of their size out, around a Hugging Face model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import ImageFont
 from PIL.ImageDraw import ImageDraw
 
-from transformers_update_for_adapters.plain_words import printable
+from transformers_update_for_adapters.printable_text import printable
 
 __all__ = ["can_be_written", "say_once", "shown", "text_width", "without_middle", "write_line"]
 

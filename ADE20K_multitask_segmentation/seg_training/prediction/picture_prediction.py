@@ -17,8 +17,8 @@ from seg_training.checkpoints.model_folders import load_network
 from seg_training.commands.devices import AUTO, find_device
 from seg_training.commands.progress_bars import tracked
 from seg_training.errors import UserError
+from seg_training.files.atomic_writes import remove_abandoned
 from seg_training.files.user_paths import user_path
-from seg_training.files.whole_files import remove_abandoned
 from seg_training.networks import Network
 from seg_training.networks.class_scores import SCORES, class_scores
 from seg_training.pictures.picture_reading import (
@@ -28,10 +28,10 @@ from seg_training.pictures.picture_reading import (
     unreadable,
 )
 from seg_training.prediction.asked_classes import named_tasks
-from seg_training.prediction.class_probabilities import Looks, class_probabilities
+from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
+from seg_training.prediction.existing_results import containing_result, settings_of
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.prediction_options import check_looks, check_pixels, check_threshold
-from seg_training.prediction.result_files import containing_result, settings_of
 from seg_training.prediction.result_writing import PictureResult
 from transformers_update_for_adapters import asks_for_all
 

@@ -14,7 +14,7 @@ from seg_training.errors import UserError
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES
 from seg_training.files.found_files import find_files, is_system_name
 from seg_training.files.user_paths import user_path
-from seg_training.prediction.result_files import is_result_file
+from seg_training.prediction.existing_results import is_result_file
 from seg_training.prediction.result_folders import result_names
 
 __all__ = ["find_pictures", "spread"]

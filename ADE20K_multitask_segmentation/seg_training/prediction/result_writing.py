@@ -15,11 +15,10 @@ from pycocotools import mask as coco
 from torch.nn import functional as F
 
 from seg_training.errors import UserError
+from seg_training.files.atomic_writes import unfinished_folder
 from seg_training.files.file_names import file_name
 from seg_training.files.text_files import finite, write_text
-from seg_training.files.whole_files import unfinished_folder
-from seg_training.prediction.joint_label_map import LabelMap
-from seg_training.prediction.result_files import (
+from seg_training.prediction.existing_results import (
     KINDS,
     LABEL_MAP,
     OVERLAY,
@@ -28,6 +27,7 @@ from seg_training.prediction.result_files import (
     containing_result,
     files_of_result,
 )
+from seg_training.prediction.joint_label_map import LabelMap
 from seg_training.results.overlays import distinct_colours, legend_picture, tinted
 
 __all__ = ["PictureResult", "check_place", "outline"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from seg_training.errors import UserError, suggest
 from seg_training.evaluation.pair_table import PairNames, PairTable
-from seg_training.files.whole_files import replacing
+from seg_training.files.atomic_writes import replacing
 
 __all__ = ["check_pair_file", "write_pairs"]
 

@@ -15,9 +15,9 @@ from seg_training.results.html_page import (
     page_html,
     picture_figure,
 )
+from seg_training.results.number_texts import interval_text, measured_text
 from seg_training.results.plot_figures import plot_figures
 from seg_training.results.prediction_examples import Example, examples_picture
-from seg_training.results.result_report import interval_text, measured_text
 
 __all__ = ["run_html"]
 

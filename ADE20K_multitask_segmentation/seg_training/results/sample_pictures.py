@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.utils import draw_segmentation_masks
 
-from seg_training.files.whole_files import replacing
+from seg_training.files.atomic_writes import replacing
 from seg_training.pictures.channel_order import channels_first, channels_last
 from seg_training.pictures.lettering import shown, write_line
 

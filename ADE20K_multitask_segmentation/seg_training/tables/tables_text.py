@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table as TerminalTable
 
 from seg_training.commands.terminal_text import terminal_table
-from seg_training.results.result_report import interval_text
+from seg_training.results.number_texts import interval_text
 from seg_training.tables.cell_runs import (
     Run,
     Setting,
@@ -20,7 +20,7 @@ from seg_training.tables.cell_runs import (
 from seg_training.tables.collected_runs import Measured, Result, measured, split_runs
 from seg_training.tables.table_cells import Entry, Scale, Table
 from transformers_update_for_adapters import METHODS, Method
-from transformers_update_for_adapters.plain_words import markdown_table
+from transformers_update_for_adapters.printable_text import markdown_table
 
 __all__ = [
     "NOT_RUN",

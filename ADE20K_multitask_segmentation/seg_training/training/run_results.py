@@ -11,18 +11,18 @@ from seg_training.checkpoints.model_folders import describe_network, save_networ
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config import given_overrides
 from seg_training.datasets.data_module_base import DataModule
-from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import predict_examples
+from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.files.text_files import write_json, write_text
 from seg_training.networks import Network
 from seg_training.pl_module import LitSeg
 from seg_training.results.code_versions import code_versions
 from seg_training.results.prediction_examples import examples_picture, save_examples
-from seg_training.results.result_report import result_to_json
+from seg_training.results.results_json import result_to_json
 from seg_training.results.run_page import run_html
 from seg_training.results.sample_pictures import save_picture
 from seg_training.training.run_loggers import log_picture
-from seg_training.training.training_callbacks import TrainingRecord
+from seg_training.training.training_record import TrainingRecord
 
 __all__ = ["count_parameters", "run_results", "save_run"]
 

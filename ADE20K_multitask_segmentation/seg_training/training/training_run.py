@@ -20,27 +20,25 @@ from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import Interrupted, UserError
-from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import restore, run_validation
+from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.known_settings import OptimizerSettings, TrainerSettings, check_config
 from seg_training.networks.network_building import sizes_of_before
 from seg_training.pl_module import LitSeg
 from seg_training.settings import call_with_settings
 from seg_training.training.averaged_weights import AveragedWeights
-from seg_training.training.going_on import check_going_on
+from seg_training.training.kept_checkpoints import BestAndLast
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import check_optimizer
+from seg_training.training.resuming import check_going_on
 from seg_training.training.run_folder import make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
 from seg_training.training.run_results import count_parameters, run_results, save_run
+from seg_training.training.stop_between_steps import StopBetweenSteps
 from seg_training.training.trainer import build_trainer, prepare_network
-from seg_training.training.training_callbacks import (
-    BestAndLast,
-    PredictionPictures,
-    StopBetweenSteps,
-    TrainingRecord,
-)
 from seg_training.training.training_length import announce_schedule, check_limits
+from seg_training.training.training_pictures import PredictionPictures
+from seg_training.training.training_record import TrainingRecord
 from transformers_update_for_adapters import METHODS, Method
 
 __all__ = ["TrainingResult", "train"]

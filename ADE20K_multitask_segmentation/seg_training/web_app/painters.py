@@ -18,7 +18,7 @@ from seg_training.files.user_paths import user_path
 from seg_training.networks import Network
 from seg_training.pictures.picture_reading import read_header, read_image
 from seg_training.prediction.asked_classes import named_tasks
-from seg_training.prediction.class_probabilities import Looks, class_probabilities
+from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
 from transformers_update_for_adapters import asks_for_all, find_task
 
 __all__ = ["LONGEST_SIDE", "Answer", "Painter", "Prompt", "load_painters", "short_names"]

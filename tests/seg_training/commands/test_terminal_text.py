@@ -20,11 +20,11 @@ from seg_training.audit.audit_findings import (
 from seg_training.audit.audit_report import show_counts, show_problems
 from seg_training.commands.terminal_text import add_plain_row, plain, terminal_table
 from seg_training.datasets.own_folder import Folder
-from seg_training.evaluation.binary_iou import BinaryIoUResult
+from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.evaluation.threshold_sweep import show_thresholds
-from seg_training.results.result_report import show_result
+from seg_training.results.printed_table import show_result
 from seg_training.tasks import LabelClasses, TaskTable
-from transformers_update_for_adapters.plain_words import printable
+from transformers_update_for_adapters.printable_text import printable
 
 
 @pytest.fixture

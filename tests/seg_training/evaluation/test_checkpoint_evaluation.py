@@ -25,7 +25,7 @@ from seg_training.evaluation.label_map_metrics import label_map_metrics
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.files.text_files import finite
 from seg_training.pl_module import LitSeg
-from seg_training.results.result_report import result_to_json
+from seg_training.results.results_json import result_to_json
 from seg_training.training.training_run import train
 
 pytestmark = [

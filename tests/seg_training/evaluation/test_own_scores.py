@@ -17,8 +17,8 @@ from torch import Tensor
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.truths import LabelMapTruth, MaskSetTruth, Truth
 from seg_training.errors import UserError
-from seg_training.evaluation.binary_iou import METRICS
 from seg_training.evaluation.checkpoint_evaluation import evaluate
+from seg_training.evaluation.mask_metrics import METRICS
 from seg_training.evaluation.pair_scores import PAIR_SCORES
 from seg_training.evaluation.pair_table import PairTable
 from seg_training.networks.class_scores import SCORES

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from seg_training.datasets.truths import LabelMapTruth, MaskSetTruth, Truth
 from seg_training.errors import UserError
-from seg_training.evaluation.binary_iou import METRICS, measured
 from seg_training.evaluation.label_map_metrics import label_map_metrics
+from seg_training.evaluation.mask_metrics import METRICS, measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.evaluation.pair_scores import PAIR_SCORES
 from seg_training.evaluation.pair_table import COLUMNS, PairTable

@@ -14,8 +14,8 @@ from seg_training.config import compose_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError
-from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.checkpoint_evaluation import run_validation
+from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.evaluation.threshold_sweep import (
     best_threshold,
     show_thresholds,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from seg_training.files.atomic_writes import unfinished_folder
 from seg_training.files.cleaning_up import ending_on_signals, scratch_folder
-from seg_training.files.whole_files import unfinished_folder
 
 SIGNALS = [signal.SIGTERM, signal.SIGHUP]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seg_training.errors import UserError
 from seg_training.prediction import result_writing
-from seg_training.prediction.result_files import settings_of
+from seg_training.prediction.existing_results import settings_of
 from seg_training.prediction.result_writing import PictureResult, outline
 from seg_training.results.overlays import Colour, distinct_colours, legend_picture
 

@@ -15,7 +15,7 @@ from short_runs import SHORT_RUNS, small_config
 from seg_training.evaluation.checkpoint_evaluation import evaluate, predict_examples, restore
 from seg_training.files.text_files import write_json
 from seg_training.results.prediction_examples import load_examples
-from seg_training.results.result_report import result_to_json
+from seg_training.results.results_json import result_to_json
 from seg_training.training import training_run as training
 from seg_training.training.training_run import train
 

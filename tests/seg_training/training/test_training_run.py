@@ -28,7 +28,7 @@ from seg_training.results.prediction_examples import load_examples
 from seg_training.training import training_progress as progress
 from seg_training.training import training_run as training
 from seg_training.training.losses import LOSSES
-from seg_training.training.training_callbacks import TrainingRecord
+from seg_training.training.training_record import TrainingRecord
 from seg_training.training.training_run import TrainingResult, train
 
 pytestmark = SHORT_RUNS
@@ -105,7 +105,7 @@ def test_pictures_that_cannot_be_written_cost_nothing_that_was_trained(
     def full(_: Tensor, file: Path) -> None:
         raise UserError(f"cannot write {file}: No space left on device")
 
-    monkeypatch.setattr("seg_training.training.training_callbacks.save_picture", full)
+    monkeypatch.setattr("seg_training.training.training_pictures.save_picture", full)
     monkeypatch.setattr("seg_training.training.run_results.save_picture", full)
     config = settings()
     config["model"] |= SMALL

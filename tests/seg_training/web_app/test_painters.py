@@ -7,7 +7,7 @@ from PIL import Image
 from small_networks import photo, small_network
 
 from seg_training.errors import UserError
-from seg_training.prediction.class_probabilities import Looks, class_probabilities
+from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
 from seg_training.web_app import painters
 from seg_training.web_app.painters import LONGEST_SIDE, Painter, Prompt, short_names
 

@@ -1,4 +1,4 @@
-"""Results that are there: which files, and with which settings they were made."""
+"""Results that are there already: which files, and with which settings they were made."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from seg_training.files.whole_files import UNFINISHED
+from seg_training.files.atomic_writes import UNFINISHED
 
 __all__ = [
     "KINDS",

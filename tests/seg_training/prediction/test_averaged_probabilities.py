@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from seg_training.networks import Network, build_network
 from seg_training.pictures.resizing import resize_image
-from seg_training.prediction import class_probabilities as probabilities
-from seg_training.prediction.class_probabilities import (
+from seg_training.prediction import averaged_probabilities as probabilities
+from seg_training.prediction.averaged_probabilities import (
     Look,
     Looks,
     _hat,

@@ -11,11 +11,13 @@ import pytest
 from rich.console import Console
 
 from seg_training.errors import UserError
-from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.label_map_metrics import LabelMapResult
+from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.files.output_checks import check_output, check_outputs
 from seg_training.files.text_files import write_json
-from seg_training.results.result_report import interval_text, result_to_json, show_result
+from seg_training.results.number_texts import interval_text
+from seg_training.results.printed_table import show_result
+from seg_training.results.results_json import result_to_json
 
 NAMES = ["sky", "road", "lamp"]
 RESULT = BinaryIoUResult(

@@ -1,8 +1,7 @@
-"""Results as a table for people and as JSON for programs."""
+"""The table of classes that eval.py and train.py print, and the lines below it."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -10,95 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from seg_training.commands.terminal_text import add_plain_row, plain
-from seg_training.evaluation.binary_iou import BinaryIoUResult
 from seg_training.evaluation.label_map_metrics import LabelMapResult
+from seg_training.evaluation.mask_metrics import BinaryIoUResult
+from seg_training.results.number_texts import interval_text, measured_text
 
-__all__ = ["interval_text", "measured_text", "result_to_json", "show_result"]
-
-
-def result_to_json(
-    result: BinaryIoUResult, task_names: Sequence[str], dataset_names: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Give a result as plain values, in percent; nan where nothing was measured.
-
-    Args:
-        result: of one dataset, or of several with each one's own.
-        task_names: task k's name.
-        dataset_names: the datasets' names, where there are several.
-    """
-    content: dict[str, Any] = {
-        "bIoU": result.bIoU,
-        "num_masks": result.num_masks,
-        "paint_everything_bIoU": result.paint_everything,
-        "per_class": {
-            task_names[task_id]: {
-                "bIoU": biou,
-                "num_masks": masks,
-                **_scores_of(result, task_id),
-            }
-            for task_id, (biou, masks) in result.per_class.items()
-        },
-        "per_size": {
-            size: {"bIoU": biou, "num_masks": masks}
-            for size, (biou, masks) in result.by_size.items()
-        },
-        "per_share": [
-            {
-                "from_percent": 100 * 2.0**octave,
-                "below_percent": 100 * 2.0 ** (octave + 1),
-                "bIoU": biou,
-                "num_masks": masks,
-            }
-            for octave, (biou, masks) in result.by_share.items()
-        ],
-        "bIoU_interval": _known(result.interval),
-        "iou_batch": result.iou_batch,
-        **result.more,
-    }
-    if result.scores:
-        content["scores"] = {name: mean for name, (mean, _) in result.scores.items()}
-    if result.label_map is not None:
-        content |= asdict(result.label_map)
-        content["mIoU_interval"] = _known(result.label_map.mIoU_interval)
-    if result.per_source:
-        content["per_dataset"] = {
-            dataset_names[source]: result_to_json(own, task_names)
-            for source, own in result.per_source.items()
-        }
-    return content
-
-
-def _scores_of(result: BinaryIoUResult, task_id: int) -> dict[str, Any]:
-    """Give a task's scores, where there are any."""
-    scores = {name: own.get(task_id, math.nan) for name, (_, own) in result.scores.items()}
-    return {"scores": scores} if scores else {}
-
-
-def interval_text(bounds: Sequence[float | None] | None) -> str:
-    """Write an interval; empty where it is not known.
-
-    Args:
-        bounds: low and high, in percent; None or nan where they are not known.
-    """
-    low, high = _known(bounds) or (None, None)
-    return "" if low is None or high is None else f"{low:.1f} to {high:.1f}"
-
-
-def _known(bounds: Sequence[float | None] | None) -> Sequence[float] | None:
-    """Give an interval, or None where it is not known."""
-    low, high = bounds or (None, None)
-    if low is None or high is None or math.isnan(low) or math.isnan(high):
-        return None
-    return (low, high)
-
-
-def measured_text(biou: float | None) -> str:
-    """Write a number in percent, or that there is none.
-
-    Args:
-        biou: None or nan where nothing was measured.
-    """
-    return "not measured" if biou is None or math.isnan(biou) else f"{biou:.1f}"
+__all__ = ["show_result"]
 
 
 def show_result(

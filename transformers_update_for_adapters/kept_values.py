@@ -1,4 +1,4 @@
-"""Values made from weights, kept while somebody promises to hold the weights still."""
+"""Values computed from weights, kept while somebody promises to hold the weights still."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager

@@ -15,7 +15,7 @@ from transformers_update_for_adapters import (
     TASFormerForSemanticSegmentation,
 )
 from transformers_update_for_adapters import adapters as adapters_module
-from transformers_update_for_adapters.kept import Kept
+from transformers_update_for_adapters.kept_values import Kept
 from transformers_update_for_adapters.task_conditions import Conditions
 
 MakeConfig = Callable[..., TASFormerConfig]

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seg_training.audit.audit_findings import DatasetAudit, LabelCount, Problem
+from seg_training.audit.checks_within_split import check_official_counts
 from seg_training.audit.decoded_splits import ReadImage, ReadLabelMap, ReadPair
-from seg_training.audit.split_checks import check_official_counts
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.segmentation_dataset import OfficialCounts

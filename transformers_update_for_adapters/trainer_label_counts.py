@@ -1,4 +1,4 @@
-"""Transformers' Trainer, told which of our labels count."""
+"""Transformers' Trainer, told which pixels' labels count."""
 
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.

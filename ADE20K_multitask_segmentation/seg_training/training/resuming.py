@@ -1,4 +1,4 @@
-"""Which settings may be others than before where a training goes on from a checkpoint."""
+"""Going on from a checkpoint: which settings may be others than before."""
 
 import inspect
 import logging

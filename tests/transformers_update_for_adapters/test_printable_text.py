@@ -8,7 +8,7 @@ from odd_names import ODD_NAMES
 
 from transformers_update_for_adapters import TASFormerConfig
 from transformers_update_for_adapters.model_card import model_card
-from transformers_update_for_adapters.plain_words import (
+from transformers_update_for_adapters.printable_text import (
     markdown,
     markdown_code,
     markdown_table,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seg_training.errors import UserError
-from seg_training.files.whole_files import remove_abandoned, replacing, unfinished_folder
+from seg_training.files.atomic_writes import remove_abandoned, replacing, unfinished_folder
 
 
 def test_a_file_is_replaced_when_all_went_well(tmp_path: Path) -> None:

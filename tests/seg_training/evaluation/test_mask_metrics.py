@@ -17,7 +17,7 @@ from two_processes import answers_of_two
 
 from seg_training.datasets.data_module import SegmentationDataModule
 from seg_training.datasets.truths import LabelMapTruth
-from seg_training.evaluation.binary_iou import BinaryIoUResult, measured, pooled_iou
+from seg_training.evaluation.mask_metrics import BinaryIoUResult, measured, pooled_iou
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.evaluation.pair_table import PairTable
 from seg_training.pictures.nearest_resizing import nearest_indices, resize_nearest

@@ -25,7 +25,7 @@ from seg_training.errors import UserError
 from seg_training.known_settings import entries, of_any_dataset
 from seg_training.pl_module import LitSeg
 from seg_training.settings import parameters_of
-from seg_training.training.going_on import MAY_CHANGE, check_going_on, settings_by_key
+from seg_training.training.resuming import MAY_CHANGE, check_going_on, settings_by_key
 from seg_training.training.training_run import train
 
 pytestmark = SHORT_RUNS
