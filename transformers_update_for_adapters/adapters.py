@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .kept import Kept
+from .kept_values import Kept
 from .plain_modules import is_plain
 from .task_conditions import MOST_NUMBERS, Conditions, select_conditions
 

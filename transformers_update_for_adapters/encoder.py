@@ -28,7 +28,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_tasformer import TASFormerConfig
 from .input_checks import check_images_and_ids
-from .kept import Kept
+from .kept_values import Kept
 from .methods import Method
 from .plain_modules import DrawsItself, is_plain
 from .task_conditions import Conditions

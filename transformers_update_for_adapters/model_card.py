@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from .backbones import BACKBONES, backbone_of
 from .configuration_tasformer import TASFormerConfig
-from .plain_words import markdown, markdown_code, markdown_table
+from .printable_text import markdown, markdown_code, markdown_table
 
 __all__ = ["ABSENT_CLASSES", "is_generated", "licence_of", "model_card"]
 

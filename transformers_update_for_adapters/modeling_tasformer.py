@@ -28,12 +28,12 @@ from .encoder import SharedFeatures, TASFormerModel, TASFormerPreTrainedModel, r
 from .folded_head import FoldedHead, fold_head, may_fold
 from .fused_head import FusedDecodeHead
 from .input_checks import can_look_at, check_asked_ids, check_labels
-from .kept import Kept
-from .label_counting import let_trainers_count
+from .kept_values import Kept
 from .model_saving import SavedWithCard
 from .plain_modules import is_plain
 from .segmentation import Segmentation, segment_picture
 from .task_conditions import MOST_NUMBERS, Conditions, select_conditions
+from .trainer_label_counts import let_trainers_count
 
 __all__ = [
     "SharedFeatures",
