@@ -24,6 +24,10 @@ __all__ = [
 ]
 
 
+# Of more classes only the adapters that are asked for are made: images show few of them.
+_MOST_KEPT = 256
+
+
 class AdapterWeights(NamedTuple):
     """The weights of one block's adapter, for each sample; D block width, R bottleneck.
 
@@ -171,6 +175,7 @@ class AdapterHypernet(nn.Module):
         return (
             self._of_all.is_held
             and not (self.training or torch.is_grad_enabled() or torch.compiler.is_compiling())
+            and self.num_tasks <= _MOST_KEPT
             and self.numbers_per_task * self.num_tasks <= MOST_NUMBERS
             and all(is_plain(part, *_PARTS) for part in self.modules() if part is not self)
         )

@@ -332,9 +332,9 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
     def kept(self) -> Iterator["TASFormerPreTrainedModel"]:
         """Promise to hold the weights still: ``with model.kept(): ...`` many calls are faster.
 
-        In evaluation without gradients, the adapters of all classes and the folded head are then
-        made once, at their first use. Without it, every call computes them from the weights, and
-        adapters only of the classes that are asked.
+        In evaluation without gradients, the adapters of all classes, if these are at most 256, and
+        the folded head are then made once, at their first use. Without it, every call computes them
+        from the weights, and adapters only of the classes that are asked.
 
         Yields:
             The model.

@@ -2,6 +2,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -250,6 +251,20 @@ def test_kept_adapters_are_those_that_are_made(
         monkeypatch.setattr(adapters_module, "MOST_NUMBERS", 5 * hypernet.numbers_per_task - 1)
         for one, other in zip(changed, everything(hypernet(ids)), strict=True):
             torch.testing.assert_close(one, other)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("num_tasks", "made"), [(20, 20), (256, 256), (257, 3), (1203, 3)])
+def test_of_very_many_classes_only_those_that_are_asked_are_made(
+    num_tasks: int, made: int, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config("adapter_hf", num_tasks=num_tasks)
+    hypernet: Any = METHODS["adapter_hf"].hypernet(config).eval()
+    asked, make = [], hypernet._make
+    monkeypatch.setattr(hypernet, "_make", lambda ids: asked.append(len(ids)) or make(ids))
+    with hypernet._of_all.held():
+        hypernet(torch.tensor([4, 0, 2]))
+    assert asked == [made]
 
 
 @torch.no_grad()

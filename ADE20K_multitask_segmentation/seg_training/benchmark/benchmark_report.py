@@ -113,6 +113,8 @@ def benchmark_tables(result: BenchmarkResult) -> list[BenchmarkTable]:
         tables.append(_ways_table(result))
     if result.many_classes:
         tables.append(_many_classes_table(result))
+    if result.known_classes:
+        tables.append(_known_classes_table(result))
     if result.exports:
         tables.append(_exports_table(result))
     if result.data is not None:
@@ -197,12 +199,41 @@ def _many_classes_table(result: BenchmarkResult) -> BenchmarkTable:
                 _milliseconds(each.one_by_one),
                 _ratio(each.speed_up),
                 f"{each.difference:.0e}",
-                "-" if each.peak_bytes is None else f"{each.peak_bytes / 2**20:,.0f}",
+                _mebibytes(each.peak_bytes),
             )
             for each in result.many_classes
         ],
-        "* a full pass of the same network with the stock head for each class; ** the most while "
-        "all are asked: on a CPU of the whole process, PyTorch included",
+        "* a full pass of the same network with the stock head for each class; ** the most that "
+        "tensors take while all are asked, beside the network",
+    )
+
+
+def _known_classes_table(result: BenchmarkResult) -> BenchmarkTable:
+    few, many = result.known_classes[0].timings
+    rows = []
+    for each in result.known_classes:
+        small, large = (each.peak_bytes[number] for number in (few, many))
+        rows.append(
+            (
+                f"{each.what}, {each.name}",
+                *(_milliseconds(each.timings[number]) for number in (few, many)),
+                _ratio(ratio(each.timings[many], each.timings[few])),
+                *(_mebibytes(own) for own in (small, large)),
+                f"{large / small:.2f}" if large and small else "-",
+            )
+        )
+    return BenchmarkTable(
+        f"Networks that know {few:,} and {many:,} classes, on the same images at {_size(result)}",
+        (
+            "",
+            *(f"{number:,} classes, ms" for number in (few, many)),
+            "times as long",
+            *(f"{number:,} classes, MiB*" for number in (few, many)),
+            "times as much",
+        ),
+        rows,
+        f"{result.settings.batch_size} images a step; * the most that tensors take, beside weights "
+        "and the optimiser's averages",
     )
 
 
@@ -316,6 +347,10 @@ def _size(result: BenchmarkResult) -> str:
 
 def _milliseconds(timing: Timing) -> str:
     return f"{1000 * timing.median:,.0f}"
+
+
+def _mebibytes(number: int | None) -> str:
+    return "-" if number is None else f"{number / 2**20:,.0f}"
 
 
 def _ratio(value: Ratio) -> str:

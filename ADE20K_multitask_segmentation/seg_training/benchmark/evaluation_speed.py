@@ -1,6 +1,6 @@
 """Evaluating a network, beside decoding anew and one full pass for every image and class."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,13 @@ def evaluated_checkpoint(ckpt: Path, accelerator: str, config_dir: Path) -> Eval
 
 
 def evaluated_untrained(
-    root: Path, cache_dir: Path, size: int, accelerator: str, config_dir: Path
+    root: Path,
+    cache_dir: Path,
+    size: int,
+    accelerator: str,
+    config_dir: Path,
+    num_classes: int = 150,
+    changes: Sequence[str] = ("model=adapter_hf_scratch",),
 ) -> Evaluated:
     """Evaluate a network with random weights.
 
@@ -105,16 +111,20 @@ def evaluated_untrained(
         size: height and width that images are resized to.
         accelerator: Lightning's name of the device.
         config_dir: the folder of the configs.
+        num_classes: that the network knows; the images show some of them.
+        changes: to the config.
     """
     overrides = [
-        "model.pretrained=null",
+        *changes,
         f"data.root={root}",
         f"data.cache_dir={cache_dir}",
         "data.val_split=training",
         f"data.crop_size=[{size},{size}]",
         f"trainer.accelerator={accelerator}",
     ]
-    config = compose_config("ade20k_adapter", overrides, config_dir)
+    config = compose_config("folder_adapter", overrides, config_dir)
+    names = {value: f"class {value}" for value in range(1, num_classes + 1)}
+    config["data"]["classes"] = {"classes": names, "other": [0]}
     data = build_data_module(config["data"], config["tasks"], config["seed"])
     module = LitSeg(config, data.task_names)
     return _prepared(Evaluated(module, data, config["trainer"]))

@@ -66,13 +66,14 @@ class DataFigures:
     kept_loader: float
 
 
-def make_images(root: Path, number: int, different: int) -> None:
+def make_images(root: Path, number: int, different: int, num_classes: int = _NUM_CLASSES) -> None:
     """Make pairs of image and label map of ADE20K's usual size, in its layout.
 
     Args:
         root: where to.
         number: how many pairs; most are further names of the same files.
         different: how many are drawn.
+        num_classes: of which each shows some.
     """
     random = np.random.default_rng(0)
     folders = [root / kind / "training" for kind in ("images", "annotations")]
@@ -84,7 +85,7 @@ def make_images(root: Path, number: int, different: int) -> None:
             for folder, suffix in zip(folders, (".jpg", ".png"), strict=True)
         )
         if position < different:
-            pixels, labels = _draw(random)
+            pixels, labels = _draw(random, num_classes)
             Image.fromarray(pixels).save(image, quality=90)
             Image.fromarray(labels).save(label_map)
         else:
@@ -217,11 +218,13 @@ def _remapped(label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return remapped
 
 
-def _draw(random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _draw(
+    random: np.random.Generator, num_classes: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw rectangles of ten classes, and something as smooth as a photograph."""
     height, width = _SIZE
     labels = np.zeros(_SIZE, np.uint8)
-    for value in random.integers(1, _NUM_CLASSES + 1, 10):
+    for value in random.integers(1, num_classes + 1, 10):
         top, left = int(random.integers(height)), int(random.integers(width))
         labels[top : top + 200, left : left + 300] = value
     coarse = random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)

@@ -135,22 +135,28 @@ def measure_training(
     ]
 
 
-def training_step(contender: Contender, images: Tensor, task_ids: Tensor) -> Callable[[], None]:
+def training_step(
+    contender: Contender,
+    images: Tensor,
+    task_ids: Tensor,
+    loss_of: Callable[[Tensor, Tensor], Tensor] = binary_loss,
+) -> Callable[[], None]:
     """Make a training step, with an optimiser of its own.
 
     Args:
         contender: the network.
         images: (B, 3, H, W) uint8.
         task_ids: (B,) int64.
+        loss_of: logits and masks.
     """
     optimizer = torch.optim.Adam(contender.module.parameters(), lr=5e-5)
     masks = (images[:, 0] > 127).to(torch.uint8)
 
     def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss = binary_loss(contender.logits(images, task_ids), masks)
+        loss = loss_of(contender.logits(images, task_ids), masks)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's own
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     return step
 

@@ -1,43 +1,42 @@
 """Memory that a pass takes at its peak and keeps for the backward pass; its arithmetic."""
 
-import re
 from collections.abc import Callable
-from pathlib import Path
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 __all__ = ["multiply_adds", "peak_bytes", "saved_bytes"]
 
-_PROCESS = Path("/proc/self")
-_RESET_PEAK = "5"
-
 
 def peak_bytes(way: Callable[[], Any], device: torch.device) -> int | None:
-    """Measure the most memory that is in use while something runs.
+    """Measure the most bytes of tensors that are in use at once while something runs.
 
     Args:
         way: what runs.
         device: what it runs on.
 
     Returns:
-        On a GPU the bytes of all tensors, on a CPU those of the whole process; None where the
-        system does not say.
+        Beside what was there before; None on a device that does not say.
     """
     if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         way()
         torch.cuda.synchronize(device)
-        return torch.cuda.max_memory_allocated(device)
-    try:  # as Linux tells it
-        (_PROCESS / "clear_refs").write_text(_RESET_PEAK)
-        way()
-        [peak] = re.findall(r"VmHWM:\s+(\d+) kB", (_PROCESS / "status").read_text())
-    except OSError:
+        return torch.cuda.max_memory_allocated(device) - before
+    if device.type != "cpu":
         return None
-    return 1024 * int(peak)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        way()
+    recorded = profiled.profiler
+    assert recorded is not None  # for mypy
+    events: Any = recorded.kineto_results
+    changes = [each.nbytes() for each in events.events() if each.name() == "[memory]"]
+    return max(accumulate(changes), default=0)
 
 
 def saved_bytes(forward: Callable[[], Any], module: nn.Module) -> int:

@@ -27,7 +27,13 @@ from seg_training.benchmark.evaluation_speed import (
 )
 from seg_training.benchmark.export_speed import ExportFigures, measure_exports
 from seg_training.benchmark.loading_speed import DataFigures, make_images, measure_data
-from seg_training.benchmark.many_classes_speed import ManyClasses, measure_many_classes
+from seg_training.benchmark.many_classes_speed import (
+    NUM_KNOWN_STEPS,
+    KnownClasses,
+    ManyClasses,
+    measure_known_classes,
+    measure_many_classes,
+)
 from seg_training.benchmark.network_speed import (
     NetworkFigures,
     TrainingFigures,
@@ -49,6 +55,7 @@ PARTS = (
     "networks",
     "training",
     "many_classes",
+    "known_classes",
     "exports",
     "data",
     "evaluation",
@@ -105,6 +112,7 @@ class BenchmarkResult:
         networks: forward pass and training step of each network.
         training: ways of training one of them, Hugging Face's network first.
         many_classes: many classes of one image.
+        known_classes: networks that know many classes, beside such that know few.
         exports: exported files beside PyTorch, on the CPU.
         data: start-up and training items.
         evaluation: of a validation split.
@@ -118,6 +126,7 @@ class BenchmarkResult:
     networks: Sequence[NetworkFigures] = ()
     training: Sequence[TrainingFigures] = ()
     many_classes: Sequence[ManyClasses] = ()
+    known_classes: Sequence[KnownClasses] = ()
     exports: Sequence[ExportFigures] = ()
     data: DataFigures | None = None
     evaluation: EvaluationFigures | None = None
@@ -171,6 +180,7 @@ def _measure(
     networks: Sequence[NetworkFigures] = ()
     training: Sequence[TrainingFigures] = ()
     many_classes: Sequence[ManyClasses] = ()
+    known_classes: Sequence[KnownClasses] = ()
     exports: Sequence[ExportFigures] = ()
     growth: Sequence[Growth] = ()
     profiles: Sequence[Profile] = ()
@@ -189,6 +199,14 @@ def _measure(
         each_round = bar("many classes", len(settings.classes) * (rounds + 1))
         many_classes = measure_many_classes(
             network, images[:1], settings.classes, rounds, each_round
+        )
+    if "known_classes" in parts:
+        known_classes = measure_known_classes(
+            folder / "known",
+            images,
+            rounds,
+            settings.project / "configs",
+            bar("few and many known classes", NUM_KNOWN_STEPS),
         )
     if "exports" in parts:
         each_round = bar("exported files", len(_EXPORTS_ASKED) * (rounds + 1))
@@ -221,6 +239,7 @@ def _measure(
         networks,
         training,
         many_classes,
+        known_classes,
         exports,
         data,
         evaluation,
