@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from seg_training.datasets.annotations import UNLABELLED, Annotation, LabelMap, MaskSet
+from seg_training.datasets.annotations import IGNORE, Annotation, LabelMap, MaskSet
 from seg_training.datasets.image_and_labels import read_resized_pair
 from seg_training.datasets.presence_index import (
     PresenceIndex,
@@ -106,7 +106,7 @@ class _MaskRecords(_Records):
         unlabelled = np.zeros((1, *self._size), np.bool_)
         if masks.unlabelled is not None:
             unlabelled[0] = masks.unlabelled
-        planes = np.concatenate([unlabelled, own == 1, own == UNLABELLED])
+        planes = np.concatenate([unlabelled, own == 1, own == IGNORE])
         return np.packbits(planes.reshape(len(planes), -1), axis=1).tobytes()
 
     def _unpacked(self, image: int, labels: _Bytes) -> Annotation:
@@ -115,7 +115,7 @@ class _MaskRecords(_Records):
         planes = np.unpackbits(packed, axis=1, count=self._num_pixels).reshape(-1, *self._size)
         shown, hidden = np.split(planes[1:], 2)
         absent = None if known.absent is None else frozenset(known.absent.tolist())
-        masks = shown + UNLABELLED * hidden
+        masks = shown + IGNORE * hidden
         return MaskSet(known.values, masks, planes[0].astype(np.bool_), absent)
 
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seg_training.datasets.annotations import IGNORE
 from seg_training.errors import UserError
 from seg_training.pictures.nearest_resizing import resize_nearest
 
@@ -24,9 +25,6 @@ __all__ = [
     "ignored_label",
     "label_type",
 ]
-
-IGNORE = 255
-"""In masks: pixels that nobody labelled; they stay out of loss and metric."""
 
 NO_LABEL_MAP = (
     "classes of these data may overlap, so that there is no one label per pixel: the multi-class "
