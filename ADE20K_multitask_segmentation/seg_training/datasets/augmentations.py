@@ -1,4 +1,4 @@
-"""Random changes to images and their label maps, as published."""
+"""Random changes to images and their masks or label maps, as published."""
 
 import os
 import random
@@ -46,7 +46,7 @@ AUGMENTATIONS: dict[str, Callable[..., list[A.BasicTransform]]] = {
 
 
 class Augmentation:
-    """Random changes to an image and its label map, decided by a seed alone.
+    """Random changes to an image and its mask or label map, decided by a seed alone.
 
     Attributes:
         fits: whether it takes images at their own size and brings them to the crop size itself.
