@@ -22,11 +22,7 @@ _LITTLE = 0.01  # of all published (image, class) pairs
 
 
 def check_pairing(pairing: Pairing) -> Iterator[Problem]:
-    """Find images without label map, and label maps without image.
-
-    Args:
-        pairing: the split's files.
-    """
+    """Find images without label map, and label maps without image."""
     missing = {
         pair.image: f"{pair.image}: expected {pair.label_map}{pairing.near(pair.label_map)}"
         for pair in pairing.without_label_map
@@ -54,11 +50,7 @@ def check_kinds(unread: Sequence[str]) -> Iterator[Problem]:
 
 
 def check_files(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
-    """Find files that cannot be read, and pairs whose sizes differ.
-
-    Args:
-        pairs: of one split.
-    """
+    """Find files that cannot be read, and pairs whose sizes differ."""
     unreadable, several, unusable, mismatched = {}, {}, {}, {}
     for image, label_map in pairs:
         if image.fault:
@@ -95,11 +87,7 @@ def check_files(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
 
 
 def check_looks(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
-    """Find images that can be read, but perhaps not as they are meant.
-
-    Args:
-        pairs: of one split.
-    """
+    """Find images that can be read, but perhaps not as they are meant."""
     tiny, unchecked = {}, {}
     for image, label_map in pairs:
         if not image.header:
@@ -127,12 +115,7 @@ def check_looks(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
 def check_values(
     label_maps: Sequence[ReadLabelMap], labels: Sequence[LabelCount]
 ) -> Iterator[Problem]:
-    """Find label values without a meaning.
-
-    Args:
-        label_maps: of one split.
-        labels: its label values.
-    """
+    """Find label values without a meaning."""
     unknown = {label.value: label for label in labels if label.role == "unknown"}
     if not unknown:
         return

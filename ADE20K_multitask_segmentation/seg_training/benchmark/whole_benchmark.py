@@ -129,9 +129,6 @@ class BenchmarkResult:
 def run_benchmark(settings: Settings) -> BenchmarkResult:
     """Measure.
 
-    Args:
-        settings: what.
-
     Raises:
         UserError: if a setting is not possible on this machine.
     """

@@ -207,9 +207,6 @@ class PictureResult:
 def check_place(folder: Path) -> None:
     """Refuse a place for a result where something else is, or of which it would become a part.
 
-    Args:
-        folder: of a result.
-
     Raises:
         UserError: if something is there that is no result of ours, or if the folder lies in one.
     """
