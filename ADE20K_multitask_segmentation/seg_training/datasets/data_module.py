@@ -89,7 +89,7 @@ class SegmentationDataModule(DataModule):
         self._augmentation = Augmentation(own.augmentation, own.fit, self.crop_size)
         self._cache_dir = user_path(own.cache_dir) if own.cache_dir else None
         self._resized_bytes = int(own.resized_cache_gib * 2**30)
-        if self._resized_bytes and self._augmentation.fits:
+        if self._resized_bytes and self._augmentation.takes_any_size:
             raise UserError(
                 f"data.resized_cache_gib={own.resized_cache_gib} with data.fit={name_of(own.fit)}: "
                 "whole images at crop size are of no use to it; set data.resized_cache_gib=0"

@@ -66,7 +66,7 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         Raises:
             UserError: if a file cannot be read, or if a label map is asked for where there is none.
         """
-        if self.augmentation.fits:
+        if self.augmentation.takes_any_size:
             pixels, annotation = read_pair(self.dataset, self.index, draw.image)
         elif self.resized is not None and draw.image < len(self.resized):
             pixels, annotation = self.resized[draw.image]
