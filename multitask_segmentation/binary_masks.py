@@ -31,9 +31,6 @@ class BinaryMasks(SegmentationDataset):
     def read_label_map(self, label_map: str) -> NDArray[Any]:
         """Read a mask, whether it was saved as grey, 1 bit, RGB or a palette.
 
-        Args:
-            label_map: path relative to the root, as :meth:`pair` gave it.
-
         Returns:
             (H, W) uint8, 0 or 255.
 

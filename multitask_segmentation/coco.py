@@ -53,9 +53,6 @@ class COCO(SegmentationDataset):
     def pair(self, split: str) -> Pairing:
         """Pair the images with those that the JSON file lists, by name.
 
-        Args:
-            split: which part of the dataset.
-
         Raises:
             UserError: if the folder of images is missing or empty, or if the JSON file is missing,
                 damaged or has other categories than COCO.
@@ -72,18 +69,11 @@ class COCO(SegmentationDataset):
         )
 
     def label_sources(self, label_map: str) -> list[Path]:
-        """Name the JSON file, which holds the label maps of all images.
-
-        Args:
-            label_map: as :meth:`pair` gave it.
-        """
+        """Name the JSON file, which holds the label maps of all images."""
         return [self.root / label_map.rpartition("#")[0]]
 
     def read_label_map(self, label_map: str) -> NDArray[np.uint8]:
         """Draw an image's objects.
-
-        Args:
-            label_map: as :meth:`pair` gave it.
 
         Returns:
             (H, W) uint8, of the size that the JSON file says: category ids, 0 where there is none.

@@ -45,9 +45,6 @@ class GTA5(SegmentationDataset):
     def pair(self, split: str) -> Pairing:
         """Pair the images that the split lists.
 
-        Args:
-            split: which part of the dataset.
-
         Raises:
             UserError: if the list is missing, holds anything but numbers, or names an image that
                 is not there; or if a folder is missing or empty.

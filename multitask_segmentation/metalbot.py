@@ -30,9 +30,6 @@ class Metalbot(SegmentationDataset):
     def pair(self, split: str) -> Pairing:
         """List the pictures, each with an empty path as its label map.
 
-        Args:
-            split: which part of the dataset.
-
         Raises:
             UserError: if the folder is missing or empty, or if two pictures have the same name.
         """
@@ -41,9 +38,6 @@ class Metalbot(SegmentationDataset):
 
     def read_label_map(self, label_map: str) -> NDArray[Any]:
         """Refuse: there are no label maps.
-
-        Args:
-            label_map: the empty path.
 
         Raises:
             UserError: always.

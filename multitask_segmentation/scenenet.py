@@ -76,9 +76,6 @@ class SceneNet(SegmentationDataset):
 
         Trajectories that were not downloaded are left out, with a warning.
 
-        Args:
-            split: which part of the dataset.
-
         Raises:
             UserError: if protobufs or table are missing or damaged, or if no trajectory is there.
         """
@@ -120,19 +117,12 @@ class SceneNet(SegmentationDataset):
         return pairing
 
     def label_sources(self, label_map: str) -> list[Path]:
-        """List the instance picture, the trajectory's protobuf and the table.
-
-        Args:
-            label_map: as :meth:`pair` gave it.
-        """
+        """List the instance picture, the trajectory's protobuf and the table."""
         picture, trajectory = self._of(label_map)
         return [self.root / picture, trajectory.protobuf, self.root / self._wordnet]
 
     def read_label_map(self, label_map: str) -> NDArray[np.uint8]:
         """Read a picture of instances and give each instance its class.
-
-        Args:
-            label_map: as :meth:`pair` gave it.
 
         Returns:
             (H, W) uint8: 1 to 13, 0 where there is no class.

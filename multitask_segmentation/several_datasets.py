@@ -69,17 +69,11 @@ class SeveralDatasetsModule(DataModule):
         seed: int,
         vocabulary: Sequence[str] | None = None,
     ) -> "SeveralDatasetsModule":
-        """Build the datasets and their mixing from the sections of a config.
+        """Build the datasets and their mixing; see :meth:`DataModule.from_config`.
 
-        Args:
-            data: ``datasets`` maps a name to a data section with ``tasks``, a tasks section that
-                says which of its labels are which task; the other settings hold for all of them.
-            tasks: ``classes`` lists the shared tasks; ``all`` takes those of every dataset.
-            seed: decides order and augmentation.
-            vocabulary: task names of a trained network, in its order.
-
-        Raises:
-            UserError: if a setting is unknown, missing or wrong; says of which dataset.
+        In the data section ``datasets`` maps a name to a data section with ``tasks``, a tasks
+        section that says which of its labels are which task; the other settings hold for all of
+        them. Of the tasks ``classes`` lists the shared ones; ``all`` takes those of every dataset.
         """
         settings = dict(data)
         sections = settings.pop("datasets", None)

@@ -18,10 +18,5 @@ class Trans10K(SegmentationDataset):
         return LabelClasses.from_package("multitask_segmentation", "classes/trans10k.yaml")
 
     def label_stem(self, image_stem: str, split: str) -> str:
-        """Add ``_mask``.
-
-        Args:
-            image_stem: the image's name without suffix.
-            split: which part of the dataset.
-        """
+        """Add ``_mask``."""
         return f"{image_stem}_mask"

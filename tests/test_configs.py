@@ -15,11 +15,24 @@ import multitask_segmentation  # noqa: F401 - adds its datasets
 from seg_training.config import compose_config, experiment_names, override_config
 from seg_training.datasets.data_module import DATASETS, build_data_module
 from seg_training.errors import UserError
+from seg_training.known_settings import (
+    LoadingSettings,
+    ModelSettings,
+    OptimizerSettings,
+    TrainerSettings,
+)
 from seg_training.pl_module import LitSeg
+from seg_training.settings import Section
 from seg_training.training.trainer import build_trainer
 from seg_training.training.training_run import train
 
 EXPERIMENTS = [name.removesuffix(".yaml") for name in experiment_names(CONFIGS)]
+SECTIONS_OF_GROUPS: dict[str, type[Section]] = {
+    "data": LoadingSettings,
+    "model": ModelSettings,
+    "optimizer": OptimizerSettings,
+    "trainer": TrainerSettings,
+}
 QUICK = ["model.pretrained=null", "trainer.accelerator=cpu", "log_plot_freq=0"]
 
 pytestmark = SHORT_RUNS
@@ -55,6 +68,20 @@ def test_every_experiment_takes_a_training_and_a_validation_step(
     assert module.result is not None
     assert module.result.num_masks > 0
     assert 0 <= module.result.bIoU <= 100
+
+
+@pytest.mark.parametrize(
+    "choice",
+    sorted(
+        f"{group}={file.stem}"
+        for group in SECTIONS_OF_GROUPS
+        for file in (CONFIGS / group).glob("*.yaml")
+    ),
+)
+def test_every_choice_of_a_group_shows_all_its_settings(choice: str) -> None:
+    group = choice.partition("=")[0]
+    config = compose_config("folder_adapter", [choice], CONFIGS)
+    assert SECTIONS_OF_GROUPS[group].shown().keys() - config[group].keys() == set()
 
 
 @pytest.mark.parametrize("name", DATASETS)

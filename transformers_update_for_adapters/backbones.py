@@ -32,11 +32,7 @@ BACKBONES = {
 
 
 def backbone_of(config: SegformerConfig) -> str | None:
-    """Find the name of a configuration's backbone, whatever its decoder; None if it has none.
-
-    Args:
-        config: of any SegFormer.
-    """
+    """Find the name of a configuration's backbone, whatever its decoder; None if it has none."""
     found = [list(config.depths), list(config.hidden_sizes), list(config.num_attention_heads)]
     for name, backbone in BACKBONES.items():
         if found == list(backbone[:3]):

@@ -88,12 +88,7 @@ class TASFormerLayer(SegformerLayer):
     """A SegFormer block that the method finishes."""
 
     def __init__(self, config: TASFormerConfig, **sizes: Any) -> None:
-        """Build the stock block.
-
-        Args:
-            config: the model's configuration.
-            **sizes: the block's.
-        """
+        """Build the stock block."""
         super().__init__(config, **sizes)
         self.method = config.method_class
 
@@ -368,11 +363,7 @@ class TASFormerModel(TASFormerPreTrainedModel):
     """The encoder: a Mix Transformer, and the method's hypernetwork if it has one."""
 
     def __init__(self, config: TASFormerConfig) -> None:
-        """Build the encoder and, if the method has one, the hypernetwork.
-
-        Args:
-            config: the model's configuration.
-        """
+        """Build the encoder and, if the method has one, the hypernetwork."""
         super().__init__(config)
         num_blocks = sum(config.depths)
         drop_path_decays = [

@@ -35,11 +35,7 @@ class DefaultConv2d(DrawsItself, nn.Conv2d):
 
 
 def is_pointwise(layer: nn.Module) -> bool:
-    """Tell whether a layer is a plain convolution of single positions: a matrix.
-
-    Args:
-        layer: of a head.
-    """
+    """Tell whether a layer is a plain convolution of single positions: a matrix."""
     return (
         isinstance(layer, nn.Conv2d)
         and is_plain(layer, nn.Conv2d, DefaultConv2d)

@@ -21,11 +21,7 @@ _MOST_SHOWN = 5
 
 
 def can_look_at(values: Tensor) -> bool:
-    """Tell whether reading values is free: on a GPU it makes the host wait, in a graph it fails.
-
-    Args:
-        values: any tensor.
-    """
+    """Tell whether reading values is free: on a GPU it makes the host wait, in a graph it fails."""
     return values.device.type == "cpu" and _is_plain(values)
 
 

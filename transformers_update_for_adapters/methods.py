@@ -241,9 +241,5 @@ METHODS: dict[str, type[Method]] = {
 
 
 def methods_that_read(field: str) -> list[str]:
-    """List the methods that read a field which not all of them read; none if it is no such field.
-
-    Args:
-        field: of the configuration.
-    """
+    """List the methods that read a field which not all of them do; none if it is no such field."""
     return [name for name, method in METHODS.items() if field in method.fields]

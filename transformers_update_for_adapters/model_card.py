@@ -119,11 +119,7 @@ def licence_of(config: TASFormerConfig) -> str:
 
 
 def is_generated(card: str) -> bool:
-    """Tell a card that a program wrote from one that a person wrote.
-
-    Args:
-        card: its text.
-    """
+    """Tell a card that a program wrote from one that a person wrote."""
     return _GENERATED in card or _TO_BE_FILLED_IN in card
 
 

@@ -75,11 +75,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
     """Encoder and decode head: logits of the asked class, or of all labels for ``segformer``."""
 
     def __init__(self, config: TASFormerConfig) -> None:
-        """Build the encoder, the head and, if the method has such, the task maps.
-
-        Args:
-            config: the model's configuration.
-        """
+        """Build the encoder, the head and, if the method has such, the task maps."""
         super().__init__(config)
         self.segformer = TASFormerModel(config)
         self.task_maps = config.method_class.task_maps(config)

@@ -145,9 +145,6 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
 def turned_upright(picture: Image.Image) -> Image.Image:
     """Turn a picture upright as its EXIF data says, whatever its mode.
 
-    Args:
-        picture: of Pillow.
-
     Returns:
         The picture itself where there is nothing to turn, else a copy.
 
@@ -162,9 +159,6 @@ def turned_upright(picture: Image.Image) -> Image.Image:
 
 def read_pixels(picture: Image.Image) -> None:
     """Read the pixels of a file that is open, as ``load`` does; :func:`has_16_bit` stays known.
-
-    Args:
-        picture: of Pillow.
 
     Raises:
         OSError: if the file is damaged.
@@ -289,11 +283,7 @@ def _whitened(
 
 
 def picture_name(picture: Image.Image) -> str:
-    """Say which picture it is: its file, if it is from one.
-
-    Args:
-        picture: of Pillow.
-    """
+    """Say which picture it is: its file, if it is from one."""
     return str(getattr(picture, "filename", "") or "the picture")
 
 

@@ -114,10 +114,6 @@ class ClassPromptedSegmentationPipeline(Pipeline):
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> str:
         """Upload the model with its card, and the preprocessing.
 
-        Args:
-            repo_id: the repository.
-            **kwargs: as in Transformers.
-
         Returns:
             The address of the commit.
         """

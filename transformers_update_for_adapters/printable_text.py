@@ -27,11 +27,7 @@ def printable(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Write a name so that Markdown shows it, in a line or in a table's cell.
-
-    Args:
-        text: anything.
-    """
+    """Write a name so that Markdown shows it, in a line or in a table's cell."""
     return _MARKS.sub(r"\\\g<0>", printable(text))
 
 
@@ -52,11 +48,7 @@ def markdown_table(
 
 
 def markdown_code(text: str) -> str:
-    """Write code within a line of Markdown, whatever backticks are in it.
-
-    Args:
-        text: anything.
-    """
+    """Write code within a line of Markdown, whatever backticks are in it."""
     shown = printable(text)
     longest = max(map(len, re.findall(r"`+", shown)), default=0)
     fence = "`" * (longest + 1)

@@ -54,9 +54,6 @@ class Segmentation:
 def check_threshold(threshold: float) -> None:
     """Refuse what is no probability.
 
-    Args:
-        threshold: from a user.
-
     Raises:
         ValueError: if it is not in (0, 1).
     """

@@ -92,13 +92,12 @@ class LitSeg(pl.LightningModule):
             OptimizerSettings, config["optimizer"], "optimizer"
         )
         check_optimizer(self.optimizer_settings)
-        RunSettings.check(config)
-        run = {**RunSettings.shown(), **config}
-        self._loss_function = build_loss(run["loss"], not self.network.prompted)
-        self._seed: int = run["seed"]
-        self._metrics: str = run["metrics"]
+        run = RunSettings(**{key: config[key] for key in RunSettings.entries() if key in config})
+        self._loss_function = build_loss(run.loss, not self.network.prompted)
+        self._seed = run.seed
+        self._metrics = run.metrics
         self._with_label_maps: list[bool] = []
-        self._unsure_is_miss: bool = run["unsure_is_miss"]
+        self._unsure_is_miss = run.unsure_is_miss
         self._asked: list[Tensor] = []
         self._counter = PairCounter({}, len(task_names))
         self.pairs: PairTable | None = None

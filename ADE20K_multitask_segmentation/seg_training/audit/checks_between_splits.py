@@ -52,11 +52,7 @@ def check_training(fit: SplitAudit, batch_size: int, sampler: str) -> Iterator[P
 
 
 def check_evaluation(validate: SplitAudit) -> Iterator[Problem]:
-    """Find out whether there is anything to evaluate, and which tasks are never measured.
-
-    Args:
-        validate: the validation split.
-    """
+    """Find out whether there is anything to evaluate, and which tasks are never measured."""
     if validate.presence is None:
         return
     absent = [task.name for task in validate.tasks if task.images == 0]
@@ -71,12 +67,7 @@ def check_evaluation(validate: SplitAudit) -> Iterator[Problem]:
 
 
 def check_overlap(fit: SplitAudit, validate: SplitAudit) -> Iterator[Problem]:
-    """Find images that are trained on and evaluated on; files of equal bytes are one image.
-
-    Args:
-        fit: the training split.
-        validate: the validation split.
-    """
+    """Find images that are trained on and evaluated on; files of equal bytes are one image."""
     why = "What is trained on is no measure of what was learnt"
     trained_on = {digest: file for file, digest in fit.digests.items()}
     files = {

@@ -1,8 +1,8 @@
 """What can be wrong with the files and labels of one split."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from seg_training.audit.audit_findings import LabelCount, Problem
+from seg_training.audit.audit_findings import LabelCount, Problem, Severity
 from seg_training.audit.decoded_splits import ReadLabelMap, ReadPair
 from seg_training.datasets.segmentation_dataset import OfficialCounts, Pairing
 from seg_training.errors import counted, listed
@@ -21,25 +21,26 @@ _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _LITTLE = 0.01  # of all published (image, class) pairs
 
 
-def check_pairing(pairing: Pairing) -> Iterator[Problem]:
-    """Find images without label map, and label maps without image.
+def _problem(
+    kind: str, severity: Severity, what: str, files: Mapping[str, str], cure: str = ""
+) -> Iterator[Problem]:
+    """Say how many files there are of a kind that should not be; nothing where there is none."""
+    if files:
+        yield Problem(kind, severity, f"{what}: {len(files)}{cure}", files)
 
-    Args:
-        pairing: the split's files.
-    """
+
+def check_pairing(pairing: Pairing) -> Iterator[Problem]:
+    """Find images without label map, and label maps without image."""
     missing = {
         pair.image: f"{pair.image}: expected {pair.label_map}{pairing.near(pair.label_map)}"
         for pair in pairing.without_label_map
     }
-    if missing:
-        message = (
-            f"images without label map: {len(missing)} of {len(missing) + len(pairing.files)}. "
-            "Add the label map or remove the image"
-        )
-        yield Problem("no_label_map", "error", message, missing)
-    if left_out := {file: file for file in pairing.without_image}:
-        message = f"label maps without image, which are left out: {len(left_out)}"
-        yield Problem("no_image", "warning", message, left_out)
+    images = len(missing) + len(pairing.files)
+    cure = f" of {images}. Add the label map or remove the image"
+    yield from _problem("no_label_map", "error", "images without label map", missing, cure)
+    left_out = {file: file for file in pairing.without_image}
+    what = "label maps without image, which are left out"
+    yield from _problem("no_image", "warning", what, left_out)
 
 
 def check_kinds(unread: Sequence[str]) -> Iterator[Problem]:
@@ -48,17 +49,12 @@ def check_kinds(unread: Sequence[str]) -> Iterator[Problem]:
     Args:
         unread: files among the images of a split.
     """
-    if unread:
-        message = f"pictures of kinds that are not read: {len(unread)}. Save them as PNG or JPEG"
-        yield Problem("unread_kind", "warning", message, {file: file for file in unread})
+    what, cure = "pictures of kinds that are not read", ". Save them as PNG or JPEG"
+    return _problem("unread_kind", "warning", what, {file: file for file in unread}, cure)
 
 
 def check_files(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
-    """Find files that cannot be read, and pairs whose sizes differ.
-
-    Args:
-        pairs: of one split.
-    """
+    """Find files that cannot be read, and pairs whose sizes differ."""
     unreadable, several, unusable, mismatched = {}, {}, {}, {}
     for image, label_map in pairs:
         if image.fault:
@@ -74,32 +70,18 @@ def check_files(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
                 f"{label_map.file} is {label_map.size}, its image {image.file} {image.size}"
                 f"{image.header.before_turning(label_map.size)}"
             )
-    if unreadable:
-        message = f"images that cannot be read: {len(unreadable)}"
-        yield Problem("unreadable_image", "error", message, unreadable)
-    if several:
-        message = (
-            f"images of several frames or pages: {len(several)}. Save the one that is meant as a "
-            "file of its own"
-        )
-        yield Problem("several_frames", "error", message, several)
-    if unusable:
-        message = f"label maps that cannot be used: {len(unusable)}"
-        yield Problem("unusable_label_map", "error", message, unusable)
-    if mismatched:
-        message = (
-            f"label maps of another size than their image: {len(mismatched)}. Make them the same "
-            "size (width x height) or remove the pair"
-        )
-        yield Problem("size_mismatch", "error", message, mismatched)
+    what = "images of several frames or pages"
+    cure = ". Save the one that is meant as a file of its own"
+    yield from _problem("unreadable_image", "error", "images that cannot be read", unreadable)
+    yield from _problem("several_frames", "error", what, several, cure)
+    yield from _problem("unusable_label_map", "error", "label maps that cannot be used", unusable)
+    what = "label maps of another size than their image"
+    cure = ". Make them the same size (width x height) or remove the pair"
+    yield from _problem("size_mismatch", "error", what, mismatched, cure)
 
 
 def check_looks(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
-    """Find images that can be read, but perhaps not as they are meant.
-
-    Args:
-        pairs: of one split.
-    """
+    """Find images that can be read, but perhaps not as they are meant."""
     tiny, unchecked = {}, {}
     for image, label_map in pairs:
         if not image.header:
@@ -110,29 +92,17 @@ def check_looks(pairs: Sequence[ReadPair]) -> Iterator[Problem]:
         is_checked = orientation == 1 or (orientation in _SIDEWAYS and height != width)
         if label_map and not is_checked and not label_map.is_turned:
             unchecked[image.file] = f"{image.file}: EXIF orientation {orientation}"
-    if tiny:
-        message = (
-            f"images of nearly one brightness: {len(tiny)}. Are their values stored in another "
-            "range than 0 to 255, or of 16 bit?"
-        )
-        yield Problem("tiny_range", "warning", message, tiny)
-    if unchecked:
-        message = (
-            f"images that EXIF data turns, but not into another size: {len(unchecked)}. Their "
-            "label maps must fit the picture as a viewer shows it: look at some of them"
-        )
-        yield Problem("unchecked_orientation", "warning", message, unchecked)
+    cure = ". Are their values stored in another range than 0 to 255, or of 16 bit?"
+    yield from _problem("tiny_range", "warning", "images of nearly one brightness", tiny, cure)
+    what = "images that EXIF data turns, but not into another size"
+    cure = ". Their label maps must fit the picture as a viewer shows it: look at some of them"
+    yield from _problem("unchecked_orientation", "warning", what, unchecked, cure)
 
 
 def check_values(
     label_maps: Sequence[ReadLabelMap], labels: Sequence[LabelCount]
 ) -> Iterator[Problem]:
-    """Find label values without a meaning.
-
-    Args:
-        label_maps: of one split.
-        labels: its label values.
-    """
+    """Find label values without a meaning."""
     unknown = {label.value: label for label in labels if label.role == "unknown"}
     if not unknown:
         return

@@ -86,12 +86,7 @@ def presence_in(tasks: TaskTable, label_maps: Sequence[ReadLabelMap]) -> TaskPre
 
 
 def count_tasks(tasks: TaskTable, presence: TaskPresence | None) -> list[TaskCount]:
-    """Count the images and pixels of every task; one task may stand for several label values.
-
-    Args:
-        tasks: those asked for.
-        presence: of one split.
-    """
+    """Count the images and pixels of every task; one task may stand for several label values."""
     images, pixels = np.zeros((2, tasks.num_tasks), np.int64)
     if presence is not None:
         images += presence.images_per_task

@@ -23,11 +23,7 @@ _LINES = {
 
 
 def benchmark_html(result: BenchmarkResult) -> str:
-    """Write the page.
-
-    Args:
-        result: what was measured.
-    """
+    """Write the page."""
     tables = [
         Section(
             table.title,
@@ -50,11 +46,7 @@ def benchmark_html(result: BenchmarkResult) -> str:
 
 
 def growth_plot(growth: Growth) -> Figure:
-    """Draw times over what they grow with, both on logarithmic axes: doubling is a straight line.
-
-    Args:
-        growth: what was timed.
-    """
+    """Draw times over what they grow with, both axes logarithmic: doubling is a straight line."""
     with style():
         figure = Figure(figsize=(7.5, 3.6))
         axes = figure.subplots()

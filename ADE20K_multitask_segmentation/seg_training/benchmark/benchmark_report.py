@@ -48,11 +48,7 @@ class BenchmarkTable:
 
 
 def result_to_json(result: BenchmarkResult) -> dict[str, Any]:
-    """Give all figures as plain values: seconds, bytes, and each round's time.
-
-    Args:
-        result: what was measured.
-    """
+    """Give all figures as plain values: seconds, bytes, and each round's time."""
     content = asdict(result)
     for place in ("project", "ckpt"):  # where files lie says nothing elsewhere
         content["settings"].pop(place)
@@ -60,20 +56,12 @@ def result_to_json(result: BenchmarkResult) -> dict[str, Any]:
 
 
 def result_from_json(content: Mapping[str, Any]) -> BenchmarkResult:
-    """Give back what :func:`result_to_json` made plain.
-
-    Args:
-        content: it.
-    """
+    """Give back what :func:`result_to_json` made plain."""
     return TypeAdapter(BenchmarkResult).validate_python(content)
 
 
 def markdown_tables(result: BenchmarkResult) -> str:
-    """Write the tables in Markdown.
-
-    Args:
-        result: what was measured.
-    """
+    """Write the tables in Markdown."""
     parts = [f"{result.machine}. {ABOUT_FIGURES}"]
     for table in benchmark_tables(result):
         header, *rows = ([_escaped(cell) for cell in row] for row in (table.header, *table.rows))
@@ -84,12 +72,7 @@ def markdown_tables(result: BenchmarkResult) -> str:
 
 
 def show_result(result: BenchmarkResult, console: Console) -> None:
-    """Print the tables.
-
-    Args:
-        result: what was measured.
-        console: where to.
-    """
+    """Print the tables."""
     console.print(Text(result.machine))
     for table in benchmark_tables(result):
         shown = terminal_table(table.title, table.header, table.note)
@@ -100,11 +83,7 @@ def show_result(result: BenchmarkResult, console: Console) -> None:
 
 
 def benchmark_tables(result: BenchmarkResult) -> list[BenchmarkTable]:
-    """Put the figures of the parts that were measured into tables.
-
-    Args:
-        result: what was measured.
-    """
+    """Put the figures of the parts that were measured into tables."""
     tables = []
     if result.networks:
         tables.append(_forward_table(result))

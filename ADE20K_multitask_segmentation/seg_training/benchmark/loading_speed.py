@@ -163,11 +163,7 @@ def measure_data(folder: Path, each_step: Callable[[], Any] = lambda: None) -> D
 
 
 def images_per_second(data: SegmentationDataModule) -> float:
-    """Take training batches from a loader as fast as it gives them.
-
-    Args:
-        data: whose loader.
-    """
+    """Take training batches from a loader as fast as it gives them."""
     batches = iter(data.train_dataloader())
     for _ in range(_NUM_STARTING):  # the process starts, and fetches a few in advance
         next(batches)
@@ -177,9 +173,6 @@ def images_per_second(data: SegmentationDataModule) -> float:
 
 def plain_counts(file: Path) -> list[int]:
     """Find the classes of a label map as the released start-up does.
-
-    Args:
-        file: a label map.
 
     Returns:
         The pixels of each class.

@@ -27,11 +27,7 @@ class Timing:
         return statistics.median(self.seconds)
 
     def scaled(self, times: float) -> "Timing":
-        """Of doing it so many times.
-
-        Args:
-            times: how many.
-        """
+        """Of doing it so many times."""
         return Timing(tuple(times * each for each in self.seconds))
 
     @property
@@ -88,11 +84,7 @@ def time_in_turn(
 
 
 def seconds_of(way: Callable[[], Any]) -> float:
-    """Time something once, on the CPU.
-
-    Args:
-        way: what to do.
-    """
+    """Time something once, on the CPU."""
     started = time.perf_counter()
     way()
     return time.perf_counter() - started

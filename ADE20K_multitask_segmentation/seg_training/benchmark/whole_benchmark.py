@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.progress import Progress
@@ -138,9 +139,6 @@ class BenchmarkResult:
 def run_benchmark(settings: Settings) -> BenchmarkResult:
     """Measure.
 
-    Args:
-        settings: what.
-
     Raises:
         UserError: if a setting is not possible on this machine.
     """
@@ -177,31 +175,24 @@ def _measure(
     ).to(device)
     task_ids = torch.arange(settings.batch_size, device=device) % _NUM_TASKS
     rounds = settings.rounds
-    networks: Sequence[NetworkFigures] = ()
-    training: Sequence[TrainingFigures] = ()
-    many_classes: Sequence[ManyClasses] = ()
-    known_classes: Sequence[KnownClasses] = ()
-    exports: Sequence[ExportFigures] = ()
-    growth: Sequence[Growth] = ()
-    profiles: Sequence[Profile] = ()
-    data, evaluation, start = None, None, None
+    figures: dict[str, Any] = {}  # by the attributes of the result
     if "networks" in parts:
         compared = contenders(_NUM_TASKS, device)
         each_round = bar("networks", 3 * (rounds + 1))
-        networks = measure_networks(compared, images, task_ids, rounds, each_round)
+        figures["networks"] = measure_networks(compared, images, task_ids, rounds, each_round)
     if "training" in parts:
         variants = training_variants(_NUM_TASKS, device, settings.compiled)
         compared = [stock_huggingface(device), *variants]
         each_round = bar("ways of training", rounds + 1)
-        training = measure_training(compared, images, task_ids, rounds, each_round)
+        figures["training"] = measure_training(compared, images, task_ids, rounds, each_round)
     if "many_classes" in parts:
         network = build_network(_PROFILED, _NUM_TASKS).to(device)
         each_round = bar("many classes", len(settings.classes) * (rounds + 1))
-        many_classes = measure_many_classes(
+        figures["many_classes"] = measure_many_classes(
             network, images[:1], settings.classes, rounds, each_round
         )
     if "known_classes" in parts:
-        known_classes = measure_known_classes(
+        figures["known_classes"] = measure_known_classes(
             folder / "known",
             images,
             rounds,
@@ -211,17 +202,18 @@ def _measure(
     if "exports" in parts:
         each_round = bar("exported files", len(_EXPORTS_ASKED) * (rounds + 1))
         exported = build_network(_PROFILED, _NUM_TASKS).eval()
-        exports = measure_exports(
+        figures["exports"] = measure_exports(
             exported, images[:1].cpu(), _EXPORTS_ASKED, folder, rounds, each_round
         )
     if "data" in parts:
-        data = measure_data(folder / "data", bar("data", 6))
+        figures["data"] = measure_data(folder / "data", bar("data", 6))
     if evaluated is not None:
-        evaluation = measure_evaluation(evaluated, bar("evaluation", evaluated.num_pairs))
+        each_pair = bar("evaluation", evaluated.num_pairs)
+        figures["evaluation"] = measure_evaluation(evaluated, each_pair)
     if "start" in parts:
         root = folder / "start" / "images"
         make_images(root, _NUM_STARTED, _NUM_EVALUATED)
-        start = measure_start(
+        figures["start"] = measure_start(
             settings.project,
             root,
             folder / "start",
@@ -230,23 +222,12 @@ def _measure(
             bar("starting up", 3 * (rounds + 1)),
         )
     if "growth" in parts:
-        growth = measure_growth(_NUM_TASKS, settings.size, device, rounds, bar("growth", NUM_STEPS))
+        each_step = bar("growth", NUM_STEPS)
+        figures["growth"] = measure_growth(_NUM_TASKS, settings.size, device, rounds, each_step)
     if "profile" in parts:
-        profiles = _profiles(settings, device, images, task_ids, bar("profile", 3))
-    return BenchmarkResult(
-        _machine(device),
-        settings,
-        networks,
-        training,
-        many_classes,
-        known_classes,
-        exports,
-        data,
-        evaluation,
-        start,
-        growth,
-        profiles,
-    )
+        each_step = bar("profile", 3)
+        figures["profiles"] = _profiles(settings, device, images, task_ids, each_step)
+    return BenchmarkResult(_machine(device), settings, **figures)
 
 
 def _evaluated(settings: Settings, folder: Path) -> Evaluated:

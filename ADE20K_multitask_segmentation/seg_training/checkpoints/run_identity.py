@@ -32,11 +32,7 @@ def new_run() -> str:
 
 
 def run_of(checkpoint: Mapping[str, Any]) -> str | None:
-    """Say which training saved a checkpoint; None for one of before trainings had names.
-
-    Args:
-        checkpoint: its content.
-    """
+    """Say which training saved a checkpoint; None for one of before trainings had names."""
     run: str | None = _kept(checkpoint).get("run")
     return run
 

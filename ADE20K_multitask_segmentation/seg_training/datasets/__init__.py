@@ -1,1 +1,1 @@
-"""Datasets of label maps, and what turns them into batches of class prompts."""
+"""Datasets, and what turns them into batches of class prompts."""

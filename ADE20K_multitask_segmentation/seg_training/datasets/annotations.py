@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from seg_training.pictures.resizing import resize_label_map
 
-__all__ = ["Annotation", "LabelMap", "MaskSet", "counted_values"]
+__all__ = ["IGNORE", "Annotation", "LabelMap", "MaskSet", "counted_values"]
 
-UNLABELLED = 255
-"""In a mask of one class: whether the pixel shows it, nobody said."""
+IGNORE = 255
+"""In masks: pixels that nobody labelled; they stay out of loss and metric."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class MaskSet:
         joined: dict[int, NDArray[np.uint8]] = {}
         for value, mask in objects:
             own = joined.setdefault(value, np.zeros(size, np.uint8))
-            own[(mask == UNLABELLED) & (own == 0)] = UNLABELLED
+            own[(mask == IGNORE) & (own == 0)] = IGNORE
             own[mask == 1] = 1
         values = sorted(joined)
         masks = (
@@ -103,7 +103,7 @@ class MaskSet:
         """
         masks = self.leaving_out(()).masks
         pixels = (masks == 1).sum(axis=(1, 2), dtype=np.int64)
-        listed = (pixels > 0) | (masks == UNLABELLED).any(axis=(1, 2))
+        listed = (pixels > 0) | (masks == IGNORE).any(axis=(1, 2))
         return self.values[listed], pixels[listed]
 
     def leaving_out(self, values: Collection[int]) -> "MaskSet":

@@ -1,4 +1,4 @@
-"""Random changes to images and their label maps, as published."""
+"""Random changes to images and their masks or label maps, as published."""
 
 import os
 import random
@@ -46,10 +46,10 @@ AUGMENTATIONS: dict[str, Callable[..., list[A.BasicTransform]]] = {
 
 
 class Augmentation:
-    """Random changes to an image and its label map, decided by a seed alone.
+    """Random changes to an image and its mask or label map, decided by a seed alone.
 
     Attributes:
-        fits: whether it takes images at their own size and brings them to the crop size itself.
+        takes_any_size: whether it takes images at their own size, and cuts the crop size out.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Augmentation:
         changes = choose_with_options(name, AUGMENTATIONS, "data.augmentation")
         self._transform = A.Compose(changes())
         self._fit = choose_with_options(fit, FITS, "data.fit", positional=1)(crop_size)
-        self.fits = self._fit is not None
+        self.takes_any_size = self._fit is not None
 
     def __call__(
         self, image: NDArray[np.uint8], labels: NDArray[Any], seed: int

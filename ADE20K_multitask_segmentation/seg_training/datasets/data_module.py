@@ -89,7 +89,7 @@ class SegmentationDataModule(DataModule):
         self._augmentation = Augmentation(own.augmentation, own.fit, self.crop_size)
         self._cache_dir = user_path(own.cache_dir) if own.cache_dir else None
         self._resized_bytes = int(own.resized_cache_gib * 2**30)
-        if self._resized_bytes and self._augmentation.fits:
+        if self._resized_bytes and self._augmentation.takes_any_size:
             raise UserError(
                 f"data.resized_cache_gib={own.resized_cache_gib} with data.fit={name_of(own.fit)}: "
                 "whole images at crop size are of no use to it; set data.resized_cache_gib=0"
@@ -108,17 +108,10 @@ class SegmentationDataModule(DataModule):
         seed: int,
         vocabulary: Sequence[str] | None = None,
     ) -> "SegmentationDataModule":
-        """Build dataset, tasks and data module from the sections of a config.
+        """Build dataset, tasks and data module; see :meth:`DataModule.from_config`.
 
-        Args:
-            data: ``dataset`` names one of :data:`DATASETS`; the other settings are those of its
-                constructor and of :class:`OneDatasetSettings`.
-            tasks: ``classes``, as :class:`TaskTable` takes it.
-            seed: decides order and augmentation.
-            vocabulary: task names of a trained network, in its order.
-
-        Raises:
-            UserError: if a setting is unknown, missing or wrong.
+        In the data section ``dataset`` names one of :data:`DATASETS`; the other settings are those
+        of its constructor and of :class:`OneDatasetSettings`.
         """
         settings = dict(data)
         dataset_class = choose(settings.pop("dataset", "?"), DATASETS, "data.dataset")
@@ -157,20 +150,12 @@ class SegmentationDataModule(DataModule):
         return self.dataset.settings()
 
     def splits_of(self, stage: str) -> list[str]:
-        """List the splits whose label maps a stage needs.
-
-        Args:
-            stage: Lightning's ``fit``, ``validate`` or ``predict``.
-        """
+        """List the splits whose labels a stage of Lightning's needs: ``fit``, say."""
         needed = {"fit": ("fit", "validate"), "predict": ()}.get(stage, ("validate",))
         return [self.splits[key] for key in needed]
 
     def prepare(self, stage: str) -> None:
-        """Make files and indexes, in one process, before the others read them.
-
-        Args:
-            stage: Lightning's ``fit``, ``validate`` or ``predict``.
-        """
+        """Make a stage's files and indexes, in one process, before the others read them."""
         if stage == "fit":  # otherwise a wrong data.root would be filled
             self.dataset.prepare()
         for split in self.splits_of(stage):
@@ -296,8 +281,7 @@ def _classes_to_paint(asked: Any, vocabulary: Sequence[str] | None) -> LabelClas
     """Name the classes of images without label maps: those asked for, of a trained network."""
     if isinstance(asked, str) or not isinstance(asked, Iterable):  # all; else the tasks say it
         asked = vocabulary or ()
-    names = asked
-    return LabelClasses({value: str(name) for value, name in enumerate(names)})
+    return LabelClasses({value: str(name) for value, name in enumerate(asked)})
 
 
 DATA_MODULES: dict[str, type[DataModule]] = {"one": SegmentationDataModule}
@@ -310,17 +294,9 @@ def build_data_module(
     seed: int,
     vocabulary: Sequence[str] | None = None,
 ) -> DataModule:
-    """Build the data module of a config.
+    """Build the data module of a config; see :meth:`DataModule.from_config`.
 
-    Args:
-        data: the config's data section; ``module`` names one of :data:`DATA_MODULES`, that of one
-            dataset by default.
-        tasks: the config's tasks section.
-        seed: decides order and augmentation.
-        vocabulary: task names of a trained network, in its order.
-
-    Raises:
-        UserError: if a setting is unknown, missing or wrong.
+    In the data section ``module`` names one of :data:`DATA_MODULES`; one dataset's by default.
     """
     settings = dict(data)
     module = choose(settings.pop("module", "one"), DATA_MODULES, "data.module")

@@ -42,19 +42,6 @@ def read_pair(
 def read_resized_pair(
     dataset: SegmentationDataset, index: PresenceIndex, image: int, crop_size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], Annotation]:
-    """Read an image and its annotation and resize both.
-
-    Args:
-        dataset: whose files they are.
-        index: of the split.
-        image: which one.
-        crop_size: (H, W).
-
-    Returns:
-        (H, W, 3) uint8 RGB, and the annotation of the same size.
-
-    Raises:
-        UserError: if a file cannot be read, or if their sizes differ; names it.
-    """
+    """Read an image and its annotation, as :func:`read_pair`, and resize both to (H, W)."""
     pixels, annotation = read_pair(dataset, index, image)
     return resize_image(pixels, crop_size), annotation.resized(crop_size)

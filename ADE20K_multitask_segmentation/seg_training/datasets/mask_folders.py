@@ -81,9 +81,6 @@ class MaskFolders(SegmentationDataset):
     def pair(self, split: str) -> Pairing:
         """Find the masks of every image; one without any shows no class.
 
-        Args:
-            split: which part of the dataset.
-
         Raises:
             UserError: if a folder is missing or empty, or is of no class.
         """
@@ -111,18 +108,11 @@ class MaskFolders(SegmentationDataset):
         return Pairing(files, [], sorted(without_image))
 
     def label_sources(self, label_map: str) -> list[Path]:
-        """List the masks of an image.
-
-        Args:
-            label_map: as :meth:`pair` gave it.
-        """
+        """List the masks of an image."""
         return [self.root / file for file in self._files[label_map].masks.values()]
 
     def read_annotation(self, label_map: str) -> MaskSet:
         """Read the masks of an image.
-
-        Args:
-            label_map: as :meth:`pair` gave it.
 
         Raises:
             UserError: if one cannot be read, is of another size, or has a value but 0 and 255.

@@ -182,11 +182,7 @@ class PresenceIndex:
         return path.relative_to(self._folder).as_posix()
 
     def labels_of(self, image: int) -> CountedLabels:
-        """Give the counts of an image.
-
-        Args:
-            image: which.
-        """
+        """Give the counts of an image."""
         own = slice(*self.offsets[image : image + 2])
         absent = self.absent[slice(*self.absent_offsets[image : image + 2])].astype(np.int64)
         return CountedLabels(

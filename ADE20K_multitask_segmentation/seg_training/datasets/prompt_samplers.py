@@ -167,7 +167,7 @@ class HomogeneousSampler(TrainingSampler):
     An epoch has ceil(n_max / batch size) rounds over the tasks, where n_max is the number of
     images of the most frequent one. A task's images are shuffled and cut into full batches; the
     remainder is dropped, and they are shuffled anew when used up. A task with fewer images than a
-    batch never appears (reference: the paper's released training code).
+    batch never appears, as in the released training code.
     """
 
     @property

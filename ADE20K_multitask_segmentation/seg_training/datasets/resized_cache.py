@@ -7,7 +7,7 @@ read by mapping the file into memory, which the processes of the loaders then sh
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from seg_training.datasets.annotations import UNLABELLED, Annotation, LabelMap, MaskSet
+from seg_training.datasets.annotations import IGNORE, Annotation, LabelMap, MaskSet
 from seg_training.datasets.image_and_labels import read_resized_pair
 from seg_training.datasets.presence_index import (
     PresenceIndex,
@@ -106,7 +106,7 @@ class _MaskRecords(_Records):
         unlabelled = np.zeros((1, *self._size), np.bool_)
         if masks.unlabelled is not None:
             unlabelled[0] = masks.unlabelled
-        planes = np.concatenate([unlabelled, own == 1, own == UNLABELLED])
+        planes = np.concatenate([unlabelled, own == 1, own == IGNORE])
         return np.packbits(planes.reshape(len(planes), -1), axis=1).tobytes()
 
     def _unpacked(self, image: int, labels: _Bytes) -> Annotation:
@@ -115,7 +115,7 @@ class _MaskRecords(_Records):
         planes = np.unpackbits(packed, axis=1, count=self._num_pixels).reshape(-1, *self._size)
         shown, hidden = np.split(planes[1:], 2)
         absent = None if known.absent is None else frozenset(known.absent.tolist())
-        masks = shown + UNLABELLED * hidden
+        masks = shown + IGNORE * hidden
         return MaskSet(known.values, masks, planes[0].astype(np.bool_), absent)
 
 
@@ -188,13 +188,17 @@ def resized_cache(
         )
     if number == 0:
         return None
+
+    def make(image: int) -> bytes:
+        return records.packed(image, *read_resized_pair(dataset, index, image, crop_size))
+
     state = hashlib.sha256(f"{_VERSION}|{index.fingerprint}|{records}".encode()).hexdigest()[:12]
     folder = (cache_dir or default_cache_dir()) / "resized"
     stem = f"{cache_name(dataset, split)}-{height}x{width}"
     file = folder / f"{stem}-{state}{_SUFFIX}"
     if not file.exists() or file.stat().st_size < records.ends[number - 1]:
         try:
-            _make(file, records, dataset, index, crop_size, number, progress)
+            _make(file, make, number, f"Resizing to {height}x{width}" if progress else None)
         except OSError as error:  # a full or read-only disk costs time, not the run
             _log.warning("could not keep resized images in %s: %s", folder, error)
             return None
@@ -207,46 +211,24 @@ def resized_cache(
     return ResizedCache(file, records)
 
 
-def _make(
-    file: Path,
-    records: _Records,
-    dataset: SegmentationDataset,
-    index: PresenceIndex,
-    crop_size: tuple[int, int],
-    number: int,
-    progress: bool,
-) -> None:
-    """Write beside the target and rename, so that no half-written cache is ever read."""
+def _make(file: Path, make: Callable[[int], bytes], number: int, description: str | None) -> None:
+    """Write so many records beside the target and rename: no half-written cache is ever read.
+
+    They are made on all cores. Threads are enough: decoding releases the interpreter.
+    """
     remove_abandoned(file.parent)
-    with unfinished_folder(file) as folder:
+    with (
+        unfinished_folder(file) as folder,
+        Progress(transient=True, disable=not description) as bar,
+        ThreadPoolExecutor(usable_cores()) as threads,
+    ):
+        task = bar.add_task(description or "", total=number)
         with (folder / file.name).open("wb") as written:
-            for some in _made(records, dataset, index, crop_size, number, progress):
-                written.writelines(some)
+            for first in range(0, number, _AT_ONCE):
+                some = range(first, min(first + _AT_ONCE, number))
+                written.writelines(threads.map(make, some))
                 os.utime(folder)  # not abandoned
+                bar.advance(task, len(some))
             written.flush()
             os.fsync(written.fileno())
         (folder / file.name).replace(file)
-
-
-def _made(
-    records: _Records,
-    dataset: SegmentationDataset,
-    index: PresenceIndex,
-    crop_size: tuple[int, int],
-    number: int,
-    progress: bool,
-) -> Iterator[list[bytes]]:
-    """Resize images on all cores. Threads are enough: decoding releases the interpreter."""
-
-    def make(image: int) -> bytes:
-        return records.packed(image, *read_resized_pair(dataset, index, image, crop_size))
-
-    with (
-        Progress(transient=True, disable=not progress) as bar,
-        ThreadPoolExecutor(usable_cores()) as threads,
-    ):
-        task = bar.add_task("Resizing to {}x{}".format(*crop_size), total=number)
-        for first in range(0, number, _AT_ONCE):
-            some = range(first, min(first + _AT_ONCE, number))
-            yield list(threads.map(make, some))
-            bar.advance(task, len(some))

@@ -25,14 +25,14 @@ _log = logging.getLogger(__name__)
 
 
 class ImageFiles(NamedTuple):
-    """An image and its label map, as paths relative to the dataset's root."""
+    """An image and its annotation: paths relative to the root, or what the dataset calls it by."""
 
     image: str
     label_map: str
 
 
 class Pairing(NamedTuple):
-    """Which images of a split have a label map; all paths are relative to the dataset's root.
+    """Which images of a split have an annotation, called ``label_map`` of whatever kind it is.
 
     Attributes:
         files: the pairs, in the order that seeds count on.

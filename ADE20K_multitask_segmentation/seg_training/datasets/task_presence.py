@@ -102,27 +102,15 @@ class TaskPresence:
         return len(self.task_ids)
 
     def present(self, image: int) -> _Ids:
-        """List the tasks of an image, in order.
-
-        Args:
-            image: which.
-        """
+        """List the tasks of an image, in order."""
         return self.task_ids[self.offsets[image] : self.offsets[image + 1]]
 
     def pixels_of(self, image: int) -> _Ids:
-        """Count the pixels of :meth:`present`.
-
-        Args:
-            image: which.
-        """
+        """Count the pixels of :meth:`present`."""
         return self.pixels[self.offsets[image] : self.offsets[image + 1]]
 
     def absent(self, image: int) -> _Ids:
-        """List the tasks that are known not to be in an image, in order.
-
-        Args:
-            image: which.
-        """
+        """List the tasks that are known not to be in an image, in order."""
         own = self.own[self.sources[image]]
         listed = self.listed[self.listed_offsets[image] : self.listed_offsets[image + 1]]
         if self.lists_absent[image]:
@@ -130,20 +118,12 @@ class TaskPresence:
         return np.setdiff1d(own, np.concatenate([self.present(image), listed]))
 
     def unknown(self, image: int) -> _Ids:
-        """List the tasks of which nobody said whether they are in an image, in order.
-
-        Args:
-            image: which.
-        """
+        """List the tasks of which nobody said whether they are in an image, in order."""
         known = np.concatenate([self.present(image), self.absent(image)])
         return np.setdiff1d(np.arange(self.num_tasks), known)
 
     def images_of(self, task: int) -> _Ids:
-        """List the images that show a task, in order.
-
-        Args:
-            task: its id.
-        """
+        """List the images that show a task, in order."""
         order, offsets = self._by_task
         return self._image_of_entry[order[offsets[task] : offsets[task + 1]]]
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seg_training.datasets.annotations import IGNORE
 from seg_training.errors import UserError
 from seg_training.pictures.nearest_resizing import resize_nearest
 
@@ -25,9 +26,6 @@ __all__ = [
     "label_type",
 ]
 
-IGNORE = 255
-"""In masks: pixels that nobody labelled; they stay out of loss and metric."""
-
 NO_LABEL_MAP = (
     "classes of these data may overlap, so that there is no one label per pixel: the multi-class "
     "baseline (model.method=segformer), and mIoU, fwIoU, mACC and pACC (metrics=all) need a "
@@ -37,11 +35,7 @@ NO_LABEL_MAP = (
 
 
 def label_type(num_tasks: int) -> type[np.unsignedinteger]:
-    """Choose the smallest type of a label map: of "other", every task and ignored pixels.
-
-    Args:
-        num_tasks: K.
-    """
+    """Choose the smallest type of a label map: of "other", every task and ignored pixels."""
     for kind in (np.uint8, np.uint16):
         if num_tasks + 2 <= np.iinfo(kind).max + 1:
             return kind
@@ -115,11 +109,7 @@ class Truth(ABC):
         """Change every tensor in it."""
 
     def to(self, device: torch.device | str) -> Self:
-        """Move it to a device; on the way to a GPU nobody waits.
-
-        Args:
-            device: which.
-        """
+        """Move it to a device; on the way to a GPU nobody waits."""
         # Lightning asks for that too, but of bare tensors alone.
         on_its_way = torch.device(device).type == "cuda"
         return self._each(lambda own: own.to(device, non_blocking=on_its_way))
@@ -200,11 +190,7 @@ class LabelMapTruth(Truth):
         return (self._label_map != ignored_label(self._label_map))[None]
 
     def resized(self, size: tuple[int, int]) -> "LabelMapTruth":
-        """Resize it with nearest, by OpenCV's rule.
-
-        Args:
-            size: (H, W).
-        """
+        """Resize it with nearest, by OpenCV's rule."""
         return LabelMapTruth(resize_nearest(self._label_map, size), self.known)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "LabelMapTruth":
@@ -274,11 +260,7 @@ class MaskSetTruth(Truth):
         return masks if self._unlabelled is None else masks & ~self._unlabelled
 
     def resized(self, size: tuple[int, int]) -> "MaskSetTruth":
-        """Resize it with nearest, by OpenCV's rule.
-
-        Args:
-            size: (H, W).
-        """
+        """Resize it with nearest, by OpenCV's rule."""
         unlabelled = self._unlabelled
         return MaskSetTruth(
             self._task_ids,

@@ -33,9 +33,6 @@ class LabelMapResult:
 def label_map_metrics(table: PairTable) -> LabelMapResult | None:
     """Measure label maps by detectron2's rules: a class counts where the ground truth shows it.
 
-    Args:
-        table: of one evaluation.
-
     Returns:
         None where there were none, and of several datasets, whose classes are no common label map.
     """

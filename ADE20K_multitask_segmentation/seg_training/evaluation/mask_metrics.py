@@ -58,11 +58,7 @@ class BinaryIoUResult:
 
 
 def measured(table: PairTable) -> BinaryIoUResult:
-    """Measure all :data:`METRICS`, of each dataset too where there are several.
-
-    Args:
-        table: of one evaluation.
-    """
+    """Measure all :data:`METRICS`, of each dataset too where there are several."""
     known = {each.name for each in fields(BinaryIoUResult)}
     numbers = {name: metric(table) for name, metric in METRICS.items()}
     more = {name: numbers.pop(name) for name in METRICS if name not in known}

@@ -75,11 +75,7 @@ class PairTable:
         return len(self["task"])
 
     def __getitem__(self, column: str) -> NDArray[Any]:
-        """Give a column.
-
-        Args:
-            column: its name.
-        """
+        """Give a column."""
         return self.columns[column]
 
     @property
@@ -102,11 +98,7 @@ class PairTable:
         return PairTable(columns, self.asked, self.num_tasks)
 
     def of_dataset(self, dataset: int) -> "PairTable":
-        """Keep one dataset's rows.
-
-        Args:
-            dataset: its id.
-        """
+        """Keep one dataset's rows."""
         kept = self.where(self["dataset"] == dataset)
         return PairTable(kept.columns, {dataset: self.asked.get(dataset, ())}, self.num_tasks)
 

@@ -133,10 +133,6 @@ def compare_all(
 def check_same(comparisons: Sequence[Comparison], file: Path) -> None:
     """Refuse masks that are not the same.
 
-    Args:
-        comparisons: of a file.
-        file: for the message.
-
     Raises:
         UserError: if a mask's IoU is below ``LEAST_IOU``.
     """
@@ -149,12 +145,7 @@ def check_same(comparisons: Sequence[Comparison], file: Path) -> None:
 
 
 def show_comparisons(comparisons: Sequence[Comparison], console: Console | None = None) -> None:
-    """Print comparisons as a table, a row for each runtime and size.
-
-    Args:
-        comparisons: in any order.
-        console: where to print.
-    """
+    """Print comparisons as a table, a row for each runtime and size."""
     rows: dict[tuple[str, str], list[Comparison]] = {}
     for each in comparisons:
         rows.setdefault((each.runtime, f"{each.shape[2]}x{each.shape[3]}"), []).append(each)

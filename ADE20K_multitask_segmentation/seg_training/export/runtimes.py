@@ -147,9 +147,6 @@ def _joined(image_part: Graph, class_part: Graph) -> Run:
 def open_onnx(file: Path) -> Any:
     """Open an ONNX file with ONNX Runtime, on the CPU.
 
-    Args:
-        file: of any graph.
-
     Returns:
         An ``onnxruntime.InferenceSession``.
     """

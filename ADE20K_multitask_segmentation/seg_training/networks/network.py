@@ -35,11 +35,7 @@ class Network(nn.Module):
     std: Tensor
 
     def __init__(self, model: TASFormerForSemanticSegmentation) -> None:
-        """Wrap a Hugging Face model.
-
-        Args:
-            model: of any method.
-        """
+        """Wrap a Hugging Face model."""
         super().__init__()
         self.model = model
         self.config = model.config
@@ -177,10 +173,6 @@ class Network(nn.Module):
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse images of a size that the network does not take.
-
-        Args:
-            height: of the images.
-            width: of the images.
 
         Raises:
             UserError: if task maps are of another size; the message says of which.

@@ -69,10 +69,6 @@ class Looks:
         """List all looks at a picture.
 
         Windows overlap by half, and together reach every pixel.
-
-        Args:
-            height: of the picture.
-            width: of the picture.
         """
         sizes = [
             self.crop_size

@@ -46,9 +46,6 @@ def is_result_file(file: Path) -> bool:
 def files_of_result(folder: Path) -> frozenset[str] | None:
     """List the files that belong to the result in a folder.
 
-    Args:
-        folder: any.
-
     Returns:
         Names, of files that may be gone; None where the folder holds no result of ours.
     """
@@ -67,9 +64,6 @@ def files_of_result(folder: Path) -> frozenset[str] | None:
 def containing_result(folder: Path) -> Path | None:
     """Find the result that a folder lies in: the results of two pictures are not to share files.
 
-    Args:
-        folder: any.
-
     Returns:
         The result's folder; None where the folder lies in none.
     """
@@ -79,9 +73,6 @@ def containing_result(folder: Path) -> Path | None:
 
 def settings_of(folder: Path) -> Any:
     """Read with which settings the result in a folder was made.
-
-    Args:
-        folder: a picture's.
 
     Returns:
         None where there is no result; one that cannot be read, or of which a file is gone, is like

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LabelMap"]
+__all__ = ["JointLabelMap"]
 
 
-class LabelMap:
+class JointLabelMap:
     """The most probable class of each pixel, put together class by class.
 
     Attributes:

@@ -234,7 +234,7 @@ def settings_for_picture(settings: Mapping[str, Any], picture: Path) -> dict[str
 
 def write_result(
     folder: Path,
-    source: Path,
+    file: Path,
     picture: NDArray[np.uint8],
     network: Network,
     tasks: Mapping[int, str],
@@ -248,20 +248,20 @@ def write_result(
 
     Args:
         folder: of the result.
-        source: the picture's file.
+        file: the picture's.
         picture: (H, W, 3) uint8 RGB.
         network: in evaluation mode.
         tasks: task id to name.
         looks: how to look at the picture.
         settings: from :func:`settings_for_picture`.
-        frames: of the picture's file; the first is the picture.
+        frames: of the file; the first is the picture.
 
     Raises:
         OSError: if the folder cannot be written.
         UserError: if something else is there.
     """
     threshold = settings["threshold"]
-    with PictureResult(folder, source, picture, threshold, settings, frames) as result:
+    with PictureResult(folder, file, picture, threshold, settings, frames) as result:
         for task_id, probability in class_probabilities(network, picture, list(tasks), looks):
             scores = {score: own for score, [own] in class_scores(probability[None]).items()}
             own = probability.cpu().numpy()

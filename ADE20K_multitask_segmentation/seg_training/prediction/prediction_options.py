@@ -13,9 +13,6 @@ _SMALLEST_WINDOW = 32
 def check_threshold(threshold: float) -> None:
     """Refuse what is no probability.
 
-    Args:
-        threshold: from a user.
-
     Raises:
         UserError: if it is not in (0, 1).
     """

@@ -27,7 +27,7 @@ from seg_training.prediction.existing_results import (
     containing_result,
     files_of_result,
 )
-from seg_training.prediction.joint_label_map import LabelMap
+from seg_training.prediction.joint_label_map import JointLabelMap
 from seg_training.results.overlays import distinct_colours, legend_picture, tinted
 
 __all__ = ["PictureResult", "check_place", "outline"]
@@ -45,7 +45,7 @@ class PictureResult:
     def __init__(
         self,
         folder: Path,
-        source: Path,
+        file: Path,
         picture: NDArray[np.uint8],
         threshold: float,
         settings: Mapping[str, Any],
@@ -55,19 +55,19 @@ class PictureResult:
 
         Args:
             folder: of the result.
-            source: the picture's file.
+            file: the picture's.
             picture: (H, W, 3) uint8 RGB.
             threshold: probabilities from it on are the class.
             settings: what the result depends on besides, to be kept with it.
-            frames: of the picture's file, of which the first is painted.
+            frames: of the file, of which the first is painted.
         """
         self._settings = dict(settings)
         self._folder = folder
-        self._source = source
+        self._file = file
         self._picture = picture
         self._frames = frames
         height, width = picture.shape[:2]
-        self._label_map = LabelMap((height, width), threshold)
+        self._label_map = JointLabelMap((height, width), threshold)
         self._classes: list[dict[str, Any]] = []
         self._names: dict[int, str] = {}
         self._stack = ExitStack()
@@ -161,7 +161,7 @@ class PictureResult:
         height, width = self._picture.shape[:2]
         content = json.dumps(
             {
-                "image": str(self._source),
+                "image": str(self._file),
                 "width": width,
                 "height": height,
                 "frames": self._frames,
@@ -206,9 +206,6 @@ class PictureResult:
 
 def check_place(folder: Path) -> None:
     """Refuse a place for a result where something else is, or of which it would become a part.
-
-    Args:
-        folder: of a result.
 
     Raises:
         UserError: if something is there that is no result of ours, or if the folder lies in one.

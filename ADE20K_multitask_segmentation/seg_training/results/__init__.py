@@ -1,1 +1,1 @@
-"""Results to look at: HTML pages that need no other file and no internet."""
+"""Results to look at and to keep: tables, files, pictures, pages that need no internet."""

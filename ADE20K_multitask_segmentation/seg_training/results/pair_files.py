@@ -21,9 +21,6 @@ _ROWS_AT_ONCE = 100_000  # of text in memory
 def check_pair_file(path: Path) -> None:
     """Refuse, before the work, a kind of file that cannot be written after it.
 
-    Args:
-        path: the file.
-
     Raises:
         UserError: if its suffix is of no kind, or if the package for it is missing.
     """

@@ -9,9 +9,6 @@ __all__ = ["plot_figures"]
 def plot_figures(runs: Runs) -> list[Figure | None]:
     """Make the plots that a run's page and the report both have.
 
-    Args:
-        runs: what is compared.
-
     Returns:
         Curves, bIoU by class and by size; None where the results do not have it.
     """

@@ -73,9 +73,6 @@ def save_examples(examples: Sequence[Example], folder: Path) -> None:
 def load_examples(folder: Path) -> list[Example]:
     """Read what :func:`save_examples` wrote.
 
-    Args:
-        folder: where it did.
-
     Returns:
         Empty where nothing was kept.
 

@@ -5,16 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seg_training.results.html_page import (
-    Command,
-    Figure,
-    Noted,
-    Section,
-    Table,
-    Text,
-    page_html,
-    picture_figure,
-)
+from seg_training.results.html_page import Command, Noted, Section, Table, page_html, picture_figure
 from seg_training.results.number_texts import interval_text, measured_text
 from seg_training.results.plot_figures import plot_figures
 from seg_training.results.prediction_examples import Example, examples_picture
@@ -40,7 +31,7 @@ def run_html(results: Mapping[str, Any], examples: Sequence[Example], run_dir: P
     sections = [
         Section("Results", [_numbers(results), _datasets(results)]),
         Section("Pictures", [picture_figure(picture, "Painted in orange, the truth in blue.")]),
-        Section("Plots", _plots(results)),
+        Section("Plots", plot_figures({results["method"]: [results]})),
         Section(
             "Behind it",
             [
@@ -94,10 +85,6 @@ def _datasets(results: Mapping[str, Any]) -> Table | None:
             for task, entry in own["per_class"].items()
         ]
     return Table(["dataset", "task", "masks", "bIoU, %", "95 % interval"], rows) if rows else None
-
-
-def _plots(results: Mapping[str, Any]) -> Sequence[Figure | Text | None]:
-    return plot_figures({results["method"]: [results]})
 
 
 def _facts(results: Mapping[str, Any]) -> Table:

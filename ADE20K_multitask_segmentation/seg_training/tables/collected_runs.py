@@ -112,10 +112,6 @@ def split_runs(
 ) -> tuple[list[tuple[Run, Result]], list[Run]]:
     """Tell what has a result from what has none.
 
-    Args:
-        runs: of any cells.
-        results: of any cells.
-
     Returns:
         The runs with their results, and those without.
     """

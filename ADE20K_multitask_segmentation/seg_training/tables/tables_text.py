@@ -88,21 +88,12 @@ def markdown_text(
 
 
 def table_in_markdown(table: Table, results: Sequence[Result]) -> str:
-    """Write one table.
-
-    Args:
-        table: which one.
-        results: what was measured.
-    """
+    """Write one table."""
     return markdown_table([table.corner, *table.columns], _rows(table, results))
 
 
 def differences(table: Table, results: Iterable[Result]) -> list[str]:
     """Say where numbers of a table should not be compared.
-
-    Args:
-        table: which one.
-        results: what was measured.
 
     Returns:
         A sentence per column, or table, whose runs were trained for different numbers of steps or
@@ -134,12 +125,7 @@ def _trains_on_pairs(result: Result) -> bool:
 
 
 def csv_text(scale: Scale, results: Iterable[Result]) -> str:
-    """Write a row per run.
-
-    Args:
-        scale: whose runs.
-        results: what was measured.
-    """
+    """Write a row per run."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["scale", "cell", "seed", *_COLUMNS])
@@ -150,12 +136,7 @@ def csv_text(scale: Scale, results: Iterable[Result]) -> str:
 
 
 def table_on_terminal(table: Table, results: Sequence[Result]) -> TerminalTable:
-    """Make a table to print.
-
-    Args:
-        table: which one.
-        results: what was measured.
-    """
+    """Make a table to print."""
     printed = terminal_table(table.title, (table.corner, *table.columns), _legend(table))
     for row in _rows(table, results):
         printed.add_row(*row)
@@ -174,11 +155,7 @@ def number_text(number: Measured) -> str:
 
 
 def run_row(result: Result) -> list[str]:
-    """Say what is behind a number, in the order of :data:`RUN_COLUMNS`.
-
-    Args:
-        result: of one run.
-    """
+    """Say what is behind a number, in the order of :data:`RUN_COLUMNS`."""
     content = result.content
     seconds = content.get("seconds")
     return [

@@ -16,9 +16,6 @@ _PART_OF = {"stages": "backbone", "decode_head": "head"}
 def parts_of(network: Network) -> dict[str, list[nn.Module]]:
     """List a network's parts that have weights, of any method by the same names.
 
-    Args:
-        network: of any method.
-
     Returns:
         ``backbone``: the encoder; ``conditioning``: what a task changes the network by, its
         hypernetwork or its maps; ``head``: the decoder. Each with its modules.

@@ -75,11 +75,7 @@ def _has_netrc_login(host: str) -> bool:
 
 
 def close_loggers(loggers: Sequence[Any]) -> None:
-    """End wandb's run, or the next training of this process goes on with it.
-
-    Args:
-        loggers: Lightning's loggers.
-    """
+    """End wandb's run, or the next training of this process goes on with it."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()

@@ -23,7 +23,7 @@ def prepare_network(network: Network, settings: Mapping[str, Any]) -> None:
     """Set how training steps run a network, and what they train; its weights' names stay.
 
     Args:
-        network: of any of the five methods.
+        network: of any method.
         settings: the config's trainer section: ``activation_checkpointing`` recomputes the
             encoder's blocks in the backward pass instead of keeping their activations, ``compile``
             lets ``torch.compile`` translate the forward pass, at the first step; ``freeze`` names

@@ -82,11 +82,7 @@ def time_limit(trainer: pl.Trainer) -> Timer | None:
 
 
 def time_used(trainer: pl.Trainer) -> Callable[[], float] | None:
-    """Give the share of trainer.max_time that is over, the same on every process.
-
-    Args:
-        trainer: with its settings.
-    """
+    """Give the share of trainer.max_time that is over, the same on every process."""
     timer = time_limit(trainer)
     if timer is None:
         return None

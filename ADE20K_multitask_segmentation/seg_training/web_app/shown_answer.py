@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_training.prediction.joint_label_map import LabelMap
+from seg_training.prediction.joint_label_map import JointLabelMap
 from seg_training.results.overlays import Colour, tinted
 from seg_training.web_app.painters import Answer
 
@@ -70,7 +70,7 @@ def show(
         opacity: of the colours in the overlay, in [0, 1].
     """
     height, width = answer.picture.shape[:2]
-    label_map = LabelMap((height, width), threshold)
+    label_map = JointLabelMap((height, width), threshold)
     classes = []
     for task_id, name in tasks.items():
         probability = answer.probabilities[task_id]

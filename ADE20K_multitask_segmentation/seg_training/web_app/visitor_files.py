@@ -54,11 +54,7 @@ class KeptFiles:
                     self._remove(file)
 
     def leave(self, visitor: str | None) -> None:
-        """Remove what nobody but a visitor used.
-
-        Args:
-            visitor: who has gone.
-        """
+        """Remove what nobody but a visitor used."""
         with self._lock:
             files = self._used.pop(visitor or "", set())
             for file in files - {own for others in self._used.values() for own in others}:

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_training.prediction.joint_label_map import LabelMap
+from seg_training.prediction.joint_label_map import JointLabelMap
 
 
 def row(*values: float) -> NDArray[np.float32]:
@@ -9,7 +9,7 @@ def row(*values: float) -> NDArray[np.float32]:
 
 
 def test_the_larger_probability_wins_and_masks_may_overlap() -> None:
-    label_map = LabelMap((1, 4), 0.5)
+    label_map = JointLabelMap((1, 4), 0.5)
     assert label_map.labels.tolist() == [[0, 0, 0, 0]]
     first = label_map.add(2, row(0.9, 0.5, 0.6, 0.1))
     second = label_map.add(0, row(0.6, 0.5, 0.8, 0.4))
@@ -20,7 +20,7 @@ def test_the_larger_probability_wins_and_masks_may_overlap() -> None:
 
 
 def test_labels_grow_with_the_classes() -> None:
-    label_map = LabelMap((1, 3), 0.5)
+    label_map = JointLabelMap((1, 3), 0.5)
     label_map.add(254, row(0.9, 0.1, 0.1))
     assert label_map.labels.dtype == np.uint8
     label_map.add(255, row(0.1, 0.9, 0.1))
