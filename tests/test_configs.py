@@ -15,6 +15,7 @@ import multitask_segmentation  # noqa: F401 - adds its datasets
 from seg_training.config import compose_config, experiment_names, override_config
 from seg_training.datasets.data_module import DATASETS, build_data_module
 from seg_training.errors import UserError
+from seg_training.known_settings import LoadingSettings
 from seg_training.pl_module import LitSeg
 from seg_training.training.trainer import build_trainer
 from seg_training.training.training_run import train
@@ -62,6 +63,7 @@ def test_every_setting_of_a_dataset_stands_in_its_config_with_its_default(name: 
     """So each can be given on the command line, to train.py, to eval.py and of several datasets."""
     experiment = "demo" if name == "synthetic" else "folder_adapter"
     config = compose_config(experiment, [] if name == "synthetic" else [f"data={name}"], CONFIGS)
+    assert config["data"].keys() >= LoadingSettings.entries().keys()
     parameters = dict(inspect.signature(DATASETS[name]).parameters)
     folders = {"images": "default_images", "labels": "default_labels"}
     if not DATASETS[name].labelled:
