@@ -89,6 +89,7 @@ def test_every_setting_of_a_dataset_stands_in_its_config_with_its_default(name: 
     """So each can be given on the command line, to train.py, to eval.py and of several datasets."""
     experiment = "demo" if name == "synthetic" else "folder_adapter"
     config = compose_config(experiment, [] if name == "synthetic" else [f"data={name}"], CONFIGS)
+    assert config["data"].keys() >= LoadingSettings.entries().keys()
     parameters = dict(inspect.signature(DATASETS[name]).parameters)
     folders = {"images": "default_images", "labels": "default_labels"}
     if not DATASETS[name].labelled:

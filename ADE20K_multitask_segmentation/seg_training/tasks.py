@@ -326,6 +326,9 @@ class TaskTable:
         if annotation.absent is not None:
             looked_for = self._all_among(annotation.absent | set(annotation.values.tolist()))
             known[list(set(self.task_ids) - looked_for - set(there[shown].tolist()))] = False
+            # Where one of its classes is not, another one may be that nobody looked for.
+            in_part = ~np.isin(there, list(looked_for))[:, None, None]
+            joined.masks[in_part & (joined.masks == 0)] = IGNORE
         # Only unlabelled pixels of a task: whether it is there is not known.
         known[there[~shown & (joined.masks == IGNORE).any(axis=(1, 2))]] = False
         unlabelled = annotation.unlabelled

@@ -101,6 +101,7 @@ class TaskCount:
     name: str
     images: int
     pixels: int
+    unknown: int = 0  # images of which nobody knows whether they show it
 
 
 @dataclass(frozen=True)

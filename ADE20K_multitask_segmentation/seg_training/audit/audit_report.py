@@ -149,6 +149,9 @@ def _summary(split: SplitAudit) -> Table:
             add_plain_row(table, what, in_words)
     if split.tasks:
         add_plain_row(table, "tasks", _tasks_in_words(split.tasks))
+    if unknown := sum(task.unknown for task in split.tasks):
+        words = f"of {counted(unknown, 'pair')} of image and task: never trained on, never measured"
+        add_plain_row(table, "unknown", words)
     return table
 
 

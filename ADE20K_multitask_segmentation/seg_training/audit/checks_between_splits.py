@@ -91,4 +91,6 @@ def check_overlap(fit: SplitAudit, validate: SplitAudit) -> Iterator[Problem]:
 
 def _no_pixel_of_any_task(split: SplitAudit, purpose: str) -> Problem:
     message = f"split '{split.split}' has no pixel of any task: there is nothing to {purpose}"
+    if unknown := sum(task.unknown for task in split.tasks):
+        message += f". In masks 1 is the class, 255 unknown: {counted(unknown, 'pair')} are"
     return Problem(f"nothing_to_{purpose}", "error", message)

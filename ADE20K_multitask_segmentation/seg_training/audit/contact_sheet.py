@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seg_training.audit.audit_findings import DatasetAudit, SplitAudit
-from seg_training.datasets.annotations import Annotation, LabelMap
+from seg_training.datasets.annotations import Annotation, LabelMap, MaskSet
 from seg_training.pictures.picture_reading import read_image
 from seg_training.results.overlays import Colour, LabelledImage, distinct_colours, labels_picture
 from seg_training.tasks import TaskTable
@@ -65,7 +65,7 @@ def _tiles(
         image = read_image(audit.dataset.root / pair.image)
         labels = np.zeros(image.shape[:2], np.int64)
         if audit.dataset.labelled:
-            labels = _labels(audit.dataset.read_annotation(pair.label_map), audit.tasks, names)
+            labels = _labels(audit.dataset.annotation(pair.label_map), audit.tasks, names)
         text = f"{audit.name} {split.split} {Path(pair.image).stem}".strip()
         tiles.append(LabelledImage(text, image, labels))
     return tiles
@@ -73,6 +73,8 @@ def _tiles(
 
 def _labels(annotation: Annotation, tasks: TaskTable, names: Sequence[str]) -> NDArray[np.int64]:
     """Say of each pixel what it is called; where classes overlap, the smallest lies on top."""
+    if isinstance(annotation, MaskSet):
+        annotation = annotation.leaving_out(tasks.classes.ignore)
     values, pixels = annotation.counts()
     keys = np.array([_legend_key(tasks, names, value) for value in values.tolist()], np.int64)
     if isinstance(annotation, LabelMap):

@@ -130,7 +130,7 @@ def _read_label_map(
             modes.append(image_mode(path))
             is_turned |= image_is_turned and read_header(path).orientation != 1
     try:
-        annotation = dataset.read_annotation(file)
+        annotation = dataset.annotation(file)
     except UserError as error:
         return ReadLabelMap(file, modes=modes, fault=_below_root(error, dataset.root))
     values, pixels = (counts.tolist() for counts in annotation.counts())

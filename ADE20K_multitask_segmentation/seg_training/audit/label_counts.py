@@ -87,11 +87,13 @@ def presence_in(tasks: TaskTable, label_maps: Sequence[ReadLabelMap]) -> TaskPre
 
 def count_tasks(tasks: TaskTable, presence: TaskPresence | None) -> list[TaskCount]:
     """Count the images and pixels of every task; one task may stand for several label values."""
-    images, pixels = np.zeros((2, tasks.num_tasks), np.int64)
+    images, pixels, unknown = np.zeros((3, tasks.num_tasks), np.int64)
     if presence is not None:
         images += presence.images_per_task
         np.add.at(pixels, presence.task_ids, presence.pixels)
+        for image in np.flatnonzero(presence.lists_absent | (np.diff(presence.listed_offsets) > 0)):
+            unknown[presence.unknown(int(image))] += 1
     return [
-        TaskCount(tasks.names[task], int(images[task]), int(pixels[task]))
+        TaskCount(tasks.names[task], int(images[task]), int(pixels[task]), int(unknown[task]))
         for task in tasks.task_ids
     ]

@@ -1,6 +1,6 @@
 """What an annotation says of an image, in the dataset's own values: one of two kinds."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,22 @@ from numpy.typing import NDArray
 
 from seg_training.pictures.resizing import resize_label_map
 
-__all__ = ["IGNORE", "Annotation", "LabelMap", "MaskSet", "counted_values"]
+__all__ = [
+    "IGNORE",
+    "Annotation",
+    "AnnotationError",
+    "LabelMap",
+    "MaskSet",
+    "check_annotation",
+    "counted_values",
+]
 
 IGNORE = 255
 """In masks: pixels that nobody labelled; they stay out of loss and metric."""
+
+
+class AnnotationError(ValueError):
+    """What a dataset gave is no annotation; says what was found, and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +88,15 @@ class MaskSet:
             size: (h, w).
             unlabelled: see the class.
             absent: see the class.
+
+        Raises:
+            AnnotationError: if a mask is of another size, or has another value.
         """
         joined: dict[int, NDArray[np.uint8]] = {}
         for value, mask in objects:
+            if mask.shape != size:
+                raise AnnotationError(f"a mask of value {value} is {mask.shape}, not {size}")
+            _check_mask_values(mask)
             own = joined.setdefault(value, np.zeros(size, np.uint8))
             own[(mask == IGNORE) & (own == 0)] = IGNORE
             own[mask == 1] = 1
@@ -136,6 +154,67 @@ class MaskSet:
 
 
 Annotation = LabelMap | MaskSet
+
+
+def check_annotation(annotation: Any, classes_overlap: bool) -> None:
+    """Check what a dataset gave as the annotation of an image.
+
+    Args:
+        annotation: that.
+        classes_overlap: what the dataset says of itself.
+
+    Raises:
+        AnnotationError: if it is of another kind, or its arrays are of another form.
+    """
+    kind = MaskSet if classes_overlap else LabelMap
+    if not isinstance(annotation, kind):
+        raise AnnotationError(
+            f"found {type(annotation).__name__}, expected {kind.__name__}, as the dataset's "
+            f"classes_overlap={classes_overlap} says"
+        )
+    if isinstance(annotation, LabelMap):
+        _check_array(
+            "values", annotation.values, 2, "uib", "(h, w) whole numbers of up to 32 bits", 4
+        )
+        if annotation.values.dtype.kind == "i" and (low := int(annotation.values.min())) < 0:
+            raise AnnotationError(f"found the value {low}; labels are whole numbers from 0 on")
+        return
+    values, masks, unlabelled = annotation.values, annotation.masks, annotation.unlabelled
+    _check_array("values", values, 1, "ui", "(P,) whole numbers, the classes' values")
+    _check_array("masks", masks, 3, "u", "(P, h, w) uint8 in {0, 1, 255}", 1)
+    _check_mask_values(masks)
+    if len(values) != len(masks) or len(np.unique(values)) != len(values):
+        raise AnnotationError(
+            f"found the values {values.tolist()} of {len(masks)} masks, expected a mask for each "
+            "and each value once (MaskSet.of_objects joins several masks of a class)"
+        )
+    if not isinstance(annotation.absent, Set | None):
+        raise AnnotationError(f"absent: found {annotation.absent}, expected a frozenset or None")
+    if unlabelled is not None:
+        _check_array("unlabelled", unlabelled, 2, "b", "(h, w) bool")
+        if unlabelled.shape != annotation.size:
+            raise AnnotationError(f"unlabelled is {unlabelled.shape}, the masks {annotation.size}")
+
+
+def _check_array(
+    name: str, array: Any, ndim: int, kinds: str, expected: str, most_bytes: int = 8
+) -> None:
+    found = f"a {type(array).__name__}"
+    if isinstance(array, np.ndarray):
+        kind = array.dtype
+        if array.ndim == ndim and kind.kind in kinds and kind.itemsize <= most_bytes:
+            return
+        found = f"{array.shape} of {array.dtype}"
+    raise AnnotationError(f"{name}: found {found}, expected an array: {expected}")
+
+
+def _check_mask_values(masks: NDArray[Any]) -> None:
+    wrong = masks[(masks > 1) & (masks != IGNORE)]
+    if len(wrong):
+        raise AnnotationError(
+            f"found the value {wrong[0]} in a mask; expected 1 where the class is, 0 where it is "
+            f"not, {IGNORE} where nobody labelled it"
+        )
 
 
 def counted_values(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -31,7 +31,7 @@ def read_pair(
     """
     path = dataset.root / str(index.images[image])
     pixels = read_image(path)
-    annotation = dataset.read_annotation(str(index.label_maps[image]))
+    annotation = dataset.annotation(str(index.label_maps[image]))
     if annotation.size != pixels.shape[:2]:  # changed since the index was built
         raise UserError(
             f"{path} is {pixels.shape[:2]}, its label map {annotation.size} (height, width)"

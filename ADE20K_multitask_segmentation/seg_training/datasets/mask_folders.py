@@ -1,5 +1,6 @@
 """A user's own images, with a folder of masks for each class: classes may overlap."""
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from seg_training.datasets.annotations import MaskSet
 from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError, suggest
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES, LABEL_MAP_SUFFIXES
-from seg_training.files.found_files import is_system_name
+from seg_training.files.found_files import find_files, is_system_name
 from seg_training.pictures.picture_reading import image_size, read_binary_mask
 from seg_training.tasks import LabelClasses
 
@@ -64,14 +65,21 @@ class MaskFolders(SegmentationDataset):
         """What the classes file says, or the names of the folders."""
         if self._known is None:
             if isinstance(self._given, str | Path):
-                self._known = LabelClasses.from_file(self._given)
+                known = LabelClasses.from_file(self._given)
             else:
                 splits = self.root.glob(self._labels.replace("{split}", "*"))
-                names = sorted({name for split in splits for name in _folders_in(split)})
+                there = {name for split in splits for name in _folders_in(split)}
+                names = sorted(there - {_UNLABELLED})
                 if not self._given and not names:
                     raise UserError(self._no_masks())
                 content = self._given or {"classes": dict(enumerate(names, start=1))}
-                self._known = LabelClasses.from_mapping(content, "data.classes")
+                known = LabelClasses.from_mapping(content, "data.classes")
+            if _UNLABELLED in known.short_names().values():
+                raise UserError(
+                    f"a class is called '{_UNLABELLED}', as the folder of masks of what nobody "
+                    "labelled; give it another name in data.classes, or leave it out"
+                )
+            self._known = known
         return self._known
 
     def settings(self) -> dict[str, Any]:
@@ -90,14 +98,18 @@ class MaskFolders(SegmentationDataset):
             raise UserError(self._missing_folder(self.root / folder))
         of_stem: dict[str, dict[str, str]] = {stem: {} for stem in sorted(images)}
         without_image = []
-        known = [*self.classes.short_names().values(), _UNLABELLED]
-        for name in [*_folders_in(self.root / folder), _UNLABELLED]:
-            path = self.root / folder / name
-            if not path.is_dir() or not any(path.iterdir()):
+        known = {_composed(name): name for name in self.classes.short_names().values()}
+        known[_UNLABELLED] = _UNLABELLED
+        for composed, path in _folders_in(self.root / folder).items():
+            if not find_files(path).files:
                 continue
-            if name not in known:
-                raise UserError(f"folder {path} is of no class{suggest(name, known)}")
-            for stem, file in self._by_stem(f"{folder}/{name}", LABEL_MAP_SUFFIXES).items():
+            if composed not in known:
+                raise UserError(
+                    f"folder {path} is of no class{suggest(composed, known)}; name it in "
+                    "data.classes, or remove it"
+                )
+            name, below = known[composed], path.relative_to(self.root).as_posix()
+            for stem, file in self._by_stem(below, LABEL_MAP_SUFFIXES).items():
                 if stem in of_stem:
                     of_stem[stem][name] = file
                 else:
@@ -151,7 +163,23 @@ class MaskFolders(SegmentationDataset):
         return is_there
 
 
-def _folders_in(path: Path) -> list[str]:
-    """List the folders of classes."""
-    names = sorted(each.name for each in path.glob("*/"))
-    return [name for name in names if name != _UNLABELLED and not is_system_name(name)]
+def _folders_in(path: Path) -> dict[str, Path]:
+    """List the folders of classes, and of what is unlabelled, by their composed names.
+
+    Raises:
+        UserError: if two folders have one name in two Unicode forms.
+    """
+    found: dict[str, Path] = {}
+    for each in sorted(path.glob("*/")):
+        if is_system_name(each.name):
+            continue
+        first = found.setdefault(_composed(each.name), each)
+        if first != each:
+            raise UserError(
+                f"{first} and {each} have the same name, in two Unicode forms; keep one"
+            )
+    return found
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

@@ -310,6 +310,8 @@ def _fingerprint(dataset: SegmentationDataset, files: list[ImageFiles]) -> str:
                 status = path.stat() if path.exists() else None  # building says what is missing
                 states[path] = f"{status.st_size}|{status.st_mtime_ns}" if status else ""
             digest.update(f"{states[path]}\n".encode())
+            if dataset.classes_overlap:  # the folder says of which class it is
+                digest.update(os.fsencode(f"{path}\n"))
     if dataset.classes_overlap:  # they say what the values are, and whose pixels do not count
         digest.update(f"{dataset.classes.to_mapping()}\n".encode())
     return digest.hexdigest()
@@ -346,7 +348,7 @@ def _build(
 def _count_labels(
     dataset: SegmentationDataset, pair: ImageFiles, ignored: Collection[int]
 ) -> CountedLabels:
-    annotation = dataset.read_annotation(pair.label_map)
+    annotation = dataset.annotation(pair.label_map)
     header = check_image(dataset.root / pair.image)
     if header.size != annotation.size:
         (height, width), (own_height, own_width) = header.size, annotation.size

@@ -111,6 +111,8 @@ class TrainingSampler(ResumableSampler):
         self._seed = seed
         self._rank = rank
         self._world_size = world_size
+        if len(self) == 0 and not presence.num_pairs:
+            raise UserError("no training image has a pixel of any task: there is nothing to train")
         if len(self) == 0:
             raise UserError(
                 f"not one batch of {batch_size} for each of {world_size} processes can be made "

@@ -11,7 +11,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from numpy.typing import NDArray
 
-from seg_training.datasets.annotations import Annotation, LabelMap
+from seg_training.datasets.annotations import (
+    Annotation,
+    AnnotationError,
+    LabelMap,
+    check_annotation,
+)
 from seg_training.errors import UserError, listed, suggest
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES, LABEL_MAP_SUFFIXES
 from seg_training.files.found_files import find_files
@@ -220,6 +225,24 @@ class SegmentationDataset(ABC):
             label_map: as :meth:`pair` gave it.
         """
         return [self.root / label_map]
+
+    def annotation(self, label_map: str) -> Annotation:
+        """Give what is known of one image: what :meth:`read_annotation` reads, checked.
+
+        Args:
+            label_map: as :meth:`pair` gave it.
+
+        Raises:
+            UserError: if it is no annotation; names it.
+        """
+        try:
+            annotation = self.read_annotation(label_map)
+            check_annotation(annotation, self.classes_overlap)
+        except AnnotationError as error:
+            raise UserError(
+                f"read_annotation of dataset {type(self).__name__}, {label_map}: {error}"
+            ) from error
+        return annotation
 
     def read_annotation(self, label_map: str) -> Annotation:
         """Read what is known of one image: a label map, unless classes may overlap.

@@ -46,7 +46,7 @@ def test_json_holds_everything(audit: Audit, dataset: Folder, root: Path) -> Non
         "different": 4,
     }
     assert val["image_modes"] == {"RGB": 5}
-    assert val["tasks"][2] == {"name": "car", "images": 3, "pixels": 600}
+    assert val["tasks"][2] == {"name": "car", "images": 3, "pixels": 600, "unknown": 0}
     assert val["labels"][4] == {
         "value": 4,
         "name": "lamp",

@@ -1,3 +1,4 @@
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from seg_training.audit.audit_findings import DatasetAudit
-from seg_training.audit.audit_report import count_problems
+from seg_training.audit.audit_report import count_problems, show_counts
+from seg_training.datasets.annotations import MaskSet
 from seg_training.datasets.data_module import SegmentationDataModule
 from seg_training.datasets.own_folder import Folder
 from seg_training.errors import UserError
@@ -145,3 +148,26 @@ def test_two_splits_of_the_same_files_are_one_warning(
     whole_folder = Folder(root, fake_classes, "images/train", "annotations/train")
     (problem,) = audit(whole_folder).all_problems
     assert (problem.kind, problem.message) == ("same_splits", SAME)
+
+
+def test_it_says_of_how_many_pairs_nobody_knows(
+    audit: Audit, root: Path, fake_classes: dict[str, Any]
+) -> None:
+    class Unknown(Folder):
+        classes_overlap = True
+
+        def read_annotation(self, label_map: str) -> MaskSet:
+            values = super().read_label_map(label_map)
+            tree = self.classes.value_of("tree")
+            mask = np.where(values == values[0, 0], np.uint8(255), np.uint8(0))  # never 1
+            return MaskSet(np.array([tree]), mask[None])
+
+    found = audit(Unknown(root, fake_classes), ["tree", "lamp"])
+    train = found.splits["fit"]
+    assert [task.unknown for task in train.tasks] == [train.images, 0]
+    first = found.all_problems[0]
+    assert first.kind == "nothing_to_train"
+    assert first.message.endswith(f"1 is the class, 255 unknown: {train.images} pairs are")
+    shown = io.StringIO()
+    show_counts([found], Console(file=shown, width=120))
+    assert f"of {train.images} pairs of image and task: never trained on" in shown.getvalue()

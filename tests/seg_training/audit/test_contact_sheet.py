@@ -10,8 +10,9 @@ from torch import Tensor
 
 from multitask_segmentation.metalbot import Metalbot
 from seg_training.audit.audit_findings import DatasetAudit
-from seg_training.audit.contact_sheet import contact_sheet
+from seg_training.audit.contact_sheet import _labels, contact_sheet
 from seg_training.audit.dataset_audit import audit_dataset
+from seg_training.datasets.annotations import MaskSet
 from seg_training.datasets.own_folder import Folder
 from seg_training.pictures.picture_reading import image_size
 from seg_training.results.overlays import distinct_colours
@@ -89,3 +90,12 @@ def test_the_sheet_of_images_without_label_maps_shows_them_as_they_are(tmp_path:
     sheet = contact_sheet([found])
     assert sheet is not None
     assert sheet.shape[2] == 4 * 320 + 3 * 4
+
+
+def test_classes_that_are_ignored_cover_the_others_as_in_training() -> None:
+    classes = LabelClasses({1: "person"}, ignore=frozenset({9}))
+    person, fog = np.zeros((2, 4, 5), np.uint8)
+    person[1, 1:3], fog[1:, 2:] = 1, 1
+    annotation = MaskSet.of_objects([(1, person), (9, fog)], (4, 5))
+    labels = _labels(annotation, TaskTable(classes), ["person"])
+    assert np.array_equal(labels, np.where(fog, -1, person.astype(int)))

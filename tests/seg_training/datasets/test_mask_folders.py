@@ -1,6 +1,7 @@
 """People in jackets with sleeves: classes that overlap, from the files to training samples."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,44 @@ def test_what_is_wrong_with_the_folders_is_said(
     with caplog.at_level(logging.WARNING):
         assert len(MaskFolders(root).files("train")) == 6
     assert "masks/train/person/77.png" in caplog.text
+
+
+def test_a_folder_with_a_systems_file_alone_is_empty(root: Path) -> None:
+    for name in ("sleeve", "unlabelled", "of no class"):
+        folder = root / "masks" / "train" / name
+        for file in folder.glob("*"):
+            file.unlink()
+        folder.mkdir(exist_ok=True)
+        (folder / ".DS_Store").write_bytes(b"x")
+    some = {"classes": {1: "jacket", 2: "person", 3: "sleeve"}}
+    assert index_of(MaskFolders(root, some)).labels_of(0).values.tolist() == [JACKET, PERSON]
+
+
+def test_a_class_is_found_whichever_form_of_unicode_its_folder_has(root: Path) -> None:
+    for split, name in (("train", "e\u0301"), ("val", "\u00e9")):
+        (root / "masks" / split / "sleeve").rename(root / "masks" / split / name)
+    assert MaskFolders(root).classes.names == {1: "jacket", 2: "person", 3: "\u00e9"}
+    for name in ("e\u0301", "\u00e9"):
+        some = MaskFolders(root, {"classes": {1: "jacket", 2: "person", 3: name}})
+        for split in ("train", "val"):
+            assert index_of(some, split).labels_of(0).values.tolist() == [1, 2, 3]
+    shutil.copytree(root / "masks/train/e\u0301", root / "masks/train/\u00e9")
+    with pytest.raises(UserError, match="the same name, in two Unicode forms"):
+        MaskFolders(root).files("train")
+
+
+def test_no_class_is_called_as_the_folder_of_what_is_unlabelled(root: Path) -> None:
+    with pytest.raises(UserError, match=r"a class is called 'unlabelled'.*another name"):
+        MaskFolders(root, {"classes": {1: "person", 2: "unlabelled"}}).files("train")
+
+
+def test_the_index_is_renewed_when_a_mask_moves_to_another_class(root: Path) -> None:
+    masks = root / "masks" / "train"
+    (masks / "jacket" / "0.png").unlink()
+    (masks / "person" / "0.png").unlink()
+    assert index_of(MaskFolders(root)).labels_of(0).values.tolist() == [SLEEVE]
+    (masks / "sleeve" / "0.png").rename(masks / "jacket" / "0.png")
+    assert index_of(MaskFolders(root)).labels_of(0).values.tolist() == [JACKET]
 
 
 def samples_of(root: Path, augmentation: str = "none", kept: int | None = None) -> TrainingSamples:

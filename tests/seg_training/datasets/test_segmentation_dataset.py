@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seg_training.audit.dataset_audit import audit_dataset
+from seg_training.datasets.annotations import LabelMap, MaskSet
 from seg_training.datasets.own_folder import Folder
+from seg_training.datasets.presence_index import presence_index
 from seg_training.datasets.segmentation_dataset import ImageFiles, common_folder
 from seg_training.errors import UserError
+from seg_training.tasks import TaskTable
 
 
 @pytest.fixture
@@ -143,3 +147,59 @@ def test_absolute_folders_are_refused(root: Path, fake_classes: dict[str, Any], 
 )
 def test_the_folder_below_which_names_are_unique(images: list[str], folder: str) -> None:
     assert common_folder(images) == common_folder(reversed(images)) == folder
+
+
+ONE = np.ones((1, 4, 5), np.uint8)
+SOME = np.array([1])
+FIRST = np.array([1, 1])
+
+
+@pytest.mark.parametrize(
+    ("overlap", "given", "message"),
+    [
+        (False, lambda: None, "found NoneType, expected LabelMap"),
+        (False, lambda: ONE[0], "found ndarray, expected LabelMap"),
+        (False, lambda: MaskSet(SOME, ONE), "found MaskSet, expected LabelMap.*overlap=False"),
+        (True, lambda: LabelMap(ONE[0]), "found LabelMap, expected MaskSet.*overlap=True"),
+        (False, lambda: LabelMap(ONE), r"values: found \(1, 4, 5\) of uint8, expected.*\(h, w\)"),
+        (False, lambda: LabelMap(ONE[0] / 2), "of float64, expected an array.* whole numbers"),
+        (False, lambda: LabelMap(ONE[0].astype(int)), "of int64, expected.*up to 32 bits"),
+        (True, lambda: MaskSet(SOME, ONE, absent=[1]), "absent: found"),  # type: ignore[arg-type]
+        (False, lambda: LabelMap(-ONE[0].astype(np.int16)), "found the value -1; labels are whole"),
+        (True, lambda: MaskSet(SOME, ONE[0]), r"masks: found \(4, 5\) of uint8, expected"),
+        (True, lambda: MaskSet(SOME, ONE > 0), "of bool, expected an array.*uint8 in {0, 1, 255}"),
+        (True, lambda: MaskSet(SOME, 7 * ONE), "value 7 in a mask; expected 1 where the class is"),
+        (True, lambda: MaskSet([1], ONE), "values: found a list, expected"),  # type: ignore[arg-type]
+        (True, lambda: MaskSet(FIRST, np.repeat(ONE, 2, 0)), r"values \[1, 1\] of 2 masks.*once"),
+        (True, lambda: MaskSet(FIRST, ONE), r"found the values \[1, 1\] of 1 masks"),
+        (True, lambda: MaskSet(SOME, ONE, ONE[0]), "unlabelled: found .*uint8, expected.*bool"),
+        (True, lambda: MaskSet(SOME, ONE, ONE[0, 1:] > 0), r"unlabelled is \(3, 5\), the masks \("),
+        (True, lambda: MaskSet.of_objects([(1, ONE[0, 1:])], (4, 5)), r"is \(3, 5\), not \(4, 5\)"),
+        (
+            True,
+            lambda: MaskSet.of_objects([(1, 9 * ONE[0])], (4, 5)),
+            "found the value 9 in a mask",
+        ),
+    ],
+)
+def test_what_is_no_annotation_is_said_with_the_file(
+    root: Path,
+    fake_classes: dict[str, Any],
+    overlap: bool,
+    given: Callable[[], Any],
+    message: str,
+) -> None:
+    class Own(Folder):
+        classes_overlap = overlap
+
+        def read_annotation(self, label_map: str) -> Any:
+            return given()
+
+    dataset = Own(root, fake_classes)
+    with pytest.raises(UserError, match=rf"dataset Own, annotations/train/[^:]+\.png: .*{message}"):
+        presence_index(dataset, "train", progress=False)
+    tasks = TaskTable(dataset.classes)
+    audit = audit_dataset(
+        dataset, tasks, splits={"fit": "train", "validate": "val"}, batch_size=2, sampler="mixed"
+    )
+    assert {problem.kind for problem in audit.all_problems} == {"unusable_label_map"}
