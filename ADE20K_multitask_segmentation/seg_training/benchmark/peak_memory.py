@@ -18,10 +18,6 @@ _RESET_PEAK = "5"
 def peak_bytes(way: Callable[[], Any], device: torch.device) -> int | None:
     """Measure the most memory that is in use while something runs.
 
-    Args:
-        way: what runs.
-        device: what it runs on.
-
     Returns:
         On a GPU the bytes of all tensors, on a CPU those of the whole process; None where the
         system does not say.
