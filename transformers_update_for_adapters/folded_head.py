@@ -194,11 +194,6 @@ def _tiles(
 ) -> list[tuple[slice, list[tuple[slice, NDArray[np.float64]]]]]:
     """Cut resizing from several heights to one into tiles.
 
-    Args:
-        sizes: the stages' heights.
-        height: of the result.
-        rows: of a tile.
-
     Returns:
         Per tile its rows of the result and, per stage, the rows that it needs and the matrix
         between them.

@@ -48,13 +48,7 @@ def check_values(values: Tensor, good: Tensor, name: str, expected: str) -> None
 
 
 def wrong_values(wrong: Iterable[float], name: str, expected: str) -> str:
-    """Say which values are wrong, the first few of them.
-
-    Args:
-        wrong: the values.
-        name: what they are.
-        expected: what they should be.
-    """
+    """Say which values are wrong, the first few of them."""
     found = sorted(set(wrong))
     more = " and more" if len(found) > _MOST_SHOWN else ""
     shown = ", ".join(

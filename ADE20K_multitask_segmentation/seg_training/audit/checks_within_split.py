@@ -134,11 +134,6 @@ def check_official_counts(
 
     Labels that mean something else, shifted by one say, differ in most classes. What differs a
     little may be another release, and can be trained on.
-
-    Args:
-        pairs: of the split.
-        labels: its label values.
-        official: what the published split holds.
     """
     if len(pairs) != official.images:
         message = f"{len(pairs):,} images; the published split has {official.images:,}"

@@ -64,12 +64,7 @@ def contenders(num_tasks: int, device: torch.device) -> list[Contender]:
 
 
 def stock_huggingface(device: torch.device, attention: str = "sdpa") -> Contender:
-    """Build Hugging Face's SegFormer-B0 with one output channel.
-
-    Args:
-        device: where it is to be.
-        attention: its implementation.
-    """
+    """Build Hugging Face's SegFormer-B0 with one output channel."""
     settings: dict[str, Any] = {"num_labels": 1, "attn_implementation": attention}
     model: Any = SegformerForSemanticSegmentation(SegformerConfig(**settings))
     model.to(device)

@@ -15,10 +15,6 @@ __all__ = ["multiply_adds", "peak_bytes", "saved_bytes"]
 def peak_bytes(way: Callable[[], Any], device: torch.device) -> int | None:
     """Measure the most bytes of tensors that are in use at once while something runs.
 
-    Args:
-        way: what runs.
-        device: what it runs on.
-
     Returns:
         Beside what was there before; None on a device that does not say.
     """

@@ -46,12 +46,7 @@ def find_checkpoint(
 
 
 def missing_file(path: Path, what: str) -> UserError:
-    """Say that a file does not exist, and which files there have names like it.
-
-    Args:
-        path: the file.
-        what: what to call it.
-    """
+    """Say that a file does not exist, and which files there have names like it."""
     # Names alone: with the folders in front, everything beside it would be close.
     beside = [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else []
     return UserError(f"{what} {path} does not exist{suggest(path.name, beside)}")

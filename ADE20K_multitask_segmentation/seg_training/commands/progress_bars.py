@@ -34,12 +34,7 @@ def is_watched() -> bool:
 
 
 def tracked(items: Countable[Item], title: str) -> Iterator[Item]:
-    """Go through items and show how far that is.
-
-    Args:
-        items: what to go through.
-        title: what is done with them.
-    """
+    """Go through items and show how far that is."""
     if is_watched():
         yield from track(items, title, len(items), transient=True)
         return

@@ -38,11 +38,5 @@ def terminal_table(
 
 
 def add_plain_row(table: Table, *cells: str, style: str | None = None) -> None:
-    """Add a row to a table for the terminal.
-
-    Args:
-        table: rich's.
-        *cells: text with names in it.
-        style: rich's, of the row.
-    """
+    """Add a row of texts with names in them to a table for the terminal."""
     table.add_row(*map(plain, cells), style=style)

@@ -200,11 +200,7 @@ class SegmentationDataModule(DataModule):
         return sampler
 
     def training_samples(self, with_label_maps: bool = False) -> TrainingSamples:
-        """Give the samples that draws of the training split become.
-
-        Args:
-            with_label_maps: they have label maps, too.
-        """
+        """Give the samples that draws of the training split become."""
         return TrainingSamples(
             self.dataset,
             self._index(self.splits["fit"]),

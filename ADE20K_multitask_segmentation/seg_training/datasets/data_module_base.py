@@ -51,11 +51,7 @@ class DataModule(pl.LightningDataModule, ABC):
     with_label_maps = False
 
     def __init__(self, settings: SharedLoadingSettings) -> None:
-        """Take the settings that do not depend on the dataset.
-
-        Args:
-            settings: of the config's data section.
-        """
+        """Take the settings that do not depend on the dataset."""
         super().__init__()
         height, width = settings.crop_size
         self.crop_size = (height, width)

@@ -18,11 +18,6 @@ def read_pair(
 ) -> tuple[NDArray[np.uint8], Annotation]:
     """Read an image and its annotation.
 
-    Args:
-        dataset: whose files they are.
-        index: of the split.
-        image: which one.
-
     Returns:
         (h, w, 3) uint8 RGB, and the annotation of the same size.
 

@@ -72,12 +72,7 @@ def _cache_without_home() -> Path:
 
 
 def cache_name(dataset: SegmentationDataset, split: str) -> str:
-    """Name what is kept of a split: readable, and different for every dataset's folder.
-
-    Args:
-        dataset: which dataset.
-        split: which part of it.
-    """
+    """Name what is kept of a split: readable, and different for every dataset's folder."""
     identity = hashlib.sha256(os.fsencode(f"{dataset.root}|{split}")).hexdigest()[:12]
     return f"{type(dataset).__name__.lower()}-{file_name(split, 80)}-{identity}"
 

@@ -50,11 +50,7 @@ class Pairing(NamedTuple):
     without_image: list[str]
 
     def near(self, label_map: str) -> str:
-        """Name the label map that differs from an expected one in case alone, for a message.
-
-        Args:
-            label_map: one that was looked for.
-        """
+        """Name the label map that differs from an expected one in case alone, for a message."""
         expected = Path(label_map).with_suffix("").as_posix().casefold()
         for file in self.without_image:
             if Path(file).with_suffix("").as_posix().casefold() == expected:
@@ -207,11 +203,7 @@ class SegmentationDataset(ABC):
         return files
 
     def unread_pictures(self, split: str) -> list[str]:
-        """List files among the images that are pictures of kinds that are not read.
-
-        Args:
-            split: which part of the dataset.
-        """
+        """List files among the images that are pictures of kinds that are not read."""
         folder = self.root / self._images.replace("{split}", split)
         unread = find_files(folder, IMAGE_SUFFIXES).unread
         return [path.relative_to(self.root).as_posix() for path in unread]

@@ -26,14 +26,7 @@ class Synthetic(SegmentationDataset):
         num_validation: int = 100,
         scene_seed: int = 0,
     ) -> None:
-        """Say where the scenes are or shall be.
-
-        Args:
-            root: folder to draw them into.
-            num_training: scenes to train on.
-            num_validation: scenes to evaluate on.
-            scene_seed: decides what is drawn.
-        """
+        """Say where the scenes are or shall be."""
         super().__init__(root)
         self._num_training = num_training
         self._num_validation = num_validation

@@ -130,10 +130,6 @@ def sizes_of_weights(model: Mapping[str, Any], network: Network) -> dict[str, An
 
     With them, the network of a checkpoint is built without these weights.
 
-    Args:
-        model: the config's model section.
-        network: built from it.
-
     Returns:
         Fields of the configuration, as plain lists and numbers.
     """

@@ -87,12 +87,7 @@ def settings_by_key(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def share_epoch(checkpoint: dict[str, Any], processes: int) -> None:
-    """Share what is left of the epoch between the processes that there are now.
-
-    Args:
-        checkpoint: is changed.
-        processes: how many there are.
-    """
+    """Share what is left of a checkpoint's epoch between the processes of now: it is changed."""
     before = checkpoint.get("processes")
     if before is None or before == processes:
         return

@@ -22,11 +22,6 @@ _log = logging.getLogger(__name__)
 def build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> list[Logger]:
     """Make the loggers of a run.
 
-    Args:
-        settings: the config's logger section.
-        run_dir: the run's folder.
-        name: the experiment's.
-
     Raises:
         UserError: if there is no such logger, or if one cannot write into that folder.
     """

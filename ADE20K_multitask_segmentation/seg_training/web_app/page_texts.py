@@ -77,10 +77,6 @@ def nothing_found(classes: Sequence[ShownClass], threshold: float) -> list[str]:
 def several_frames(name: str, frames: int) -> list[str]:
     """Say so where a picture is the first of several.
 
-    Args:
-        name: of the file.
-        frames: or pages, that it holds.
-
     Returns:
         One sentence, or none.
     """
