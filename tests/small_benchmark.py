@@ -6,6 +6,7 @@ import pytest
 
 from seg_training.benchmark import cost_growth as growth
 from seg_training.benchmark import loading_speed as data
+from seg_training.benchmark import many_classes_speed as many_classes
 from seg_training.benchmark import whole_benchmark as benchmark
 from seg_training.benchmark.export_speed import ExportFigures, measure_exports
 from seg_training.networks import Network, build_network
@@ -21,6 +22,8 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make what the options do not set small as well."""
     for name, few in (("_CLASSES", (1, 3)), ("_BATCHES", (1, 2)), ("_SIZES", (32, 64))):
         monkeypatch.setattr(growth, name, few)
+    monkeypatch.setattr(many_classes, "_KNOWN", (20, 30))
+    monkeypatch.setattr(many_classes, "_NUM_EVALUATED", 1)
     monkeypatch.setattr(benchmark, "_NUM_EVALUATED", NUM_EVALUATED)
     monkeypatch.setattr(benchmark, "_NUM_STARTED", 100)
     monkeypatch.setattr(data, "_NUM_FILES", 600)

@@ -40,6 +40,7 @@ Labels without results keep their place, so that a method has the same colour in
 COLORS = ("#7f7f7f", "#e69f00", "#cc79a7", "#0072b2", "#009e73", "#d55e00", "#56b4e9")
 """Of what is compared, in this order; kept apart by the colour-blind as well."""
 
+_MOST_CLASSES = 200  # ADE20K's 150 are all drawn
 _ALONE = COLORS[3]
 _SMOOTHED_OVER = 10
 _MOST_LETTERS = 40  # of a class, so that there is room for its bar
@@ -138,6 +139,8 @@ def curves_plot(runs: Runs) -> Figure | None:
 def classes_plot(runs: Runs) -> Figure | None:
     """Draw every class's bIoU, the best on top; those that no image shows are named below.
 
+    Of very many, the best, the worst and some of those below.
+
     Args:
         runs: several seeds are averaged.
 
@@ -158,9 +161,12 @@ def classes_plot(runs: Runs) -> Figure | None:
         for name, entry in run.get("per_class", {}).items()
     }
     unmeasured = sorted(name for name in masks if name not in means and not masks[name])
-    names = unmeasured + sorted(means, key=lambda name: (float(np.mean(means[name])), name))
+    measured = sorted(means, key=lambda name: (float(np.mean(means[name])), name))
+    names = unmeasured + measured
+    if len(names) > _MOST_CLASSES:
+        names = _ends(unmeasured, _MOST_CLASSES // 20) + _ends(measured, 3 * _MOST_CLASSES // 4)
     labels = [
-        f"{_label(name)} ({'not measured' if name in unmeasured else masks[name]})"
+        f"{_label(name)} ({masks[name] or 'not measured'})" if name in masks else name
         for name in names
     ]
     with style():
@@ -284,6 +290,14 @@ def _smoothed(
     window = np.full(_SMOOTHED_OVER, 1 / _SMOOTHED_OVER)
     steps, values = (np.convolve(row, window, "valid").tolist() for row in (steps, values))
     return steps, values
+
+
+def _ends(names: list[str], most: int) -> list[str]:
+    """Leave out the middle ones of too many, and say how many they are."""
+    if len(names) <= most:
+        return names
+    half = most // 2
+    return [*names[:half], f"... {len(names) - 2 * half:,} more", *names[-half:]]
 
 
 def _per_class(seeds: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from seg_training.benchmark.cost_growth import OURS, Growth
 from seg_training.benchmark.evaluation_speed import EvaluationFigures
 from seg_training.benchmark.export_speed import ExportFigures
 from seg_training.benchmark.loading_speed import DataFigures
-from seg_training.benchmark.many_classes_speed import ManyClasses
+from seg_training.benchmark.many_classes_speed import KnownClasses, ManyClasses
 from seg_training.benchmark.network_speed import NetworkFigures, TrainingFigures
 from seg_training.benchmark.operation_profile import Profile
 from seg_training.benchmark.start_time import StartFigures
@@ -66,6 +66,14 @@ def result() -> BenchmarkResult:
                 3e-7,
                 1_100 * 2**20,
                 Timing((0.6, 0.5)),
+            )
+        ],
+        known_classes=[
+            KnownClasses(
+                "emb",
+                "training step",
+                {20: Timing((1.0, 2.0)), 1203: Timing((1.5, 4.0))},
+                {20: 2 * 2**20, 1203: 5 * 2**20},
             )
         ],
         exports=[
@@ -118,6 +126,10 @@ def test_every_figure_is_in_its_table(result: BenchmarkResult) -> None:
     assert forward["adapter_hf"] == ["7,275,297", "1.16 G", "500", "500"]
     many = rows_of(result, "adapter_hf: many classes")
     assert many["10"] == ["450", "550", "2,000", "4.50 (4.25 to 4.75)", "3e-07", "1,100"]
+    known = rows_of(result, "Networks that know 20 and 1,203 classes")
+    assert known == {
+        "training step, emb": ["1,500", "2,750", "1.75 (1.62 to 1.88)", "2", "5", "2.50"]
+    }
     data = rows_of(result, "Data like")
     assert data["start-up, s"] == ["400.0", "20.00", "20.0"]
     assert data["start-up from the cache, s"][2] == "500.0"

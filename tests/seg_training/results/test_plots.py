@@ -85,6 +85,21 @@ def per_class(**bious: float | None) -> dict[str, Any]:
     return {"per_class": {name: {"bIoU": biou, "num_masks": 9} for name, biou in bious.items()}}
 
 
+def test_of_very_many_classes_the_best_the_worst_and_some_unmeasured_are_drawn() -> None:
+    bious = {f"class {number:04}": float(number % 101) for number in range(1203)}
+    unseen = {f"unseen {number:03}": {"bIoU": None, "num_masks": 0} for number in range(30)}
+    figure = classes_plot({"one": [{"per_class": per_class(**bious)["per_class"] | unseen}]})
+    assert figure is not None
+    [axes] = figure.axes
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert len(labels) == 11 + 151
+    assert labels[5] == "... 20 more"
+    assert labels[11 + 75] == "... 1,053 more"
+    assert (labels[11], labels[-1]) == ("class 0000 (9)", "class 1110 (9)")
+    assert len(axes.patches) == 150
+    assert figure.get_size_inches()[1] < 45
+
+
 def test_classes_are_sorted_and_seeds_averaged() -> None:
     figure = classes_plot(
         {
