@@ -129,7 +129,11 @@ def _default(key: str, data: DataModule) -> Any:
         return getattr(TASFormerConfig, name, _NOT_SET)
     readers: list[Callable[..., Any]] = [pl.Trainer.__init__] if section == "trainer" else []
     if section == "data":
-        readers = [type(source.dataset).__init__ for source in data.sources().values()]
+        for own_name, source in data.sources().items():
+            if key.startswith(f"data.datasets.{own_name}." if own_name else "data."):
+                if name in ("images", "labels"):  # left open, they are the dataset's own
+                    return getattr(source.dataset, f"default_{name}")
+                readers.append(type(source.dataset).__init__)
     for reader in readers:
         parameter = inspect.signature(reader).parameters.get(name)
         if parameter is not None and parameter.default is not parameter.empty:
