@@ -14,8 +14,7 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from fake_datasets import folder
-from fake_datasets.configs import config_on_fake_data
-from fake_datasets.configs import CONFIGS
+from fake_datasets.configs import CONFIGS, config_on_fake_data
 from short_runs import SHORT_RUNS, small_config
 
 from seg_training.config import compose_config
