@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,13 +122,19 @@ def _default(key: str, data: DataModule) -> Any:
     section, _, name = of_any_dataset(key).partition(".")
     if section == "model":
         return getattr(TASFormerConfig, name, _NOT_SET)
-    readers: list[Callable[..., Any]] = [pl.Trainer.__init__] if section == "trainer" else []
+    readers: list[type] = [pl.Trainer] if section == "trainer" else []
     if section == "data":
-        readers = [type(source.dataset).__init__ for source in data.sources().values()]
+        readers = [
+            type(source.dataset)
+            for own_name, source in data.sources().items()
+            if not own_name or key.startswith(f"data.datasets.{own_name}.")
+        ]
     for reader in readers:
         parameter = inspect.signature(reader).parameters.get(name)
         if parameter is not None and parameter.default is not parameter.empty:
             default = parameter.default
+            if default is None:  # folders that are left open are the dataset's own
+                return getattr(reader, f"default_{name}", None)
             return list(default) if isinstance(default, tuple) else default
     own = entries().get(of_any_dataset(key))
     return _NOT_SET if own is None or own.default == MISSING else own.default

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from fake_datasets import folder
-from fake_datasets.configs import CONFIGS
+from fake_datasets.configs import CONFIGS, config_on_fake_data
 from short_runs import SHORT_RUNS, small_config
 
 from seg_training.config import compose_config
@@ -149,6 +149,23 @@ def test_what_a_checkpoint_of_an_earlier_version_does_not_name_had_its_default(
     same["trainer"]["accumulate_grad_batches"] = 2
     with pytest.raises(UserError, match=r"trainer\.accumulate_grad_batches=1, now 2\."):
         check_going_on(FILE, earlier, same, data)
+
+
+def test_folders_that_a_checkpoint_of_an_earlier_version_does_not_name_were_its_datasets_own(
+    tmp_path: Path,
+) -> None:
+    config = config_on_fake_data("multitask_scenenet_gdd", tmp_path)
+    data = build_data_module(config["data"], config["tasks"], config["seed"])
+    earlier = checkpoint_of(config, data)
+    datasets = earlier["hyper_parameters"]["config"]["data"]["datasets"]
+    for section in datasets.values():
+        del section["images"]
+        section.pop("labels", None)  # SceneNet's config names none
+    check_going_on(FILE, earlier, config, data)
+
+    config["data"]["datasets"]["gdd"]["images"] = "photos"
+    with pytest.raises(UserError, match=r"gdd\.images=\{split\}/image, now photos\. A training"):
+        check_going_on(FILE, earlier, config, data)
 
 
 def test_several_datasets_stay_in_number_and_order(images: Path, data: DataModule) -> None:
