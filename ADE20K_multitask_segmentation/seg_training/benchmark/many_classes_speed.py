@@ -173,9 +173,9 @@ def measure_known_classes(
         )
 
     def measured(
-        method: str, what: str, ways: dict[str, Callable[[], Any]], *turns: int
+        method: str, what: str, ways: dict[str, Callable[[], Any]], turns: int, warm_up: int = 1
     ) -> KnownClasses:
-        timings = time_in_turn(ways, turns[0], device, *turns[1:])
+        timings = time_in_turn(ways, turns, device, warm_up)
         peaks = {int(number): peak_bytes(way, device) for number, way in ways.items()}
         each_step()
         return KnownClasses(method, what, {int(key): own for key, own in timings.items()}, peaks)
