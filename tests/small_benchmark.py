@@ -24,6 +24,8 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(growth, name, few)
     monkeypatch.setattr(many_classes, "_KNOWN", (20, 30))
     monkeypatch.setattr(many_classes, "_NUM_EVALUATED", 1)
+    few_methods = {name: name for name in ("adapter_hf", "segformer")}
+    monkeypatch.setattr(many_classes, "_METHODS", few_methods)
     monkeypatch.setattr(benchmark, "_NUM_EVALUATED", NUM_EVALUATED)
     monkeypatch.setattr(benchmark, "_NUM_STARTED", 100)
     monkeypatch.setattr(data, "_NUM_FILES", 600)
