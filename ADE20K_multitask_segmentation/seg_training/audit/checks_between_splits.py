@@ -1,21 +1,23 @@
 """What can be wrong with the splits of a dataset for training and evaluation."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from seg_training.audit.audit_findings import Problem, SplitAudit
-from seg_training.datasets.prompt_samplers import SAMPLERS
+from seg_training.datasets.prompt_samplers import choose_sampler
 from seg_training.errors import UserError, counted, listed
+from seg_training.settings import name_of
 
 __all__ = ["check_evaluation", "check_overlap", "check_training"]
 
 
-def check_training(fit: SplitAudit, batch_size: int, sampler: str) -> Iterator[Problem]:
+def check_training(fit: SplitAudit, batch_size: int, sampler: Any) -> Iterator[Problem]:
     """Find out whether batches can be made, and which tasks never come in one.
 
     Args:
         fit: the training split.
         batch_size: training samples of one step.
-        sampler: ``homogeneous``, ``mixed`` or ``images``: how batches are chosen.
+        sampler: the config's ``data.sampler``: how batches are chosen.
     """
     if fit.presence is None:  # its own problems say enough
         return
@@ -23,13 +25,14 @@ def check_training(fit: SplitAudit, batch_size: int, sampler: str) -> Iterator[P
     if not any(images):
         yield _no_pixel_of_any_task(fit, "train")
         return
+    name = name_of(sampler)
     names = {task: fit.tasks[place].name for place, task in enumerate(fit.presence.own[0])}
     try:
-        chosen = SAMPLERS[sampler](fit.presence, names, batch_size, seed=0)
+        chosen = choose_sampler(sampler)(fit.presence, names, batch_size, seed=0)
     except UserError:
         message = (
             f"split '{fit.split}' does not fill one batch of data.batch_size={batch_size} with "
-            f"data.sampler={sampler}: {fit.label_maps} images, {sum(images)} pairs of image and "
+            f"data.sampler={name}: {fit.label_maps} images, {sum(images)} pairs of image and "
             f"task, at most {max(images)} of one task. Lower data.batch_size"
         )
         yield Problem("no_batch", "error", message)
@@ -44,7 +47,7 @@ def check_training(fit: SplitAudit, batch_size: int, sampler: str) -> Iterator[P
     if rare := [task for task in fit.tasks if task.images and task.name in untrained]:
         those = listed([f"{task.name} ({counted(task.images, 'image')})" for task in rare])
         message = (
-            f"tasks with fewer training images than a batch, which data.sampler={sampler} never "
+            f"tasks with fewer training images than a batch, which data.sampler={name} never "
             f"trains: {those}. data.sampler=mixed or "
             f"data.batch_size={min(task.images for task in rare)} trains them"
         )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from seg_training.audit.audit_findings import DatasetAudit, Problem, SplitAudit
 from seg_training.audit.checks_between_splits import check_evaluation, check_overlap, check_training
@@ -34,7 +35,7 @@ def audit_dataset(
     splits: Mapping[str, str],
     *,
     batch_size: int,
-    sampler: str,
+    sampler: Any,
     name: str = "",
 ) -> DatasetAudit:
     """Check the splits of a dataset, and whether they can be trained on and evaluated.
@@ -46,7 +47,7 @@ def audit_dataset(
         tasks: the tasks to ask for.
         splits: ``fit`` and ``validate``, with the splits' names.
         batch_size: training samples of one step.
-        sampler: ``homogeneous``, ``mixed`` or ``images``: how batches are chosen.
+        sampler: the config's ``data.sampler``: how batches are chosen.
         name: what the config calls the dataset, where there are several. Then a dataset that is not
             there is a problem, so that the others are checked.
 

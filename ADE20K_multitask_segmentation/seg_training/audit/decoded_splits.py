@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from seg_training.audit.audit_findings import Size
+from seg_training.datasets.annotations import MaskSet
 from seg_training.datasets.presence_index import CountedLabels, counted_labels, usable_cores
 from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError
@@ -133,14 +134,17 @@ def _read_label_map(
         annotation = dataset.annotation(file)
     except UserError as error:
         return ReadLabelMap(file, modes=modes, fault=_below_root(error, dataset.root))
-    values, pixels = (counts.tolist() for counts in annotation.counts())
+    counted = CountedLabels(*annotation.counts())
+    pixels = dict(zip(counted.values.tolist(), counted.pixels.tolist(), strict=True))
+    if isinstance(annotation, MaskSet):  # whose ignored classes cover the others
+        counted = counted_labels(annotation, ignored)
     return ReadLabelMap(
         file,
         Size(*annotation.size),
         modes,
         is_turned,
-        dict(zip(values, pixels, strict=True)),
-        counted_labels(annotation, ignored),
+        pixels,
+        counted,
     )
 
 

@@ -11,7 +11,7 @@ from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.mask_folders import MaskFolders
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import PresenceIndex, presence_index
-from seg_training.datasets.prompt_samplers import SAMPLERS, TrainingSampler
+from seg_training.datasets.prompt_samplers import TrainingSampler, choose_sampler
 from seg_training.datasets.resized_cache import ResizedCache, resized_cache
 from seg_training.datasets.samples import EvaluationSamples, PredictionSamples, TrainingSamples
 from seg_training.datasets.segmentation_dataset import SegmentationDataset
@@ -26,7 +26,6 @@ from seg_training.settings import (
     call_with_settings,
     check_keys,
     choose,
-    choose_with_options,
     name_of,
     parameters_of,
 )
@@ -53,7 +52,7 @@ class SegmentationDataModule(DataModule):
         tasks: the tasks asked for.
         splits: the split to train on (``fit``) and the one to evaluate on (``validate``).
         batch_size: training samples of one process's step.
-        sampler: the name of what chooses the training batches.
+        sampler: what chooses the training batches: a name, or a mapping with it and its options.
     """
 
     def __init__(
@@ -81,10 +80,8 @@ class SegmentationDataModule(DataModule):
         self.tasks = tasks
         self.splits = {"fit": own.train_split, "validate": own.val_split}
         self.batch_size = own.batch_size
-        self.sampler = name_of(own.sampler)
-        self._make_sampler = choose_with_options(
-            own.sampler, SAMPLERS, "data.sampler", given=parameters_of(TrainingSampler)
-        )
+        self.sampler = own.sampler
+        self._make_sampler = choose_sampler(own.sampler)
         self._seed = seed
         self._augmentation = Augmentation(own.augmentation, own.fit, self.crop_size)
         self._cache_dir = user_path(own.cache_dir) if own.cache_dir else None

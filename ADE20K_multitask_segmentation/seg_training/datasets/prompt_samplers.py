@@ -5,7 +5,7 @@ Every process makes the same plan from the seed and the epoch, and takes its sha
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from torch.utils.data import Sampler
 
 from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
+from seg_training.settings import choose_with_options, parameters_of
 
 __all__ = [
     "NO_IMAGE",
@@ -26,6 +27,7 @@ __all__ = [
     "MixedSampler",
     "ResumableSampler",
     "TrainingSampler",
+    "choose_sampler",
 ]
 
 Plan = tuple[NDArray[np.signedinteger[Any]], NDArray[np.signedinteger[Any]]]
@@ -130,9 +132,13 @@ class TrainingSampler(ResumableSampler):
         """How many images must show a task, so that batches ask for it."""
         return 1
 
+    @cached_property
+    def _own_tasks(self) -> NDArray[np.int64]:
+        return np.unique(np.concatenate(self._presence.own))
+
     def untrained(self) -> NDArray[np.int64]:
         """List the tasks of these data that too few images show for any batch to ask for them."""
-        own = np.unique(np.concatenate(self._presence.own))
+        own = self._own_tasks
         return own[self._presence.images_per_task[own] < self.least_images]
 
     def never_trained(self) -> str:
@@ -182,9 +188,8 @@ class HomogeneousSampler(TrainingSampler):
         never = self.untrained()
         if not len(never):
             return ""
-        num_own = len(np.unique(np.concatenate(self._presence.own)))
         return (
-            f"{len(never)} of {num_own} tasks have fewer images than a batch of "
+            f"{len(never)} of {len(self._own_tasks)} tasks have fewer images than a batch of "
             f"{self._batch_size} and are never trained: {self._names_of(never)}. "
             "data.sampler=mixed or a smaller data.batch_size trains them"
         )
@@ -294,6 +299,17 @@ SAMPLERS: dict[str, type[TrainingSampler]] = {
     "mixed": MixedSampler,
     "images": ImageSampler,
 }
+"""What a sampler's class takes beyond :class:`TrainingSampler`'s parameters are its options."""
+
+
+def choose_sampler(setting: Any) -> Callable[..., TrainingSampler]:
+    """Find the sampler of a config's ``data.sampler``, with its options filled in.
+
+    Raises:
+        UserError: if there is no such sampler, or if it has no such option.
+    """
+    given = parameters_of(TrainingSampler)
+    return choose_with_options(setting, SAMPLERS, "data.sampler", given=given)
 
 
 NO_IMAGE = -1

@@ -25,7 +25,7 @@ from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.known_settings import OptimizerSettings, TrainerSettings, check_config
 from seg_training.networks.network_building import sizes_of_before
 from seg_training.pl_module import LitSeg
-from seg_training.settings import call_with_settings
+from seg_training.settings import call_with_settings, name_of
 from seg_training.training.averaged_weights import AveragedWeights
 from seg_training.training.kept_checkpoints import BestAndLast
 from seg_training.training.losses import build_loss
@@ -167,7 +167,7 @@ def _data(config: Mapping[str, Any]) -> DataModule:
 
 def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) -> LitSeg:
     """Build the module; one that goes on takes nothing from the hub, but must be the same."""
-    samplers = {source.sampler for source in data.sources().values()}
+    samplers = {name_of(source.sampler) for source in data.sources().values()}
     method = config["model"].get("method")
     if _on_label_maps(config) and samplers != {"images"}:
         raise UserError(

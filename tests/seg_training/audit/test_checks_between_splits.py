@@ -13,6 +13,7 @@ from seg_training.audit.audit_report import count_problems, show_counts
 from seg_training.datasets.annotations import MaskSet
 from seg_training.datasets.data_module import SegmentationDataModule
 from seg_training.datasets.own_folder import Folder
+from seg_training.datasets.prompt_samplers import SAMPLERS, MixedSampler
 from seg_training.errors import UserError
 from seg_training.tasks import TaskTable
 
@@ -60,6 +61,30 @@ def test_tasks_below_a_homogeneous_batch(audit: Audit, dataset: Folder, root: Pa
         problem.kind for problem in audit(dataset, sampler="homogeneous", batch_size=5).all_problems
     ]
     assert kinds == ["task_without_image", "task_below_batch"]
+
+
+class FewImages(MixedSampler):
+    """Takes no task that fewer images show than its option says."""
+
+    def __init__(self, *arguments: Any, fewest: int, **others: Any) -> None:
+        self._fewest = fewest
+        super().__init__(*arguments, **others)
+
+    @property
+    def least_images(self) -> int:
+        return self._fewest
+
+
+def test_a_sampler_is_asked_with_its_options(
+    audit: Audit, dataset: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SAMPLERS, "few", FewImages)
+    assert audit(dataset, sampler={"name": "few", "fewest": 1}).all_problems == []
+    (problem,) = audit(dataset, sampler={"name": "few", "fewest": 3}).all_problems
+    assert problem.message == (
+        "tasks with fewer training images than a batch, which data.sampler=few never trains: "
+        "lamp (2 images). data.sampler=mixed or data.batch_size=2 trains them"
+    )
 
 
 LARGEST_BATCHES = pytest.mark.parametrize(
