@@ -3,7 +3,6 @@
 import io
 import json
 import pickle
-import unicodedata
 from collections.abc import Mapping
 from itertools import chain, pairwise
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from pycocotools import mask
 
 from seg_training.errors import UserError, suggest
+from seg_training.files.file_names import in_one_form
 
 __all__ = ["Annotations", "draw_segmentation", "read_annotations"]
 
@@ -137,7 +137,7 @@ def _compact(path: Path, content: Any) -> Annotations:
 
 def _stem(image: Mapping[str, Any]) -> str:
     stem = PurePosixPath(image["file_name"]).with_suffix("").as_posix()
-    return unicodedata.normalize("NFC", stem)  # as the files' names are compared
+    return in_one_form(stem)  # as the files' names are compared
 
 
 def draw_segmentation(segmentation: Any, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -1,8 +1,7 @@
 """The class list: names to ids, and the one table from raw label values to tasks."""
 
-import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -24,6 +23,7 @@ from seg_training.as_written.yaml_as_written import (
 from seg_training.datasets.annotations import Annotation, LabelMap, MaskSet
 from seg_training.datasets.truths import IGNORE, LabelMapTruth, MaskSetTruth, Truth, label_type
 from seg_training.errors import UserError, listed, suggest
+from seg_training.files.file_names import in_one_form
 from seg_training.files.user_paths import user_path
 
 __all__ = ["IGNORE", "LabelClasses", "TaskTable"]
@@ -242,6 +242,7 @@ class TaskTable:
         self.classes_per_task: NDArray[np.int64] = np.zeros(len(self.names), np.int64)
         """(K,) how many classes each task groups: 0 for those that it does not ask for."""
         self.classes_per_task[[ids[name] for name in groups]] = [*map(len, groups.values())]
+        self._values_of = {ids[name]: set(values) for name, values in groups.items()}
         self._known = torch.zeros(len(self.names), dtype=torch.bool)
         self._known[self.task_ids] = True
         self._groups = groups
@@ -339,10 +340,9 @@ class TaskTable:
             known,
         )
 
-    def _all_among(self, values: Collection[int]) -> set[int]:
+    def _all_among(self, values: Set[int]) -> set[int]:
         """List the tasks all of whose values are among these."""
-        ids = {name: self.names.index(name) for name in self._groups}
-        return {ids[name] for name, own in self._groups.items() if set(own) <= set(values)}
+        return {task_id for task_id, own in self._values_of.items() if own <= values}
 
     def unknown_values(self, values: Iterable[int]) -> list[int]:
         """List the values that are neither a class, nor other, nor ignore."""
@@ -372,7 +372,7 @@ class _Meanings:
             except UserError as error:
                 raise UserError(f"{error} ({_FORM})") from None
             self._place(value, found)
-            composed = _composed(self.names[value])
+            composed = in_one_form(self.names[value])
             if earlier := self._places.get(composed):
                 self._check_form(self.names[value], composed, place(self._source, found), earlier)
                 raise UserError(
@@ -384,7 +384,7 @@ class _Meanings:
 
     def _check_form(self, name: str, composed: str, where: str, earlier: str) -> None:
         """Say so where two names look the same and are written in two ways."""
-        first = next(each for each in self.names.values() if _composed(each) == composed)
+        first = next(each for each in self.names.values() if in_one_form(each) == composed)
         if first != name:
             raise UserError(
                 f"{where}: {first!a} and {name!a} are one name in two Unicode forms, the "
@@ -414,10 +414,6 @@ class _Meanings:
                 f"are 0 to {_NUM_RAW_VALUES - 1}"
             )
         self._places[value] = where
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def _kind(content: Any) -> str:

@@ -7,12 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor, nn
+
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
 
-__all__ = ["NETWORK", "network_of", "network_to_keep"]
+__all__ = ["NETWORK", "load_weights", "network_of", "network_to_keep"]
 
 NETWORK = "network"
 """Where it is in a checkpoint: as the ``config.json`` of a model folder has it, in plain values."""
@@ -61,11 +63,20 @@ def network_of(checkpoint: Mapping[str, Any]) -> Network:
         for name, tensor in checkpoint["state_dict"].items()
         if name.startswith(_WEIGHTS)
     }
+    load_weights(network, weights)
+    return network.eval()
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load a checkpoint's weights into what was built by its own config.
+
+    Raises:
+        UserError: if they do not fit.
+    """
     try:
-        network.load_state_dict(weights, strict=True)
+        module.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise UserError(f"the checkpoint's weights do not fit its own config: {error}") from error
-    return network.eval()
 
 
 def _network_of_before(config: Mapping[str, Any], task_names: Sequence[str]) -> Network:

@@ -33,7 +33,7 @@ def terminal_table(
     """
     table = Table(title=title, caption=caption or None)
     for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place < num_texts else "right")
+        table.add_column(plain(column), justify="left" if place < num_texts else "right")
     return table
 
 

@@ -1,6 +1,5 @@
 """A user's own images, with a folder of masks for each class: classes may overlap."""
 
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from seg_training.datasets.annotations import MaskSet
 from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError, suggest
+from seg_training.files.file_names import in_one_form
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES, LABEL_MAP_SUFFIXES
 from seg_training.files.found_files import find_files, is_system_name
 from seg_training.pictures.picture_reading import image_size, read_binary_mask
@@ -98,7 +98,7 @@ class MaskFolders(SegmentationDataset):
             raise UserError(self._missing_folder(self.root / folder))
         of_stem: dict[str, dict[str, str]] = {stem: {} for stem in sorted(images)}
         without_image = []
-        known = {_composed(name): name for name in self.classes.short_names().values()}
+        known = {in_one_form(name): name for name in self.classes.short_names().values()}
         known[_UNLABELLED] = _UNLABELLED
         for composed, path in _folders_in(self.root / folder).items():
             if not find_files(path).files:
@@ -154,12 +154,13 @@ class MaskFolders(SegmentationDataset):
                 f"mask {self.root / file} is {own_width}x{own_height} pixels, its image {image} "
                 f"is {width}x{height} (width x height); make them the same size or remove the mask"
             )
-        if wrong := sorted(set(np.unique(mask).tolist()) - {0, 255}):
-            raise UserError(
-                f"mask {self.root / file} has the value {wrong[0]}; expected 0 where the class is "
-                "not and 255 where it is"
-            )
         is_there: NDArray[np.bool_] = mask == 255
+        wrong = mask[(mask != 0) & ~is_there]
+        if len(wrong):
+            raise UserError(
+                f"mask {self.root / file} has the value {wrong.min()}; expected 0 where the class "
+                "is not and 255 where it is"
+            )
         return is_there
 
 
@@ -173,13 +174,9 @@ def _folders_in(path: Path) -> dict[str, Path]:
     for each in sorted(path.glob("*/")):
         if is_system_name(each.name):
             continue
-        first = found.setdefault(_composed(each.name), each)
+        first = found.setdefault(in_one_form(each.name), each)
         if first != each:
             raise UserError(
                 f"{first} and {each} have the same name, in two Unicode forms; keep one"
             )
     return found
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)

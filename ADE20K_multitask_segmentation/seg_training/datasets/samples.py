@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from seg_training.datasets.augmentations import Augmentation
@@ -20,6 +18,7 @@ from seg_training.datasets.resized_cache import ResizedCache
 from seg_training.datasets.segmentation_dataset import SegmentationDataset, common_folder
 from seg_training.datasets.task_presence import TaskPresence
 from seg_training.datasets.truths import LabelMapTruth
+from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.picture_reading import read_image
 from seg_training.pictures.resizing import resize_image
 from seg_training.tasks import TaskTable
@@ -84,7 +83,7 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         else:
             pixels, mask = self.augmentation(pixels, truth.mask(draw.task_id), seed)
         return Batch(
-            image=_channels_first(pixels),
+            image=channels_first(pixels),
             task_ids=torch.tensor(draw.task_id),
             mask=torch.from_numpy(np.ascontiguousarray(mask)),
             label_map=label_map,
@@ -125,7 +124,7 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
         pixels, annotation = read_pair(self.dataset, self.index, position)
         present = self.presence.present(position)
         return EvaluationSample(
-            image=_channels_first(resize_image(pixels, self.crop_size)),
+            image=channels_first(resize_image(pixels, self.crop_size)),
             task_ids=torch.from_numpy(present if image != NO_IMAGE else present[:0]),
             truth=self.tasks.truth(annotation),
             name=self.index.name(position),
@@ -164,9 +163,5 @@ class PredictionSamples(Dataset[PredictionSample]):
         """
         pixels = read_image(self.root / self.images[image])
         name = Path(self.images[image]).with_suffix("").relative_to(self._folder).as_posix()
-        resized = _channels_first(resize_image(pixels, self.crop_size))
+        resized = channels_first(resize_image(pixels, self.crop_size))
         return PredictionSample(resized, pixels.shape[:2], name)
-
-
-def _channels_first(pixels: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

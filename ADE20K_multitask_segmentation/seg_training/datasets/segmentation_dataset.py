@@ -2,7 +2,6 @@
 
 import logging
 import os
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -18,6 +17,7 @@ from seg_training.datasets.annotations import (
     check_annotation,
 )
 from seg_training.errors import UserError, listed, suggest
+from seg_training.files.file_names import in_one_form
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES, LABEL_MAP_SUFFIXES
 from seg_training.files.found_files import find_files
 from seg_training.files.user_paths import user_path
@@ -290,7 +290,7 @@ class SegmentationDataset(ABC):
             if not fnmatchcase(file.with_suffix(file.suffix.lower()).name, pattern):
                 continue
             stem = file.relative_to(path).with_suffix("").as_posix()
-            composed = unicodedata.normalize("NFC", stem)
+            composed = in_one_form(stem)
             if composed in found:
                 first = self.root / found[composed]
                 same = first.relative_to(path).with_suffix("").as_posix() == stem

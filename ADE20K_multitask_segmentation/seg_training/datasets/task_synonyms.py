@@ -9,6 +9,7 @@ import numpy as np
 
 from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
+from seg_training.settings import MISSING
 from seg_training.tasks import TaskTable
 
 __all__ = ["synonyms_of_config", "task_synonyms"]
@@ -67,4 +68,4 @@ def synonyms_of_config(
 def _somewhere(section: Mapping[str, Any]) -> dict[str, Any]:
     """Give a dataset a root: none is looked into."""
     given = section.get("root")
-    return {**section, "root": "." if given in (None, "", "???") else given}
+    return {**section, "root": "." if given in (None, "", MISSING) else given}

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.network_in_checkpoint import load_weights
 from seg_training.config import default_config_dir, override_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
@@ -41,10 +42,7 @@ def load_module(checkpoint: Mapping[str, Any], changed: Mapping[str, Any] | None
     """
     settings = checkpoint["hyper_parameters"]
     module = LitSeg(changed or settings["config"], settings["task_names"], restoring=True)
-    try:
-        module.load_state_dict(checkpoint["state_dict"], strict=True)
-    except RuntimeError as error:
-        raise UserError(f"the checkpoint's weights do not fit its own config: {error}") from error
+    load_weights(module, checkpoint["state_dict"])
     return module.eval()
 
 

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from seg_training.commands.progress_bars import tracked
-from seg_training.commands.terminal_text import add_plain_row
+from seg_training.commands.terminal_text import add_plain_row, terminal_table
 from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.evaluation.mask_metrics import BinaryIoUResult, measured
@@ -91,9 +90,8 @@ def show_thresholds(
     """
     console = console or Console()
     best = best_threshold({threshold: own.bIoU for threshold, own in results.items()})
-    table = Table(title="bIoU % by threshold")
-    for column in ("threshold", "bIoU %", "95 % interval"):
-        table.add_column(column, justify="right")
+    columns = ["threshold", "bIoU %", "95 % interval"]
+    table = terminal_table("bIoU % by threshold", columns, num_texts=0)
     for threshold, result in results.items():
         table.add_row(
             f"{threshold:g}",
@@ -102,10 +100,8 @@ def show_thresholds(
             style="bold" if threshold == best else None,
         )
     console.print(table)
-    classes = Table(title="Each class at its own best threshold")
-    classes.add_column("class")
-    for column in ("threshold", "bIoU %", f"at {best:g}"):
-        classes.add_column(column, justify="right")
+    columns = ["class", "threshold", "bIoU %", f"at {best:g}"]
+    classes = terminal_table("Each class at its own best threshold", columns)
     for task_id, (at_best, masks) in results[best].per_class.items():
         if not masks:
             classes.add_row(task_names[task_id], "-", "not measured", "")

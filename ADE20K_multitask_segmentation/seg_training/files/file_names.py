@@ -5,10 +5,15 @@ import re
 import sys
 import unicodedata
 
-__all__ = ["file_name", "folder_name"]
+__all__ = ["file_name", "folder_name", "in_one_form"]
 
 _MOST_BYTES = 240  # of the 255 that file systems take: a suffix may follow
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def in_one_form(name: str) -> str:
+    """Compose ``é`` and its like, which Unicode has in two forms; copying files changes it."""
+    return unicodedata.normalize("NFC", name)
 
 
 def file_name(name: str, most_bytes: int = _MOST_BYTES) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seg_training.networks import Network
+from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.resizing import resize_image
 
 __all__ = ["Look", "Looks", "class_probabilities"]
@@ -149,8 +150,8 @@ def _add(total: Tensor, look: Look, logits: Tensor, weight: Tensor) -> None:
 @torch.inference_mode()
 def _logits(network: Network, picture: NDArray[np.uint8], task_ids: Tensor, look: Look) -> Tensor:
     """Give (T, h, w) float32 logits, turned back where the look is mirrored."""
-    resized = np.ascontiguousarray(resize_image(picture[look.part], look.size).transpose(2, 0, 1))
-    image = torch.from_numpy(resized).to(network.mean.device)
+    resized = resize_image(picture[look.part], look.size)
+    image = channels_first(resized).to(network.mean.device)
     if look.flipped:
         image = image.flip(-1)
     logits = network.task_logits(image[None], task_ids)[0].float()

@@ -18,6 +18,7 @@ from seg_training.errors import UserError
 from seg_training.files.atomic_writes import unfinished_folder
 from seg_training.files.file_names import file_name
 from seg_training.files.text_files import finite, write_text
+from seg_training.pictures.channel_order import channels_first, channels_last
 from seg_training.prediction.existing_results import (
     KINDS,
     LABEL_MAP,
@@ -145,7 +146,7 @@ class PictureResult:
         label_map.save(self._unfinished / LABEL_MAP)
         shown = {label: colours[label - 1] for label in self._names}
         painted = tinted(self._picture, labels, shown)
-        overlay = torch.from_numpy(painted).permute(2, 0, 1)
+        overlay = channels_first(painted)
         if named := self._most_seen():
             legend = [(self._names[label], colours[label - 1]) for label in named]
             numbers = list(named)
@@ -157,7 +158,7 @@ class PictureResult:
             scale = max(1, overlay.shape[2] / _SHOWN_WIDTH)
             names = legend_picture(legend, overlay.shape[2], scale, numbers=numbers)
             overlay = torch.cat([overlay, names], dim=1)
-        Image.fromarray(overlay.permute(1, 2, 0).numpy()).save(self._unfinished / OVERLAY)
+        Image.fromarray(channels_last(overlay)).save(self._unfinished / OVERLAY)
         height, width = self._picture.shape[:2]
         content = json.dumps(
             {

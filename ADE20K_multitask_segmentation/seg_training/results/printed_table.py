@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from seg_training.commands.terminal_text import add_plain_row, plain
+from seg_training.commands.terminal_text import add_plain_row, plain, terminal_table
 from seg_training.evaluation.label_map_metrics import LabelMapResult
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.results.number_texts import interval_text, measured_text
@@ -32,14 +31,12 @@ def show_result(
         dataset_names: the datasets' names, where there are several.
         console: where to print.
     """
-    table = Table(title="bIoU: mean over masks, each at its image's own size")
-    if result.per_source:
-        table.add_column("dataset")
-    table.add_column("class")
-    table.add_column("masks", justify="right")
-    table.add_column("bIoU %", justify="right")
-    for name in result.scores:
-        table.add_column(plain(name), justify="right")
+    texts = ["dataset", "class"] if result.per_source else ["class"]
+    table = terminal_table(
+        "bIoU: mean over masks, each at its image's own size",
+        [*texts, "masks", "bIoU %", *result.scores],
+        num_texts=len(texts),
+    )
     for source, own in result.per_source.items():
         for row in _rows(own, task_names):
             add_plain_row(table, dataset_names[source], *row)

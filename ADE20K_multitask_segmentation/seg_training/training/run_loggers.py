@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 
 from seg_training.errors import UserError
 from seg_training.known_settings import LoggerSettings
+from seg_training.pictures.channel_order import channels_last
 from seg_training.settings import call_with_settings
 
 __all__ = ["build_loggers", "close_loggers", "log_picture"]
@@ -90,4 +91,4 @@ def log_picture(loggers: Sequence[Any], name: str, picture: torch.Tensor, step: 
             logger.experiment.add_image(name, picture, step)
             logger.experiment.flush()  # after the training nobody else does
         elif isinstance(logger, WandbLogger):
-            logger.log_image(name, [picture.permute(1, 2, 0).numpy()], step)
+            logger.log_image(name, [channels_last(picture)], step)
