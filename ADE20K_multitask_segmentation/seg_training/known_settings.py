@@ -116,7 +116,9 @@ class ModelSettings(Section):
         may_change=True,  # not read: the weights come from the checkpoint
     )
     backbone: str | None = setting(
-        None, "b0 to b5, MiT's sizes; null is that of the pretrained weights, or b0"
+        None,
+        "b0 to b5, MiT's sizes; null is that of the pretrained weights, or b0",
+        or_null(one_of("transformers_update_for_adapters.backbones:BACKBONES")),
     )
 
 

@@ -154,6 +154,7 @@ def test_a_checkpoint_of_before_takes_a_new_setting(momentum: type[Section]) -> 
         ),
         ({"data": {"root": 2024}}, r"^data\.root=2024: expected a path, in quotes where it is a"),
         ({"model": {"pretrained": []}}, r"^model\.pretrained=\[\]: expected a path"),
+        ({"model": {"backbone": "b7"}}, r"^unknown model\.backbone 'b7'.*\(known: b0, b1, b2, "),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_its_whole_name(
