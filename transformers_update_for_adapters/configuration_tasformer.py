@@ -24,7 +24,7 @@ __all__ = ["TASFormerConfig"]
 _log = logging.getLogger(__name__)
 
 _LABELS = ("num_labels", "id2label", "label2id")
-_TASKS = ("method", "num_tasks", "task_names", "task_synonyms", "other_channel")
+_TASKS = ("method", "num_tasks", "task_names", "task_synonyms", "other_channel", "recognition")
 
 
 @strict
@@ -60,6 +60,15 @@ class TASFormerConfig(SegformerConfig):
         measured: what evaluation gave, for the model card, or None: ``bIoU`` in percent,
             ``num_masks`` and, by class, ``per_class`` with ``bIoU`` and ``num_masks``.
         fingerprint: of the weights that ``origin`` and ``measured`` are true of, or None.
+        recognition: what the recogniser labels, where the network has one, or None: ``num_labels``,
+            its number of channels C; ``channels``, per task those that are it, none where it does
+            not know the task; ``overlapping``, whether labels exclude each other; and
+            ``shared_backbone``, whether it reads the features of the class-prompted path, whose
+            backbone then is held still, too. ``labels``, their names, ``source`` and ``license``
+            are for the reader.
+        presence: how the recogniser's scores become probabilities that a class is in the picture,
+            or None, see ``presence_scores``: per class ``scale`` and ``bias``, None where it was
+            not to be measured, and ``least``, from which on a class is looked for.
         id2label: the output channels' names, which follow from ``task_names``. Given without these,
             those of ``segformer`` name its tasks; any other that do not fit are refused.
         label2id: the same the other way round.
@@ -86,6 +95,8 @@ class TASFormerConfig(SegformerConfig):
     origin: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
     fingerprint: str | None = None
+    recognition: dict[str, Any] | None = None
+    presence: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Check the fields and derive the number of output channels and their names."""
@@ -227,6 +238,7 @@ class TASFormerConfig(SegformerConfig):
                 "expected (channels, height, width), each 1 or more"
             )
         self._check_own_fields()
+        self._check_recognition()
         self.method_class.check(self)
 
     def _check_own_fields(self) -> None:
@@ -240,6 +252,29 @@ class TASFormerConfig(SegformerConfig):
                 type_validator(name, getattr(self, name), types[name])
             except TypeError as error:
                 raise ValueError(str(error)) from error
+
+    def _check_recognition(self) -> None:
+        if self.recognition is None:
+            return
+        if not self.method_class.prompted:
+            raise ValueError(
+                f"recognition is given, but method '{self.method}' labels every pixel itself; "
+                "leave it out, or choose a class-prompted method"
+            )
+        for name in ("num_labels", "channels", "overlapping", "shared_backbone"):
+            if name not in self.recognition:
+                raise ValueError(f"recognition has no {name}")
+        number, channels = self.recognition["num_labels"], self.recognition["channels"]
+        if len(channels) != self.num_tasks:
+            raise ValueError(
+                f"recognition names the channels of {len(channels)} tasks, but num_tasks is "
+                f"{self.num_tasks}"
+            )
+        named = Counter(channel for own in channels for channel in own)
+        if wrong := [channel for channel in named if not 0 <= channel < number]:
+            raise ValueError(f"recognition has {number} labels, and so no channel {wrong[0]}")
+        if twice := [channel for channel, times in named.items() if times > 1]:
+            raise ValueError(f"recognition gives channel {twice[0]} to two tasks")
 
     @property
     def method_class(self) -> type[Method]:

@@ -55,6 +55,14 @@ class SharedFeatures(NamedTuple):
     maps: tuple[Tensor, ...] = ()
     """(B, D, h, w) float of each stage before."""
 
+    def of(self, rows: Tensor) -> "SharedFeatures":
+        """Take images by their places, any of them several times: (N,) int64."""
+        return self._replace(
+            update=self.update[rows],
+            residual=self.residual[rows],
+            maps=tuple(each[rows] for each in self.maps),
+        )
+
     def repeat(self, num_tasks: int) -> "SharedFeatures":
         """Repeat each image for T tasks: row b * T + t is image b."""
 
@@ -319,9 +327,13 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
                 f"weights: {', '.join(missing[:3])}{more}"
             )
         _own_memory(model)
+        model.hold_recogniser_still()
         if not isinstance(model, TASFormerModel):  # what is measured is of whole ones
             forget_other_weights(model.config, model.state_dict())
         return loaded if output_loading_info else model
+
+    def hold_recogniser_still(self) -> None:
+        """Keep gradients from the recogniser, where there is one."""
 
     @contextmanager
     def kept(self) -> Iterator["TASFormerPreTrainedModel"]:
@@ -412,6 +424,25 @@ class TASFormerModel(TASFormerPreTrainedModel):
             hidden_states=features if output_hidden_states else None,
         )
 
+    def no_conditions(self) -> Conditions:
+        """Give what leaves every block as the stock one."""
+        return [[()] * depth for depth in self.config.depths]
+
+    def plain_features(self, pixel_values: Tensor) -> list[Tensor]:
+        """Encode images without a class, as the stock encoder does.
+
+        Args:
+            pixel_values: (B, 3, H, W) float, normalised.
+
+        Returns:
+            Per stage (B, D, h, w) float.
+        """
+        features = []
+        for stage, nothing in zip(self.stages, self.no_conditions(), strict=True):
+            pixel_values = stage(pixel_values, nothing)
+            features.append(pixel_values)
+        return features
+
     def shared_features(
         self, pixel_values: Tensor, first_block: int | None = None
     ) -> SharedFeatures:
@@ -484,6 +515,6 @@ class TASFormerModel(TASFormerPreTrainedModel):
             ValueError: if there is one, and no ids were given.
         """
         if self.hypernet is None:
-            return [[()] * depth for depth in self.config.depths]
+            return self.no_conditions()
         conditions: Conditions = self.hypernet(required_ids(task_ids, self.config))
         return conditions

@@ -58,7 +58,10 @@ def wrong_values(wrong: Iterable[float], name: str, expected: str) -> str:
 
 
 def check_images_and_ids(
-    config: TASFormerConfig, pixel_values: Tensor, task_ids: Tensor | None
+    config: TASFormerConfig,
+    pixel_values: Tensor,
+    task_ids: Tensor | None,
+    image_rows: Tensor | None = None,
 ) -> None:
     """Refuse images and ids that do not belong together or do not fit the network.
 
@@ -67,6 +70,7 @@ def check_images_and_ids(
         pixel_values: should be (B, 3, H, W) float.
         task_ids: should be (B,) or (1,) int64 in [0, num_tasks), on the same device; not looked at
             by a method that is not prompted.
+        image_rows: (N,), of which image each of N ids is, where they are not of one each.
 
     Raises:
         ValueError: if one is something else; the message says what it is.
@@ -85,10 +89,11 @@ def check_images_and_ids(
         return
     _check_is_tensor(task_ids)
     # Sizes are compared one by one: comparing shapes would fix them in an export.
-    if task_ids.ndim != 1 or task_ids.shape[0] not in (1, pixel_values.shape[0]):
+    number = (pixel_values if image_rows is None else image_rows).shape[0]
+    if task_ids.ndim != 1 or task_ids.shape[0] not in (1, number):
         raise ValueError(
             f"task_ids has shape {tuple(task_ids.shape)}; expected one id per image, "
-            f"({pixel_values.shape[0]},), or (1,) for one that all share"
+            f"({number},), or (1,) for one that all share"
         )
     if task_ids.device != pixel_values.device:
         raise ValueError(

@@ -9,7 +9,7 @@ size. Axes: B batch, T tasks, N positions, D channels, H and W the image, h and 
 
 import logging
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,15 +27,24 @@ from .configuration_tasformer import TASFormerConfig
 from .encoder import SharedFeatures, TASFormerModel, TASFormerPreTrainedModel, required_ids
 from .folded_head import FoldedHead, fold_head, may_fold
 from .fused_head import FusedDecodeHead
-from .input_checks import can_look_at, check_asked_ids, check_labels
+from .input_checks import (
+    can_look_at,
+    check_asked_ids,
+    check_images_and_ids,
+    check_labels,
+)
 from .kept_values import Kept
 from .model_saving import SavedWithCard
 from .plain_modules import is_plain
+from .presence_scores import presence_scores
+from .recogniser import Recogniser, channels_of_tasks
 from .segmentation import Segmentation, segment_picture
+from .task_channels import TaskChannels
 from .task_conditions import MOST_NUMBERS, Conditions, select_conditions
 from .trainer_label_counts import let_trainers_count
 
 __all__ = [
+    "Recognition",
     "SharedFeatures",
     "TASFormerForSemanticSegmentation",
     "TASFormerModel",
@@ -44,6 +53,8 @@ __all__ = [
 
 
 _log = logging.getLogger(__name__)
+
+_ALWAYS_GIVEN = {"output_hidden_states", "return_dict"}  # by Transformers' decorators
 
 # Pairs of image and class are asked in chunks of about this many bytes: what a CPU's cache holds
 # some of, what fills a GPU.
@@ -71,6 +82,19 @@ Shared = SharedFeatures | FoldedFeatures | UnsharedImages | Tensor
 """What is computed of images once for all classes; a tensor (B, D, h, w) is a fused map."""
 
 
+class Recognition(NamedTuple):
+    """What the recogniser says of images, and what is computed of them once for all classes."""
+
+    label_logits: Tensor
+    """(B, C, h, w) float, of each label."""
+    scores: Tensor
+    """(B, N, h, w) float, the same in the order of the tasks, as ``TaskChannels.scores`` has it."""
+    presence: Tensor
+    """(B, K) float in [0, 1], how likely each class is to be there; nan where it is unknown."""
+    shared: Shared | None
+    """For the class-prompted path; None of ``segformer``, which has none."""
+
+
 class TASFormerForSemanticSegmentation(SavedWithCard):
     """Encoder and decode head: logits of the asked class, or of all labels for ``segformer``."""
 
@@ -80,9 +104,41 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         self.segformer = TASFormerModel(config)
         self.task_maps = config.method_class.task_maps(config)
         self.decode_head = FusedDecodeHead(config, self.task_maps)
+        self.recogniser = None if config.recognition is None else Recogniser(config)
+        self.task_channels = channels_of_tasks(config)
+        self.unknown_margins: nn.Parameter | None = None
+        if self.recogniser is not None and not all(self._channels.known):
+            self.unknown_margins = nn.Parameter(torch.zeros(config.num_tasks))
         self._saw_the_class = False
         self._folded: Kept[FoldedHead] = Kept()
+        self._folded_recogniser: Kept[FoldedHead] = Kept()
         self.post_init()
+        self.hold_recogniser_still()
+
+    @property
+    def _channels(self) -> TaskChannels:
+        """Which channels are which task, of a network that labels every pixel."""
+        if self.task_channels is None:
+            raise ValueError(f"method '{self.config.method}' has no recogniser here")
+        return self.task_channels
+
+    @property
+    def _shares_backbone(self) -> bool:
+        return self.recogniser is not None and self.recogniser.segformer is None
+
+    def hold_recogniser_still(self) -> None:
+        """Keep gradients from the recogniser, and from the backbone where that is its own, too."""
+        if self.recogniser is not None:
+            self.recogniser.requires_grad_(False).eval()
+        if self._shares_backbone:
+            self.segformer.stages.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Choose training or evaluation; what is held still stays in evaluation."""
+        super().train(mode)
+        if self._shares_backbone:
+            self.segformer.stages.eval()
+        return self
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     @filter_output_hidden_states  # type: ignore[untyped-decorator]
@@ -92,6 +148,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         task_ids: Tensor | None = None,
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
+        image_rows: Tensor | None = None,
         **kwargs: Any,
     ) -> SemanticSegmenterOutput:
         """Segment images.
@@ -105,6 +162,8 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             num_items_in_batch: what the loss is summed over the pixels and divided by: with
                 gradient accumulation the step's pixels that are not left out, of all its batches.
                 Transformers' Trainer gives it; without, those of ``labels`` are counted.
+            image_rows: (N,) int64 in [0, B), of which image each of N ids and labels is, where
+                several classes are asked of an image; what they share is computed once.
             **kwargs: as in Transformers.
 
         Returns:
@@ -114,17 +173,55 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         Raises:
             ValueError: if ids or labels are not as above, as far as looking at them is free.
         """
-        outputs = self.segformer(pixel_values, task_ids=task_ids, **kwargs)  # checks both
+        attentions = None
+        if self.recogniser is None and image_rows is None:
+            outputs = self.segformer(pixel_values, task_ids=task_ids, **kwargs)  # checks both
+            stages, attentions = outputs.hidden_states, outputs.attentions
+            margins = None
+        else:
+            check_images_and_ids(self.config, pixel_values, task_ids, image_rows)
+            stages, margins, attentions = self._asked(pixel_values, task_ids, image_rows, kwargs)
         if labels is not None:
-            self._check_labels(labels, pixel_values.shape[0])
-        stages = outputs.hidden_states
+            self._check_labels(labels, stages[0].shape[0])
         logits = self._decode(stages, task_ids, self.decode_head)
+        if margins is not None:
+            logits = logits + margins
         return SemanticSegmenterOutput(
             loss=None if labels is None else self._loss(logits, labels, num_items_in_batch),
             logits=logits,
             hidden_states=stages,
-            attentions=outputs.attentions,
+            attentions=attentions,
         )
+
+    def _asked(
+        self,
+        pixel_values: Tensor,
+        task_ids: Tensor | None,
+        image_rows: Tensor | None,
+        kwargs: dict[str, Any],
+    ) -> tuple[Sequence[Tensor], Tensor | None, Any]:
+        """Encode images for N classes, and what they share once: maps, margins, attentions."""
+        encoder = self.segformer
+        scores = None
+        if encoder.hypernet is not None and self._may_share() and kwargs.keys() <= _ALWAYS_GIVEN:
+            shared = encoder.shared_features(pixel_values)
+            if self.recogniser is not None:
+                scores = self._channels.scores(self.label_logits(pixel_values, shared))
+            own = shared if image_rows is None else shared.of(image_rows)
+            stages: Sequence[Tensor] = encoder.features_for_tasks(own, encoder.conditions(task_ids))
+            attentions = None
+        else:
+            if self.recogniser is not None:
+                scores = self._channels.scores(self.label_logits(pixel_values))
+            images = pixel_values if image_rows is None else pixel_values[image_rows]
+            outputs = encoder(images, task_ids=task_ids, **kwargs)
+            stages, attentions = outputs.hidden_states, outputs.attentions
+        if scores is None:
+            return stages, None, attentions
+        if image_rows is not None:
+            scores = scores[image_rows]
+        asked = required_ids(task_ids, self.config).expand(len(scores))[:, None]
+        return stages, self._margins(scores, asked), attentions
 
     def _decode(
         self, stages: Sequence[Tensor], task_ids: Tensor | None, head: FoldedHead | nn.Module
@@ -136,6 +233,59 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         maps = self.task_maps(task_ids, stages[0].shape[-2:])
         logits: Tensor = self.decode_head(stages, maps)
         return logits
+
+    def label_logits(self, pixel_values: Tensor, shared: Shared | None = None) -> Tensor:
+        """Label every pixel of images: what ``segformer`` does, or the recogniser.
+
+        Args:
+            pixel_values: (B, 3, H, W) float, normalised.
+            shared: what ``shared_features`` gave for them, if it was asked.
+
+        Returns:
+            (B, C, h, w) float.
+        """
+        recogniser = self.recogniser
+        if recogniser is None:
+            logits: Tensor = self(pixel_values).logits
+            return logits
+        if recogniser.segformer is not None:
+            outputs = recogniser.segformer(pixel_values, output_hidden_states=True)
+            stages = outputs.hidden_states
+        elif isinstance(shared, SharedFeatures):
+            stages = self.segformer.features_for_tasks(shared, self.segformer.no_conditions())
+        else:
+            stages = self.segformer.plain_features(pixel_values)
+        head = _folded(recogniser.decode_head, self._folded_recogniser)
+        return head.logits(stages) if isinstance(head, FoldedHead) else recogniser(stages)
+
+    def _margins(self, scores: Tensor, task_ids: Tensor) -> Tensor:
+        """Say what the recogniser makes of (B, T) tasks: (B, T, h, w) logits."""
+        margins = self._channels.margins(scores, task_ids)
+        if self.unknown_margins is None:
+            return margins
+        known = torch.tensor(self._channels.known, device=task_ids.device)[task_ids]
+        learnt = self.unknown_margins[task_ids]
+        return torch.where(known[:, :, None, None], margins, learnt[:, :, None, None])
+
+    def recognise(self, pixel_values: Tensor) -> Recognition:
+        """Ask the recogniser what there is; of ``segformer`` that is the network itself.
+
+        Args:
+            pixel_values: (B, 3, H, W) float, normalised.
+
+        Returns:
+            What ``class_logits`` and ``logits_for_tasks`` take, so that nothing is computed twice.
+
+        Raises:
+            ValueError: if the network has no recogniser.
+        """
+        channels = self._channels
+        shared = None
+        if self.config.method_class.prompted:
+            shared = self._share(pixel_values, self._head())
+        label_logits = self.label_logits(pixel_values, shared)
+        presence = presence_scores(label_logits, channels, self.config.presence)
+        return Recognition(label_logits, channels.scores(label_logits), presence, shared)
 
     def _check_labels(self, labels: Tensor, batch_size: int) -> None:
         prompted = self.config.method_class.prompted
@@ -250,17 +400,14 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
     def _head(self) -> FoldedHead | nn.Module:
         """The head, folded where it may be."""
-        head = self.decode_head
-        if not may_fold(head):
-            return head
-        sources = [*head.parameters(), *head.buffers()]
-        return self._folded.get(sources, lambda: fold_head(head), head.batch_norm.eps)
+        return _folded(self.decode_head, self._folded)
 
-    def logits_for_tasks(self, shared: Shared, task_ids: Tensor) -> Tensor:
+    def logits_for_tasks(self, shared: Shared | Recognition, task_ids: Tensor) -> Tensor:
         """Ask classes of images whose shared part is known; not for ``segformer``.
 
         Args:
-            shared: what ``shared_features`` gave for B images.
+            shared: what ``shared_features`` gave for B images; of a network with a recogniser, what
+                ``recognise`` gave.
             task_ids: int64 in [0, num_tasks): (T,), asked of every image, or (B, T).
 
         Returns:
@@ -269,6 +416,17 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         if not self.config.method_class.prompted:
             raise ValueError(f"method '{self.config.method}' has all its classes in its logits")
         check_asked_ids(self.config, task_ids, (1, 2))
+        if self.recogniser is not None:
+            if not isinstance(shared, Recognition) or shared.shared is None:
+                raise ValueError("a network with a recogniser takes what recognise() gave")
+            if isinstance(shared.shared, UnsharedImages):  # whole calls have the margins, too
+                return self._painted(shared.shared, task_ids)
+            asked = task_ids.expand(len(shared.scores), -1)
+            return self._painted(shared.shared, task_ids) + self._margins(shared.scores, asked)
+        return self._painted(cast(Shared, shared), task_ids)
+
+    def _painted(self, shared: Shared, task_ids: Tensor) -> Tensor:
+        """Say what the class-prompted path makes of (T,) or (B, T) tasks: (B, T, h, w)."""
         if isinstance(shared, UnsharedImages):
             return self._ask_whole(shared.pixel_values, task_ids)
         if not isinstance(shared, SharedFeatures):
@@ -314,7 +472,9 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         logits: Tensor = self(images, task_ids=task_ids.flatten()).logits
         return cast(Tensor, logits[:, 0].unflatten(0, task_ids.shape))
 
-    def class_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
+    def class_logits(
+        self, pixel_values: Tensor, task_ids: Tensor, recognition: Recognition | None = None
+    ) -> Tensor:
         """Ask many classes of each image, at its size; in evaluation mode as ``forward`` would.
 
         What does not depend on the class is computed once per image.
@@ -322,6 +482,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         Args:
             pixel_values: (B, 3, H, W) float, normalised.
             task_ids: (T,) int64 in [0, num_tasks).
+            recognition: what ``recognise`` gave for these images, if it was asked.
 
         Returns:
             (B, T, H, W) float logits; positive means "this class".
@@ -331,15 +492,23 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         if not len(task_ids):
             return pixel_values.new_zeros(batch_size, 0, height, width)
         if not self.config.method_class.prompted:
-            label_logits = self.upsample(self(pixel_values).logits, (height, width))
+            label_logits = recognition.label_logits if recognition else self(pixel_values).logits
+            label_logits = self.upsample(label_logits, (height, width))
             return self.margins(label_logits, task_ids.expand(batch_size, -1))
         # The finest stage's map, four times as wide within the Mix-FFN, and copies of it.
         numbers = 16 * self.config.hidden_sizes[0] * (height // 4 + 1) * (width // 4 + 1)
         budget = _CHUNK_BYTES.get(pixel_values.device.type, _CHUNK_BYTES_ELSEWHERE)
         pairs = max(1, budget // (numbers * pixel_values.element_size()))
+        if self.recogniser is not None and recognition is None:
+            return torch.cat(
+                [
+                    self.class_logits(images, task_ids, self.recognise(images))
+                    for images in torch.split(pixel_values, max(1, pairs // len(task_ids)))
+                ]
+            )
         return torch.cat(
             [
-                self._ask_in_chunks(pixel_values, own, pairs)
+                self._ask_in_chunks(pixel_values, own, pairs, recognition)
                 for own in torch.split(task_ids, self._most_tasks())
             ],
             dim=1,
@@ -350,43 +519,44 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         numbers = getattr(self.segformer.hypernet, "numbers_per_task", 1)
         return max(1, MOST_NUMBERS // numbers)
 
-    def _ask_in_chunks(self, pixel_values: Tensor, task_ids: Tensor, pairs: int) -> Tensor:
+    def _ask_in_chunks(
+        self, pixel_values: Tensor, task_ids: Tensor, pairs: int, recognition: Recognition | None
+    ) -> Tensor:
         """Ask T classes of B images, some pairs at a time: (B, T, H, W)."""
         head = self._head()
         conditions = self.segformer.conditions(task_ids) if self._may_share() else []
+        at_once = max(1, pairs // max(1, len(task_ids)))
+        if recognition is not None:  # of all these images at once
+            at_once, pairs = len(pixel_values), max(1, pairs // len(pixel_values))
         logits = []
-        for images in torch.split(pixel_values, max(1, pairs // max(1, len(task_ids)))):
-            shared = self._share(images, head)
+        for images in torch.split(pixel_values, at_once):
+            shared = recognition.shared if recognition else self._share(images, head)
             chunks = []
             for rows in torch.split(torch.arange(len(task_ids), device=task_ids.device), pairs):
+                asked = task_ids[rows].expand(len(images), -1)
                 if isinstance(shared, SharedFeatures):
                     own = select_conditions(conditions, rows.repeat(len(images)))
-                    asked = task_ids[rows].expand(len(images), -1)
                     answer = self._ask_encoder(shared, own, asked, head)
                 else:
-                    answer = self.logits_for_tasks(shared, task_ids[rows])
+                    answer = self._painted(cast(Shared, shared), task_ids[rows])
+                if recognition is not None and not isinstance(shared, UnsharedImages):
+                    answer = answer + self._margins(recognition.scores, asked)
                 chunks.append(self.upsample(answer, pixel_values.shape[-2:]))
             logits.append(torch.cat(chunks, dim=1))
         return torch.cat(logits)
 
     def margins(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
-        """Turn logits of all channels into those of single classes; for ``segformer``.
+        """Turn logits of all channels into those of single classes.
 
         Args:
-            label_logits: (B, C, H, W) float.
+            label_logits: (B, C, H, W) float, of ``segformer`` or of the recogniser.
             task_ids: (B, T) int64 in [0, num_tasks).
 
         Returns:
             (B, T, H, W) float: z_k - max(z_j, j != k), positive where the class is the argmax;
-            z_k itself where it is the only channel.
+            z_k itself where it is the only channel, or where labels may overlap.
         """
-        channels = task_ids + 1 if self.config.other_channel else task_ids
-        channels = channels[:, :, None, None].expand(-1, -1, *label_logits.shape[-2:])
-        own = label_logits.gather(1, channels)
-        if label_logits.shape[1] == 1:
-            return own
-        best, winner = label_logits.topk(2, dim=1)
-        return own - torch.where(winner[:, :1] == channels, best[:, 1:], best[:, :1])
+        return self._margins(self._channels.scores(label_logits), task_ids)
 
     def segment(
         self,
@@ -414,6 +584,14 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             OSError: if the file is missing or damaged, or no picture.
         """
         return segment_picture(self, picture, classes, threshold, max_pixels)
+
+
+def _folded(head: nn.Module, kept: Kept[FoldedHead]) -> FoldedHead | nn.Module:
+    """Fold a head where it may be, once while it is held still."""
+    if not isinstance(head, FusedDecodeHead) or not may_fold(head):
+        return head
+    sources = [*head.parameters(), *head.buffers()]
+    return kept.get(sources, lambda: fold_head(head), head.batch_norm.eps)
 
 
 # Without a mapping of their own, subclasses silently ignore files with Transformers 4 key names.

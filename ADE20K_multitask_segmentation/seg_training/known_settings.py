@@ -74,6 +74,11 @@ class RunSettings(Section):
         is_path=True,
         may_change=True,
     )
+    recipe: str | Mapping[str, Any] = setting(
+        "published",
+        "published: one training; painted: a recogniser first, and then the class-prompted path",
+        named("seg_training.training.recipes:RECIPES", positional=1),
+    )
     loss: str | Mapping[str, Any] | None = setting(
         None, "null: as published, bce, of the baseline cross_entropy; or bce_dice"
     )
@@ -119,6 +124,18 @@ class ModelSettings(Section):
         None,
         "b0 to b5, MiT's sizes; null is that of the pretrained weights, or b0",
         or_null(one_of("transformers_update_for_adapters.backbones:BACKBONES")),
+    )
+    recogniser: str | None = setting(
+        None,
+        "a trained SegFormer that says what there is: a run, a checkpoint, a model folder or a hub "
+        "name; the class-prompted path adds to it",
+        is_path=True,
+        may_change=True,  # not read: it is in the checkpoint
+    )
+    shared_backbone: bool = setting(
+        True,
+        "with a recogniser: hold the backbone still and share it; else a copy of it is trained",
+        a_flag,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_to_keep
+from seg_training.checkpoints.recogniser_sources import load_recogniser
 from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatch
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError
@@ -19,8 +20,10 @@ from seg_training.evaluation.mask_metrics import BinaryIoUResult, measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.evaluation.pair_table import PairNames, PairTable
 from seg_training.known_settings import OptimizerSettings, RunSettings
-from seg_training.networks import build_network
+from seg_training.networks import Network, build_network
 from seg_training.networks.network_building import check_settings, sizes_of_weights
+from seg_training.networks.painted_networks import build_painted_network
+from seg_training.networks.recogniser_labels import match_labels
 from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.settings import call_with_settings
 from seg_training.training.losses import build_loss
@@ -36,6 +39,8 @@ from seg_training.training.training_length import (
 __all__ = ["LitSeg", "NonFiniteLossError"]
 
 _log = logging.getLogger(__name__)
+
+_OF_RECOGNISERS = ("recogniser", "shared_backbone")
 
 _CURE = (
     "Lower optimizer.lr, warm up longer (optimizer.warmup_steps), or train in full precision "
@@ -60,7 +65,11 @@ class LitSeg(pl.LightningModule):
     """
 
     def __init__(
-        self, config: Mapping[str, Any], task_names: Sequence[str], restoring: bool = False
+        self,
+        config: Mapping[str, Any],
+        task_names: Sequence[str],
+        restoring: bool = False,
+        synonyms: Sequence[Sequence[str]] = (),
     ) -> None:
         """Build the network.
 
@@ -69,6 +78,7 @@ class LitSeg(pl.LightningModule):
                 load with ``weights_only=True``.
             task_names: the tasks, in the order of their ids.
             restoring: weights of a checkpoint will be loaded, so that pretrained ones are not.
+            synonyms: per task, by what words it is called besides, to find it in a recogniser.
 
         Raises:
             UserError: if a setting is wrong or pretrained weights cannot be had.
@@ -79,9 +89,7 @@ class LitSeg(pl.LightningModule):
         model = dict(config["model"]) | ({"pretrained": None} if restoring else {})
         if not restoring:  # what was trained once stays readable
             check_settings(model)
-        self.network = build_network(
-            num_tasks=len(task_names), task_names=list(task_names), **model
-        )
+        self.network = self._built(model, synonyms, restoring)
         if not restoring:
             config = {**config, "model": model | sizes_of_weights(model, self.network)}
         # The training logs them: Lightning would take ${void}, a class, for a reference.
@@ -103,6 +111,30 @@ class LitSeg(pl.LightningModule):
         self.pairs: PairTable | None = None
         self.result: BinaryIoUResult | None = None
         self._unchecked_loss: Tensor | None = None
+
+    def _built(
+        self, model: dict[str, Any], synonyms: Sequence[Sequence[str]], restoring: bool
+    ) -> Network:
+        names: dict[str, Any] = {
+            "num_tasks": len(self.task_names),
+            "task_names": list(self.task_names),
+        }
+        source = model.get("recogniser")
+        if source is None or restoring:
+            own = {key: model[key] for key in model if key not in _OF_RECOGNISERS}
+            return build_network(**own, **names)
+        recogniser = load_recogniser(source)
+        return build_painted_network(
+            recogniser.model,
+            match_labels(recogniser.labels, self.task_names, synonyms),
+            model,
+            labels=recogniser.labels,
+            source=str(source),
+            license=recogniser.license,
+            overlapping=recogniser.overlapping,
+            shared_backbone=model.get("shared_backbone", True),
+            **names,
+        )
 
     def setup(self, stage: str) -> None:
         """Ask for the label maps that the baseline trains on.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from seg_training.errors import UserError
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.input_checks import can_look_at, check_known_ids
+from transformers_update_for_adapters.modeling_tasformer import Recognition
 
 __all__ = ["Network"]
 
@@ -50,6 +51,11 @@ class Network(nn.Module):
         return self.config.method_class.prompted
 
     @property
+    def recognises(self) -> bool:
+        """Whether something labels every pixel: a recogniser, or the network itself."""
+        return self.model.task_channels is not None
+
+    @property
     def task_names(self) -> tuple[str, ...]:
         """Task k's name; empty where they are not known."""
         return tuple(self.config.task_names or ())
@@ -89,23 +95,38 @@ class Network(nn.Module):
         return self.model.upsample(logits, pixel_values.shape[-2:])
 
     def label_logits(self, pixel_values: Tensor) -> Tensor:
-        """Give the logits of all channels; for ``segformer`` only.
+        """Give the logits of all channels, of ``segformer`` or of the recogniser.
 
         Args:
             pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
 
         Returns:
-            (B, C, H, W) float: with ``other_channel``, channel 0 is "other" and task k is in
-            channel k + 1; without, channel k is task k.
+            (B, C, H, W) float: of ``segformer`` with ``other_channel``, channel 0 is "other" and
+            task k is in channel k + 1; without, channel k is task k. Of a recogniser, its labels.
         """
-        if self.prompted:
+        if not self.recognises:
             raise ValueError(
-                f"label_logits is for method 'segformer', this is '{self.method}'; use task_logits"
+                "label_logits is for method 'segformer' and for networks with a recogniser, this "
+                f"is '{self.method}' without; use task_logits"
             )
-        logits = self.model(self.normalised(pixel_values)).logits
+        logits = self.model.label_logits(self.normalised(pixel_values))
         return self.model.upsample(logits, pixel_values.shape[-2:])
 
-    def task_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
+    def recognise(self, pixel_values: Tensor) -> Recognition | None:
+        """Ask the recogniser what there is, once for all classes.
+
+        Args:
+            pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
+
+        Returns:
+            What :meth:`task_logits` takes, with ``presence``, (B, K) in [0, 1], nan where a class
+            is unknown; None where nothing recognises.
+        """
+        return self.model.recognise(self.normalised(pixel_values)) if self.recognises else None
+
+    def task_logits(
+        self, pixel_values: Tensor, task_ids: Tensor, recognition: Recognition | None = None
+    ) -> Tensor:
         """Ask many classes of each image; in evaluation mode as ``forward`` would, but faster.
 
         What does not depend on the class is computed once per image.
@@ -113,6 +134,7 @@ class Network(nn.Module):
         Args:
             pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
             task_ids: (T,) int64, each in [0, num_tasks).
+            recognition: what :meth:`recognise` gave for these images, if it was asked.
 
         Returns:
             (B, T, H, W) float logits; positive means "this class".
@@ -120,7 +142,7 @@ class Network(nn.Module):
         if task_ids.ndim != 1:
             raise ValueError(f"task_ids has shape {tuple(task_ids.shape)}; expected (T,)")
         task_ids = self._checked_ids(task_ids, pixel_values)
-        return self.model.class_logits(self.normalised(pixel_values), task_ids)
+        return self.model.class_logits(self.normalised(pixel_values), task_ids, recognition)
 
     @contextmanager
     def kept(self) -> Iterator["Network"]:

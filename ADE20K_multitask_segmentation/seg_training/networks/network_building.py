@@ -28,6 +28,8 @@ from transformers_update_for_adapters.backbones import BACKBONES, backbone_of
 from transformers_update_for_adapters.methods import methods_that_read
 
 __all__ = [
+    "OF_A_TRAINING",
+    "SIZES",
     "build_network",
     "check_settings",
     "quiet_transformers",
@@ -51,10 +53,13 @@ _BACKBONE_FIELDS = (
     "hidden_act",
 )
 
-_SIZES = (*_BACKBONE_FIELDS, "decoder_hidden_size")
+SIZES = (*_BACKBONE_FIELDS, "decoder_hidden_size")
 
 # What is known of a trained network is no option of a new one.
-_DESCRIPTIONS = ("crop_size", "fingerprint", "measured", "origin", "task_synonyms")
+_DESCRIPTIONS = ("crop_size", "fingerprint", "measured", "origin", "presence", "task_synonyms")
+
+# Settings of the model section that are of a training, and not of the network's configuration.
+OF_A_TRAINING = ("pretrained", "backbone", "recogniser", "shared_backbone")
 
 
 def build_network(
@@ -118,6 +123,11 @@ def check_settings(model: Mapping[str, Any]) -> None:
                 f"{', '.join(readers)} {'reads' if len(readers) == 1 else 'read'} it. Leave it "
                 "out, or choose another model (a whole one: model=...)"
             )
+    if model.get("recogniser") and method in METHODS and not METHODS[method].prompted:
+        raise UserError(
+            f"model.recogniser={model['recogniser']} does nothing with model.method={method}, "
+            "which labels every pixel itself. Leave it out, or choose a class-prompted method"
+        )
     if "semantic_loss_ignore_index" in model:
         raise UserError(
             "model.semantic_loss_ignore_index does nothing in a training: the dataset says which "
@@ -126,17 +136,17 @@ def check_settings(model: Mapping[str, Any]) -> None:
 
 
 def sizes_of_weights(model: Mapping[str, Any], network: Network) -> dict[str, Any]:
-    """List the sizes that pretrained weights decided, and not the settings.
+    """List what pretrained weights or a recogniser decided, and not the settings.
 
     With them, the network of a checkpoint is built without these weights.
 
     Returns:
         Fields of the configuration, as plain lists and numbers.
     """
-    options = {name: own for name, own in model.items() if name not in ("pretrained", "backbone")}
+    options = {name: own for name, own in model.items() if name not in OF_A_TRAINING}
     options["num_tasks"] = network.num_tasks
     settings = _make_config(**_with_backbone(model.get("backbone"), options))
-    found = {name: _plain(getattr(network.config, name)) for name in _SIZES}
+    found = {name: _plain(getattr(network.config, name)) for name in (*SIZES, "recognition")}
     return {name: own for name, own in found.items() if own != _plain(getattr(settings, name))}
 
 
@@ -147,9 +157,14 @@ def sizes_of_before(model: Mapping[str, Any], before: Mapping[str, Any]) -> dict
         model: the config's model section.
         before: that of the checkpoint.
     """
+    if before.get("recognition") is not None:
+        return {name: before[name] for name in (*SIZES, "recognition") if name in before} | {
+            **model,
+            "recogniser": before["recogniser"],
+        }
     if model.get("pretrained") is None or before.get("pretrained") is None:
         return dict(model)
-    return {name: own for name, own in before.items() if name in _SIZES} | dict(model)
+    return {name: own for name, own in before.items() if name in SIZES} | dict(model)
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,10 @@ from seg_training.config import literal_config
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 
-__all__ = ["make_run_dir"]
+__all__ = ["CHECKPOINTS", "choose_run_dir", "make_run_dir"]
+
+CHECKPOINTS = ("last.ckpt", "best.ckpt")
+"""From which a training goes on, the first that is there."""
 
 _RUN_DIR_VARIABLE = "TASFORMER_RUN_DIR"
 _OF_A_RUN = (
@@ -37,16 +40,10 @@ def make_run_dir(config: Mapping[str, Any]) -> Path:
         UserError: if the folder cannot be made, or holds a run already.
     """
     if process_rank() != 0:
-        given = os.environ.get(_RUN_DIR_VARIABLE) or config["run_dir"]
-        if not given:
-            raise UserError("several processes, started from outside, need one run_dir: set it")
-        return user_path(given).absolute()
-    folder = Path("outputs").absolute() / str(config["config_name"])
-    run_dir = user_path(config["run_dir"]).absolute() if config["run_dir"] else folder
+        return user_path(_given_to(config)).absolute()
+    run_dir = choose_run_dir(config)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        if not config["run_dir"]:
-            run_dir = _make_dated_dir(folder)
         if left := [name for name in _OF_A_RUN if (run_dir / name).exists()]:
             raise FileExistsError(run_dir / left[0])
         with (run_dir / CONFIG).open("x", encoding="utf-8") as file:
@@ -57,8 +54,37 @@ def make_run_dir(config: Mapping[str, Any]) -> Path:
         ) from error
     except OSError as error:
         raise UserError(f"cannot make the run's folder {run_dir}: {error}; set run_dir") from error
+    return run_dir
+
+
+def choose_run_dir(config: Mapping[str, Any]) -> Path:
+    """Name the folder of a run: the one that the config says, or one that is made for it.
+
+    Args:
+        config: as plain dicts.
+
+    Raises:
+        UserError: if it cannot be made.
+    """
+    if config["run_dir"]:
+        return user_path(config["run_dir"]).absolute()
+    if process_rank() != 0:
+        return user_path(_given_to(config)).absolute()
+    folder = Path("outputs").absolute() / str(config["config_name"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        run_dir = _make_dated_dir(folder)
+    except OSError as error:
+        raise UserError(f"cannot make a run's folder in {folder}: {error}; set run_dir") from error
     os.environ[_RUN_DIR_VARIABLE] = str(run_dir)
     return run_dir
+
+
+def _given_to(config: Mapping[str, Any]) -> str:
+    given = config["run_dir"] or os.environ.get(_RUN_DIR_VARIABLE)
+    if not given:
+        raise UserError("several processes, started from outside, need one run_dir: set it")
+    return str(given)
 
 
 def _make_dated_dir(folder: Path) -> Path:

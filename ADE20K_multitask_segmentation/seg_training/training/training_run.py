@@ -19,6 +19,7 @@ from seg_training.commands.process_ranks import process_rank
 from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
+from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import Interrupted, UserError
 from seg_training.evaluation.checkpoint_evaluation import restore, run_validation
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
@@ -30,8 +31,9 @@ from seg_training.training.averaged_weights import AveragedWeights
 from seg_training.training.kept_checkpoints import BestAndLast
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import check_optimizer
+from seg_training.training.recipes import first_phase, phases_to_train
 from seg_training.training.resuming import check_going_on
-from seg_training.training.run_folder import make_run_dir
+from seg_training.training.run_folder import CHECKPOINTS, make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
 from seg_training.training.run_results import count_parameters, run_results, save_run
 from seg_training.training.stop_between_steps import StopBetweenSteps
@@ -67,7 +69,7 @@ class TrainingResult:
 
 
 def train(config: Mapping[str, Any]) -> TrainingResult:
-    """Train, evaluate the best checkpoint and draw its predictions.
+    """Train, evaluate the best checkpoint and draw its predictions; by a recipe in two phases.
 
     Args:
         config: as :func:`seg_training.config.compose_config` gives it.
@@ -79,15 +81,27 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         UserError: if a setting, the data or the checkpoint to resume from is wrong, or if the
             loss becomes infinite.
     """
-    record = TrainingRecord()  # its clock runs
     config = plain_config(config)
     _check_settings(config)  # before the data are listed, which may take minutes
+    first = first_phase(config)
+    if first is None:
+        return _train(config)
+    _check_settings(first)
+    config, first = phases_to_train(config, first)
+    if first is not None:
+        _log.info("phase one: a SegFormer, which will be the recogniser")
+        _train(first)
+        _log.info("phase two: what is asked for, painted on what it sees")
+    return _train(config)
+
+
+def _train(config: dict[str, Any]) -> TrainingResult:
+    """Train one network."""
+    record = TrainingRecord()  # its clock runs
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = _data(config)
     config["data"] = {**config["data"], **data.settings()}
-    resume_from = config["ckpt_path"] and find_checkpoint(
-        config["ckpt_path"], ("last.ckpt", "best.ckpt")
-    )
+    resume_from = config["ckpt_path"] and find_checkpoint(config["ckpt_path"], CHECKPOINTS)
     module = _module(config, data, resume_from)
     config = dict(module.hparams["config"])
     prepare_network(module.network, config["trainer"])
@@ -175,7 +189,8 @@ def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) 
             "trains on whole label maps; add data.sampler=images"
         )
     if not resume_from:
-        return LitSeg(config, data.task_names)
+        synonyms = task_synonyms(source.tasks for source in data.sources().values())
+        return LitSeg(config, data.task_names, synonyms=synonyms)
     checkpoint = read_checkpoint(resume_from)
     before = checkpoint["hyper_parameters"]["config"]["model"]
     config = {**config, "model": sizes_of_before(config["model"], before)}

@@ -1,0 +1,77 @@
+"""Which labels of a recogniser are which task: by name and synonym."""
+
+import logging
+import re
+from collections.abc import Sequence
+
+from seg_training.errors import UserError, listed
+from seg_training.files.file_names import in_one_form
+
+__all__ = ["match_labels"]
+
+_log = logging.getLogger(__name__)
+
+
+def match_labels(
+    labels: Sequence[str], task_names: Sequence[str], synonyms: Sequence[Sequence[str]] = ()
+) -> list[list[int]]:
+    """Find each task's labels: those that share a word with its name or its synonyms.
+
+    Case does not count. Words of a label are separated by ``;`` or ``,``. A label is of one task:
+    of that which has its name, or else of the first that has it as a synonym.
+
+    Args:
+        labels: names of the recogniser's channels.
+        task_names: of the tasks.
+        synonyms: per task, by what words it is called besides; none by default.
+
+    Returns:
+        Per task the positions of its labels, none where the recogniser does not know it.
+
+    Raises:
+        UserError: if it knows none of them.
+    """
+    by_name = {_plain(name): task for task, name in enumerate(task_names)}
+    by_synonym: dict[str, int] = {}
+    for task, words in enumerate(synonyms):
+        for word in words:
+            by_synonym.setdefault(_plain(word), task)
+    channels: list[list[int]] = [[] for _ in task_names]
+    for channel, label in enumerate(labels):
+        words = [_plain(word) for word in (label, *re.split("[;,]", label))]
+        for known in (by_name, by_synonym):
+            if found := [known[word] for word in words if word in known]:
+                channels[found[0]].append(channel)
+                break
+    _tell(labels, task_names, channels)
+    return channels
+
+
+def _plain(name: str) -> str:
+    return in_one_form(name).strip().casefold()
+
+
+def _tell(labels: Sequence[str], task_names: Sequence[str], channels: list[list[int]]) -> None:
+    unknown = [name for name, own in zip(task_names, channels, strict=True) if not own]
+    if len(unknown) == len(task_names):
+        raise UserError(
+            f"the recogniser knows none of the tasks {listed(task_names)}: its labels are "
+            f"{listed(labels)}. Choose another model.recogniser, or tasks with its names"
+        )
+    others = [
+        f"{name} is {' and '.join(labels[channel] for channel in own)}"
+        for name, own in zip(task_names, channels, strict=True)
+        if own and [_plain(labels[channel]) for channel in own] != [_plain(name)]
+    ]
+    _log.info(
+        "the recogniser knows %d of %d tasks%s",
+        len(task_names) - len(unknown),
+        len(task_names),
+        f", by other names: {'; '.join(others)}" if others else "",
+    )
+    if unknown:
+        _log.warning(
+            "the recogniser does not know %s: their margins are learnt constants, and whether they "
+            "are in a picture is not known",
+            listed(unknown),
+        )

@@ -1,0 +1,104 @@
+"""From the channels of a network that labels every pixel to the tasks: margins, probabilities."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+__all__ = ["TaskChannels"]
+
+
+class TaskChannels:
+    """Which channels are which task; the others are of no task, such as "other".
+
+    A task of several channels is where the largest of them is. One of no channel is unknown.
+    """
+
+    def __init__(
+        self, channels: Sequence[Sequence[int]], num_channels: int, overlapping: bool = False
+    ) -> None:
+        """Say which channels are which task.
+
+        Args:
+            channels: per task its channels, of which no other task has one; none where it is
+                unknown.
+            num_channels: C.
+            overlapping: a channel says whether its label is there, whatever else is; else the
+                largest wins.
+        """
+        self.num_channels = num_channels
+        self.overlapping = overlapping
+        self.known = tuple(bool(own) for own in channels)
+        some = [list(own) or [0] for own in channels]
+        most = max(map(len, some))
+        # Shorter lists are filled up: a channel twice is no larger than once.
+        self._filled = [own + own[:1] * (most - len(own)) for own in some]
+        self._first = [own[0] for own in some]
+        self._rest = sorted(set(range(num_channels)) - set(chain.from_iterable(channels)))
+        self._is_alone = sum(self.known) + bool(self._rest) == 1
+
+    def scores(self, label_logits: Tensor) -> Tensor:
+        """Bring the channels into the order of the tasks.
+
+        Args:
+            label_logits: (B, C, h, w) float.
+
+        Returns:
+            (B, K, h, w) float, or (B, K + 1, h, w) where channels are of no task: their largest is
+            the last. Where a task is unknown, -inf.
+        """
+        scores = self._largest(label_logits)
+        if not all(self.known):
+            known = torch.tensor(self.known, device=scores.device)[:, None, None]
+            scores = scores.masked_fill(~known, -torch.inf)
+        if not self._rest:
+            return scores
+        rest = label_logits[:, self._rest].amax(dim=1, keepdim=True)
+        return torch.cat([scores, rest], dim=1)
+
+    def _largest(self, values: Tensor) -> Tensor:
+        if len(self._filled[0]) == 1:
+            return values[:, self._first]
+        return torch.stack([values[:, own].amax(dim=1) for own in self._filled], dim=1)
+
+    def margins(self, scores: Tensor, task_ids: Tensor) -> Tensor:
+        """Compare tasks with all that is not them.
+
+        Args:
+            scores: (B, N, h, w) float, from :meth:`scores`.
+            task_ids: (B, T) int64, of known tasks; what comes of the others means nothing.
+
+        Returns:
+            (B, T, h, w) float: score_k - max(score_j, j != k), positive where task k wins; the
+            score itself where tasks may overlap, and where there is but one.
+        """
+        rows = task_ids[:, :, None, None].expand(-1, -1, *scores.shape[-2:])
+        own = scores.gather(1, rows)
+        if self.overlapping or self._is_alone:
+            return own
+        best, winner = scores.topk(2, dim=1)
+        return own - torch.where(winner[:, :1] == rows, best[:, 1:], best[:, :1])
+
+    def probabilities(self, label_logits: Tensor) -> Tensor:
+        """Say how likely each pixel is to be of each task.
+
+        Args:
+            label_logits: (B, C, h, w) float.
+
+        Returns:
+            (B, K, h, w) float in [0, 1]: of exclusive channels the sum of a task's own; 0 where a
+            task is unknown.
+        """
+        if self.overlapping or self.num_channels == 1:
+            likely = self._largest(label_logits.sigmoid())
+            weights = likely.new_tensor(self.known)
+            return likely * weights[:, None, None]
+        shares = label_logits.softmax(dim=1)
+        if len(self._filled[0]) == 1 and all(self.known):
+            return shares[:, self._first]
+        belongs = shares.new_zeros(len(self.known), self.num_channels)
+        for task, (own, known) in enumerate(zip(self._filled, self.known, strict=True)):
+            if known:
+                belongs[task, own] = 1
+        return torch.einsum("kc,bchw->bkhw", belongs, shares)
