@@ -34,6 +34,7 @@ from .input_checks import (
     check_labels,
 )
 from .kept_values import Kept
+from .methods import MultiClassBaseline
 from .model_saving import SavedWithCard
 from .plain_modules import is_plain
 from .presence_scores import presence_scores
@@ -366,6 +367,23 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         """
         return F.interpolate(
             logits, size=tuple(size), mode="bilinear", align_corners=self.config.align_corners
+        )
+
+    def upsample_labels(self, label_logits: Tensor, size: Sequence[int]) -> Tensor:
+        """Resize logits of all labels to the image's size, as SegFormer's, whatever asks it.
+
+        Args:
+            label_logits: (B, C, h, w) float.
+            size: (H, W).
+
+        Returns:
+            (B, C, H, W) float.
+        """
+        return F.interpolate(
+            label_logits,
+            size=tuple(size),
+            mode="bilinear",
+            align_corners=MultiClassBaseline.align_corners,
         )
 
     def shared_features(self, pixel_values: Tensor) -> Shared:

@@ -12,32 +12,38 @@ __all__ = ["presence_features", "presence_scores"]
 
 
 def presence_features(label_logits: Tensor, channels: TaskChannels) -> Tensor:
-    """Measure how much of each class the recogniser sees.
+    """Measure how sure the recogniser is of each class where it is surest.
 
     Args:
         label_logits: (B, C, h, w) float.
         channels: which channels are which task.
 
     Returns:
-        (B, K) float32: log-odds of the class's largest probability; nan where it is unknown.
+        (B, K) float32: log-odds of the mean over the hundredth of the pixels where the class is
+        most probable; nan where it is unknown.
     """
-    likely = channels.probabilities(label_logits.float()).flatten(2).amax(dim=2)
+    likely = channels.probabilities(label_logits.float()).flatten(2)
+    surest = likely.topk(max(1, likely.shape[2] // 100), dim=2).values.mean(dim=2)
     known = torch.tensor(channels.known, device=likely.device)
-    return torch.where(known, torch.logit(likely, eps=1e-6), torch.nan)
+    return torch.where(known, torch.logit(surest, eps=1e-6), torch.nan)
 
 
 def presence_scores(
-    label_logits: Tensor, channels: TaskChannels, calibration: Mapping[str, Any] | None
+    label_logits: Tensor, channels: TaskChannels, calibration: Mapping[str, Any] | None = None
 ) -> Tensor:
     """Say how likely each class is to be in each picture.
 
     Args:
         label_logits: (B, C, h, w) float.
         channels: which channels are which task.
-        calibration: a configuration's ``presence``; None for the largest probability of a pixel.
+        calibration: a configuration's ``presence``; None for the features' own probability.
 
     Returns:
-        (B, K) float32 in [0, 1]; nan where the recogniser does not know the class.
+        (B, K) float32 in [0, 1]; nan where the recogniser does not know the class, and where the
+        calibration saw no picture without it, or none with it.
     """
     features = presence_features(label_logits, channels)
-    return features.sigmoid()
+    if calibration is None:
+        return features.sigmoid()
+    biases = [torch.nan if bias is None else bias for bias in calibration["bias"]]
+    return (calibration["scale"] * features + features.new_tensor(biases)).sigmoid()

@@ -79,9 +79,10 @@ def _is_stock(path: Path) -> bool:
     if not path.is_dir() or not config.is_file():
         return False
     try:
-        return SegformerConfig.get_config_dict(path)[0].get("model_type") == SegformerConfig.model_type
+        found, _ = SegformerConfig.get_config_dict(path)
     except (OSError, ValueError):
         return False
+    return found.get("model_type") == SegformerConfig.model_type
 
 
 def _stock(source: str, is_local: bool) -> RecogniserSource:

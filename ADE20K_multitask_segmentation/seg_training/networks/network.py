@@ -110,7 +110,7 @@ class Network(nn.Module):
                 f"is '{self.method}' without; use task_logits"
             )
         logits = self.model.label_logits(self.normalised(pixel_values))
-        return self.model.upsample(logits, pixel_values.shape[-2:])
+        return self.model.upsample_labels(logits, pixel_values.shape[-2:])
 
     def recognise(self, pixel_values: Tensor) -> Recognition | None:
         """Ask the recogniser what there is, once for all classes.

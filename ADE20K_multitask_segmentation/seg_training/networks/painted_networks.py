@@ -10,6 +10,7 @@ from seg_training.errors import UserError
 from seg_training.networks.network import Network
 from seg_training.networks.network_building import OF_A_TRAINING, SIZES, build_network
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+from transformers_update_for_adapters.backbones import backbone_of
 from transformers_update_for_adapters.encoder import TASFormerModel
 from transformers_update_for_adapters.recogniser import Recogniser, copy_into_head
 
@@ -48,6 +49,12 @@ def build_painted_network(
     Raises:
         UserError: if settings disagree with the recogniser's sizes.
     """
+    backbone = model.get("backbone")
+    if backbone is not None and backbone != backbone_of(recogniser.config):
+        raise UserError(
+            f"model.backbone={backbone}, but the recogniser {source} is of another "
+            f"({backbone_of(recogniser.config) or 'of no known name'}); leave it out"
+        )
     sizes = {name: getattr(recogniser.config, name) for name in SIZES}
     for name, value in sizes.items():
         if name in model and _plain(model[name]) != _plain(value):

@@ -1,0 +1,81 @@
+"""From the recogniser's features to probabilities that a class is in a picture."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["RECALL", "fit_presence"]
+
+RECALL = 0.9
+"""Of the pairs that are there, what share is to be looked for."""
+
+_PRIOR = 1.0  # variance of a class's bias about the common one: few pictures move it little
+
+
+def fit_presence(
+    features: NDArray[np.float64], present: NDArray[np.float64], recall: float = RECALL
+) -> dict[str, Any] | None:
+    """Fit logistic regressions of one scale for all classes, and a bias for each.
+
+    A class's bias is drawn towards the common one, as much as its pictures leave open.
+
+    Args:
+        features: (N, K), of N pictures; nan where a class is unknown to the recogniser.
+        present: (N, K), 1 where the picture shows the class, 0 where not, nan where nobody knows.
+        recall: share of the pairs that are there which ``least`` keeps.
+
+    Returns:
+        ``scale``; ``bias`` by class, None where all known pictures show it, or none; and ``least``,
+        the probability from which on a class is looked for. None where there is no such class.
+    """
+    known = np.isfinite(features) & np.isfinite(present)
+    there = np.where(known, present, 0).sum(axis=0)
+    measured = (there > 0) & (there < known.sum(axis=0))
+    if not measured.any():
+        return None
+    counted = known & measured
+    classes = np.nonzero(counted)[1]
+    scale, biases = _fit(features[counted], present[counted], classes, features.shape[1])
+    scores = 1 / (1 + np.exp(-(scale * features[counted] + biases[classes])))
+    of_present = np.sort(scores[present[counted] == 1])
+    missed = math.floor((1 - recall) * len(of_present))
+    return {
+        "scale": scale,
+        "bias": [
+            bias if is_measured else None
+            for bias, is_measured in zip(biases.tolist(), measured.tolist(), strict=True)
+        ],
+        "least": float(of_present[missed]),
+    }
+
+
+def _fit(
+    features: NDArray[np.float64],
+    present: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    num_classes: int,
+) -> tuple[float, NDArray[np.float64]]:
+    """Maximise the likelihood of all pairs with the prior: a scale above 0, and (K,) biases."""
+    x, y = torch.from_numpy(features), torch.from_numpy(present)
+    rows = torch.from_numpy(classes)
+    log_scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    common = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    own = torch.zeros(num_classes, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [log_scale, common, own], max_iter=500, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        logits = log_scale.exp() * x + common + own[rows]
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="sum")
+        total = entropy + (own**2).sum() / (2 * _PRIOR)
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    with torch.enable_grad():
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return float(log_scale.exp()), (common + own).detach().numpy()

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from seg_training.evaluation.presence_calibration import fit_presence
+
+
+def test_probabilities_that_were_true_come_back() -> None:
+    """Of many pictures drawn from known probabilities, the scale and the biases are found."""
+    random = np.random.default_rng(0)
+    features = random.normal(size=(20000, 3))
+    logits = 1.7 * features + np.array([-2.0, 0.5, 1.0])
+    present = (random.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(float)
+    fitted = fit_presence(features, present)
+    assert fitted is not None
+    assert fitted["scale"] == pytest.approx(1.7, abs=0.05)
+    assert fitted["bias"] == pytest.approx([-2.0, 0.5, 1.0], abs=0.1)
+
+
+def test_ninety_percent_of_what_is_there_is_looked_for() -> None:
+    random = np.random.default_rng(1)
+    features = random.normal(size=(50, 4))
+    present = (features + random.normal(size=(50, 4)) > 0).astype(float)
+    fitted = fit_presence(features, present)
+    assert fitted is not None
+    logits = fitted["scale"] * features + np.array(fitted["bias"])
+    scores = 1 / (1 + np.exp(-logits))
+    kept = (scores >= fitted["least"])[present == 1]
+    assert 0.9 <= kept.mean() <= 0.9 + 1 / len(kept)
+
+
+def test_classes_that_are_always_there_or_never_have_no_bias() -> None:
+    features = np.array(
+        [[0.0, 1.0, 2.0, np.nan], [1.0, -1.0, 0.0, np.nan], [2.0, 0.5, 1.0, np.nan]]
+    )
+    present = np.array([[1.0, 1.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0], [1.0, np.nan, 0.0, 0.0]])
+    fitted = fit_presence(features, present)
+    assert fitted is not None
+    always, measured, never, unknown = fitted["bias"]
+    assert (always, never, unknown) == (None, None, None)
+    assert np.isfinite(measured)
+    assert fit_presence(features[:, [0, 2]], present[:, [0, 2]]) is None
+
+
+def test_few_pictures_move_a_bias_little() -> None:
+    """A class of three pictures lies nearer to the common bias than its own pictures say."""
+    random = np.random.default_rng(2)
+    features = random.normal(size=(300, 2)) * 0.01
+    present = np.full((300, 2), np.nan)
+    present[:, 0] = np.arange(300) % 2
+    present[:3, 1] = [1, 1, 0]
+    present[3:, 1] = np.nan
+    fitted = fit_presence(features, present)
+    assert fitted is not None
+    alone = np.log(2 / 1)
+    assert 0 < fitted["bias"][1] < alone

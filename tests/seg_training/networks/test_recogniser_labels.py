@@ -1,0 +1,26 @@
+import logging
+
+import pytest
+
+from seg_training.errors import UserError
+from seg_training.networks.recogniser_labels import match_labels
+
+
+def test_labels_are_found_by_name_and_by_synonym(caplog: pytest.LogCaptureFixture) -> None:
+    labels = ["other", "Wall", "auto, car", "door", "glass;window", "window"]
+    with caplog.at_level(logging.INFO):
+        channels = match_labels(
+            labels, ["car", "glazed", "wall", "mug"], [[], ["door", "window"], [], ["cup"]]
+        )
+    assert channels == [[2], [3, 4, 5], [1], []]
+    assert "knows 3 of 4 tasks, by other names: car is auto, car; glazed is door and" in caplog.text
+    assert "does not know mug: their margins are learnt constants" in caplog.text
+
+
+def test_a_label_is_of_the_task_that_has_its_name() -> None:
+    assert match_labels(["screen", "tv"], ["tv", "screen"], [["screen"], []]) == [[1], [0]]
+
+
+def test_a_recogniser_that_knows_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="knows none of the tasks mug, cup: its labels are sky"):
+        match_labels(["sky", "tree"], ["mug", "cup"])

@@ -1,0 +1,72 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from transformers_update_for_adapters.task_channels import TaskChannels
+
+
+def column(*values: float) -> Tensor:
+    """One pixel's logits: (1, C, 1, 1)."""
+    return torch.tensor(values)[None, :, None, None]
+
+
+def flat(values: Tensor) -> list[float]:
+    return [round(value, 6) for value in values.flatten().tolist()]
+
+
+def test_margins_by_hand() -> None:
+    # Channel 0 is of no task; task 1 has two labels, task 2 is unknown.
+    channels = TaskChannels([[1], [2, 4], [], [3]], 5)
+    logits = column(2.0, 5.0, 1.0, -1.0, 4.0)
+    scores = channels.scores(logits)
+    assert flat(scores) == [5.0, 4.0, -torch.inf, -1.0, 2.0]
+    margins = channels.margins(scores, torch.tensor([[0, 1, 3]]))
+    assert flat(margins) == [5.0 - 4.0, 4.0 - 5.0, -1.0 - 5.0]
+
+
+def test_other_counts_as_all_that_is_not_the_task() -> None:
+    channels = TaskChannels([[1], [2]], 3)
+    scores = channels.scores(column(9.0, 1.0, 2.0))
+    assert flat(channels.margins(scores, torch.tensor([[0, 1]]))) == [-8.0, -7.0]
+
+
+def test_one_channel_is_its_own_margin() -> None:
+    channels = TaskChannels([[0], []], 1)
+    scores = channels.scores(column(0.7))
+    assert flat(channels.margins(scores, torch.tensor([[0]]))) == [0.7]
+
+
+def test_labels_that_may_overlap_are_their_own_margins() -> None:
+    channels = TaskChannels([[0], [1, 2]], 3, overlapping=True)
+    scores = channels.scores(column(3.0, 1.0, 2.0))
+    assert flat(channels.margins(scores, torch.tensor([[0, 1]]))) == [3.0, 2.0]
+    likely = channels.probabilities(column(3.0, 1.0, 2.0))
+    assert flat(likely) == flat(torch.tensor([3.0, 2.0]).sigmoid())
+
+
+def test_probabilities_add_a_tasks_labels() -> None:
+    channels = TaskChannels([[1], [0, 2], []], 4)
+    shares = torch.tensor([1.0, 2.0, 3.0, 4.0]).softmax(0).tolist()
+    likely = channels.probabilities(column(1.0, 2.0, 3.0, 4.0))
+    expected = torch.tensor([shares[1], shares[0] + shares[2], 0.0])
+    torch.testing.assert_close(likely.flatten(), expected)
+
+
+@given(
+    st.lists(st.floats(-5, 5, width=32), min_size=4, max_size=4),
+    st.permutations([0, 1, 2, 3]),
+    st.integers(1, 4),
+)
+def test_exactly_one_margin_is_positive_where_no_two_are_equal(
+    values: list[float], order: list[int], tasks: int
+) -> None:
+    channels = TaskChannels([[channel] for channel in order[:tasks]], 4)
+    scores = channels.scores(column(*values))
+    margins = channels.margins(scores, torch.arange(tasks)[None]).flatten().tolist()
+    winner = max(range(4), key=lambda channel: values[channel])
+    for task, margin in enumerate(margins):
+        others = [values[channel] for channel in range(4) if channel != order[task]]
+        assert margin == pytest.approx(values[order[task]] - max(others), abs=1e-6)
+        assert margin <= 0 or order[task] == winner
