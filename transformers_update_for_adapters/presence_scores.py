@@ -46,4 +46,5 @@ def presence_scores(
     if calibration is None:
         return features.sigmoid()
     biases = [torch.nan if bias is None else bias for bias in calibration["bias"]]
-    return (calibration["scale"] * features + features.new_tensor(biases)).sigmoid()
+    logits: Tensor = calibration["scale"] * features + features.new_tensor(biases)
+    return logits.sigmoid()
