@@ -9,15 +9,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from seg_training.checkpoints.checkpoint_reading import NETWORK
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
+from transformers_update_for_adapters.weights_fingerprint import forget_other_weights
 
-__all__ = ["NETWORK", "load_weights", "network_of", "network_to_keep"]
-
-NETWORK = "network"
-"""Where it is in a checkpoint: as the ``config.json`` of a model folder has it, in plain values."""
+__all__ = ["NETWORK", "kept_thresholds", "load_weights", "network_of", "network_to_keep"]
 
 _WEIGHTS = "network."  # how the network's weights are called in a checkpoint
 
@@ -65,6 +64,24 @@ def network_of(checkpoint: Mapping[str, Any]) -> Network:
     }
     load_weights(network, weights)
     return network.eval()
+
+
+def kept_thresholds(checkpoint: Mapping[str, Any], network: Network) -> list[float] | None:
+    """Give the thresholds that a checkpoint has for its weights.
+
+    Args:
+        checkpoint: what :func:`~seg_training.checkpoints.checkpoint_reading.read_checkpoint` gave.
+        network: with the checkpoint's weights.
+
+    Returns:
+        Per class a logit; None where there are none, or where they are of other weights.
+    """
+    kept = checkpoint.get(NETWORK, {})
+    if kept.get("thresholds") is None:
+        return None
+    config = TASFormerConfig.from_dict(dict(kept))
+    forget_other_weights(config, network.model.state_dict())
+    return config.thresholds
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from seg_training.errors import UserError
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.input_checks import can_look_at, check_known_ids
 
-__all__ = ["Network"]
+__all__ = ["Network", "Recognition"]
 
 # Of float images: some resizings leave [0, 1] a little, and what is no such image goes far beyond.
 _LEAST, _MOST = -0.5, 1.5
@@ -19,6 +20,17 @@ _LEAST, _MOST = -0.5, 1.5
 # floating-point type that the network is cast to.
 _MEAN = (485.0, 456.0, 406.0)
 _STD = (229.0, 224.0, 225.0)
+
+
+class Recognition(NamedTuple):
+    """What a recogniser says of images, for all classes in one pass.
+
+    Attributes:
+        presence: (B, K) float32 in [0, 1], how sure it is that the image shows the task; nan for
+            tasks that it does not know.
+    """
+
+    presence: Tensor
 
 
 class Network(nn.Module):
@@ -66,6 +78,14 @@ class Network(nn.Module):
         height, width = self.config.crop_size
         return height, width
 
+    @property
+    def thresholds(self) -> Tensor:
+        """(K,) float32 logits above which the classes are painted when calibrated; 0 by default."""
+        chosen = self.config.thresholds
+        if chosen is None:
+            return torch.zeros(self.num_tasks, device=self.mean.device)
+        return torch.tensor(chosen, dtype=torch.float32, device=self.mean.device)
+
     def forward(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Ask one class of each image.
 
@@ -105,7 +125,17 @@ class Network(nn.Module):
         logits = self.model(self.normalised(pixel_values)).logits
         return self.model.upsample(logits, pixel_values.shape[-2:])
 
-    def task_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
+    def recognise(self, pixel_values: Tensor) -> Recognition | None:
+        """Say which classes there are in each image; None of a network without a recogniser.
+
+        Args:
+            pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
+        """
+        return None
+
+    def task_logits(
+        self, pixel_values: Tensor, task_ids: Tensor, recognition: Recognition | None = None
+    ) -> Tensor:
         """Ask many classes of each image; in evaluation mode as ``forward`` would, but faster.
 
         What does not depend on the class is computed once per image.
@@ -113,6 +143,7 @@ class Network(nn.Module):
         Args:
             pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
             task_ids: (T,) int64, each in [0, num_tasks).
+            recognition: what :meth:`recognise` gave of these images, where it was asked already.
 
         Returns:
             (B, T, H, W) float logits; positive means "this class".
