@@ -129,8 +129,8 @@ class TASFormerConfig(SegformerConfig):
 
         What is given, by ``from_pretrained`` for one, holds for all that depends on it: other
         ``task_names`` bring their number, another ``num_tasks`` leaves the old names behind, and
-        with either go synonyms, measured numbers and thresholds. For ``segformer`` the labels of fine-tuning
-        (``num_labels``, ``id2label``, ``label2id``) mean its output channels.
+        with either go synonyms, measured numbers and thresholds. For ``segformer`` the labels of
+        fine-tuning (``num_labels``, ``id2label``, ``label2id``) mean its output channels.
 
         Args:
             config_dict: as ``to_dict`` gives it.

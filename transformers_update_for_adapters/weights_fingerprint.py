@@ -1,8 +1,9 @@
 """Which weights a measured number belongs to.
 
-A configuration says what was measured, at which thresholds classes are painted and where the
-weights come from; its ``fingerprint`` says of which weights this is true. Any change of them counts: training, merging, casting, quantising, other
-sizes; and so does a change of what the same weights mean, such as other names of the classes.
+A configuration says what was measured, above which logits classes are painted and where the weights
+come from; its ``fingerprint`` says of which weights this is true. Any change of them counts:
+training, merging, casting, quantising, other sizes; and so does a change of what the same weights
+mean, such as other names of the classes.
 """
 
 import hashlib

@@ -79,7 +79,7 @@ def kept_thresholds(checkpoint: Mapping[str, Any], network: Network) -> list[flo
     kept = checkpoint.get(NETWORK, {})
     if kept.get("thresholds") is None:
         return None
-    config = TASFormerConfig.from_dict(dict(kept))
+    config: TASFormerConfig = TASFormerConfig.from_dict(dict(kept))
     forget_other_weights(config, network.model.state_dict())
     return config.thresholds
 

@@ -67,8 +67,9 @@ class PairCounter:
     ) -> None:
         """Count an image's pairs.
 
-        Logits are thresholded at 0, and at the tasks' thresholds where there are any, the binary prediction is resized with nearest to the image's
-        own size, and pixels that nobody labelled are left out (paper, section 4).
+        Logits are thresholded at 0, and at the tasks' own thresholds; the binary predictions are
+        resized with nearest to the image's own size, and pixels that nobody labelled are left out
+        (paper, section 4).
 
         Args:
             logits: (T, h, w) float, for T tasks of the image; positive means "this class".

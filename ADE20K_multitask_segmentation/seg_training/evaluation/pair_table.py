@@ -35,12 +35,12 @@ COLUMNS = (
   ``calibrated`` ones are of what is painted above the task's own threshold, and the same as the
   others where there is none.
 - Pixels at crop size.
-- Pixels of one label map of the image's tasks together; -1 where they made none. Of the ``joint`` one
-  only those count that are of a task in truth. The ``open`` one answers "other" where no task's logit
-  is positive, and all pixels count that somebody labelled; ``open_on_other`` are those of them that
-  are of no task in truth.
+- Pixels of one label map of the image's tasks together; -1 where they made none. Of the ``joint``
+  one only those count that are of a task in truth. The ``open`` one answers "other" where no task's
+  logit is positive, and all pixels count that somebody labelled; ``open_on_other`` are predicted
+  ones that are of no task in truth.
 
-And the score ``presence``, how sure the network is that the image shows the task, in [0, 1]; nan
+Last, the score ``presence``, how sure the network is that the image shows the task, in [0, 1]; nan
 where it cannot tell. Of a recogniser, or else the largest probability in the mask."""
 
 FLOATS = ("presence",)
