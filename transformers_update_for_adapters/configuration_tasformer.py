@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from inspect import get_annotations
-from math import prod
+from math import isfinite, prod
 from typing import Any, get_type_hints
 
 from huggingface_hub.dataclasses import strict, type_validator
@@ -24,7 +24,8 @@ __all__ = ["TASFormerConfig"]
 _log = logging.getLogger(__name__)
 
 _LABELS = ("num_labels", "id2label", "label2id")
-_TASKS = ("method", "num_tasks", "task_names", "task_synonyms", "other_channel", "recognition")
+_TASKS = ("method", "num_tasks", "task_names", "other_channel", "recognition")
+_OF_EACH_TASK = ("task_names", "task_synonyms", "thresholds")
 
 
 @strict
@@ -59,7 +60,10 @@ class TASFormerConfig(SegformerConfig):
             backbone's weights, None for random ones), ``dataset``, ``step``, ``seed``, ``commit``.
         measured: what evaluation gave, for the model card, or None: ``bIoU`` in percent,
             ``num_masks`` and, by class, ``per_class`` with ``bIoU`` and ``num_masks``.
-        fingerprint: of the weights that ``origin`` and ``measured`` are true of, or None.
+        thresholds: per class the logit above which these weights paint it when calibrated, chosen
+            on training images, or None: above 0, as published.
+        fingerprint: of the weights that ``origin``, ``measured`` and ``thresholds`` are true of, or
+            None.
         recognition: what the recogniser labels, where the network has one, or None: ``num_labels``,
             its number of channels C; ``channels``, per task those that are it, none where it does
             not know the task; ``overlapping``, whether labels exclude each other; and
@@ -94,6 +98,7 @@ class TASFormerConfig(SegformerConfig):
     crop_size: list[int] | tuple[int, ...] | None = None
     origin: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
+    thresholds: list[float] | None = None
     fingerprint: str | None = None
     recognition: dict[str, Any] | None = None
     presence: dict[str, Any] | None = None
@@ -117,7 +122,7 @@ class TASFormerConfig(SegformerConfig):
             super().__setattr__(name, value)
         elif name in _LABELS:
             self._take_labels({name: value})
-        elif name not in _TASKS and name not in self.method_class.own_fields():
+        elif name not in {*_TASKS, *_OF_EACH_TASK, *self.method_class.own_fields()}:
             super().__setattr__(name, value)
         else:
             before = getattr(self, name)
@@ -135,8 +140,8 @@ class TASFormerConfig(SegformerConfig):
 
         What is given, by ``from_pretrained`` for one, holds for all that depends on it: other
         ``task_names`` bring their number, another ``num_tasks`` leaves the old names behind, and
-        with either go synonyms and measured numbers. For ``segformer`` the labels of fine-tuning
-        (``num_labels``, ``id2label``, ``label2id``) mean its output channels.
+        with either go synonyms, measured numbers and thresholds. For ``segformer`` the labels of
+        fine-tuning (``num_labels``, ``id2label``, ``label2id``) mean its output channels.
 
         Args:
             config_dict: as ``to_dict`` gives it.
@@ -218,7 +223,7 @@ class TASFormerConfig(SegformerConfig):
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name in ("task_names", "task_synonyms"):
+        for name in _OF_EACH_TASK:
             entries = getattr(self, name)
             if entries is not None and len(entries) != self.num_tasks:
                 raise ValueError(
@@ -228,6 +233,8 @@ class TASFormerConfig(SegformerConfig):
         counted = Counter(self.task_names or ())
         if twice := [name for name, times in counted.items() if times > 1]:
             raise ValueError(f"task_names has '{twice[0]}' twice; give each task a name of its own")
+        if wrong := [each for each in self.thresholds or () if not isfinite(each)]:
+            raise ValueError(f"thresholds has {wrong[0]}; expected a finite logit for each class")
         if self.crop_size is not None and (len(self.crop_size) != 2 or min(self.crop_size) < 1):
             raise ValueError(
                 f"crop_size is {tuple(self.crop_size)}; expected (height, width), each 1 or more"
@@ -325,10 +332,11 @@ def _changed(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
             config["task_names"] = given.get("task_names", names[other:])
     elif given.get("task_names") is not None:
         config["num_tasks"] = given.get("num_tasks", len(given["task_names"]))
-    changed = {name for name in _TASKS if config.get(name) != stored.get(name)} - {"task_synonyms"}
+    changed = {name for name in _TASKS if config.get(name) != stored.get(name)}
     if "num_tasks" in changed and "task_names" not in changed | given.keys():
         config["task_names"] = None
-    untrue = ("task_synonyms", "measured", *_LABELS) if changed else _LABELS if labels else ()
+    of_other_classes = ("task_synonyms", "measured", "thresholds", "presence", *_LABELS)
+    untrue = of_other_classes if changed else _LABELS if labels else ()
     for name in untrue:
         if name not in given:
             config.pop(name, None)

@@ -1,8 +1,9 @@
 """Which weights a measured number belongs to.
 
-A configuration says what was measured and where the weights come from; its ``fingerprint`` says of
-which weights this is true. Any change of them counts: training, merging, casting, quantising, other
-sizes; and so does a change of what the same weights mean, such as other names of the classes.
+A configuration says what was measured, above which logits classes are painted and where the weights
+come from; its ``fingerprint`` says of which weights this is true. Any change of them counts:
+training, merging, casting, quantising, other sizes; and so does a change of what the same weights
+mean, such as other names of the classes.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ _MEANING = (
     "strides",
     "resize_embedding",
 )
-DESCRIBING = ("measured", "origin", "fingerprint")
+DESCRIBING = ("measured", "thresholds", "presence", "origin", "fingerprint")
 """What a configuration says of weights."""
 
 _STILL_TRUE = ("pretrained", "changed_from")  # of weights that were changed, of their origin
@@ -64,7 +65,8 @@ def forget_other_weights(config: TASFormerConfig, state_dict: Mapping[str, Tenso
     """Leave out of a configuration what is said of other weights than these.
 
     Args:
-        config: changed: ``measured`` goes, and of ``origin`` the weights these were made from stay.
+        config: changed: ``measured``, ``thresholds`` and ``presence`` go, of ``origin`` what these
+            were made from stay.
         state_dict: the network's weights.
     """
     if config.fingerprint is None or any(each.is_meta for each in state_dict.values()):
@@ -77,7 +79,12 @@ def forget_other_weights(config: TASFormerConfig, state_dict: Mapping[str, Tenso
             "otherwise changed since: it is left out; evaluate these",
             config.measured["bIoU"],
         )
-    config.measured = config.fingerprint = None
+    if config.thresholds is not None or config.presence is not None:
+        _log.warning(
+            "the classes' thresholds were chosen for other weights than these: they are left out, "
+            "and classes are painted where their logits are positive"
+        )
+    config.measured = config.thresholds = config.presence = config.fingerprint = None
     if config.origin:
         still_true = {key: config.origin[key] for key in _STILL_TRUE if key in config.origin}
         gone = {key: value for key, value in config.origin.items() if key not in still_true}
@@ -94,5 +101,5 @@ def describe_saved_weights(config: TASFormerConfig, state_dict: Mapping[str, Ten
         state_dict: the weights that are saved.
     """
     forget_other_weights(config, state_dict)
-    if config.fingerprint is None and (config.measured or config.origin):
+    if config.fingerprint is None and any(getattr(config, name) for name in DESCRIBING):
         config.fingerprint = fingerprint(config, state_dict)

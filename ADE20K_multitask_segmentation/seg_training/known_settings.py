@@ -84,7 +84,8 @@ class RunSettings(Section):
     )
     metrics: str = setting(
         "biou",
-        "all: also mIoU, fwIoU, mACC and pACC, for which every task is asked of every image",
+        "all: also mIoU, fwIoU, mACC, pACC and what is painted of absent classes, for which every "
+        "task is asked of every image",
         one_of(["biou", "all"]),
         may_change=True,
     )

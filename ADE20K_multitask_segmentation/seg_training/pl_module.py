@@ -208,7 +208,10 @@ class LitSeg(pl.LightningModule):
         sources = self.trainer.datamodule.sources()  # type: ignore[attr-defined]
         self.dataset_names = tuple(sources)
         asked = [source.tasks.task_ids for source in sources.values()]
-        self._counter = PairCounter(dict(enumerate(asked)), len(self.task_names))
+        thresholds = self.network.thresholds
+        self._counter = PairCounter(
+            dict(enumerate(asked)), len(self.task_names), thresholds=thresholds
+        )
         self._asked = [torch.tensor(own, device=self.device) for own in asked]
         # In training every task of every image would cost too much.
         final = self.trainer.state.fn == "validate"
@@ -226,15 +229,18 @@ class LitSeg(pl.LightningModule):
         for image, task_ids, truth, _, source, position in batch.samples():
             if not len(task_ids):  # where another process had more images
                 continue
-            asked, joint, present = task_ids, None, None
+            asked, joint, present, presence = task_ids, None, None, None
             if self._with_label_maps[source]:
                 asked = self._asked[source]
                 asked = asked[truth.known[asked]]
                 present = torch.isin(asked, task_ids)
-            logits = self.network.task_logits(image[None], asked)[0]
+            recognition = self.network.recognise(image[None])
+            logits = self.network.task_logits(image[None], asked, recognition)[0]
+            if recognition is not None:
+                presence = recognition.presence[0, asked]
             if self._with_label_maps[source]:
                 joint = predicted_tasks(logits, asked, self._unsure_is_miss)
-            self._counter.update(logits, truth, asked, source, position, joint, present)
+            self._counter.update(logits, truth, asked, source, position, joint, present, presence)
 
     def on_validation_epoch_end(self) -> None:
         """Measure the pairs of all batches and processes, over all and per class."""

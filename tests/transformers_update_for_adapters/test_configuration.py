@@ -1,4 +1,5 @@
 import json
+import math
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,8 @@ def test_a_part_that_no_longer_fits_is_refused(changed: dict[str, Any], message:
         ("task_names", ["a"]),
         ("task_names", ["a", "a"]),
         ("task_synonyms", [["x"]]),
+        ("thresholds", [0.5]),
+        ("thresholds", [0.5, math.inf]),
         ("id2label", {0: "a", 1: "b"}),
         ("label2id", {"a": 0}),
         ("num_labels", 2),
@@ -128,7 +131,7 @@ def test_what_is_set_afterwards_fits_or_is_refused(method: str, field: str, valu
     config = TASFormerConfig(method=method, num_tasks=2, task_names=["tree", "sky"])
     before = config.to_dict()
     with pytest.raises(
-        ValueError, match=r"entries, but|twice|labels, but|call a channel|method is"
+        ValueError, match=r"entries, but|twice|labels, but|call a chan|method is|has inf; expected"
     ):
         setattr(config, field, value)
     assert config.to_dict() == before

@@ -37,6 +37,7 @@ def folder(folders: Path, make_config: Callable[..., TASFormerConfig]) -> Callab
                 task_synonyms=SYNONYMS,
                 other_channel=other_channel,
                 measured=MEASURED,
+                thresholds=[0.0, 1.0, -1.0, 0.5, 0.25],
                 depths=[1] * 4,
             )
             TASFormerForSemanticSegmentation(config).save_pretrained(path)
@@ -89,6 +90,7 @@ def test_other_tasks_leave_the_old_ones_behind(
     assert (model.config.num_tasks, model.config.task_names) == (number, names)
     assert model.config.task_synonyms is None
     assert model.config.measured is None
+    assert model.config.thresholds is None
     assert_consistent(model, tmp_path)
 
 
@@ -212,6 +214,7 @@ def test_another_method_is_another_network(
     assert model.config.method == method
     assert model.config.task_names == NAMES
     assert model.config.measured is None
+    assert model.config.thresholds is None
     assert_consistent(model, tmp_path)
 
 

@@ -19,12 +19,14 @@ MEASURED = {
     "num_masks": 7,
     "per_class": {"tree": {"bIoU": 40.06, "num_masks": 4}},
 }
+THRESHOLDS = [0.0, -1.25, 0.5, -3.0, 2.0]
 ORIGIN = {"pretrained": "nvidia/mit-b0", "dataset": "ade20k", "step": 12, "seed": None}
 KNOWN: dict[str, Any] = {
     "task_names": ["tree", "sky", "car", "road", "wall"],
     "crop_size": [64, 64],
     "origin": ORIGIN,
     "measured": MEASURED,
+    "thresholds": THRESHOLDS,
     "depths": [1] * 4,
 }
 Model = TASFormerForSemanticSegmentation
@@ -39,6 +41,7 @@ def folder(make_config: Callable[..., TASFormerConfig], tmp_path: Path) -> Path:
 def assert_known(folder: Path, **options: Any) -> None:
     config = Model.from_pretrained(folder, **options).config
     assert config.measured == MEASURED
+    assert config.thresholds == THRESHOLDS
     assert config.origin == ORIGIN
     assert "bIoU 48.3 %" in (folder / "README.md").read_text()
 
@@ -47,6 +50,7 @@ def assert_forgotten(folder: Path) -> None:
     """Neither config nor card has the number; where the weights come from is still said."""
     config = Model.from_pretrained(folder).config
     assert config.measured is None
+    assert config.thresholds is None
     assert config.origin == {
         "pretrained": "nvidia/mit-b0",
         "changed_from": "dataset ade20k, step 12",
@@ -117,6 +121,7 @@ def test_changed_weights_lose_it(
     with caplog.at_level(logging.WARNING):
         model.save_pretrained(tmp_path / "changed")
     assert "bIoU 48.3 % was measured with other weights than these" in caplog.text
+    assert "thresholds were chosen for other weights than these: they are left out" in caplog.text
     assert model.config.measured is None
     assert_forgotten(tmp_path / "changed")
 

@@ -15,7 +15,10 @@ from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_chec
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 
-__all__ = ["read_checkpoint"]
+__all__ = ["NETWORK", "read_checkpoint"]
+
+NETWORK = "network"
+"""Where a checkpoint says all of its network, as ``config.json`` of a model folder does."""
 
 _MODEL_CONFIG = "config.json"  # of a model folder: the task names are there
 
@@ -30,7 +33,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         path: a file, a run's folder or a model folder.
 
     Returns:
-        Among others ``state_dict`` and ``hyper_parameters`` with ``config`` and ``task_names``.
+        Among others ``state_dict``, ``hyper_parameters`` with ``config`` and ``task_names``, and,
+        but for those of early versions, what :data:`NETWORK` says.
 
     Raises:
         UserError: if the file is damaged, or no checkpoint that this project wrote.
@@ -76,4 +80,5 @@ def _read_model_folder(folder: Path) -> dict[str, Any]:
     return {
         "state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()},
         "hyper_parameters": {"config": config, "task_names": task_names},
+        NETWORK: model,
     }

@@ -9,15 +9,24 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from seg_training.checkpoints.checkpoint_reading import NETWORK
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
+from transformers_update_for_adapters.weights_fingerprint import forget_other_weights
 
-__all__ = ["NETWORK", "load_weights", "network_of", "network_to_keep"]
+__all__ = [
+    "CALIBRATION",
+    "NETWORK",
+    "load_weights",
+    "network_of",
+    "network_to_keep",
+    "take_calibration",
+]
 
-NETWORK = "network"
-"""Where it is in a checkpoint: as the ``config.json`` of a model folder has it, in plain values."""
+CALIBRATION = ("thresholds", "presence")
+"""What is chosen for trained weights, as fields of the network's configuration."""
 
 _WEIGHTS = "network."  # how the network's weights are called in a checkpoint
 
@@ -65,6 +74,22 @@ def network_of(checkpoint: Mapping[str, Any]) -> Network:
     }
     load_weights(network, weights)
     return network.eval()
+
+
+def take_calibration(network: Network, checkpoint: Mapping[str, Any]) -> None:
+    """Give a network the thresholds, and how presence is calibrated, that its checkpoint has.
+
+    Args:
+        network: with the checkpoint's weights; changed. What is of other weights is left out.
+        checkpoint: what :func:`~seg_training.checkpoints.checkpoint_reading.read_checkpoint` gave.
+    """
+    kept = checkpoint.get(NETWORK, {})
+    if all(kept.get(name) is None for name in CALIBRATION):
+        return
+    config: TASFormerConfig = TASFormerConfig.from_dict(dict(kept))
+    forget_other_weights(config, network.model.state_dict())
+    for name in CALIBRATION:
+        setattr(network.config, name, getattr(config, name))
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seg_training.evaluation.bootstrap_intervals import bootstrap_interval
 from seg_training.evaluation.label_map_metrics import LabelMapResult, label_map_metrics
 from seg_training.evaluation.pair_table import PairTable
+from seg_training.evaluation.presence_metrics import PresenceResult, presence_metrics
 
 __all__ = ["METRICS", "SIZES", "BinaryIoUResult", "measured", "pooled_iou"]
 
@@ -25,6 +26,9 @@ _RELEASED_BATCH = 10
 class BinaryIoUResult:
     """Mean IoU over binary masks.
 
+    What is ``calibrated`` is of classes that are painted above thresholds of their own: the same as
+    at 0, where the network has none.
+
     Attributes:
         bIoU: mean over all masks, in percent; nan without masks.
         num_masks: number of (image, task) pairs with at least one ground-truth pixel.
@@ -35,9 +39,14 @@ class BinaryIoUResult:
         by_size: the same as ``per_class`` by the mask's size, one of :data:`SIZES`.
         by_share: finer: k stands for masks of 2^k up to 2^(k + 1) of the image's valid pixels.
         interval: 95 % interval of the bIoU over images, in percent; nan of fewer than two images.
+        bIoU_calibrated: the bIoU, calibrated.
+        per_class_calibrated: task id to that of its masks, in percent.
+        interval_calibrated: the interval of the calibrated bIoU.
+        calibrated: whether thresholds changed any pair: else the two are the same.
         iou_batch: the released training code's validation IoU, in percent: another number, see
             :func:`pooled_iou`.
         label_map: metrics of one label map per image, where they were asked for.
+        presence: how well the network knows what there is, where absent classes were asked, too.
         scores: of each score its mean over masks, and by task id over those of each task.
         more: what further :data:`METRICS` gave.
         per_source: the same of each dataset alone, where several were evaluated at once.
@@ -50,8 +59,13 @@ class BinaryIoUResult:
     by_size: dict[str, tuple[float, int]] = field(default_factory=dict)
     by_share: dict[int, tuple[float, int]] = field(default_factory=dict)
     interval: tuple[float, float] = (math.nan, math.nan)
+    bIoU_calibrated: float = math.nan
+    per_class_calibrated: dict[int, float] = field(default_factory=dict)
+    interval_calibrated: tuple[float, float] = (math.nan, math.nan)
+    calibrated: bool = False
     iou_batch: float = math.nan
     label_map: LabelMapResult | None = None
+    presence: PresenceResult | None = None
     scores: dict[str, tuple[float, dict[int, float]]] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
     per_source: dict[int, "BinaryIoUResult"] = field(default_factory=dict)
@@ -94,9 +108,21 @@ def _by_share(table: PairTable) -> dict[int, tuple[float, int]]:
     return _by(np.frexp(table.masks.share)[1].astype(np.int64) - 1, table.masks.iou)
 
 
-def _interval(table: PairTable) -> tuple[float, float]:
-    images = table.masks.image_places
-    sums = np.stack([np.bincount(images, table.masks.iou), np.bincount(images)], axis=1)
+def _per_class_calibrated(table: PairTable) -> dict[int, float]:
+    measured_tasks = _by(table.masks["task"], table.masks.calibrated_iou)
+    return {task: measured_tasks.get(task, (math.nan, 0))[0] for task in _per_class(table)}
+
+
+def _calibrated(table: PairTable) -> bool:
+    return any(
+        not np.array_equal(table[name], table[f"calibrated_{name}"])
+        for name in ("intersection", "predicted")
+    )
+
+
+def _interval(masks: PairTable, ious: NDArray[np.float64]) -> tuple[float, float]:
+    images = masks.image_places
+    sums = np.stack([np.bincount(images, ious), np.bincount(images)], axis=1)
 
     def mean_of(draws: NDArray[np.int64]) -> NDArray[np.float64]:
         ious, numbers = (draws @ sums).T
@@ -137,9 +163,14 @@ METRICS: dict[str, Callable[[PairTable], Any]] = {
     "paint_everything": lambda table: _percent(table.masks.share),
     "by_size": _by_size,
     "by_share": _by_share,
-    "interval": _interval,
+    "interval": lambda table: _interval(table.masks, table.masks.iou),
+    "bIoU_calibrated": lambda table: _percent(table.masks.calibrated_iou),
+    "per_class_calibrated": _per_class_calibrated,
+    "interval_calibrated": lambda table: _interval(table.masks, table.masks.calibrated_iou),
+    "calibrated": _calibrated,
     "iou_batch": _iou_batch,
     "label_map": label_map_metrics,
+    "presence": presence_metrics,
     "scores": _scores,
 }
 """Pure functions of a table, of one dataset or of several at once. What others give, plain values,

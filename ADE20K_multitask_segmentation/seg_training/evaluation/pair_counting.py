@@ -28,7 +28,11 @@ class PairCounter:
     """
 
     def __init__(
-        self, asked: Mapping[int, Sequence[int]], num_tasks: int, with_scores: bool = True
+        self,
+        asked: Mapping[int, Sequence[int]],
+        num_tasks: int,
+        with_scores: bool = True,
+        thresholds: Tensor | None = None,
     ) -> None:
         """Start without rows.
 
@@ -36,6 +40,8 @@ class PairCounter:
             asked: dataset to the ids of the tasks that are asked for.
             num_tasks: K, all tasks of the network.
             with_scores: compute the scores that are registered now.
+            thresholds: (K,) float logits above which tasks are painted when calibrated; None, or 0
+                for all, is the same as without.
 
         Raises:
             UserError: if two columns would have one name.
@@ -44,6 +50,9 @@ class PairCounter:
         self._asked = asked
         self._num_tasks = num_tasks
         self._scores = score_names() if with_scores else ()
+        # Zeros are told from others here, once: for each image a GPU would make the host wait.
+        calibrated = thresholds is not None and bool(thresholds.any())
+        self._thresholds = thresholds if calibrated else None
 
     def update(
         self,
@@ -54,11 +63,13 @@ class PairCounter:
         image: int = 0,
         joint: Tensor | None = None,
         present: Tensor | None = None,
+        presence: Tensor | None = None,
     ) -> None:
         """Count an image's pairs.
 
-        Logits are thresholded at 0, the binary prediction is resized with nearest to the image's
-        own size, and pixels that nobody labelled are left out (paper, section 4).
+        Logits are thresholded at 0, and at the tasks' own thresholds; the binary predictions are
+        resized with nearest to the image's own size, and pixels that nobody labelled are left out
+        (paper, section 4).
 
         Args:
             logits: (T, h, w) float, for T tasks of the image; positive means "this class".
@@ -69,20 +80,27 @@ class PairCounter:
             joint: (h, w) int64, the one task of each pixel, -1 for none, where all were asked.
             present: (T,) bool, which tasks have a pixel of ground truth, where that is known; the
                 others are counted without resizing, in a tenth of the time.
+            presence: (T,) float32 in [0, 1], how sure a recogniser is that the image shows the
+                tasks, nan where it does not know; the largest probabilities where there is none.
         """
         small_truth = truth.resized((logits.shape[-2], logits.shape[-1]))
         if joint is None:
-            joint_counts = torch.full((3, self._num_tasks), -1, device=logits.device)
+            joint_counts = torch.full((6, self._num_tasks), -1, device=logits.device)
         else:
-            joint_counts = _joint_counts(joint, truth, self._num_tasks)
+            # "Other" where nothing is positive, whatever the joint label map says there.
+            opened = torch.where(logits.amax(dim=0) > 0, joint, -1)
+            joint_counts = _label_map_counts(joint, opened, truth, self._num_tasks)
+        if presence is None:
+            presence = logits.amax(dim=(1, 2)).float().sigmoid()
         place = (dataset, image)
         if present is not None and not self._scores:
-            counts = [own[~present] for own in _counts_of_absent(logits, truth, task_ids)]
-            self.rows.append(_rows(task_ids[~present], place, counts, joint_counts))
-            logits, task_ids = logits[present], task_ids[present]
+            counts = _counts_of_absent(logits, truth, task_ids, self._thresholds)
+            rows = _rows(task_ids, place, counts, joint_counts, presence)
+            self.rows.append(rows[~present])
+            logits, task_ids, presence = logits[present], task_ids[present], presence[present]
         at_once = _at_once(logits, truth.size)
-        parts = zip(torch.split(task_ids, at_once), torch.split(logits, at_once), strict=True)
-        for ids, own in parts:
+        parts = (torch.split(each, at_once) for each in (task_ids, logits, presence))
+        for ids, own, own_presence in zip(*parts, strict=True):
             at_crop_size = own > 0
             own_size = resize_nearest(at_crop_size, truth.size)
             shown, labelled = truth.shown(ids), truth.labelled(ids)
@@ -96,7 +114,13 @@ class PairCounter:
                 _sum(at_crop_size & small),
                 _sum(small),
             ]
-            rows = _rows(ids, place, counts, joint_counts)
+            calibrated = counts[:2]
+            if self._thresholds is not None:
+                above = own > self._thresholds[ids, None, None]
+                predicted = resize_nearest(above, truth.size) & labelled
+                calibrated = [_sum(predicted & shown), _sum(predicted)]
+            counts[4:4] = calibrated
+            rows = _rows(ids, place, counts, joint_counts, own_presence)
             if self._scores:
                 scores = pair_scores(own.float().sigmoid(), own_size, truth.masks(ids))
                 rows = torch.cat([rows, scores.view(torch.int32).long()], dim=1)
@@ -122,22 +146,37 @@ def _at_once(logits: Tensor, size: Sequence[int]) -> int:
     return max(1, pixels // (size[0] * size[1]))
 
 
-def _counts_of_absent(logits: Tensor, truth: Truth, task_ids: Tensor) -> list[Tensor]:
+def _counts_of_absent(
+    logits: Tensor, truth: Truth, task_ids: Tensor, thresholds: Tensor | None
+) -> list[Tensor]:
     """Count what is predicted of tasks without a true pixel, at crop size: nothing is resized."""
     labelled = truth.labelled(task_ids)
     weights = _labelled_pixels(labelled, logits.shape[-2:]).expand(logits.shape)
     at_once = _at_once(logits, logits.shape[-2:])
-    parts = zip(torch.split(logits, at_once), torch.split(weights, at_once), strict=True)
-    predicted = torch.cat([_sum((own > 0) * weight) for own, weight in parts])
+
+    def above(bounds: Tensor) -> Tensor:
+        parts = (torch.split(each, at_once) for each in (logits, weights, bounds[:, None, None]))
+        return torch.cat(
+            [_sum((own > bound) * weight) for own, weight, bound in zip(*parts, strict=True)]
+        )
+
+    predicted = above(logits.new_zeros(len(task_ids)))
+    calibrated = predicted if thresholds is None else above(thresholds[task_ids])
     none = torch.zeros_like(predicted)
-    return [none, predicted, none, _sum(labelled).expand(len(task_ids)), none, none]
+    valid = _sum(labelled).expand(len(task_ids))
+    return [none, predicted, none, valid, none, calibrated, none, none]
 
 
 def _rows(
-    task_ids: Tensor, place: tuple[int, int], counts: Sequence[Tensor], joint_counts: Tensor
+    task_ids: Tensor,
+    place: tuple[int, int],
+    counts: Sequence[Tensor],
+    joint_counts: Tensor,
+    presence: Tensor,
 ) -> Tensor:
     ids = [*(torch.full_like(task_ids, each) for each in place), task_ids]
-    return torch.stack([*ids, *counts, *joint_counts[:, task_ids]], dim=1)
+    bits = presence.view(torch.int32).long()
+    return torch.stack([*ids, *counts, *joint_counts[:, task_ids], bits], dim=1)
 
 
 def _sum(masks: Tensor) -> Tensor:
@@ -166,23 +205,39 @@ def _labelled_pixels(labelled: Tensor, size: Sequence[int]) -> Tensor:
     return counts.to(torch.uint8) if most < 256 else counts  # products are made three times as fast
 
 
-def _joint_counts(joint: Tensor, truth: Truth, num_tasks: int) -> Tensor:
-    """Count each task's right, predicted and true pixels of one label map: (3, K) int64.
+def _label_map_counts(joint: Tensor, opened: Tensor, truth: Truth, num_tasks: int) -> Tensor:
+    """Count each task's pixels of one label map, and of one that may answer "other".
 
-    By detectron2's rules: ground truth that is other or that nobody labelled is left out.
+    Args:
+        joint: (h, w) int64, tasks, -1 for none.
+        opened: the same, -1 for "other".
+        truth: at the image's own size.
+        num_tasks: K.
+
+    Returns:
+        (6, K) int64. Of the first map, by detectron2's rules, ground truth that is other or that
+        nobody labelled is left out: right, predicted and true pixels. Of the second one the pixels
+        that nobody labelled are: right and predicted ones, and of these those on other.
 
     Raises:
         UserError: if classes may overlap.
     """
     labels = truth.label_map
-    predicted = resize_nearest(joint, truth.size) + 1
-    counted = ((labels != 0) & (labels != ignored_label(labels))).long()
+    ignored, other = labels == ignored_label(labels), labels == 0
+    predicted, answered = (resize_nearest(each, truth.size) + 1 for each in (joint, opened))
+    counted = ~(other | ignored)
     true = labels.long() * counted
-    right = counted * (predicted == true)
-    sums = torch.zeros(3, num_tasks + 1, dtype=torch.int64, device=labels.device)
-    for place, (of_task, weights) in enumerate(
-        ((true, right), (predicted, counted), (true, counted))
-    ):
+    ways = (
+        (true, counted & (predicted == true)),
+        (predicted, counted),
+        (true, counted),
+        (true, counted & (answered == true)),
+        (answered, ~ignored),
+        (answered, other),
+    )
+    sums = torch.zeros(len(ways), num_tasks + 1, dtype=torch.int64, device=labels.device)
+    for place, (of_task, weights) in enumerate(ways):
+        weights = weights.long()
         sums[place].scatter_add_(0, of_task.flatten(), weights.flatten())
     return sums[:, 1:]
 

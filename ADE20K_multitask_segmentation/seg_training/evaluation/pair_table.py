@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "PairNames", "PairTable"]
+__all__ = ["COLUMNS", "FLOATS", "PairNames", "PairTable"]
 
 
 class PairNames(NamedTuple):
@@ -22,12 +22,29 @@ class PairNames(NamedTuple):
 COLUMNS = (
     *PairNames._fields,
     *("intersection", "predicted", "true", "valid"),
+    *("calibrated_intersection", "calibrated_predicted"),
     *("crop_intersection", "crop_true"),
     *("joint_intersection", "joint_predicted", "joint_true"),
+    *("open_intersection", "open_predicted", "open_on_other"),
+    "presence",
 )
-"""Columns of every table: ids, and pixels at the image's own size, at crop size, and, where the
-image's tasks made one label map together, of that; -1 where they did not. ``valid`` are those that
-somebody labelled for this task; of the label map only those count that are of a task."""
+"""Columns of every table, in four parts.
+
+- Ids.
+- Pixels at the image's own size. ``valid`` are those that somebody labelled for this task;
+  ``calibrated`` ones are of what is painted above the task's own threshold, and the same as the
+  others where there is none.
+- Pixels at crop size.
+- Pixels of one label map of the image's tasks together; -1 where they made none. Of the ``joint``
+  one only those count that are of a task in truth. The ``open`` one answers "other" where no task's
+  logit is positive, and all pixels count that somebody labelled; ``open_on_other`` are predicted
+  ones that are of no task in truth.
+
+Last, the score ``presence``, how sure the network is that the image shows the task, in [0, 1]; nan
+where it cannot tell. Of a recogniser, or else the largest probability in the mask."""
+
+FLOATS = ("presence",)
+"""Those of :data:`COLUMNS` that are float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +54,8 @@ class PairTable:
     A task of which nobody knows whether the image shows it has no row.
 
     Attributes:
-        columns: :data:`COLUMNS` by name, (R,) int64 each, and then scores, (R,) float32 each.
+        columns: :data:`COLUMNS` by name, (R,) int64 or float32 each, and then scores, (R,) float32
+            each.
         asked: dataset to the ids of the tasks that are asked for, also those without a row.
         num_tasks: K, all tasks of the network.
     """
@@ -57,17 +75,17 @@ class PairTable:
         """Take rows as they were counted, in any order.
 
         Args:
-            rows: (R, C + S) int64: :data:`COLUMNS`, then the bits of S scores in float32.
+            rows: (R, C + S) int64: :data:`COLUMNS`, then S scores; of floats the bits in float32.
             scores: names of the scores.
             asked: see the class.
             num_tasks: see the class.
         """
         order = np.lexsort([rows[:, place] for place in (2, 1, 0)])
         columns: dict[str, NDArray[Any]] = {
-            name: rows[order, place] for place, name in enumerate(COLUMNS)
+            name: rows[order, place] for place, name in enumerate((*COLUMNS, *scores))
         }
-        for place, name in enumerate(scores, start=len(COLUMNS)):
-            columns[name] = rows[order, place].astype(np.int32).view(np.float32)
+        for name in (*FLOATS, *scores):
+            columns[name] = columns[name].astype(np.int32).view(np.float32)
         return cls(columns, asked, num_tasks)
 
     def __len__(self) -> int:
@@ -108,11 +126,24 @@ class PairTable:
         return self.where(self["true"] > 0)
 
     @cached_property
+    def absent(self) -> "PairTable":
+        """The pairs whose task is not in the image."""
+        return self.where(self["true"] == 0)
+
+    @cached_property
     def iou(self) -> NDArray[np.float64]:
         """IoU at the image's own size: (R,); nan where the task is neither true nor predicted."""
-        union = self["predicted"] + self["true"] - self["intersection"]
+        return self._iou("")
+
+    @cached_property
+    def calibrated_iou(self) -> NDArray[np.float64]:
+        """The same of what is painted above the tasks' thresholds: (R,)."""
+        return self._iou("calibrated_")
+
+    def _iou(self, which: str) -> NDArray[np.float64]:
+        intersection, predicted = self[f"{which}intersection"], self[f"{which}predicted"]
         with np.errstate(invalid="ignore"):
-            ious: NDArray[np.float64] = self["intersection"] / union
+            ious: NDArray[np.float64] = intersection / (predicted + self["true"] - intersection)
         return ious
 
     @cached_property

@@ -26,6 +26,8 @@ def sweep_thresholds(
 ) -> dict[float, BinaryIoUResult]:
     """Measure bIoU at several thresholds in one pass; otherwise as ``validation_step`` does.
 
+    What is calibrated is so at the thresholds that the network has, and the same in each result.
+
     Args:
         module: a trained module, on the device to use.
         data: whose validation split.
@@ -43,8 +45,15 @@ def sweep_thresholds(
     data.setup("validate")
     module.eval()
     asked = {place: own.tasks.task_ids for place, own in enumerate(data.sources().values())}
+    own = module.network.thresholds
+    has_thresholds = bool(own.any())
     counters = {
-        threshold: PairCounter(asked, len(module.task_names), with_scores=False)
+        threshold: PairCounter(
+            asked,
+            len(module.task_names),
+            with_scores=False,
+            thresholds=own - _logit(threshold) if has_thresholds else None,
+        )
         for threshold in thresholds
     }
     loader = data.val_dataloader()
@@ -63,8 +72,11 @@ def _count(
             task_ids, truth = task_ids.to(module.device), truth.to(module.device)
             logits = module.network.task_logits(image[None].to(module.device), task_ids)[0]
             for threshold, counter in counters.items():
-                above = logits - math.log(threshold / (1 - threshold))
-                counter.update(above, truth, task_ids, source, position)
+                counter.update(logits - _logit(threshold), truth, task_ids, source, position)
+
+
+def _logit(threshold: float) -> float:
+    return math.log(threshold / (1 - threshold))
 
 
 def best_threshold(bious: Mapping[float, float]) -> float:
@@ -81,7 +93,7 @@ def show_thresholds(
     task_names: Sequence[str],
     console: Console | None = None,
 ) -> None:
-    """Print bIoU at each threshold, and each class's best one.
+    """Print bIoU at each threshold, and each class's best one; both beside the calibrated bIoU.
 
     Args:
         results: by threshold.
@@ -99,8 +111,14 @@ def show_thresholds(
             interval_text(result.interval) or "none",
             style="bold" if threshold == best else None,
         )
+    calibrated = any(result.calibrated for result in results.values())
+    if calibrated:
+        interval = interval_text(results[best].interval_calibrated) or "none"
+        table.add_section()
+        table.add_row("calibrated", f"{results[best].bIoU_calibrated:.1f}", interval)
     console.print(table)
     columns = ["class", "threshold", "bIoU %", f"at {best:g}"]
+    columns += ["calibrated"] if calibrated else []
     classes = terminal_table("Each class at its own best threshold", columns)
     for task_id, (at_best, masks) in results[best].per_class.items():
         if not masks:
@@ -110,11 +128,18 @@ def show_thresholds(
         chosen = best_threshold(own)
         shown = f"{chosen:g}" if own[chosen] > 0 else "-"  # found at none of them
         name = task_names[task_id]
-        add_plain_row(classes, name, shown, f"{own[chosen]:.1f}", f"{at_best:.1f}")
+        bious = [own[chosen], at_best]
+        bious += [results[best].per_class_calibrated[task_id]] if calibrated else []
+        add_plain_row(classes, name, shown, *(f"{biou:.1f}" for biou in bious))
     console.print(classes)
     console.print(
         Text(
             f"Over all masks {best:g} is best. It was chosen on the images it is measured on; and "
             "classes that an image does not show are not asked for, which favours low thresholds."
+            + (
+                " Calibrated: at the thresholds that the network has, which other images chose."
+                if calibrated
+                else ""
+            )
         )
     )

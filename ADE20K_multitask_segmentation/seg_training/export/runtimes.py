@@ -209,25 +209,33 @@ def _executorch(file: Path) -> Runtime:
 class RuntimeNetwork(nn.Module):
     """A runtime in the place of a network, for evaluation."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, thresholds: Tensor | None = None) -> None:
         """Wrap a runtime.
 
         Args:
             runtime: with a file of a whole network.
+            thresholds: (K,) float, that network's.
         """
         super().__init__()
         self.runtime = runtime
+        self.thresholds = thresholds
 
     def kept(self) -> AbstractContextManager["RuntimeNetwork"]:
         """Nothing needs to be held still: the file is what it is."""
         return nullcontext(self)
 
-    def task_logits(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
+    def recognise(self, pixel_values: Tensor) -> None:
+        """Files say nothing of what there is but by their masks."""
+
+    def task_logits(
+        self, pixel_values: Tensor, task_ids: Tensor, recognition: None = None
+    ) -> Tensor:
         """Ask many classes of each image.
 
         Args:
             pixel_values: (B, 3, H, W) uint8.
             task_ids: (T,) int64.
+            recognition: what :meth:`recognise` gave.
 
         Returns:
             (B, T, H, W) float32 logits.

@@ -11,7 +11,7 @@ from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.input_checks import can_look_at, check_known_ids
 from transformers_update_for_adapters.modeling_tasformer import Recognition
 
-__all__ = ["Network"]
+__all__ = ["Network", "Recognition"]
 
 # Of float images: some resizings leave [0, 1] a little, and what is no such image goes far beyond.
 _LEAST, _MOST = -0.5, 1.5
@@ -71,6 +71,14 @@ class Network(nn.Module):
             raise ValueError("the network does not know its crop size: set config.crop_size")
         height, width = self.config.crop_size
         return height, width
+
+    @property
+    def thresholds(self) -> Tensor:
+        """(K,) float32 logits above which the classes are painted when calibrated; 0 by default."""
+        chosen = self.config.thresholds
+        if chosen is None:
+            return torch.zeros(self.num_tasks, device=self.mean.device)
+        return torch.tensor(chosen, dtype=torch.float32, device=self.mean.device)
 
     def forward(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Ask one class of each image.

@@ -56,7 +56,15 @@ _BACKBONE_FIELDS = (
 SIZES = (*_BACKBONE_FIELDS, "decoder_hidden_size")
 
 # What is known of a trained network is no option of a new one.
-_DESCRIPTIONS = ("crop_size", "fingerprint", "measured", "origin", "presence", "task_synonyms")
+_DESCRIPTIONS = (
+    "crop_size",
+    "fingerprint",
+    "measured",
+    "origin",
+    "presence",
+    "task_synonyms",
+    "thresholds",
+)
 
 # Settings of the model section that are of a training, and not of the network's configuration.
 OF_A_TRAINING = ("pretrained", "backbone", "recogniser", "shared_backbone")

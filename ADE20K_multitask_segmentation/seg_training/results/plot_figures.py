@@ -1,6 +1,7 @@
 """The plots, with captions, that the page of a run and the report of the tables share."""
 
 from seg_training.results.html_page import Figure
+from seg_training.results.number_texts import calibrated_of
 from seg_training.results.plots import Runs, classes_plot, curves_plot, sizes_plot, svg
 
 __all__ = ["plot_figures"]
@@ -17,11 +18,17 @@ def plot_figures(runs: Runs) -> list[Figure | None]:
         if len(runs) > 1
         else ""
     )
+    each = [run for seeds in runs.values() for run in seeds]
+    thresholds = (
+        " Calibrated: painted above a threshold of its own."
+        if len(runs) == 1 and any(calibrated_of(run) is not None for run in each)
+        else ""
+    )
     captions = {
         curves_plot: (
             "Loss (in bold: averaged over neighbours) and validation bIoU in training." + losses
         ),
-        classes_plot: "bIoU of each class, with its number of masks.",
+        classes_plot: "bIoU of each class, with its number of masks." + thresholds,
         sizes_plot: "bIoU against the size of the mask, and how many masks there are of each size.",
     }
     plots = [(plot(runs), caption) for plot, caption in captions.items()]

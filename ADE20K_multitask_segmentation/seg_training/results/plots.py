@@ -179,6 +179,11 @@ def classes_plot(runs: Runs) -> Figure | None:
             values = [own[names[place]] for place in places]
             if len(runs) == 1:
                 axes.barh(places, values, color=_ALONE, height=0.7)
+                calibrated = _per_class(runs[label], "bIoU_calibrated")
+                if calibrated not in ({}, own):
+                    moved = [calibrated.get(names[place], math.nan) for place in places]
+                    axes.plot(moved, places, "D", color=COLORS[1], ms=5, label="calibrated")
+                    with_legend(figure, axes)
             else:
                 axes.plot(values, places, "o", color=color, ms=6, alpha=0.8, label=_label(label))
         axes.set_yticks(range(len(names)), labels)
@@ -300,13 +305,14 @@ def _ends(names: list[str], most: int) -> list[str]:
     return [*names[:half], f"... {len(names) - 2 * half:,} more", *names[-half:]]
 
 
-def _per_class(seeds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _per_class(seeds: Sequence[Mapping[str, Any]], metric: str = "bIoU") -> dict[str, float]:
     """Average each class's bIoU over the seeds that have it."""
     found: dict[str, list[float]] = {}
     for run in seeds:
         for name, entry in run.get("per_class", {}).items():
-            if entry["bIoU"] is not None and not math.isnan(entry["bIoU"]):
-                found.setdefault(name, []).append(entry["bIoU"])
+            biou = entry.get(metric)
+            if biou is not None and not math.isnan(biou):
+                found.setdefault(name, []).append(biou)
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 

@@ -23,11 +23,13 @@ def result_to_json(
     """
     content: dict[str, Any] = {
         "bIoU": result.bIoU,
+        "bIoU_calibrated": result.bIoU_calibrated,
         "num_masks": result.num_masks,
         "paint_everything_bIoU": result.paint_everything,
         "per_class": {
             task_names[task_id]: {
                 "bIoU": biou,
+                "bIoU_calibrated": result.per_class_calibrated.get(task_id, math.nan),
                 "num_masks": masks,
                 **_scores_of(result, task_id),
             }
@@ -47,6 +49,7 @@ def result_to_json(
             for octave, (biou, masks) in result.by_share.items()
         ],
         "bIoU_interval": known(result.interval),
+        "bIoU_calibrated_interval": known(result.interval_calibrated),
         "iou_batch": result.iou_batch,
         **result.more,
     }
@@ -54,7 +57,12 @@ def result_to_json(
         content["scores"] = {name: mean for name, (mean, _) in result.scores.items()}
     if result.label_map is not None:
         content |= asdict(result.label_map)
-        content["mIoU_interval"] = known(result.label_map.mIoU_interval)
+        for name in ("mIoU_interval", "mIoU_with_other_interval"):
+            content[name] = known(content[name])
+    if result.presence is not None:
+        curve = result.presence.biou_at_absent_painted
+        content |= asdict(result.presence)
+        content["biou_at_absent_painted"] = {str(share): biou for share, biou in curve.items()}
     if result.per_source:
         content["per_dataset"] = {
             dataset_names[source]: result_to_json(own, task_names)

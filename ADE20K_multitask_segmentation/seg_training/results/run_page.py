@@ -5,14 +5,39 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seg_training.results.html_page import Command, Noted, Section, Table, page_html, picture_figure
-from seg_training.results.number_texts import interval_text, measured_text
+from seg_training.results.html_page import (
+    Command,
+    Noted,
+    Section,
+    Table,
+    Text,
+    page_html,
+    picture_figure,
+)
+from seg_training.results.number_texts import calibrated_of, interval_text, measured_text
 from seg_training.results.plot_figures import plot_figures
 from seg_training.results.prediction_examples import Example, examples_picture
 
 __all__ = ["run_html"]
 
-_LABEL_MAP_METRICS = ("mIoU", "fwIoU", "mACC", "pACC")
+_LABEL_MAP_METRICS: dict[str, str | Noted] = {
+    "mIoU": Noted("mIoU", "one label map per image; what is painted on other is not seen"),
+    "mIoU_with_other": Noted("mIoU with other", "the same with other as a class and an answer"),
+    "fwIoU": "fwIoU",
+    "mACC": "mACC",
+    "pACC": "pACC",
+}
+
+_PAINTED: dict[str, str | Noted] = {
+    "cg_bIoU": Noted(
+        "cg_bIoU", "mean IoU of the classes that are there, times the correlation below"
+    ),
+    "presence_MCC": Noted(
+        "correlation of painted and there", "Matthews': 1 is without a mistake, 0 is chance"
+    ),
+    "absent_painted": Noted("absent classes painted, %", "with a pixel or more"),
+    "absent_area": Noted("area painted of absent classes, %", "of the image, on average"),
+}
 
 
 def run_html(results: Mapping[str, Any], examples: Sequence[Example], run_dir: Path) -> str:
@@ -23,13 +48,16 @@ def run_html(results: Mapping[str, Any], examples: Sequence[Example], run_dir: P
         examples: images with what the network painted on them.
         run_dir: the run's folder, with its ``config.yaml``.
     """
-    measured = measured_text(results["bIoU"])
+    measured, calibrated = measured_text(results["bIoU"]), calibrated_of(results)
     title = f"{results['method']}, {results['config_name']}: bIoU {measured} %"
+    if calibrated is not None:
+        title += f", calibrated {measured_text(calibrated)} %"
     lead = f"{run_dir}: the checkpoint of step {results['evaluated_step']:,}, the best in training."
     picture = examples_picture(examples) if examples else None
     config = run_dir / "config.yaml"
     sections = [
         Section("Results", [_numbers(results), _datasets(results)]),
+        Section("What is there", _presence(results)),
         Section("Pictures", [picture_figure(picture, "Painted in orange, the truth in blue.")]),
         Section("Plots", plot_figures({results["method"]: [results]})),
         Section(
@@ -55,6 +83,7 @@ def _numbers(results: Mapping[str, Any]) -> Table:
             measured_text(results["bIoU"]),
             interval_text(results.get("bIoU_interval")),
         ],
+        *_calibrated_rows(results),
         [
             Noted("masks that cover the whole image", "what painting everything would reach"),
             measured_text(results["paint_everything_bIoU"]),
@@ -67,24 +96,76 @@ def _numbers(results: Mapping[str, Any]) -> Table:
         ],
     ]
     rows += [
-        [metric, measured_text(results[metric]), interval_text(results.get(f"{metric}_interval"))]
-        for metric in _LABEL_MAP_METRICS
+        [name, measured_text(results[metric]), interval_text(results.get(f"{metric}_interval"))]
+        for metric, name in _LABEL_MAP_METRICS.items()
         if metric in results
     ]
     return Table(["metric", "percent", "95 % interval over images"], rows)
 
 
+def _calibrated_rows(results: Mapping[str, Any]) -> list[list[str | Noted]]:
+    """Say the calibrated bIoU, where thresholds make it another one."""
+    calibrated = calibrated_of(results)
+    if calibrated is None:
+        return []
+    name = Noted("bIoU, calibrated", "each class painted above a threshold of its own")
+    interval = interval_text(results.get("bIoU_calibrated_interval"))
+    return [[name, measured_text(calibrated), interval]]
+
+
+def _presence(results: Mapping[str, Any]) -> list[Table | Text | None]:
+    """Say what is painted where classes are asked that are not there; nothing if none was."""
+    if "cg_bIoU" not in results:
+        return []
+    suffixes = {"": "at 0"}
+    if calibrated_of(results) is not None:
+        suffixes["_calibrated"] = "calibrated"
+    painted = [
+        [name, *(_number_text(key, results[f"{key}{suffix}"]) for suffix in suffixes)]
+        for key, name in _PAINTED.items()
+    ]
+    shares = results["biou_at_absent_painted"]
+    return [
+        Text("Every class was asked of every image, whether the image shows it or not."),
+        Table(["", *suffixes.values()], painted),
+        Text(
+            "How sure the network is that a class is there, one score for each image and class: "
+            f"mean average precision {measured_text(results['presence_mAP'])} %, answering by "
+            f"frequency {measured_text(results['presence_frequency_mAP'])} %. Where a class is "
+            "painted only if this score is high enough:"
+        ),
+        Table(
+            ["absent classes painted, at most", *(f"{share} %" for share in shares)],
+            [["bIoU, %", *map(measured_text, shares.values())]],
+        ),
+    ]
+
+
+def _number_text(key: str, number: float | None) -> str:
+    if key == "presence_MCC" and number is not None:
+        return f"{number:.2f}"
+    return measured_text(number)
+
+
 def _datasets(results: Mapping[str, Any]) -> Table | None:
     """Say what each of several datasets and each of its tasks came to."""
+    datasets = results.get("per_dataset", {})
+    if not datasets:
+        return None
+    with_calibrated = any(calibrated_of(own) is not None for own in datasets.values())
+
+    def row(dataset: str, task: str, own: Mapping[str, Any]) -> list[str]:
+        calibrated = [measured_text(own["bIoU_calibrated"])] if with_calibrated else []
+        interval = interval_text(own.get("bIoU_interval"))
+        masks = f"{own['num_masks']:,}"
+        return [dataset, task, masks, measured_text(own["bIoU"]), interval, *calibrated]
+
     rows = []
-    for name, own in results.get("per_dataset", {}).items():
-        masks, interval = f"{own['num_masks']:,}", interval_text(own.get("bIoU_interval"))
-        rows.append([name, "all", masks, measured_text(own["bIoU"]), interval])
-        rows += [
-            ["", task, f"{entry['num_masks']:,}", measured_text(entry["bIoU"]), ""]
-            for task, entry in own["per_class"].items()
-        ]
-    return Table(["dataset", "task", "masks", "bIoU, %", "95 % interval"], rows) if rows else None
+    for name, own in datasets.items():
+        rows.append(row(name, "all", own))
+        rows += [row("", task, entry) for task, entry in own["per_class"].items()]
+    header = ["dataset", "task", "masks", "bIoU, %", "95 % interval"]
+    return Table([*header, *(["calibrated, %"] if with_calibrated else [])], rows)
 
 
 def _facts(results: Mapping[str, Any]) -> Table:

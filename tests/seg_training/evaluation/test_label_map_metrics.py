@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 from two_processes import answers_of_two
 
@@ -59,6 +60,65 @@ def test_by_hand() -> None:
     assert result.fwIoU == pytest.approx(100 * (2 / 3 + 0 + 1) / 4)
     assert result.mACC == pytest.approx(100 * (1 / 2 + 0 + 1) / 3)
     assert result.pACC == pytest.approx(100 * 2 / 4)
+
+
+def test_other_is_a_class_by_hand() -> None:
+    """Answers are "other" where no logit is positive, whatever mIoU takes there."""
+    label_map = torch.tensor([[0, 0, 0, 1, 1, 2, 255]], dtype=torch.uint8)
+    first = torch.tensor([[2.0, -1.0, -1.0, 2.0, -1.0, 3.0, 9.0]])
+    logits = torch.stack([first, torch.tensor([[1.0, -2.0, 1.0, 1.0, -3.0, 1.0, 0.0]])])
+    counter, ids = PairCounter({}, 2), torch.arange(2)
+    truth = LabelMapTruth(label_map, torch.ones(2, dtype=torch.bool))
+    counter.update(logits, truth, ids, joint=predicted_tasks(logits, ids))
+    result = label_map_metrics(counter.table())
+    assert result is not None
+    # Answers: 0, other, 1, 0, other, 0. Other: 1 of 3 found, 1 too many: 1/4. Task 0: 1 of 2, 2 too
+    # many: 1/4. Task 1: not found.
+    assert result.mIoU_with_other == pytest.approx(100 * (1 / 4 + 1 / 4 + 0) / 3)
+    assert result.mIoU == pytest.approx(100 * (2 / 3 + 0) / 2)  # wins without being positive
+
+
+def test_without_other_in_truth_it_is_no_class() -> None:
+    label_map = torch.tensor([[1, 1, 2, 255]], dtype=torch.uint8)
+    logits = torch.tensor([[[1.0, -1.0, -1.0, 1.0]], [[-1.0, -2.0, 1.0, 1.0]]])
+    counter, ids = PairCounter({}, 2), torch.arange(2)
+    truth = LabelMapTruth(label_map, torch.ones(2, dtype=torch.bool))
+    counter.update(logits, truth, ids, joint=predicted_tasks(logits, ids))
+    result = label_map_metrics(counter.table())
+    assert result is not None
+    assert (result.mIoU_with_other, result.mIoU) == (75.0, 100.0)
+
+
+def plain_with_other(logits: Tensor, label_map: NDArray[Any]) -> float:
+    """A confusion matrix of tasks and, last, other."""
+    num_tasks = len(logits)
+    matrix = np.zeros((num_tasks + 1, num_tasks + 1))
+    for place, label in np.ndenumerate(label_map):
+        here = logits[(slice(None), *place)]
+        answer = int(here.argmax()) if here.max() > 0 else num_tasks
+        if label != 255:
+            matrix[label - 1 if label else num_tasks, answer] += 1
+    truth, right = matrix.sum(1), matrix.diagonal()
+    union = truth + matrix.sum(0) - right
+    there = truth > 0
+    return float(100 * (right[there] / union[there]).mean()) if there.any() else math.nan
+
+
+@given(seed=st.integers(0, 2**32 - 1), num_tasks=st.integers(2, 6))
+@settings(max_examples=100, deadline=None)
+def test_with_other_it_equals_a_plain_confusion_matrix(seed: int, num_tasks: int) -> None:
+    random = np.random.default_rng(seed)
+    label_map = random.choice([*range(num_tasks + 1), 255], (5, 6)).astype(np.uint8)
+    logits = torch.from_numpy(random.standard_normal((num_tasks, 5, 6)) - 1)
+    counter, ids = PairCounter({}, num_tasks), torch.arange(num_tasks)
+    truth = LabelMapTruth(torch.from_numpy(label_map), torch.ones(num_tasks, dtype=torch.bool))
+    for unsure_is_miss in (False, True):  # changes the other four alone
+        joint = predicted_tasks(logits, ids, unsure_is_miss)
+        counter.update(logits, truth, ids, joint=joint)
+        result = label_map_metrics(counter.table())
+        assert result is not None
+        expected = plain_with_other(logits, label_map)
+        assert result.mIoU_with_other == pytest.approx(expected, rel=1e-12, nan_ok=True)
 
 
 def test_the_largest_logit_wins_and_unsure_pixels_may_be_misses() -> None:

@@ -22,7 +22,8 @@ from seg_training.networks.class_scores import SCORES
 
 TASKS = 4
 ALL = torch.arange(TASKS)
-NO_LABEL_MAP = (-1, -1, -1)
+NO_LABEL_MAP = (-1, -1, -1, -1, -1, -1)
+THRESHOLDS = torch.tensor([0.0, -0.75, 0.5, 1.25])
 
 
 def random_truth(random: np.random.Generator, overlapping: bool) -> Truth:
@@ -38,8 +39,14 @@ def random_truth(random: np.random.Generator, overlapping: bool) -> Truth:
     return MaskSetTruth(torch.from_numpy(there), torch.from_numpy(masks), unlabelled, known)
 
 
-def plain_row(logits: Tensor, mask: NDArray[np.uint8]) -> list[int]:
-    """Count one pair pixel by pixel."""
+def plain_row(logits: Tensor, mask: NDArray[np.uint8], threshold: float) -> list[int]:
+    """Count one pair pixel by pixel: at 0, and what lies above its threshold."""
+    both, predicted, true, valid, *at_crop_size = plain_counts(logits, mask)
+    calibrated = plain_counts(logits - threshold, mask)[:2]
+    return [both, predicted, true, valid, *calibrated, *at_crop_size]
+
+
+def plain_counts(logits: Tensor, mask: NDArray[np.uint8]) -> list[int]:
     (height, width), crop_size = mask.shape, tuple(logits.shape)
     above = (logits > 0).numpy().astype(np.uint8)
     own_size = cv2.resize(above, (width, height), interpolation=cv2.INTER_NEAREST)
@@ -56,38 +63,54 @@ def plain_row(logits: Tensor, mask: NDArray[np.uint8]) -> list[int]:
     return [both, predicted, true, valid, crop_both, crop_true]
 
 
-def plain_joint(logits: Tensor, label_map: NDArray[np.uint8]) -> Iterator[tuple[int, int, int]]:
-    """Count the joint label map's pixels of each task, where the truth is of some task."""
+def plain_joint(logits: Tensor, label_map: NDArray[np.uint8]) -> Iterator[tuple[int, ...]]:
+    """Count each task's pixels of the joint label map, where the truth is of some task.
+
+    And of the one that answers "other" where nothing is positive, wherever there is a truth.
+    """
+    size = label_map.shape[::-1]
     winners = logits.argmax(dim=0).numpy().astype(np.uint8)
-    height, width = label_map.shape
-    winners = cv2.resize(winners, (width, height), interpolation=cv2.INTER_NEAREST)
+    painted = (logits > 0).any(dim=0).numpy().astype(np.uint8)
+    winners = cv2.resize(winners, size, interpolation=cv2.INTER_NEAREST)
+    painted = cv2.resize(painted, size, interpolation=cv2.INTER_NEAREST) == 1
     of_a_task = (label_map > 0) & (label_map < 255)
     for task in range(TASKS):
-        true = of_a_task & (label_map == task + 1)
+        true = label_map == task + 1
         won = of_a_task & (winners == task)
-        yield int((true & won).sum()), int(won.sum()), int(true.sum())
+        answered = painted & (winners == task) & (label_map < 255)
+        parts = (true & won, won, true, true & answered, answered, answered & (label_map == 0))
+        yield tuple(int(part.sum()) for part in parts)
 
 
 @given(seed=st.integers(0, 2**32 - 1), overlapping=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_rows_are_what_a_plain_loop_counts(seed: int, overlapping: bool) -> None:
     random = np.random.default_rng(seed)
-    counter = PairCounter({}, TASKS)
+    counter = PairCounter({}, TASKS, thresholds=THRESHOLDS)
     expected = []
     for image in range(3):
         truth = random_truth(random, overlapping)
         masks = truth.masks(ALL).numpy()
         logits = torch.from_numpy(random.standard_normal((TASKS, 7, 6)))
         joint, present = None, None
-        joint_rows: list[tuple[int, int, int]] = [NO_LABEL_MAP] * TASKS
+        joint_rows: list[tuple[int, ...]] = [NO_LABEL_MAP] * TASKS
         if not overlapping:
             joint = predicted_tasks(logits, ALL)
             joint_rows = list(plain_joint(logits, truth.label_map.numpy()))
         if image:  # absent ones are counted another way
             present = torch.from_numpy((masks == 1).any(axis=(1, 2)))
-        counter.update(logits, truth, ALL, image % 2, image, joint, present)
+        recognised = torch.from_numpy(random.random(TASKS).astype(np.float32))
+        presence = recognised if image else logits.amax(dim=(1, 2)).float().sigmoid()
+        counter.update(
+            logits, truth, ALL, image % 2, image, joint, present, recognised if image else None
+        )
         expected += [
-            [image % 2, image, task, *plain_row(own, mask), *joint_rows[task]]
+            [
+                *(image % 2, image, task),
+                *plain_row(own, mask, float(THRESHOLDS[task])),
+                *joint_rows[task],
+                float(presence[task]),
+            ]
             for task, (own, mask) in enumerate(zip(logits, masks, strict=True))
         ]
     table = counter.table()
@@ -109,6 +132,30 @@ def table_of(number: int, shares: int = 1, order: list[int] | None = None) -> Pa
     return PairTable.of_rows(rows, (), {0: range(TASKS)}, TASKS)
 
 
+def test_without_thresholds_calibrated_counts_are_the_others() -> None:
+    random = np.random.default_rng(0)
+    truth = random_truth(random, overlapping=False)
+    logits = torch.from_numpy(random.standard_normal((TASKS, 7, 6)))
+    tables = []
+    for thresholds in (None, torch.zeros(TASKS), THRESHOLDS):
+        counter = PairCounter({}, TASKS, thresholds=thresholds)
+        counter.update(logits, truth, ALL)
+        tables.append(counter.table())
+    for table in tables[:2]:
+        for name in ("intersection", "predicted"):
+            assert table[f"calibrated_{name}"].tolist() == table[name].tolist()
+    assert tables[2]["predicted"].tolist() == tables[0]["predicted"].tolist()
+    assert tables[2]["calibrated_predicted"].tolist() != tables[0]["predicted"].tolist()
+
+
+def test_what_a_recogniser_does_not_know_has_no_presence() -> None:
+    truth = LabelMapTruth(torch.ones(2, 2, dtype=torch.uint8), ALL >= 0)
+    counter = PairCounter({}, TASKS)
+    presence = torch.tensor([0.25, float("nan"), 1.0, 0.0])
+    counter.update(torch.zeros(TASKS, 2, 2), truth, ALL, presence=presence)
+    np.testing.assert_equal(counter.table()["presence"], presence.numpy())
+
+
 @given(shares=st.integers(1, 6), order=st.permutations(range(12)))
 @settings(max_examples=10, deadline=None)
 def test_whoever_counts_and_in_whatever_order(shares: int, order: list[int]) -> None:
@@ -128,18 +175,19 @@ def test_of_a_thousand_tasks_all_are_asked() -> None:
     counter.update(logits, truth, asked, 0, 0, predicted_tasks(logits, asked), present)
     table = counter.table()
     assert len(table) == num_tasks
-    seen = {task: [int(table[name][task]) for name in COLUMNS[3:]] for task in (0, 700, 1202)}
+    seen = {task: [int(table[name][task]) for name in COLUMNS[3:-1]] for task in (0, 700, 1202)}
     assert seen == {
-        0: [0, 0, 1, 3, 0, 1, 0, 0, 1],
-        700: [0, 1, 0, 3, 0, 0, 0, 0, 0],
-        1202: [1, 3, 1, 3, 1, 1, 1, 2, 1],
+        0: [0, 0, 1, 3, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0],
+        700: [0, 1, 0, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        1202: [1, 3, 1, 3, 1, 3, 1, 1, 1, 2, 1, 1, 3, 1],
     }
     result = measured(table)
     assert (result.bIoU, result.num_masks) == (pytest.approx(100 * (0 + 1 / 3) / 2), 2)
     assert result.label_map is not None
     assert (result.label_map.mIoU, result.label_map.pACC) == (25.0, 50.0)
-    # What a table of 2,000 images would take: COLUMNS of 8 bytes for each of 2.4 million pairs.
-    assert sum(column.nbytes for column in table.columns.values()) == num_tasks * len(COLUMNS) * 8
+    # What a table of 2,000 images would take: columns of 8 bytes for each of 2.4 million pairs.
+    width = 8 * len(COLUMNS) - 4  # presence takes 4
+    assert sum(column.nbytes for column in table.columns.values()) == num_tasks * width
 
 
 def test_scores_stand_beside_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:

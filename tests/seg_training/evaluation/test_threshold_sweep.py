@@ -105,6 +105,27 @@ def test_a_class_without_a_mask_is_not_measured() -> None:
     assert ["0.5", "40.0", "none"] in rows  # of one image there is no interval
 
 
+def test_beside_them_stands_the_bIoU_at_the_networks_own_thresholds(
+    trained: tuple[LitSeg, DataModule, dict[str, Any]],
+) -> None:
+    module, data, settings = trained
+    module.network.config.thresholds = [-0.1, 0.05, -0.02, 0.0, 0.1]
+    results = sweep_thresholds(module, data, [0.3, 0.5])
+    trainer = build_trainer({**settings, "enable_progress_bar": False}, logger=False)
+    expected = run_validation(trainer, module, data)
+    assert expected.calibrated
+    assert expected.bIoU_calibrated != expected.bIoU
+    assert results[0.5] == expected
+    assert results[0.3].bIoU_calibrated == pytest.approx(expected.bIoU_calibrated, abs=1e-3)
+    console = Console(width=120, record=True)
+    show_thresholds(results, module.task_names, console)
+    rows = [line.replace("│", " ").split() for line in console.export_text().splitlines()]
+    [[_, biou, *_]] = [row for row in rows if row[:1] == ["calibrated"]]
+    assert biou == f"{expected.bIoU_calibrated:.1f}"
+    own = f"{expected.per_class_calibrated[0]:.1f}"
+    assert [row[-1] for row in rows if row[:1] == [module.task_names[0]]] == [own]
+
+
 @pytest.mark.parametrize("threshold", [0, 1, -0.5, 50])
 def test_a_threshold_is_a_probability(
     trained: tuple[LitSeg, DataModule, dict[str, Any]], threshold: float

@@ -14,20 +14,28 @@ from seg_training.results import pair_files
 from seg_training.results.pair_files import check_pair_file, write_pairs
 
 NAMES = PairNames(["rooms", "streets"], ["a/1", 'b,"2"', "\udce9"], ["glass;pane", "floor"])
+NONE = [-1] * 6
+
+
+def bits(*scores: float) -> list[int]:
+    """Scores as they stand in rows of integers."""
+    return np.array(scores, np.float32).view(np.int32).tolist()
+
+
 ROWS = np.array(
     [
-        [1, 2, 0, 0, 4, 0, 9, 0, 0, 0, 4, 0, np.float32(0.1).view(np.int32)],
-        [0, 1, 1, 3, 4, 5, 9, 1, 2, -1, -1, -1, np.float32(np.nan).view(np.int32)],
-        [0, 0, 1, 1, 1, 2, 3, 1, 1, -1, -1, -1, np.float32(-2.5).view(np.int32)],
+        [1, 2, 0, 0, 4, 0, 9, 0, 3, 0, 0, 0, 4, 0, 0, 3, 1, *bits(np.nan, 0.1)],
+        [0, 1, 1, 3, 4, 5, 9, 2, 2, 1, 2, *NONE, *bits(0.5, np.nan)],
+        [0, 0, 1, 1, 1, 2, 3, 1, 2, 1, 1, *NONE, *bits(1.0, -2.5)],
     ],
     np.int64,
 )
 TABLE = PairTable.of_rows(ROWS, ["mean"], {}, 2)
 TENTH = float(np.float32(0.1))
 EXPECTED: list[list[Any]] = [
-    ["rooms", "a/1", "floor", 1, 1, 2, 3, 1, 1, None, None, None, -2.5],
-    ["rooms", 'b,"2"', "floor", 3, 4, 5, 9, 1, 2, None, None, None, None],
-    ["streets", "\\udce9", "glass;pane", 0, 4, 0, 9, 0, 0, 0, 4, 0, TENTH],
+    ["rooms", "a/1", "floor", 1, 1, 2, 3, 1, 2, 1, 1, *[None] * 6, 1.0, -2.5],
+    ["rooms", 'b,"2"', "floor", 3, 4, 5, 9, 2, 2, 1, 2, *[None] * 6, 0.5, None],
+    ["streets", "\\udce9", "glass;pane", 0, 4, 0, 9, 0, 3, 0, 0, 0, 4, 0, 0, 3, 1, None, TENTH],
 ]
 
 

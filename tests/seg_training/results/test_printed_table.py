@@ -13,6 +13,7 @@ from rich.console import Console
 from seg_training.errors import UserError
 from seg_training.evaluation.label_map_metrics import LabelMapResult
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
+from seg_training.evaluation.presence_metrics import PresenceResult
 from seg_training.files.output_checks import check_output, check_outputs
 from seg_training.files.text_files import write_json
 from seg_training.results.number_texts import interval_text
@@ -20,6 +21,7 @@ from seg_training.results.printed_table import show_result
 from seg_training.results.results_json import result_to_json
 
 NAMES = ["sky", "road", "lamp"]
+NAN = pytest.approx(math.nan, nan_ok=True)
 RESULT = BinaryIoUResult(
     bIoU=61.25,
     num_masks=3,
@@ -28,19 +30,51 @@ RESULT = BinaryIoUResult(
     by_size={"small": (math.nan, 0), "medium": (50.0, 1), "large": (66.875, 2)},
     by_share={-5: (50.0, 1), -1: (66.875, 2)},
     interval=(40.0, 80.0),
+    bIoU_calibrated=61.25,
+    per_class_calibrated={0: 50.0, 2: 66.875},
+    interval_calibrated=(40.0, 80.0),
     iou_batch=33.0,
 )
-LABEL_MAP = LabelMapResult(mIoU=14.5, fwIoU=50.25, mACC=20.0, pACC=61.0, mIoU_interval=(10.0, 19.5))
+CALIBRATED = replace(
+    RESULT,
+    calibrated=True,
+    bIoU_calibrated=71.0,
+    per_class_calibrated={0: 55.0, 2: 79.0},
+    interval_calibrated=(60.0, 82.5),
+)
+PRESENCE = PresenceResult(
+    presence_mAP=35.75,
+    presence_frequency_mAP=22.7,
+    presence_MCC=0.456,
+    presence_MCC_calibrated=0.2,
+    absent_painted=15.0,
+    absent_painted_calibrated=61.0,
+    absent_area=1.25,
+    absent_area_calibrated=9.0,
+    cg_bIoU=12.7,
+    cg_bIoU_calibrated=math.nan,
+    biou_at_absent_painted={5: 27.5, 50: math.nan},
+)
+LABEL_MAP = LabelMapResult(
+    mIoU=14.5,
+    fwIoU=50.25,
+    mACC=20.0,
+    pACC=61.0,
+    mIoU_interval=(10.0, 19.5),
+    mIoU_with_other=11.75,
+    mIoU_with_other_interval=(9.0, 12.5),
+)
 
 
 def test_result_as_plain_values() -> None:
     assert result_to_json(RESULT, NAMES) == {
         "bIoU": 61.25,
+        "bIoU_calibrated": 61.25,
         "num_masks": 3,
         "paint_everything_bIoU": 12.5,
         "per_class": {
-            "sky": {"bIoU": 50.0, "num_masks": 1},
-            "lamp": {"bIoU": 66.875, "num_masks": 2},
+            "sky": {"bIoU": 50.0, "bIoU_calibrated": 50.0, "num_masks": 1},
+            "lamp": {"bIoU": 66.875, "bIoU_calibrated": 66.875, "num_masks": 2},
         },
         "per_size": {
             "small": {"bIoU": pytest.approx(math.nan, nan_ok=True), "num_masks": 0},
@@ -52,20 +86,63 @@ def test_result_as_plain_values() -> None:
             {"from_percent": 50.0, "below_percent": 100.0, "bIoU": 66.875, "num_masks": 2},
         ],
         "bIoU_interval": (40.0, 80.0),
+        "bIoU_calibrated_interval": (40.0, 80.0),
         "iou_batch": 33.0,
     }
 
 
 def test_label_map_metrics_are_there_where_they_were_asked_for() -> None:
     content = result_to_json(replace(RESULT, label_map=LABEL_MAP), NAMES)
-    assert {key: content[key] for key in ("mIoU", "fwIoU", "mACC", "pACC", "mIoU_interval")} == {
+    assert {key: content[key] for key in content if key.startswith(("mIoU", "fw", "mA", "pA"))} == {
         "mIoU": 14.5,
         "fwIoU": 50.25,
         "mACC": 20.0,
         "pACC": 61.0,
         "mIoU_interval": (10.0, 19.5),
+        "mIoU_with_other": 11.75,
+        "mIoU_with_other_interval": (9.0, 12.5),
     }
     assert content["bIoU"] == 61.25
+
+
+def test_presence_is_there_where_absent_classes_were_asked(tmp_path: Path) -> None:
+    assert "cg_bIoU" not in result_to_json(RESULT, NAMES)
+    write_json(result_to_json(replace(RESULT, presence=PRESENCE), NAMES), tmp_path / "r.json")
+    content = json.loads((tmp_path / "r.json").read_text())
+    for name in ("presence_mAP", "presence_MCC", "absent_painted", "absent_area_calibrated"):
+        assert content[name] == getattr(PRESENCE, name)
+    assert (content["cg_bIoU"], content["cg_bIoU_calibrated"]) == (12.7, None)
+    assert content["biou_at_absent_painted"] == {"5": 27.5, "50": None}
+
+
+def test_the_calibrated_number_stands_beside_the_one_at_zero() -> None:
+    text = shown(CALIBRATED)
+    rows = [line.replace("│", " ").split() for line in text.splitlines()]
+    assert ["sky", "1", "50.0", "55.0"] in rows
+    assert ["all", "masks", "3", "61.2", "71.0"] in rows
+    assert "each class painted above its own threshold" in text
+    assert "calibrated: 71.0 (60.0 to 82.5)" in text
+    assert "calibrated" not in shown(RESULT)  # where no threshold changes anything
+    several = replace(
+        CALIBRATED, per_source={0: CALIBRATED, 1: replace(RESULT, label_map=LABEL_MAP)}
+    )
+    text = shown(several, ["sun", "gdd"])
+    rows = [line.replace("│", " ").split() for line in text.splitlines()]
+    assert ["sun", "lamp", "2", "66.9", "79.0"] in rows
+    assert ["gdd", "lamp", "2", "66.9", "66.9"] in rows
+    assert "gdd: one label map per image: mIoU 14.5" in text
+
+
+def test_what_is_painted_of_absent_classes_is_said_below() -> None:
+    text = " ".join(shown(replace(RESULT, presence=PRESENCE)).split())
+    painted = (
+        "cg_bIoU 12.7, correlation of painted and there 0.46, 15.0 % of absent classes painted"
+    )
+    assert f"all classes asked of every image: {painted}, on 1.2 % of the pixels" in text
+    assert "presence score: mAP 35.8, by frequency 22.7; bIoU 27.5 / not measured where" in text
+    assert "at most 5 / 50 % of absent classes be painted" in text
+    text = " ".join(shown(replace(CALIBRATED, presence=PRESENCE)).split())
+    assert "calibrated: cg_bIoU not measured, correlation of painted and there 0.20, 61.0 %" in text
 
 
 def test_what_the_table_has_no_room_for_is_said_below() -> None:
@@ -76,6 +153,7 @@ def test_what_the_table_has_no_room_for_is_said_below() -> None:
     assert "medium 50.0 (1), large 66.9 (2)" in text
     assert "small" not in text
     assert "mIoU 14.5 (10.0 to 19.5), fwIoU 50.2, mACC 20.0, pACC 61.0" in text
+    assert "pACC 61.0; mIoU with other 11.8 (9.0 to 12.5)" in text
 
 
 UNMEASURED = replace(RESULT, per_class={**RESULT.per_class, 1: (math.nan, 0)})
@@ -97,7 +175,7 @@ def test_a_class_that_no_image_shows_is_not_measured(tmp_path: Path) -> None:
     assert ["road", "0", "not", "measured"] in rows
     write_json(result_to_json(UNMEASURED, NAMES), tmp_path / "r.json")
     content = json.loads((tmp_path / "r.json").read_text())
-    assert content["per_class"]["road"] == {"bIoU": None, "num_masks": 0}
+    assert content["per_class"]["road"] == {"bIoU": None, "bIoU_calibrated": None, "num_masks": 0}
     assert (content["bIoU"], content["num_masks"]) == (61.25, 3)
 
 
@@ -182,9 +260,9 @@ def test_several_datasets_have_their_own_results_in_json() -> None:
     assert content["bIoU"] == 61.25
     sun, gdd = content["per_dataset"]["sun"], content["per_dataset"]["gdd"]
     assert (sun["bIoU"], sun["num_masks"], sun["paint_everything_bIoU"]) == (50.0, 1, 10.0)
-    assert sun["per_class"] == {"sky": {"bIoU": 50.0, "num_masks": 1}}
+    assert sun["per_class"] == {"sky": {"bIoU": 50.0, "bIoU_calibrated": NAN, "num_masks": 1}}
     assert (gdd["bIoU"], gdd["num_masks"], gdd["paint_everything_bIoU"]) == (66.875, 2, 15.0)
-    assert gdd["per_class"] == {"lamp": {"bIoU": 66.875, "num_masks": 2}}
+    assert gdd["per_class"] == {"lamp": {"bIoU": 66.875, "bIoU_calibrated": NAN, "num_masks": 2}}
 
 
 def test_several_datasets_have_their_own_rows() -> None:

@@ -78,9 +78,48 @@ def test_label_map_metrics_and_several_datasets_have_rows(tmp_path: Path) -> Non
     found = rows(html)
     assert found["mIoU"] == ["14.6", "14.0 to 15.0"]
     assert found["pACC"] == ["61.0", ""]
+    assert "mIoU with other" not in found  # earlier results have none
     assert found["sun"] == ["all", "10", "50.0", ""]
     assert found[""] == ["floor", "10", "49.0", ""]
     assert "config.yaml" not in html
+
+
+def test_what_is_calibrated_stands_beside_what_is_not(tmp_path: Path) -> None:
+    per_class = {"sky": {"bIoU": 90.5, "bIoU_calibrated": 95.0, "num_masks": 101}}
+    more = {"bIoU_calibrated": 51.0, "bIoU_calibrated_interval": [49.0, 53.0]}
+    results = {**RESULTS, **more, "per_class": per_class}
+    html = run_html({**results, "per_dataset": {"sun": results}}, [], tmp_path)
+    assert "<h1>adapter_hf, folder_adapter: bIoU 42.2 %, calibrated 51.0 %</h1>" in html
+    found = rows(html)
+    assert found["bIoU, calibrated"] == ["51.0", "49.0 to 53.0"]
+    assert found["sun"] == ["all", "1,111", "42.2", "40.0 to 44.3", "51.0"]
+    assert found[""] == ["sky", "101", "90.5", "", "95.0"]
+    assert "Calibrated: painted above a threshold of its own." in html
+    for same in ({"bIoU_calibrated": 42.18}, {"bIoU_calibrated": None}):
+        assert "bIoU, calibrated" not in run_html({**RESULTS, **same}, [], tmp_path)
+
+
+def test_what_is_painted_of_absent_classes(tmp_path: Path) -> None:
+    more = {
+        "presence_mAP": 35.75,
+        "presence_frequency_mAP": 22.7,
+        "presence_MCC": 0.456,
+        "absent_painted": 15.0,
+        "absent_area": 1.25,
+        "cg_bIoU": 12.7,
+        "biou_at_absent_painted": {"5": 27.5, "50": None},
+    }
+    html = run_html({**RESULTS, **more}, [], tmp_path)
+    found = rows(html)
+    assert found["cg_bIoU"] == ["12.7"]
+    assert found["correlation of painted and there"] == ["0.46"]
+    assert found["absent classes painted, %"] == ["15.0"]
+    assert found["bIoU, %"] == ["27.5", "not measured"]
+    assert "mean average precision 35.8 %, answering by frequency 22.7 %" in html
+    calibrated = {f"{name}_calibrated": 0.5 for name in more} | {"bIoU_calibrated": 51.0}
+    html = run_html({**RESULTS, **more, **calibrated}, [], tmp_path)
+    assert rows(html)["correlation of painted and there"] == ["0.46", "0.50"]
+    assert "What is there" not in run_html(RESULTS, [], tmp_path)
 
 
 def test_what_no_image_shows_is_not_measured(tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+"""Choosing thresholds: above which logit each class is painted, for the largest bIoU."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed
+
+from seg_training.datasets.batches import EvaluationBatch
+from seg_training.datasets.truths import Truth
+from seg_training.networks import Network
+
+__all__ = [
+    "GRID",
+    "IoUCurves",
+    "ThresholdCounter",
+    "best_thresholds",
+    "choose_thresholds",
+]
+
+_FINE = np.arange(-32, 33) / 16  # within 2 of 0: sixteenths, which are exact in float32
+_COARSE = np.arange(9, 49) / 4
+GRID: NDArray[np.float64] = np.concatenate([-_COARSE[::-1], _FINE, _COARSE])
+"""(G,) logits in rising order, from -12 to 12, among which thresholds are chosen; 0 is one."""
+
+PRIOR_PAIRS = 10
+"""As how many pairs of its own all pairs count for a class."""
+
+_ONE = 2**24  # IoUs are kept in whole parts of it: float32 tells no finer ones apart
+
+
+@dataclass(frozen=True)
+class IoUCurves:
+    """Sums of IoU over pairs of image and class, at each threshold of :data:`GRID`.
+
+    Attributes:
+        sums: (K, G) float64, of the IoUs of each class's pairs.
+        pairs: (K,) int64, how many pairs each class has.
+    """
+
+    sums: NDArray[np.float64]
+    pairs: NDArray[np.int64]
+
+
+class ThresholdCounter:
+    """Sums up IoU at all thresholds at once, on the device of the logits.
+
+    The sums are of whole numbers, so they depend neither on the order of images nor on the number
+    of processes. Memory does not grow with the images.
+    """
+
+    def __init__(self, num_tasks: int, device: torch.device | str = "cpu") -> None:
+        """Start without pairs.
+
+        Args:
+            num_tasks: K, all tasks of the network.
+            device: of the logits.
+        """
+        self._grid = torch.tensor(GRID, dtype=torch.float32, device=device)
+        # The last column counts pairs.
+        self._sums = torch.zeros(num_tasks, len(GRID) + 1, dtype=torch.int64, device=device)
+
+    def update(self, logits: Tensor, truth: Truth, task_ids: Tensor) -> None:
+        """Count an image's pairs, at crop size; pixels that nobody labelled are left out.
+
+        Args:
+            logits: (T, h, w) float.
+            truth: at any size.
+            task_ids: (T,) int64; those without a pixel at crop size are no pairs.
+        """
+        small = truth.resized((logits.shape[-2], logits.shape[-1]))
+        shown, labelled = small.shown(task_ids), small.labelled(task_ids)
+        # Painted above a threshold is a pixel whose place is beyond it: one histogram for all.
+        places = torch.bucketize(logits.float(), self._grid)
+        predicted = self._painted(places, labelled.expand_as(shown))
+        intersection = self._painted(places, shown & labelled)
+        true = (shown & labelled).sum(dim=(1, 2))[:, None]
+        ious = intersection / (predicted + true - intersection).clamp(min=1)
+        parts = torch.cat([(ious * _ONE).round().long(), torch.full_like(true, _ONE)], dim=1)
+        self._sums.index_add_(0, task_ids, parts * (true > 0))
+
+    def _painted(self, places: Tensor, counted: Tensor) -> Tensor:
+        """Count the pixels above each threshold: (T, G) int64.
+
+        Args:
+            places: (T, h, w) int64, how many thresholds each pixel is above.
+            counted: (T, h, w) bool.
+        """
+        histogram = places.new_zeros(len(places), len(self._grid) + 1)
+        histogram.scatter_add_(1, places.flatten(1), counted.flatten(1).long())
+        above: Tensor = histogram.flip(1).cumsum(1).flip(1)[:, 1:]
+        return above
+
+    def curves(self) -> IoUCurves:
+        """Put the sums of all processes together; one without images takes part."""
+        sums = self._sums.clone()
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(sums)
+        counts = sums.cpu().numpy() / _ONE
+        return IoUCurves(counts[:, :-1], counts[:, -1].astype(np.int64))
+
+
+def best_thresholds(curves: IoUCurves, prior_pairs: int = PRIOR_PAIRS) -> list[float]:
+    """Choose each class's threshold: where the mean IoU of its pairs is largest.
+
+    The curve of a class is averaged with that of all pairs, which counts as ``prior_pairs`` more of
+    its own: few pairs say little of a class. One without pairs gets the threshold of all.
+
+    Args:
+        curves: of images that the thresholds are not evaluated on.
+        prior_pairs: 1 or more.
+
+    Returns:
+        K logits of :data:`GRID`; of equally good ones that nearest to 0. 0 for all without pairs.
+    """
+    number = int(curves.pairs.sum())
+    of_all = curves.sums.sum(axis=0) / max(number, 1)
+    means = (curves.sums + prior_pairs * of_all) / (curves.pairs[:, None] + prior_pairs)
+    from_zero = np.argsort(np.abs(GRID), kind="stable")
+    best = from_zero[means[:, from_zero].argmax(axis=1)]  # the first of equal ones
+    chosen: list[float] = GRID[best].tolist()
+    return chosen
+
+
+@torch.inference_mode()
+def choose_thresholds(
+    network: Network, batches: Iterable[EvaluationBatch], prior_pairs: int = PRIOR_PAIRS
+) -> list[float]:
+    """Choose thresholds in one pass over images.
+
+    Args:
+        network: in evaluation mode, on the device to use.
+        batches: images with their present tasks, of a part of the training images; where there are
+            several processes, each has its share.
+        prior_pairs: as :func:`best_thresholds` takes it.
+
+    Returns:
+        K logits, for ``network.config.thresholds``.
+    """
+    device = network.thresholds.device
+    counter = ThresholdCounter(network.num_tasks, device)
+    with network.kept():
+        for batch in batches:
+            for image, task_ids, truth, *_ in batch.samples():
+                if not len(task_ids):  # where another process had more images
+                    continue
+                ids = task_ids.to(device)
+                logits = network.task_logits(image[None].to(device), ids)[0]
+                counter.update(logits, truth.to(device), ids)
+    return best_thresholds(counter.curves(), prior_pairs)
