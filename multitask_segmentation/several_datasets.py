@@ -163,10 +163,26 @@ class SeveralDatasetsModule(DataModule):
         Raises:
             UserError: if no task occurs in those of a dataset.
         """
+        return self._joined(SegmentationDataModule.validation_samples)
+
+    def calibration_samples(self) -> tuple[Dataset[EvaluationSample], TaskPresence]:
+        """Give images of the training splits to choose thresholds on, and which tasks they show.
+
+        Raises:
+            UserError: if no task occurs in those of a dataset.
+        """
+        return self._joined(SegmentationDataModule.calibration_samples)
+
+    def _joined(
+        self,
+        samples_of: Callable[
+            [SegmentationDataModule, int], tuple[EvaluationSamples, TaskPresence]
+        ],
+    ) -> tuple[Dataset[EvaluationSample], TaskPresence]:
         samples, presences = [], []
         for source, (name, dataset) in enumerate(self._datasets.items()):
             with errors_of(name):
-                own_samples, own_presence = dataset.validation_samples(source)
+                own_samples, own_presence = samples_of(dataset, source)
             samples.append(own_samples)
             presences.append(own_presence)
         return _EvaluationSamples(samples), TaskPresence.joined(presences)

@@ -190,6 +190,11 @@ class LoadingSettings(SharedLoadingSettings):
         "scales",
         named("seg_training.datasets.random_crops:FITS", positional=1),
     )
+    calibration_share: float = setting(
+        0.0,
+        "a share of the training images that is held out of all training, to choose thresholds on",
+        number(least=0, below=1),
+    )
     resized_cache_gib: float = setting(
         0,
         "keep the training images at crop size in the cache folder, in at most so many GiB",

@@ -4,9 +4,17 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.augmentations import Augmentation
 from seg_training.datasets.batches import Batch
+from seg_training.datasets.calibration_images import (
+    MOST_TRAINED_ON,
+    held_out_images,
+    spread_images,
+)
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.mask_folders import MaskFolders
 from seg_training.datasets.own_folder import Folder
@@ -94,6 +102,7 @@ class SegmentationDataModule(DataModule):
         if own.max_pixels is not None:
             allow_pixels(own.max_pixels)
         self._resized: ResizedCache | None = None
+        self._calibration_share = own.calibration_share
         self._indexes: dict[str, PresenceIndex] = {}
         self._warnings: set[str] = set()
 
@@ -183,7 +192,7 @@ class SegmentationDataModule(DataModule):
             batch_size: another one than the setting.
         """
         sampler = self._make_sampler(
-            self.task_presence(self.splits["fit"]),
+            self._trained_presence(),
             self.tasks.names,
             batch_size or self.batch_size,
             self._seed,
@@ -195,6 +204,19 @@ class SegmentationDataModule(DataModule):
             self._warnings.add(warning)
             _log.warning("%s", warning)
         return sampler
+
+    def _trained_presence(self) -> TaskPresence:
+        presence = self.task_presence(self.splits["fit"])
+        held_out = self._held_out()
+        if not len(held_out):
+            return presence
+        return presence.only(np.setdiff1d(np.arange(len(presence)), held_out))
+
+    def _held_out(self) -> NDArray[np.int64]:
+        return held_out_images(self._training_names(), self._calibration_share, self._seed)
+
+    def _training_names(self) -> list[str]:
+        return [str(image) for image in self._index(self.splits["fit"]).images]
 
     def training_samples(self, with_label_maps: bool = False) -> TrainingSamples:
         """Give the samples that draws of the training split become."""
@@ -232,10 +254,44 @@ class SegmentationDataModule(DataModule):
                 f"split '{split}' of {self.dataset.root} has no pixel of any task; nothing to "
                 "evaluate"
             )
-        samples = EvaluationSamples(
-            self.dataset, self._index(split), self.tasks, self.crop_size, presence, source
+        return self._evaluation_samples(split, presence, source), presence
+
+    def calibration_samples(self, source: int = 0) -> tuple[EvaluationSamples, TaskPresence]:
+        """Give images of the training split to choose thresholds on, and which tasks they show.
+
+        They are the share of ``data.calibration_share``, which no training batch holds. Where that
+        is 0, as published, they are up to 200 images that *have been trained on*, evenly spread:
+        what is chosen on them suits a network's memory a little, too.
+
+        Args:
+            source: which dataset this is, of several.
+
+        Raises:
+            UserError: if no task occurs in them.
+        """
+        split = self.splits["fit"]
+        images = self._held_out()
+        if not len(images):
+            images = spread_images(self._training_names(), MOST_TRAINED_ON, self._seed)
+        presence = self.task_presence(split).taking(images)
+        if not presence.num_pairs:
+            raise UserError(
+                f"the {len(images)} images of split '{split}' of {self.dataset.root} that "
+                "thresholds are chosen on have no pixel of any task; raise data.calibration_share"
+            )
+        return self._evaluation_samples(split, presence, source, images), presence
+
+    def _evaluation_samples(
+        self,
+        split: str,
+        presence: TaskPresence,
+        source: int,
+        images: NDArray[np.int64] | None = None,
+    ) -> EvaluationSamples:
+        index = self._index(split)
+        return EvaluationSamples(
+            self.dataset, index, self.tasks, self.crop_size, presence, source, images
         )
-        return samples, presence
 
     def prediction_samples(self) -> tuple[PredictionSamples, list[int]]:
         """Give the images of the validation split, and the tasks to ask of each."""

@@ -113,6 +113,17 @@ class DataModule(pl.LightningDataModule, ABC):
         """
 
     @abstractmethod
+    def calibration_samples(self) -> tuple[Dataset[EvaluationSample], TaskPresence]:
+        """Give images of the training split to choose thresholds on, and which tasks they show.
+
+        With ``data.calibration_share`` no training batch holds them; without it they have been
+        trained on.
+
+        Raises:
+            UserError: if no task occurs in them.
+        """
+
+    @abstractmethod
     def prediction_samples(self) -> tuple[Dataset[PredictionSample], list[int]]:
         """Give the images of the validation split, and the tasks to ask of each."""
 
@@ -176,7 +187,15 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[EvaluationBatch]:
         """Load evaluation batches: :class:`EvaluationBatch`, every pair exactly once."""
-        samples, presence = self.validation_samples()
+        return self._evaluation_loader(*self.validation_samples())
+
+    def calibration_dataloader(self) -> DataLoader[EvaluationBatch]:
+        """Load the images of :meth:`calibration_samples`, every pair exactly once."""
+        return self._evaluation_loader(*self.calibration_samples())
+
+    def _evaluation_loader(
+        self, samples: Dataset[EvaluationSample], presence: TaskPresence
+    ) -> DataLoader[EvaluationBatch]:
         return DataLoader(
             samples,  # type: ignore[arg-type]  # the collated batch is what the loader yields
             sampler=EvaluationSampler(presence, *self._processes()),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from seg_training.datasets.augmentations import Augmentation
@@ -98,19 +99,24 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
     Attributes:
         presence: which tasks are in which image.
         source: which dataset this is, of several.
+        images: which of the split, by their positions in the index; all by default.
     """
 
     presence: TaskPresence
     source: int = 0
+    images: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        """Images of the split."""
-        return len(self.index)
+        """How many images there are."""
+        return len(self.index if self.images is None else self.images)
 
     @property
     def names(self) -> list[str]:
         """The images' names."""
-        return [self.index.name(image) for image in range(len(self))]
+        return [self.index.name(self._in_index(image)) for image in range(len(self))]
+
+    def _in_index(self, image: int) -> int:
+        return image if self.images is None else int(self.images[image])
 
     def __getitem__(self, image: int) -> EvaluationSample:
         """Read one image with its truth.
@@ -121,13 +127,14 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
             UserError: if a file cannot be read; names it.
         """
         position = max(image, 0)
-        pixels, annotation = read_pair(self.dataset, self.index, position)
+        in_index = self._in_index(position)
+        pixels, annotation = read_pair(self.dataset, self.index, in_index)
         present = self.presence.present(position)
         return EvaluationSample(
             image=channels_first(resize_image(pixels, self.crop_size)),
             task_ids=torch.from_numpy(present if image != NO_IMAGE else present[:0]),
             truth=self.tasks.truth(annotation),
-            name=self.index.name(position),
+            name=self.index.name(in_index),
             source=self.source,
             position=position,
         )
