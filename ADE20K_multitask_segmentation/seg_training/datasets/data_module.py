@@ -103,6 +103,7 @@ class SegmentationDataModule(DataModule):
             allow_pixels(own.max_pixels)
         self._resized: ResizedCache | None = None
         self._calibration_share = own.calibration_share
+        self._confusion: NDArray[Any] | None = None
         self._indexes: dict[str, PresenceIndex] = {}
         self._warnings: set[str] = set()
 
@@ -199,11 +200,25 @@ class SegmentationDataModule(DataModule):
             rank,
             world_size,
         )
+        if self._confusion is not None:
+            sampler.take_confusion(self._confusion)
         warning = sampler.never_trained()
         if warning and warning not in self._warnings:  # samplers are made several times
             self._warnings.add(warning)
             _log.warning("%s", warning)
         return sampler
+
+    def take_confusion(self, weights: NDArray[Any]) -> None:
+        """Take how much each task is taken to be in each training image, by a recogniser say.
+
+        ``data.sampler={name: mixed, absent: 0.3, absent_by: confused}`` asks for absent tasks by
+        it, in all training batches that are loaded from then on.
+
+        Args:
+            weights: (N, K) of any float type, at least 0: a row for each image of the training
+                split, those held out too, in the order of the presence index.
+        """
+        self._confusion = weights
 
     def _trained_presence(self) -> TaskPresence:
         presence = self.task_presence(self.splits["fit"])
