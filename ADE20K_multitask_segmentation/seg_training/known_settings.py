@@ -142,6 +142,11 @@ class SharedLoadingSettings(Section):
     crop_size: Sequence[int] = setting(
         [320, 320], "height and width that whole images are resized to", _a_size
     )
+    prompts_per_image: int = setting(
+        1,
+        "classes that an image of a training batch is asked for; data.batch_size counts all",
+        count(),
+    )
     eval_batch_size: int = setting(8, "images of an evaluation batch", count(), may_change=True)
     num_workers: int | None = setting(
         None,

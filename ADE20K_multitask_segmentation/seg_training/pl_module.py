@@ -144,17 +144,17 @@ class LitSeg(pl.LightningModule):
             losses[name], logits[name] = self._loss(own)
         loss = torch.stack(list(losses.values())).sum()
         self._unchecked_loss = loss.detach()
-        num_samples = sum(len(own.image) for own in batches.values())
+        num_samples = sum(len(own.task_ids) for own in batches.values())
         self.log("train/loss", loss, prog_bar=True, batch_size=num_samples)
         if len(losses) > 1:
             for name, own_loss in losses.items():
-                self.log(f"train_loss/{name}", own_loss, batch_size=len(batches[name].image))
+                self.log(f"train_loss/{name}", own_loss, batch_size=len(batches[name].task_ids))
         return {"loss": loss, "logits": logits}
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Of masks for the task networks, of label maps for the baseline; with detached logits."""
         if self.network.prompted:
-            logits = self(batch.image, batch.task_ids)
+            logits = self(batch.sample_images, batch.task_ids)
             loss = self._loss_function(logits, batch.mask)
         else:
             logits = self.network.label_logits(batch.image)

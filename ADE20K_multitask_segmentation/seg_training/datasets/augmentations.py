@@ -80,7 +80,8 @@ class Augmentation:
 
         Args:
             image: (H, W, 3) uint8, or of its own size.
-            labels: (H, W) of an unsigned type, likewise; resampled with nearest.
+            labels: (H, W) of an unsigned type, or (p, H, W) of several masks, likewise; resampled
+                with nearest.
             seed: decides everything random, in [0, 2**32).
         """
         if self._fit is not None:
@@ -89,5 +90,6 @@ class Augmentation:
         # Not set_random_seed: it gives every transform a generator of its own from the same seed,
         # and the rarer changes would only ever come together with the more frequent ones.
         self._transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        changed = self._transform(image=image, mask=labels)
-        return changed["image"], changed["mask"]
+        target = "mask" if labels.ndim == 2 else "masks"
+        changed = self._transform(**{"image": image, target: labels})
+        return changed["image"], changed[target]

@@ -12,17 +12,20 @@ __all__ = ["Batch", "EvaluationBatch", "EvaluationSample", "PredictionBatch", "P
 
 
 class Batch(NamedTuple):
-    """Images, each with the class it is asked for and that class's mask.
+    """Samples: a class that an image is asked for, and that class's mask.
 
-    Without the leading B it is one sample.
+    With ``data.prompts_per_image`` p, samples 0 to p - 1 share an image, and so on: there are I =
+    B / p images. Without the leading B and I it is one sample, or, of several prompts, one image's.
 
     Attributes:
-        image: (B, 3, H, W) uint8 RGB, at crop size.
+        image: (I, 3, H, W) uint8 RGB, at crop size.
         task_ids: (B,) int64, each in [0, K).
         mask: (B, H, W) uint8 in {0, 1, 255}: 1 where the task is, 255 ignored.
-        label_map: (B, H, W) of the smallest unsigned type that holds K + 2 values: 0 other, k + 1
+        label_map: (I, H, W) of the smallest unsigned type that holds K + 2 values: 0 other, k + 1
             task k, the largest ignored; None where whole label maps are not trained on.
-        name: the images' names.
+        name: (B,) the images' names.
+        image_rows: (B,) int64, which row of ``image`` each sample is of: 0 to B - 1 where each has
+            an image of its own.
     """
 
     image: Tensor
@@ -30,17 +33,26 @@ class Batch(NamedTuple):
     mask: Tensor
     label_map: Tensor | None
     name: Sequence[str]
+    image_rows: Tensor
+
+    @property
+    def sample_images(self) -> Tensor:
+        """Each sample's image: (B, 3, H, W), the same tensor where each has one of its own."""
+        return self.image if len(self.image) == len(self.task_ids) else self.image[self.image_rows]
 
     @classmethod
     def collate(cls, samples: Sequence["Batch"]) -> "Batch":
-        """Stack samples to a batch."""
-        images, task_ids, masks, label_maps, names = zip(*samples, strict=True)
+        """Stack samples to a batch, or images with several prompts each."""
+        images, task_ids, masks, label_maps, names, _ = zip(*samples, strict=True)
+        number = task_ids[0].numel()
+        with_prompts = task_ids[0].ndim > 0
         return cls(
             torch.stack(images),
-            torch.stack(task_ids),
-            torch.stack(masks),
+            torch.cat(task_ids) if with_prompts else torch.stack(task_ids),
+            torch.cat(masks) if with_prompts else torch.stack(masks),
             None if label_maps[0] is None else torch.stack(label_maps),
-            names,
+            tuple(name for name in names for _ in range(number)),
+            torch.arange(len(samples)).repeat_interleave(number),
         )
 
 

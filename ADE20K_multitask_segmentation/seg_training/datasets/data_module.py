@@ -19,7 +19,11 @@ from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.mask_folders import MaskFolders
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import PresenceIndex, presence_index
-from seg_training.datasets.prompt_samplers import TrainingSampler, choose_sampler
+from seg_training.datasets.prompt_samplers import (
+    TrainingSampler,
+    choose_sampler,
+    images_per_batch,
+)
 from seg_training.datasets.resized_cache import ResizedCache, resized_cache
 from seg_training.datasets.samples import EvaluationSamples, PredictionSamples, TrainingSamples
 from seg_training.datasets.segmentation_dataset import SegmentationDataset
@@ -88,6 +92,8 @@ class SegmentationDataModule(DataModule):
         self.tasks = tasks
         self.splits = {"fit": own.train_split, "validate": own.val_split}
         self.batch_size = own.batch_size
+        images_per_batch(own.batch_size, own.prompts_per_image)  # refuses what does not fit
+        self._prompts_per_image = own.prompts_per_image
         self.sampler = own.sampler
         self._make_sampler = choose_sampler(own.sampler)
         self._seed = seed
@@ -199,6 +205,7 @@ class SegmentationDataModule(DataModule):
             self._seed,
             rank,
             world_size,
+            self._prompts_per_image,
         )
         if self._confusion is not None:
             sampler.take_confusion(self._confusion)

@@ -39,11 +39,11 @@ class RandomCrop:
 
         Args:
             image: (h, w, 3) uint8, of any size.
-            labels: (h, w) of an unsigned type, whose largest value is ignored.
+            labels: (h, w) or (p, h, w) of an unsigned type, whose largest value is ignored.
             random: decides scale and place.
 
         Returns:
-            (H, W, 3) uint8, black beyond the image; (H, W) of the labels' type.
+            (H, W, 3) uint8, black beyond the image; (H, W) or (p, H, W) of the labels' type.
         """
         height, width = self._crop_size
         cover = max(height / image.shape[0], width / image.shape[1])
@@ -58,9 +58,16 @@ class RandomCrop:
         there = np.s_[max(0, -top) : size[0] - top, max(0, -left) : size[1] - left]
         window = np.zeros((height, width, 3), np.uint8)
         window[there] = resize_image(image, size)[inside]
-        known = np.full((height, width), np.iinfo(labels.dtype).max, labels.dtype)
-        known[there] = resize_label_map(labels, size)[inside]
+        shape = (*labels.shape[:-2], height, width)
+        known = np.full(shape, np.iinfo(labels.dtype).max, labels.dtype)
+        for own, resized in zip(_each(known), _each(labels), strict=True):
+            own[there] = resize_label_map(resized, size)[inside]
         return window, known
+
+
+def _each(labels: NDArray[Any]) -> NDArray[Any]:
+    """Take (H, W) or (p, H, W) one by one."""
+    return labels.reshape(-1, *labels.shape[-2:])
 
 
 FITS: dict[str, Callable[..., RandomCrop | None]] = {

@@ -61,7 +61,7 @@ class TrainingSamples(_Samples, Dataset[Batch]):
     with_label_maps: bool = False
 
     def __getitem__(self, draw: Draw) -> Batch:
-        """Make one sample: image uint8 (3, H, W), mask uint8 (H, W).
+        """Make one sample: image uint8 (3, H, W), mask uint8 (H, W); of p tasks masks (p, H, W).
 
         Raises:
             UserError: if a file cannot be read, or if a label map is asked for where there is none.
@@ -76,19 +76,24 @@ class TrainingSamples(_Samples, Dataset[Batch]):
             )
         truth = self.tasks.truth(annotation)
         seed = int(np.random.SeedSequence([self.seed, draw.number]).generate_state(1)[0])
+        task_ids = (draw.task_id, *draw.further)
         label_map = None
         if self.with_label_maps:
             pixels, labels = self.augmentation(pixels, truth.label_map.numpy(), seed)
             label_map = torch.from_numpy(np.ascontiguousarray(labels))
-            mask = LabelMapTruth(label_map, truth.known).mask(draw.task_id)
+            changed = LabelMapTruth(label_map, truth.known)
+            masks = np.stack([changed.mask(task_id) for task_id in task_ids])
         else:
-            pixels, mask = self.augmentation(pixels, truth.mask(draw.task_id), seed)
+            masks = np.stack([truth.mask(task_id) for task_id in task_ids])
+            pixels, masks = self.augmentation(pixels, masks, seed)
+        several = len(task_ids) > 1
         return Batch(
             image=channels_first(pixels),
-            task_ids=torch.tensor(draw.task_id),
-            mask=torch.from_numpy(np.ascontiguousarray(mask)),
+            task_ids=torch.tensor(task_ids if several else draw.task_id),
+            mask=torch.from_numpy(np.ascontiguousarray(masks if several else masks[0])),
             label_map=label_map,
             name=self.index.name(draw.image),
+            image_rows=torch.tensor(0),
         )
 
 
