@@ -148,8 +148,8 @@ class SeveralDatasetsModule(DataModule):
         )
         if self._mode == "mixed":
             samplers = self._samplers(batch_size=self._prompts_per_image)  # an image each
-            images = images_per_batch(self._batch_size, self._prompts_per_image)
-            stream = OneStream(samplers, self._weights, images, self._seed, rank, world_size)
+            size = images_per_batch(self._batch_size, self._prompts_per_image)
+            stream = OneStream(samplers, self._weights, size, self._seed, rank, world_size)
             return samples, stream, Batch.collate
         each = BatchOfEach(self._samplers(rank, world_size))
         images = {

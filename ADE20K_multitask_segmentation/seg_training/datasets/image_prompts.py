@@ -30,7 +30,7 @@ def in_parts(images: _Ids, num_tasks: int) -> Iterator[_Ids]:
 
 
 def _frequent(prompts: "ImagePrompts", images: _Ids) -> NDArray[Any]:
-    return np.broadcast_to(prompts.presence.images_per_task, (len(images), prompts.num_tasks))
+    return np.tile(prompts.presence.images_per_task, (len(images), 1))
 
 
 def _confused(prompts: "ImagePrompts", images: _Ids) -> NDArray[Any]:
@@ -78,7 +78,7 @@ class ImagePrompts:
             UserError: if an option has no such value.
         """
         self.presence = presence
-        self.num_tasks = presence.num_tasks
+        self.num_tasks: int = presence.num_tasks
         self.number = number
         self.confusion: NDArray[Any] | None = None
         self._absent = checked_number(absent, "data.sampler.absent", least=0, most=1)

@@ -270,8 +270,8 @@ class MixedSampler(TrainingSampler):
         Args:
             *arguments: as :class:`TrainingSampler` takes them.
             absent: share of the pairs whose task is known to be absent from the image.
-            absent_by: which absent tasks come more often: ``uniform``, all alike; ``frequent``, those
-                that many images show; ``confused``, those that are taken to be there, as
+            absent_by: which absent tasks come more often: ``uniform``, all alike; ``frequent``,
+                those that many images show; ``confused``, those that are taken to be there, as
                 :meth:`take_confusion` says, or, before anybody has said it, the frequent ones.
             **others: as :class:`TrainingSampler` takes them.
 
