@@ -142,6 +142,12 @@ class SharedLoadingSettings(Section):
     crop_size: Sequence[int] = setting(
         [320, 320], "height and width that whole images are resized to", _a_size
     )
+    view: str | Mapping[str, Any] = setting(
+        "squeeze",
+        "squeeze: whole images, as published; pad: at their own aspect, the rest ignored; crop: "
+        "cut out at their own aspect, at random scales, and evaluated as a whole",
+        named("seg_training.datasets.training_views:TRAINING_VIEWS", positional=1),
+    )
     prompts_per_image: int = setting(
         1,
         "classes that an image of a training batch is asked for; data.batch_size counts all",
@@ -191,8 +197,8 @@ class LoadingSettings(SharedLoadingSettings):
     )
     fit: str | Mapping[str, Any] = setting(
         "resize",
-        "resize: whole images, as published; crop: training images at their own aspect, at random "
-        "scales",
+        "resize: as data.view says; crop: training images as of data.view=crop, evaluation as of "
+        "squeeze",
         named("seg_training.datasets.random_crops:FITS", positional=1),
     )
     calibration_share: float = setting(

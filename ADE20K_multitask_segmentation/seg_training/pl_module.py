@@ -22,7 +22,7 @@ from seg_training.known_settings import OptimizerSettings, RunSettings
 from seg_training.networks import build_network
 from seg_training.networks.network_building import check_settings, sizes_of_weights
 from seg_training.pictures.nearest_resizing import resize_nearest
-from seg_training.settings import call_with_settings
+from seg_training.settings import call_with_settings, name_of
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import build_optimizer, check_optimizer, set_rates
 from seg_training.training.resuming import share_epoch
@@ -82,6 +82,7 @@ class LitSeg(pl.LightningModule):
         self.network = build_network(
             num_tasks=len(task_names), task_names=list(task_names), **model
         )
+        self.network.config.view = name_of(config["data"].get("view", "squeeze"))
         if not restoring:
             config = {**config, "model": model | sizes_of_weights(model, self.network)}
         # The training logs them: Lightning would take ${void}, a class, for a reference.
@@ -200,6 +201,7 @@ class LitSeg(pl.LightningModule):
                 asked = asked[truth.known[asked]]
                 present = torch.isin(asked, task_ids)
             logits = self.network.task_logits(image[None], asked)[0]
+            logits = self.network.part_of_picture(logits, truth.size)
             if self._with_label_maps[source]:
                 joint = predicted_tasks(logits, asked, self._unsure_is_miss)
             self._counter.update(logits, truth, asked, source, position, joint, present)
@@ -267,6 +269,7 @@ class LitSeg(pl.LightningModule):
         painted = {}
         for image, size, name in zip(batch.images, batch.sizes, batch.names, strict=True):
             logits = self.network.task_logits(image[None], batch.task_ids)[0]
+            logits = self.network.part_of_picture(logits, size)
             painted[name] = resize_nearest(logits > 0, size)
         return painted
 

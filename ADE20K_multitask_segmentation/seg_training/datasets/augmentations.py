@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_training.datasets.random_crops import FITS
-from seg_training.settings import choose_with_options
+from seg_training.datasets.training_views import TRAINING_VIEWS, TrainingView
+from seg_training.errors import UserError
+from seg_training.settings import choose_with_options, name_of
 
 __all__ = ["AUGMENTATIONS", "Augmentation"]
 
@@ -53,21 +55,34 @@ class Augmentation:
     """
 
     def __init__(
-        self, name: Any, fit: Any = "resize", crop_size: tuple[int, int] = (320, 320)
+        self,
+        name: Any,
+        fit: Any = "resize",
+        crop_size: tuple[int, int] = (320, 320),
+        view: Any = "squeeze",
     ) -> None:
         """Choose the changes.
 
         Args:
             name: one of :data:`AUGMENTATIONS`, or a mapping with its name and its options.
-            fit: one of :data:`FITS`, likewise.
+            fit: one of :data:`FITS`, likewise, where the view is ``squeeze``.
             crop_size: (H, W) of what is cut out.
+            view: one of :data:`TRAINING_VIEWS`, likewise.
 
         Raises:
-            UserError: if there is no such set, or if it has no such option.
+            UserError: if there is no such set, or if it has no such option; or if there are both a
+                view and a fit.
         """
         changes = choose_with_options(name, AUGMENTATIONS, "data.augmentation")
         self._transform = A.Compose(changes())
-        self._fit = choose_with_options(fit, FITS, "data.fit", positional=1)(crop_size)
+        by_view = choose_with_options(view, TRAINING_VIEWS, "data.view", positional=1)(crop_size)
+        by_fit = choose_with_options(fit, FITS, "data.fit", positional=1)(crop_size)
+        if by_view is not None and by_fit is not None:
+            raise UserError(
+                f"data.fit={name_of(fit)} with data.view={name_of(view)}: the view says how "
+                "training images come to the crop size; leave data.fit out"
+            )
+        self._fit: TrainingView | None = by_view or by_fit
         self.takes_any_size = self._fit is not None
 
     def __call__(

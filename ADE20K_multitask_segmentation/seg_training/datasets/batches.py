@@ -60,7 +60,7 @@ class EvaluationSample(NamedTuple):
     """An image with all its (image, task) pairs.
 
     Attributes:
-        image: (3, H, W) uint8 RGB, at crop size.
+        image: (3, H, W) uint8 RGB, at crop size, or as the view ``crop`` has it at its own.
         task_ids: (T,) int64, the tasks with a ground-truth pixel.
         truth: what is known of it, at its own size.
         name: the image's name.
@@ -80,7 +80,7 @@ class EvaluationBatch(NamedTuple):
     """Images with all their pairs; truths keep the images' own sizes.
 
     Attributes:
-        images: (B, 3, H, W) uint8 RGB, at crop size.
+        images: (B, 3, H, W) uint8 RGB, at crop size; of different sizes (3, H, W) each.
         task_ids: per image (T,) int64, the tasks with a ground-truth pixel.
         truths: per image what is known of it, at its own size.
         names: the images' names.
@@ -88,7 +88,7 @@ class EvaluationBatch(NamedTuple):
         positions: of the images, among all that are evaluated.
     """
 
-    images: Tensor
+    images: Tensor | Sequence[Tensor]
     task_ids: Sequence[Tensor]
     truths: Sequence[Truth]
     names: Sequence[str]
@@ -99,7 +99,7 @@ class EvaluationBatch(NamedTuple):
     def collate(cls, samples: Sequence[EvaluationSample]) -> "EvaluationBatch":
         """Stack the images."""
         images, *rest = zip(*samples, strict=True)
-        return cls(torch.stack(images), *rest)
+        return cls(_stacked(images), *rest)
 
     def samples(self) -> Iterator[EvaluationSample]:
         """Take the batch apart again."""
@@ -110,7 +110,7 @@ class PredictionSample(NamedTuple):
     """An image to paint.
 
     Attributes:
-        image: (3, H, W) uint8 RGB, at crop size.
+        image: (3, H, W) uint8 RGB, at crop size, or as the view ``crop`` has it at its own.
         size: height and width of the image itself.
         name: the image's name.
     """
@@ -124,13 +124,13 @@ class PredictionBatch(NamedTuple):
     """Images to paint, and what to paint on each.
 
     Attributes:
-        images: (B, 3, H, W) uint8 RGB, at crop size.
+        images: (B, 3, H, W) uint8 RGB, at crop size; of different sizes (3, H, W) each.
         sizes: per image its own height and width.
         names: the images' names.
         task_ids: (T,) int64, the tasks to ask of each image.
     """
 
-    images: Tensor
+    images: Tensor | Sequence[Tensor]
     sizes: Sequence[tuple[int, int]]
     names: Sequence[str]
     task_ids: Tensor
@@ -139,4 +139,9 @@ class PredictionBatch(NamedTuple):
     def collate(cls, samples: Sequence[PredictionSample], task_ids: Tensor) -> "PredictionBatch":
         """Stack the images; all of them are asked for the same tasks."""
         images, sizes, names = zip(*samples, strict=True)
-        return cls(torch.stack(images), sizes, names, task_ids)
+        return cls(_stacked(images), sizes, names, task_ids)
+
+
+def _stacked(images: Sequence[Tensor]) -> Tensor | Sequence[Tensor]:
+    """Stack images if they are of one size."""
+    return torch.stack(list(images)) if len({own.shape for own in images}) == 1 else images

@@ -97,13 +97,15 @@ class SegmentationDataModule(DataModule):
         self.sampler = own.sampler
         self._make_sampler = choose_sampler(own.sampler)
         self._seed = seed
-        self._augmentation = Augmentation(own.augmentation, own.fit, self.crop_size)
+        self._augmentation = Augmentation(own.augmentation, own.fit, self.crop_size, own.view)
         self._cache_dir = user_path(own.cache_dir) if own.cache_dir else None
         self._resized_bytes = int(own.resized_cache_gib * 2**30)
         if self._resized_bytes and self._augmentation.takes_any_size:
+            key = "fit" if self.view == "squeeze" else "view"
             raise UserError(
-                f"data.resized_cache_gib={own.resized_cache_gib} with data.fit={name_of(own.fit)}: "
-                "whole images at crop size are of no use to it; set data.resized_cache_gib=0"
+                f"data.resized_cache_gib={own.resized_cache_gib} with "
+                f"data.{key}={name_of(getattr(own, key))}: whole images squeezed to the crop size "
+                "are of no use to it; set data.resized_cache_gib=0"
             )
         if own.max_pixels is not None:
             allow_pixels(own.max_pixels)
@@ -312,14 +314,21 @@ class SegmentationDataModule(DataModule):
     ) -> EvaluationSamples:
         index = self._index(split)
         return EvaluationSamples(
-            self.dataset, index, self.tasks, self.crop_size, presence, source, images
+            self.dataset,
+            index,
+            self.tasks,
+            self.crop_size,
+            presence,
+            source,
+            images,
+            self.view,
         )
 
     def prediction_samples(self) -> tuple[PredictionSamples, list[int]]:
         """Give the images of the validation split, and the tasks to ask of each."""
         files = self.dataset.pair(self.splits["validate"])
         images = sorted(pair.image for pair in (*files.files, *files.without_label_map))
-        samples = PredictionSamples(self.dataset.root, images, self.crop_size)
+        samples = PredictionSamples(self.dataset.root, images, self.crop_size, self.view)
         return samples, self.tasks.task_ids
 
     def _resized_images(self) -> ResizedCache | None:

@@ -29,6 +29,7 @@ from seg_training.datasets.task_presence import TaskPresence
 from seg_training.datasets.truths import NO_LABEL_MAP
 from seg_training.errors import UserError
 from seg_training.known_settings import SharedLoadingSettings
+from seg_training.settings import name_of
 
 if TYPE_CHECKING:
     from seg_training.datasets.data_module import SegmentationDataModule
@@ -45,6 +46,7 @@ class DataModule(pl.LightningDataModule, ABC):
 
     Attributes:
         crop_size: (height, width) that every image is resized to.
+        view: how images come to the crop size, or, in evaluation, near it.
         with_label_maps: training batches have label maps, too.
     """
 
@@ -55,6 +57,7 @@ class DataModule(pl.LightningDataModule, ABC):
         super().__init__()
         height, width = settings.crop_size
         self.crop_size = (height, width)
+        self.view: str = name_of(settings.view)
         self._eval_batch_size = settings.eval_batch_size
         workers = settings.num_workers
         self._num_workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers

@@ -21,7 +21,7 @@ from seg_training.datasets.task_presence import TaskPresence
 from seg_training.datasets.truths import LabelMapTruth
 from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.picture_reading import read_image
-from seg_training.pictures.resizing import resize_image
+from seg_training.pictures.resizing import shown_image
 from seg_training.tasks import TaskTable
 
 __all__ = ["EvaluationSamples", "PredictionSamples", "TrainingSamples"]
@@ -99,17 +99,19 @@ class TrainingSamples(_Samples, Dataset[Batch]):
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
-    """An image at crop size with its tasks and what is known of it at the image's own size.
+    """An image as its view shows it, with its tasks and what is known of it at its own size.
 
     Attributes:
         presence: which tasks are in which image.
         source: which dataset this is, of several.
         images: which of the split, by their positions in the index; all by default.
+        view: how the image comes before the network.
     """
 
     presence: TaskPresence
     source: int = 0
     images: NDArray[np.int64] | None = None
+    view: str = "squeeze"
 
     def __len__(self) -> int:
         """How many images there are."""
@@ -136,7 +138,7 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
         pixels, annotation = read_pair(self.dataset, self.index, in_index)
         present = self.presence.present(position)
         return EvaluationSample(
-            image=channels_first(resize_image(pixels, self.crop_size)),
+            image=channels_first(shown_image(pixels, self.view, self.crop_size)),
             task_ids=torch.from_numpy(present if image != NO_IMAGE else present[:0]),
             truth=self.tasks.truth(annotation),
             name=self.index.name(in_index),
@@ -153,11 +155,13 @@ class PredictionSamples(Dataset[PredictionSample]):
         root: the dataset's folder.
         images: the files, relative to it.
         crop_size: (H, W) that images are resized to.
+        view: how an image comes before the network.
     """
 
     root: Path
     images: Sequence[str]
     crop_size: tuple[int, int]
+    view: str = "squeeze"
 
     @cached_property
     def _folder(self) -> str:
@@ -175,5 +179,5 @@ class PredictionSamples(Dataset[PredictionSample]):
         """
         pixels = read_image(self.root / self.images[image])
         name = Path(self.images[image]).with_suffix("").relative_to(self._folder).as_posix()
-        resized = channels_first(resize_image(pixels, self.crop_size))
-        return PredictionSample(resized, pixels.shape[:2], name)
+        shown = channels_first(shown_image(pixels, self.view, self.crop_size))
+        return PredictionSample(shown, pixels.shape[:2], name)

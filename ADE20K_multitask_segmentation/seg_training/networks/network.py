@@ -1,6 +1,6 @@
 """Network: uint8 images in, logits of their size out, around a Hugging Face model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from seg_training.errors import UserError
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.input_checks import can_look_at, check_known_ids
+from transformers_update_for_adapters.views import part_of_picture
 
 __all__ = ["Network"]
 
@@ -65,6 +66,18 @@ class Network(nn.Module):
             raise ValueError("the network does not know its crop size: set config.crop_size")
         height, width = self.config.crop_size
         return height, width
+
+    def part_of_picture(self, maps: Tensor, picture: Sequence[int]) -> Tensor:
+        """Cut off what the network was shown beyond a picture: padding, if its view pads.
+
+        Args:
+            maps: (..., H, W), of the size that it was shown: logits, say.
+            picture: (height, width) of the picture itself.
+
+        Returns:
+            (..., h, w).
+        """
+        return part_of_picture(self.config.view, maps, picture)
 
     def forward(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
         """Ask one class of each image.

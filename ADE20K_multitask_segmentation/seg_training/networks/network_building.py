@@ -54,7 +54,7 @@ _BACKBONE_FIELDS = (
 _SIZES = (*_BACKBONE_FIELDS, "decoder_hidden_size")
 
 # What is known of a trained network is no option of a new one.
-_DESCRIPTIONS = ("crop_size", "fingerprint", "measured", "origin", "task_synonyms")
+_DESCRIPTIONS = ("crop_size", "fingerprint", "measured", "origin", "task_synonyms", "view")
 
 
 def build_network(
