@@ -33,7 +33,7 @@ from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT
 
 from .configuration_tasformer import TASFormerConfig
 from .pictures import number_of_frames, open_picture, picture_name, to_eight_bit, upright_rgb
-from .views import VIEWS, padded, part_of_picture
+from .views import padded, part_of_picture, shown
 
 __all__ = ["TASFormerImageProcessor"]
 
@@ -184,15 +184,14 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
         Raises:
             ValueError: if ``resample`` is another one, or the size has no known form.
         """
-        shown = VIEWS[self.view]((image.shape[1], image.shape[2]), _target_size(image, size))
-        height, width = shown.picture
+        (height, width), whole = shown(self.view, image.shape[1:], _target_size(image, size))
         if resample == PILImageResampling.NEAREST:
             rows, columns = (
                 ((np.arange(target) + 0.5) * source / target).astype(int)
                 for source, target in zip(image.shape[1:], (height, width), strict=True)
             )
             labels = image[:, rows[:, None], columns]
-            return padded(labels.transpose(1, 2, 0), shown.size, _IGNORED).transpose(2, 0, 1)
+            return padded(labels.transpose(1, 2, 0), whole, _IGNORED).transpose(2, 0, 1)
         if resample not in (None, PILImageResampling.BILINEAR):
             raise ValueError(
                 f"resample is {resample}; networks are trained on pictures that are resized "
@@ -200,7 +199,7 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
             )
         channels_last = np.ascontiguousarray(image.transpose(1, 2, 0))
         resized = cv2.resize(channels_last, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.ascontiguousarray(padded(resized, shown.size).transpose(2, 0, 1))
+        return np.ascontiguousarray(padded(resized, whole).transpose(2, 0, 1))
 
     def normalize(  # type: ignore[override]  # channels come first
         self, image: NDArray[Any], mean: Any, std: Any, **kwargs: Any
@@ -269,8 +268,10 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
 
     def _part_of_picture(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
         """Cut (C, H/4, W/4) at a whole pixel of what the network was shown: (1, C, h, w)."""
-        shown = F.interpolate(logits[None], scale_factor=4, mode="bilinear", align_corners=False)
-        return part_of_picture(self.view, shown, size)
+        upsampled = F.interpolate(
+            logits[None], scale_factor=4, mode="bilinear", align_corners=False
+        )
+        return part_of_picture(self.view, upsampled, size)
 
     def post_process_class_probabilities(
         self, logits: Tensor, target_sizes: Sequence[tuple[int, int]]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["VIEWS", "Shown", "padded", "part_of_picture"]
+__all__ = ["VIEWS", "Shown", "padded", "part_of_picture", "shown"]
 
 _STRIDE = 32  # of the coarsest stage: sizes that are free are multiples of it
 
@@ -27,36 +27,55 @@ class Shown(NamedTuple):
     size: tuple[int, int]
 
 
-def _squeezed(picture: _Size, crop_size: _Size) -> Shown:
-    return Shown(crop_size, crop_size)
+def _squeezed(picture: _Size, crop_size: _Size, scale: float) -> Shown:
+    height, width = crop_size
+    size = crop_size if scale == 1 else (_rounded(scale * height), _rounded(scale * width))
+    return Shown(size, size)
 
 
-def _padded(picture: _Size, crop_size: _Size) -> Shown:
-    scale = min(most / own for most, own in zip(crop_size, picture, strict=True))
+def _padded(picture: _Size, crop_size: _Size, scale: float) -> Shown:
+    size = _squeezed(picture, crop_size, scale).size
+    factor = min(most / own for most, own in zip(size, picture, strict=True))
     height, width = (
-        min(most, max(1, round(own * scale))) for most, own in zip(crop_size, picture, strict=True)
+        min(most, max(1, round(own * factor))) for most, own in zip(size, picture, strict=True)
     )
-    return Shown((height, width), crop_size)
+    return Shown((height, width), size)
 
 
-def _covering(picture: _Size, crop_size: _Size) -> Shown:
-    scale = max(least / own for least, own in zip(crop_size, picture, strict=True))
-    height, width = (max(_STRIDE, round(own * scale / _STRIDE) * _STRIDE) for own in picture)
-    return Shown((height, width), (height, width))
+def _covering(picture: _Size, crop_size: _Size, scale: float) -> Shown:
+    factor = scale * max(least / own for least, own in zip(crop_size, picture, strict=True))
+    size = _rounded(factor * picture[0]), _rounded(factor * picture[1])
+    return Shown(size, size)
 
 
-VIEWS: dict[str, Callable[[_Size, _Size], Shown]] = {
+def _rounded(side: float) -> int:
+    return max(_STRIDE, round(side / _STRIDE) * _STRIDE)
+
+
+VIEWS: dict[str, Callable[[_Size, _Size, float], Shown]] = {
     "squeeze": _squeezed,
     "pad": _padded,
     "crop": _covering,
 }
-"""By name, from the (height, width) of a picture and a crop size: what a network is shown.
+"""By name, from a picture's (height, width), a crop size and a scale: what a network is shown.
 
 ``squeeze``, as published: the whole picture in the crop size, whatever becomes of its aspect.
 ``pad``: the whole picture at its own aspect, as large as the crop size has room for. ``crop``: the
-whole picture at its own aspect, to the nearest multiple of 32, so large that it covers the crop
-size: at this scale a network that was trained on crops saw it.
+whole picture at its own aspect, to the nearest multiples of 32, so large that it covers the crop
+size: at scale 1 as a network sees it that is trained on crops.
 """
+
+
+def shown(view: str, picture: Sequence[int], crop_size: Sequence[int], scale: float = 1.0) -> Shown:
+    """Say what a network is shown of a picture.
+
+    Args:
+        view: one of :data:`VIEWS`.
+        picture: (height, width) of the picture.
+        crop_size: (height, width) that the network was trained with.
+        scale: of the crop size.
+    """
+    return VIEWS[view]((picture[0], picture[1]), (crop_size[0], crop_size[1]), scale)
 
 
 def padded(image: NDArray[_Value], size: _Size, value: int | None = None) -> NDArray[_Value]:
@@ -95,5 +114,5 @@ def part_of_picture(view: str, maps: Tensor, picture: Sequence[int]) -> Tensor:
     """
     if view != "pad":
         return maps
-    height, width = _padded((picture[0], picture[1]), (maps.shape[-2], maps.shape[-1])).picture
+    height, width = shown(view, picture, maps.shape[-2:]).picture
     return maps[..., :height, :width]

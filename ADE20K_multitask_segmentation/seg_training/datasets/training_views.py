@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from seg_training.datasets.random_crops import RandomCrop, each_of
 from seg_training.pictures.resizing import resize_label_map, shown_image
-from transformers_update_for_adapters.views import VIEWS, padded
+from transformers_update_for_adapters.views import padded, shown
 
 __all__ = ["TRAINING_VIEWS", "Padded", "TrainingView"]
 
@@ -42,7 +42,7 @@ class Padded:
         Returns:
             (H, W, 3) uint8, of the image's mean colour beyond it; (H, W) or (p, H, W).
         """
-        size = VIEWS["pad"]((image.shape[0], image.shape[1]), self._crop_size).picture
+        size = shown("pad", image.shape, self._crop_size).picture
         ignored = int(np.iinfo(labels.dtype).max)
         known = [
             padded(resize_label_map(own, size), self._crop_size, ignored) for own in each_of(labels)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from transformers_update_for_adapters.views import VIEWS, padded
+from transformers_update_for_adapters.views import padded, shown
 
 __all__ = ["resize_image", "resize_label_map", "shown_image"]
 
@@ -40,8 +40,8 @@ def shown_image(image: NDArray[np.uint8], view: str, crop_size: CropSize) -> NDA
     Returns:
         uint8 (H, W, 3), or, of the view ``crop``, of a size of its own.
     """
-    shown = VIEWS[view]((image.shape[0], image.shape[1]), crop_size)
-    return padded(resize_image(image, shown.picture), shown.size)
+    picture, size = shown(view, image.shape, crop_size)
+    return padded(resize_image(image, picture), size)
 
 
 def resize_label_map(label_map: NDArray[Label], crop_size: CropSize) -> NDArray[Label]:

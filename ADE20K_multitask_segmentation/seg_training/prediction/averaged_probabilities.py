@@ -14,11 +14,10 @@ from torch.nn import functional as F
 from seg_training.networks import Network
 from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.resizing import resize_image
-from transformers_update_for_adapters.views import VIEWS, Shown, padded
+from transformers_update_for_adapters.views import Shown, padded, shown
 
 __all__ = ["Look", "Looks", "class_probabilities"]
 
-_STRIDE = 32  # of the coarsest stage: sizes are multiples of it
 _MOST_BYTES = 2**29  # of what is kept of several classes at a time
 
 
@@ -92,19 +91,13 @@ class Looks:
 
         Windows overlap by half, and together reach every pixel.
         """
-        sizes = [
-            self.crop_size
-            if scale == 1
-            else (_rounded(scale * self.crop_size[0]), _rounded(scale * self.crop_size[1]))
-            for scale in self.scales
-        ]
         rows, columns = _starts(height, self.window), _starts(width, self.window)
         part = (min(height, self.window or height), min(width, self.window or width))
         return [
-            Look(top, left, *part, VIEWS[self.view](part, size), flipped)
+            Look(top, left, *part, shown(self.view, part, self.crop_size, scale), flipped)
             for top in rows
             for left in columns
-            for size in sizes
+            for scale in self.scales
             for flipped in ((False, True) if self.flip else (False,))
         ]
 
@@ -189,10 +182,6 @@ def _hat(height: int, width: int) -> Tensor:
         1 - (2 * (torch.arange(side) + 0.5) / side - 1).abs() for side in (height, width)
     )
     return rows[:, None] * columns
-
-
-def _rounded(side: float) -> int:
-    return max(_STRIDE, round(side / _STRIDE) * _STRIDE)
 
 
 def _starts(length: int, window: int | None) -> list[int]:

@@ -16,7 +16,6 @@ from seg_training.networks import Network, build_network
 from seg_training.pictures.resizing import resize_image
 from seg_training.prediction import averaged_probabilities as probabilities
 from seg_training.prediction.averaged_probabilities import (
-from transformers_update_for_adapters.views import Shown
     Look,
     Looks,
     _hat,
@@ -24,6 +23,7 @@ from transformers_update_for_adapters.views import Shown
     _starts,
     class_probabilities,
 )
+from transformers_update_for_adapters.views import Shown
 
 CROP = (32, 64)
 
