@@ -252,15 +252,13 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
         if logits is not None and logits.shape[1] == 1:  # the largest of one would be it everywhere
             outputs = SemanticSegmenterOutput(logits=F.pad(logits, (0, 0, 0, 0, 1, 0)))
         if self.view == "pad" and target_sizes is not None and outputs.logits is not None:
-            return [
-                own
-                for logits, size in zip(outputs.logits, target_sizes, strict=True)
-                for own in super().post_process_semantic_segmentation(
-                    SemanticSegmenterOutput(logits=self._part_of_picture(logits, size)),
-                    [size],
-                    return_segmentation_scores,
+            cut: list[Any] = []
+            for own, size in zip(outputs.logits, target_sizes, strict=True):
+                part = SemanticSegmenterOutput(logits=self._part_of_picture(own, size))
+                cut += super().post_process_semantic_segmentation(
+                    part, [size], return_segmentation_scores
                 )
-            ]
+            return cut
         maps: list[Any] = super().post_process_semantic_segmentation(
             outputs, target_sizes, return_segmentation_scores
         )
