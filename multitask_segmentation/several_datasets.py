@@ -12,7 +12,13 @@ from multitask_segmentation.dataset_mixing import BatchOfEach, OneStream
 from seg_training.datasets.batches import Batch, EvaluationSample, PredictionSample
 from seg_training.datasets.data_module import SegmentationDataModule
 from seg_training.datasets.data_module_base import DataModule, errors_of
-from seg_training.datasets.prompt_samplers import NO_IMAGE, Draw, ResumableSampler, TrainingSampler
+from seg_training.datasets.prompt_samplers import (
+    NO_IMAGE,
+    Draw,
+    ResumableSampler,
+    TrainingSampler,
+    images_per_batch,
+)
 from seg_training.datasets.samples import EvaluationSamples, TrainingSamples
 from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError, suggest
@@ -58,6 +64,7 @@ class SeveralDatasetsModule(DataModule):
         self._mode = own.mode
         self._weights = _checked_weights(own.weights, self._datasets, own.mode)
         self._batch_size = own.batch_size
+        self._prompts_per_image = own.prompts_per_image
         self._seed = seed
         self._sections: Mapping[str, Any] = {}
 
@@ -140,13 +147,16 @@ class SeveralDatasetsModule(DataModule):
             [dataset.training_samples(self.with_label_maps) for dataset in self._datasets.values()]
         )
         if self._mode == "mixed":
-            samplers = self._samplers(batch_size=1)
-            stream = OneStream(
-                samplers, self._weights, self._batch_size, self._seed, rank, world_size
-            )
+            samplers = self._samplers(batch_size=self._prompts_per_image)  # an image each
+            size = images_per_batch(self._batch_size, self._prompts_per_image)
+            stream = OneStream(samplers, self._weights, size, self._seed, rank, world_size)
             return samples, stream, Batch.collate
         each = BatchOfEach(self._samplers(rank, world_size))
-        return samples, each, partial(_collate_each, self._batch_sizes())
+        images = {
+            name: images_per_batch(size, self._prompts_per_image)
+            for name, size in self._batch_sizes().items()
+        }
+        return samples, each, partial(_collate_each, images)
 
     def _samplers(
         self, rank: int = 0, world_size: int = 1, batch_size: int | None = None
@@ -163,10 +173,24 @@ class SeveralDatasetsModule(DataModule):
         Raises:
             UserError: if no task occurs in those of a dataset.
         """
+        return self._joined(SegmentationDataModule.validation_samples)
+
+    def calibration_samples(self) -> tuple[Dataset[EvaluationSample], TaskPresence]:
+        """Give images of the training splits to choose thresholds on, and which tasks they show.
+
+        Raises:
+            UserError: if no task occurs in those of a dataset.
+        """
+        return self._joined(SegmentationDataModule.calibration_samples)
+
+    def _joined(
+        self,
+        samples_of: Callable[[SegmentationDataModule, int], tuple[EvaluationSamples, TaskPresence]],
+    ) -> tuple[Dataset[EvaluationSample], TaskPresence]:
         samples, presences = [], []
         for source, (name, dataset) in enumerate(self._datasets.items()):
             with errors_of(name):
-                own_samples, own_presence = dataset.validation_samples(source)
+                own_samples, own_presence = samples_of(dataset, source)
             samples.append(own_samples)
             presences.append(own_presence)
         return _EvaluationSamples(samples), TaskPresence.joined(presences)
@@ -208,10 +232,10 @@ class _EvaluationSamples(Dataset[EvaluationSample]):
         return self._samples[source][int(image - first)]._replace(position=image)
 
 
-def _collate_each(batch_sizes: Mapping[str, int], samples: Sequence[Batch]) -> dict[str, Batch]:
+def _collate_each(images: Mapping[str, int], samples: Sequence[Batch]) -> dict[str, Batch]:
     """Cut the samples into each dataset's batch, in the order in which they were drawn."""
     rest = iter(samples)
-    return {name: Batch.collate(list(islice(rest, size))) for name, size in batch_sizes.items()}
+    return {name: Batch.collate(list(islice(rest, number))) for name, number in images.items()}
 
 
 def _build_one(

@@ -18,6 +18,7 @@ from huggingface_hub.dataclasses import strict, type_validator
 from transformers import SegformerConfig
 
 from .methods import METHODS, Method
+from .views import VIEWS
 
 __all__ = ["TASFormerConfig"]
 
@@ -56,6 +57,8 @@ class TASFormerConfig(SegformerConfig):
         fan_out_convolutions: draw the encoder's convolutions as MiT's authors do, N(0, 2 / fan
             out), instead of Transformers' N(0, 0.02^2): random weights then learn faster.
         crop_size: (height, width) that whole images are resized to, or None where it is not known.
+        view: how a picture comes before the network, one of ``VIEWS``: ``squeeze``, as published,
+            resizes it to the crop size; ``pad`` and ``crop`` keep its aspect.
         origin: what the weights come from, for the model card, or None: ``pretrained`` (the
             backbone's weights, None for random ones), ``dataset``, ``step``, ``seed``, ``commit``.
         measured: what evaluation gave, for the model card, or None: ``bIoU`` in percent,
@@ -96,6 +99,7 @@ class TASFormerConfig(SegformerConfig):
     resize_embedding: bool = False
     fan_out_convolutions: bool = False
     crop_size: list[int] | tuple[int, ...] | None = None
+    view: str = "squeeze"
     origin: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
     thresholds: list[float] | None = None
@@ -239,6 +243,8 @@ class TASFormerConfig(SegformerConfig):
             raise ValueError(
                 f"crop_size is {tuple(self.crop_size)}; expected (height, width), each 1 or more"
             )
+        if self.view not in VIEWS:
+            raise ValueError(f"view is '{self.view}'; known are {', '.join(VIEWS)}")
         if len(self.task_map_shape) != 3 or prod(self.task_map_shape) < 1:
             raise ValueError(
                 f"task_map_shape is {tuple(self.task_map_shape)}; "

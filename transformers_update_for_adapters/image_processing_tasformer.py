@@ -33,6 +33,7 @@ from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT
 
 from .configuration_tasformer import TASFormerConfig
 from .pictures import number_of_frames, open_picture, picture_name, to_eight_bit, upright_rgb
+from .views import padded, part_of_picture, shown
 
 __all__ = ["TASFormerImageProcessor"]
 
@@ -58,16 +59,20 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
     image_std = IMAGENET_DEFAULT_STD
     rescale_factor = _RESCALE_FACTOR
     do_convert_rgb = True
+    view = "squeeze"
 
     @classmethod
     def of_model(cls, config: TASFormerConfig) -> "TASFormerImageProcessor":
-        """Make the processor of a network's crop size.
+        """Make the processor of a network's crop size and view.
 
         Args:
             config: the network's; without a ``crop_size`` it is 320x320, as published.
         """
         height, width = config.crop_size or _DEFAULT_SIZE
-        return cls(size={"height": height, "width": width})
+        processor = cls(size={"height": height, "width": width})
+        if config.view != "squeeze":  # else nothing is said of it: files stay as they were
+            processor.view = config.view
+        return processor
 
     def fetch_images(self, image_url_or_urls: Any) -> Any:
         """Open files and addresses; Transformers would drop what is transparent.
@@ -165,6 +170,8 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
     ) -> NDArray[Any]:
         """Resize as training does; label maps to the nearest pixel, by the same geometry.
 
+        Where the view pads, it is with a picture's mean colour, and with 255 beside labels.
+
         Args:
             image: (C, H, W).
             size: with ``height`` and ``width``, or one of the other forms of Transformers.
@@ -172,18 +179,19 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
             **_kwargs: not read.
 
         Returns:
-            (C, height, width) of the same type.
+            (C, height, width) of the same type; of the view ``crop`` of a size of its own.
 
         Raises:
             ValueError: if ``resample`` is another one, or the size has no known form.
         """
-        height, width = _target_size(image, size)
+        (height, width), whole = shown(self.view, image.shape[1:], _target_size(image, size))
         if resample == PILImageResampling.NEAREST:
             rows, columns = (
                 ((np.arange(target) + 0.5) * source / target).astype(int)
                 for source, target in zip(image.shape[1:], (height, width), strict=True)
             )
-            return image[:, rows[:, None], columns]
+            labels = image[:, rows[:, None], columns]
+            return padded(labels.transpose(1, 2, 0), whole, _IGNORED).transpose(2, 0, 1)
         if resample not in (None, PILImageResampling.BILINEAR):
             raise ValueError(
                 f"resample is {resample}; networks are trained on pictures that are resized "
@@ -191,7 +199,7 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
             )
         channels_last = np.ascontiguousarray(image.transpose(1, 2, 0))
         resized = cv2.resize(channels_last, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.ascontiguousarray(resized.transpose(2, 0, 1))
+        return np.ascontiguousarray(padded(resized, whole).transpose(2, 0, 1))
 
     def normalize(  # type: ignore[override]  # channels come first
         self, image: NDArray[Any], mean: Any, std: Any, **kwargs: Any
@@ -243,10 +251,25 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
         logits = outputs.logits
         if logits is not None and logits.shape[1] == 1:  # the largest of one would be it everywhere
             outputs = SemanticSegmenterOutput(logits=F.pad(logits, (0, 0, 0, 0, 1, 0)))
+        if self.view == "pad" and target_sizes is not None and outputs.logits is not None:
+            cut: list[Any] = []
+            for own, size in zip(outputs.logits, target_sizes, strict=True):
+                part = SemanticSegmenterOutput(logits=self._part_of_picture(own, size))
+                cut += super().post_process_semantic_segmentation(
+                    part, [size], return_segmentation_scores
+                )
+            return cut
         maps: list[Any] = super().post_process_semantic_segmentation(
             outputs, target_sizes, return_segmentation_scores
         )
         return maps
+
+    def _part_of_picture(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        """Cut (C, H/4, W/4) at a whole pixel of what the network was shown: (1, C, h, w)."""
+        upsampled = F.interpolate(
+            logits[None], scale_factor=4, mode="bilinear", align_corners=False
+        )
+        return part_of_picture(self.view, upsampled, size)
 
     def post_process_class_probabilities(
         self, logits: Tensor, target_sizes: Sequence[tuple[int, int]]
@@ -262,7 +285,10 @@ class TASFormerImageProcessor(SegformerImageProcessorPil):
         """
         return [
             F.interpolate(
-                own[None].float(), size=tuple(size), mode="bilinear", align_corners=False
+                part_of_picture(self.view, own, size)[None].float(),
+                size=tuple(size),
+                mode="bilinear",
+                align_corners=False,
             )[0].sigmoid_()
             for own, size in zip(logits, target_sizes, strict=True)
         ]

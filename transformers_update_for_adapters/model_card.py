@@ -108,6 +108,13 @@ _LICENCES = {
     ),
 }
 
+# How images come to the crop size.
+_VIEWS = {
+    "squeeze": "resized to",
+    "pad": "resized at their own aspect, and padded, to",
+    "crop": "resized at their own aspect so that they cover",
+}
+
 
 def licence_of(config: TASFormerConfig) -> str:
     """Say in one or two sentences whose licence the weights have.
@@ -147,7 +154,9 @@ def model_card(
         segformer=f"SegFormer-{backbone.upper()}" if backbone else "SegFormer",
         parameters=f"{num_parameters:,}",
         num_tasks=config.num_tasks,
-        crop="" if crop is None else f", for images resized to {crop[0]}x{crop[1]} (height, width)",
+        crop=""
+        if crop is None
+        else f", for images {_VIEWS[config.view]} {crop[0]}x{crop[1]} (height, width)",
         folder=name,
         example=example,
         pipeline=markdown_code(f'pipeline("class-prompted-segmentation", model={name!r})'),

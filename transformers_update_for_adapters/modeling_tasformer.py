@@ -108,7 +108,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         self.recogniser = None if config.recognition is None else Recogniser(config)
         self.task_channels = channels_of_tasks(config)
         self.unknown_margins: nn.Parameter | None = None
-        if self.recogniser is not None and not all(self._channels.known):
+        if self.recogniser is not None and not all(self.label_channels.known):
             self.unknown_margins = nn.Parameter(torch.zeros(config.num_tasks))
         self._saw_the_class = False
         self._folded: Kept[FoldedHead] = Kept()
@@ -117,8 +117,12 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         self.hold_recogniser_still()
 
     @property
-    def _channels(self) -> TaskChannels:
-        """Which channels are which task, of a network that labels every pixel."""
+    def label_channels(self) -> TaskChannels:
+        """Which channels are which task, of a network that labels every pixel.
+
+        Raises:
+            ValueError: if this one does not.
+        """
         if self.task_channels is None:
             raise ValueError(f"method '{self.config.method}' has no recogniser here")
         return self.task_channels
@@ -207,13 +211,13 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         if encoder.hypernet is not None and self._may_share() and kwargs.keys() <= _ALWAYS_GIVEN:
             shared = encoder.shared_features(pixel_values)
             if self.recogniser is not None:
-                scores = self._channels.scores(self.label_logits(pixel_values, shared))
+                scores = self.label_channels.scores(self.label_logits(pixel_values, shared))
             own = shared if image_rows is None else shared.of(image_rows)
             stages: Sequence[Tensor] = encoder.features_for_tasks(own, encoder.conditions(task_ids))
             attentions = None
         else:
             if self.recogniser is not None:
-                scores = self._channels.scores(self.label_logits(pixel_values))
+                scores = self.label_channels.scores(self.label_logits(pixel_values))
             images = pixel_values if image_rows is None else pixel_values[image_rows]
             outputs = encoder(images, task_ids=task_ids, **kwargs)
             stages, attentions = outputs.hidden_states, outputs.attentions
@@ -261,10 +265,10 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
     def _margins(self, scores: Tensor, task_ids: Tensor) -> Tensor:
         """Say what the recogniser makes of (B, T) tasks: (B, T, h, w) logits."""
-        margins = self._channels.margins(scores, task_ids)
+        margins = self.label_channels.margins(scores, task_ids)
         if self.unknown_margins is None:
             return margins
-        known = torch.tensor(self._channels.known, device=task_ids.device)[task_ids]
+        known = torch.tensor(self.label_channels.known, device=task_ids.device)[task_ids]
         learnt = self.unknown_margins[task_ids]
         return torch.where(known[:, :, None, None], margins, learnt[:, :, None, None])
 
@@ -280,7 +284,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         Raises:
             ValueError: if the network has no recogniser.
         """
-        channels = self._channels
+        channels = self.label_channels
         shared = None
         if self.config.method_class.prompted:
             shared = self._share(pixel_values, self._head())
@@ -574,7 +578,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             (B, T, H, W) float: z_k - max(z_j, j != k), positive where the class is the argmax;
             z_k itself where it is the only channel, or where labels may overlap.
         """
-        return self._margins(self._channels.scores(label_logits), task_ids)
+        return self._margins(self.label_channels.scores(label_logits), task_ids)
 
     def segment(
         self,

@@ -50,6 +50,10 @@ def fingerprint(config: TASFormerConfig, state_dict: Mapping[str, Tensor]) -> st
     """
     names = (*_MEANING, *config.method_class.own_fields())
     meaning = {name: getattr(config, name) for name in names}
+    if config.view != "squeeze":  # fingerprints of before there were views stay
+        meaning["view"] = config.view
+    if config.recognition is not None:
+        meaning["recognition"] = [config.recognition[name] for name in ("channels", "overlapping")]
     digest = hashlib.sha256(json.dumps(meaning).encode())
     for name, tensor in sorted(state_dict.items()):
         is_plain = type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided

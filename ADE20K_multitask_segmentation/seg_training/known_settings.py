@@ -89,6 +89,13 @@ class RunSettings(Section):
         one_of(["biou", "all"]),
         may_change=True,
     )
+    thresholds: str = setting(
+        "per_class",
+        "per_class: at a training's end each class's logit is chosen, on images that are not "
+        "evaluated, above which it is painted; none: 0 for all, as published",
+        one_of(["per_class", "none"]),
+        may_change=True,
+    )
     unsure_is_miss: bool = setting(
         False,
         "in these four, where no task's logit is positive: a miss, or the largest wins",
@@ -160,6 +167,17 @@ class SharedLoadingSettings(Section):
     crop_size: Sequence[int] = setting(
         [320, 320], "height and width that whole images are resized to", _a_size
     )
+    view: str | Mapping[str, Any] = setting(
+        "squeeze",
+        "squeeze: whole images, as published; pad: at their own aspect, the rest ignored; crop: "
+        "cut out at their own aspect, at random scales, and evaluated as a whole",
+        named("seg_training.datasets.training_views:TRAINING_VIEWS", positional=1),
+    )
+    prompts_per_image: int = setting(
+        1,
+        "classes that an image of a training batch is asked for; data.batch_size counts all",
+        count(),
+    )
     eval_batch_size: int = setting(8, "images of an evaluation batch", count(), may_change=True)
     num_workers: int | None = setting(
         None,
@@ -204,9 +222,14 @@ class LoadingSettings(SharedLoadingSettings):
     )
     fit: str | Mapping[str, Any] = setting(
         "resize",
-        "resize: whole images, as published; crop: training images at their own aspect, at random "
-        "scales",
+        "resize: as data.view says; crop: training images as of data.view=crop, evaluation as of "
+        "squeeze",
         named("seg_training.datasets.random_crops:FITS", positional=1),
+    )
+    calibration_share: float = setting(
+        0.0,
+        "a share of the training images that is held out of all training, to choose thresholds on",
+        number(least=0, below=1),
     )
     resized_cache_gib: float = setting(
         0,

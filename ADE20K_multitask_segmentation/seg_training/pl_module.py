@@ -25,7 +25,7 @@ from seg_training.networks.network_building import check_settings, sizes_of_weig
 from seg_training.networks.painted_networks import build_painted_network
 from seg_training.networks.recogniser_labels import match_labels
 from seg_training.pictures.nearest_resizing import resize_nearest
-from seg_training.settings import call_with_settings
+from seg_training.settings import call_with_settings, name_of
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import build_optimizer, check_optimizer, set_rates
 from seg_training.training.resuming import share_epoch
@@ -90,6 +90,7 @@ class LitSeg(pl.LightningModule):
         if not restoring:  # what was trained once stays readable
             check_settings(model)
         self.network = self._built(model, synonyms, restoring)
+        self.network.config.view = name_of(config["data"].get("view", "squeeze"))
         if not restoring:
             config = {**config, "model": model | sizes_of_weights(model, self.network)}
         # The training logs them: Lightning would take ${void}, a class, for a reference.
@@ -147,17 +148,11 @@ class LitSeg(pl.LightningModule):
             data.check_label_maps()
             data.with_label_maps = True
 
-    def forward(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
-        """Paint one class per image.
-
-        Args:
-            pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
-            task_ids: (B,) int64.
-
-        Returns:
-            (B, 1, H, W) logits; positive means "this class".
-        """
-        logits: Tensor = self.network(pixel_values, task_ids)
+    def forward(
+        self, pixel_values: Tensor, task_ids: Tensor, image_rows: Tensor | None = None
+    ) -> Tensor:
+        """Paint one class per image, or several; see :meth:`Network.forward`."""
+        logits: Tensor = self.network(pixel_values, task_ids, image_rows)
         return logits
 
     def training_step(
@@ -176,17 +171,19 @@ class LitSeg(pl.LightningModule):
             losses[name], logits[name] = self._loss(own)
         loss = torch.stack(list(losses.values())).sum()
         self._unchecked_loss = loss.detach()
-        num_samples = sum(len(own.image) for own in batches.values())
+        num_samples = sum(len(own.task_ids) for own in batches.values())
         self.log("train/loss", loss, prog_bar=True, batch_size=num_samples)
         if len(losses) > 1:
             for name, own_loss in losses.items():
-                self.log(f"train_loss/{name}", own_loss, batch_size=len(batches[name].image))
+                self.log(f"train_loss/{name}", own_loss, batch_size=len(batches[name].task_ids))
         return {"loss": loss, "logits": logits}
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Of masks for the task networks, of label maps for the baseline; with detached logits."""
         if self.network.prompted:
-            logits = self(batch.image, batch.task_ids)
+            # Several classes of an image share what does not depend on the class.
+            rows = None if len(batch.image) == len(batch.task_ids) else batch.image_rows
+            logits = self(batch.image, batch.task_ids, rows)
             loss = self._loss_function(logits, batch.mask)
         else:
             logits = self.network.label_logits(batch.image)
@@ -238,6 +235,7 @@ class LitSeg(pl.LightningModule):
             logits = self.network.task_logits(image[None], asked, recognition)[0]
             if recognition is not None:
                 presence = recognition.presence[0, asked]
+            logits = self.network.part_of_picture(logits, truth.size)
             if self._with_label_maps[source]:
                 joint = predicted_tasks(logits, asked, self._unsure_is_miss)
             self._counter.update(logits, truth, asked, source, position, joint, present, presence)
@@ -305,6 +303,7 @@ class LitSeg(pl.LightningModule):
         painted = {}
         for image, size, name in zip(batch.images, batch.sizes, batch.names, strict=True):
             logits = self.network.task_logits(image[None], batch.task_ids)[0]
+            logits = self.network.part_of_picture(logits, size)
             painted[name] = resize_nearest(logits > 0, size)
         return painted
 

@@ -31,7 +31,18 @@ def batch_of(seed: int, size: int = 2) -> Batch:
         mask=mask,
         label_map=mask,
         name=[str(number) for number in range(size)],
+        image_rows=torch.arange(size),
     )
+
+
+def test_prompts_of_one_image_have_the_loss_of_samples_with_an_image_each(module: LitSeg) -> None:
+    batch = batch_of(1, 4)
+    rows = torch.tensor([0, 0, 1, 1])
+    shared = batch._replace(image=batch.image[:2], image_rows=rows)
+    each = batch._replace(image=batch.image[:2][rows])
+    assert len(shared.sample_images) == 4
+    module.eval()
+    torch.testing.assert_close(module._loss(shared)[0], module._loss(each)[0], atol=0, rtol=0)
 
 
 def test_losses_of_several_datasets_are_summed(

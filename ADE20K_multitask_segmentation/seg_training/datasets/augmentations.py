@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_training.datasets.random_crops import FITS
-from seg_training.settings import choose_with_options
+from seg_training.datasets.training_views import TRAINING_VIEWS, TrainingView
+from seg_training.errors import UserError
+from seg_training.settings import choose_with_options, name_of
 
 __all__ = ["AUGMENTATIONS", "Augmentation"]
 
@@ -53,21 +55,34 @@ class Augmentation:
     """
 
     def __init__(
-        self, name: Any, fit: Any = "resize", crop_size: tuple[int, int] = (320, 320)
+        self,
+        name: Any,
+        fit: Any = "resize",
+        crop_size: tuple[int, int] = (320, 320),
+        view: Any = "squeeze",
     ) -> None:
         """Choose the changes.
 
         Args:
             name: one of :data:`AUGMENTATIONS`, or a mapping with its name and its options.
-            fit: one of :data:`FITS`, likewise.
+            fit: one of :data:`FITS`, likewise, where the view is ``squeeze``.
             crop_size: (H, W) of what is cut out.
+            view: one of :data:`TRAINING_VIEWS`, likewise.
 
         Raises:
-            UserError: if there is no such set, or if it has no such option.
+            UserError: if there is no such set, or if it has no such option; or if there are both a
+                view and a fit.
         """
         changes = choose_with_options(name, AUGMENTATIONS, "data.augmentation")
         self._transform = A.Compose(changes())
-        self._fit = choose_with_options(fit, FITS, "data.fit", positional=1)(crop_size)
+        by_view = choose_with_options(view, TRAINING_VIEWS, "data.view", positional=1)(crop_size)
+        by_fit = choose_with_options(fit, FITS, "data.fit", positional=1)(crop_size)
+        if by_view is not None and by_fit is not None:
+            raise UserError(
+                f"data.fit={name_of(fit)} with data.view={name_of(view)}: the view says how "
+                "training images come to the crop size; leave data.fit out"
+            )
+        self._fit: TrainingView | None = by_view or by_fit
         self.takes_any_size = self._fit is not None
 
     def __call__(
@@ -80,7 +95,8 @@ class Augmentation:
 
         Args:
             image: (H, W, 3) uint8, or of its own size.
-            labels: (H, W) of an unsigned type, likewise; resampled with nearest.
+            labels: (H, W) of an unsigned type, or (p, H, W) of several masks, likewise; resampled
+                with nearest.
             seed: decides everything random, in [0, 2**32).
         """
         if self._fit is not None:
@@ -89,5 +105,6 @@ class Augmentation:
         # Not set_random_seed: it gives every transform a generator of its own from the same seed,
         # and the rarer changes would only ever come together with the more frequent ones.
         self._transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        changed = self._transform(image=image, mask=labels)
-        return changed["image"], changed["mask"]
+        target = "mask" if labels.ndim == 2 else "masks"
+        changed = self._transform(**{"image": image, target: labels})
+        return changed["image"], changed[target]

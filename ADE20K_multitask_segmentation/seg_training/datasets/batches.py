@@ -12,17 +12,20 @@ __all__ = ["Batch", "EvaluationBatch", "EvaluationSample", "PredictionBatch", "P
 
 
 class Batch(NamedTuple):
-    """Images, each with the class it is asked for and that class's mask.
+    """Samples: a class that an image is asked for, and that class's mask.
 
-    Without the leading B it is one sample.
+    With ``data.prompts_per_image`` p, samples 0 to p - 1 share an image, and so on: there are I =
+    B / p images. Without the leading B and I it is one sample, or, of several prompts, one image's.
 
     Attributes:
-        image: (B, 3, H, W) uint8 RGB, at crop size.
+        image: (I, 3, H, W) uint8 RGB, at crop size.
         task_ids: (B,) int64, each in [0, K).
         mask: (B, H, W) uint8 in {0, 1, 255}: 1 where the task is, 255 ignored.
-        label_map: (B, H, W) of the smallest unsigned type that holds K + 2 values: 0 other, k + 1
+        label_map: (I, H, W) of the smallest unsigned type that holds K + 2 values: 0 other, k + 1
             task k, the largest ignored; None where whole label maps are not trained on.
-        name: the images' names.
+        name: (B,) the images' names.
+        image_rows: (B,) int64, which row of ``image`` each sample is of: 0 to B - 1 where each has
+            an image of its own.
     """
 
     image: Tensor
@@ -30,17 +33,26 @@ class Batch(NamedTuple):
     mask: Tensor
     label_map: Tensor | None
     name: Sequence[str]
+    image_rows: Tensor
+
+    @property
+    def sample_images(self) -> Tensor:
+        """Each sample's image: (B, 3, H, W), the same tensor where each has one of its own."""
+        return self.image if len(self.image) == len(self.task_ids) else self.image[self.image_rows]
 
     @classmethod
     def collate(cls, samples: Sequence["Batch"]) -> "Batch":
-        """Stack samples to a batch."""
-        images, task_ids, masks, label_maps, names = zip(*samples, strict=True)
+        """Stack samples to a batch, or images with several prompts each."""
+        images, task_ids, masks, label_maps, names, _ = zip(*samples, strict=True)
+        number = task_ids[0].numel()
+        with_prompts = task_ids[0].ndim > 0
         return cls(
             torch.stack(images),
-            torch.stack(task_ids),
-            torch.stack(masks),
+            torch.cat(task_ids) if with_prompts else torch.stack(task_ids),
+            torch.cat(masks) if with_prompts else torch.stack(masks),
             None if label_maps[0] is None else torch.stack(label_maps),
-            names,
+            tuple(name for name in names for _ in range(number)),
+            torch.arange(len(samples)).repeat_interleave(number),
         )
 
 
@@ -48,7 +60,7 @@ class EvaluationSample(NamedTuple):
     """An image with all its (image, task) pairs.
 
     Attributes:
-        image: (3, H, W) uint8 RGB, at crop size.
+        image: (3, H, W) uint8 RGB, at crop size, or as the view ``crop`` has it at its own.
         task_ids: (T,) int64, the tasks with a ground-truth pixel.
         truth: what is known of it, at its own size.
         name: the image's name.
@@ -68,7 +80,7 @@ class EvaluationBatch(NamedTuple):
     """Images with all their pairs; truths keep the images' own sizes.
 
     Attributes:
-        images: (B, 3, H, W) uint8 RGB, at crop size.
+        images: (B, 3, H, W) uint8 RGB, at crop size; of different sizes (3, H, W) each.
         task_ids: per image (T,) int64, the tasks with a ground-truth pixel.
         truths: per image what is known of it, at its own size.
         names: the images' names.
@@ -76,7 +88,7 @@ class EvaluationBatch(NamedTuple):
         positions: of the images, among all that are evaluated.
     """
 
-    images: Tensor
+    images: Tensor | Sequence[Tensor]
     task_ids: Sequence[Tensor]
     truths: Sequence[Truth]
     names: Sequence[str]
@@ -87,7 +99,7 @@ class EvaluationBatch(NamedTuple):
     def collate(cls, samples: Sequence[EvaluationSample]) -> "EvaluationBatch":
         """Stack the images."""
         images, *rest = zip(*samples, strict=True)
-        return cls(torch.stack(images), *rest)
+        return cls(_stacked(images), *rest)
 
     def samples(self) -> Iterator[EvaluationSample]:
         """Take the batch apart again."""
@@ -98,7 +110,7 @@ class PredictionSample(NamedTuple):
     """An image to paint.
 
     Attributes:
-        image: (3, H, W) uint8 RGB, at crop size.
+        image: (3, H, W) uint8 RGB, at crop size, or as the view ``crop`` has it at its own.
         size: height and width of the image itself.
         name: the image's name.
     """
@@ -112,13 +124,13 @@ class PredictionBatch(NamedTuple):
     """Images to paint, and what to paint on each.
 
     Attributes:
-        images: (B, 3, H, W) uint8 RGB, at crop size.
+        images: (B, 3, H, W) uint8 RGB, at crop size; of different sizes (3, H, W) each.
         sizes: per image its own height and width.
         names: the images' names.
         task_ids: (T,) int64, the tasks to ask of each image.
     """
 
-    images: Tensor
+    images: Tensor | Sequence[Tensor]
     sizes: Sequence[tuple[int, int]]
     names: Sequence[str]
     task_ids: Tensor
@@ -127,4 +139,9 @@ class PredictionBatch(NamedTuple):
     def collate(cls, samples: Sequence[PredictionSample], task_ids: Tensor) -> "PredictionBatch":
         """Stack the images; all of them are asked for the same tasks."""
         images, sizes, names = zip(*samples, strict=True)
-        return cls(torch.stack(images), sizes, names, task_ids)
+        return cls(_stacked(images), sizes, names, task_ids)
+
+
+def _stacked(images: Sequence[Tensor]) -> Tensor | Sequence[Tensor]:
+    """Stack images if they are of one size."""
+    return torch.stack(list(images)) if len({own.shape for own in images}) == 1 else images

@@ -4,14 +4,26 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.augmentations import Augmentation
 from seg_training.datasets.batches import Batch
+from seg_training.datasets.calibration_images import (
+    MOST_TRAINED_ON,
+    held_out_images,
+    spread_images,
+)
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.mask_folders import MaskFolders
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import PresenceIndex, presence_index
-from seg_training.datasets.prompt_samplers import TrainingSampler, choose_sampler
+from seg_training.datasets.prompt_samplers import (
+    TrainingSampler,
+    choose_sampler,
+    images_per_batch,
+)
 from seg_training.datasets.resized_cache import ResizedCache, resized_cache
 from seg_training.datasets.samples import EvaluationSamples, PredictionSamples, TrainingSamples
 from seg_training.datasets.segmentation_dataset import SegmentationDataset
@@ -80,20 +92,26 @@ class SegmentationDataModule(DataModule):
         self.tasks = tasks
         self.splits = {"fit": own.train_split, "validate": own.val_split}
         self.batch_size = own.batch_size
+        images_per_batch(own.batch_size, own.prompts_per_image)  # refuses what does not fit
+        self._prompts_per_image = own.prompts_per_image
         self.sampler = own.sampler
         self._make_sampler = choose_sampler(own.sampler)
         self._seed = seed
-        self._augmentation = Augmentation(own.augmentation, own.fit, self.crop_size)
+        self._augmentation = Augmentation(own.augmentation, own.fit, self.crop_size, own.view)
         self._cache_dir = user_path(own.cache_dir) if own.cache_dir else None
         self._resized_bytes = int(own.resized_cache_gib * 2**30)
         if self._resized_bytes and self._augmentation.takes_any_size:
+            key = "fit" if self.view == "squeeze" else "view"
             raise UserError(
-                f"data.resized_cache_gib={own.resized_cache_gib} with data.fit={name_of(own.fit)}: "
-                "whole images at crop size are of no use to it; set data.resized_cache_gib=0"
+                f"data.resized_cache_gib={own.resized_cache_gib} with "
+                f"data.{key}={name_of(getattr(own, key))}: whole images squeezed to the crop size "
+                "are of no use to it; set data.resized_cache_gib=0"
             )
         if own.max_pixels is not None:
             allow_pixels(own.max_pixels)
         self._resized: ResizedCache | None = None
+        self._calibration_share = own.calibration_share
+        self._confusion: NDArray[Any] | None = None
         self._indexes: dict[str, PresenceIndex] = {}
         self._warnings: set[str] = set()
 
@@ -183,18 +201,46 @@ class SegmentationDataModule(DataModule):
             batch_size: another one than the setting.
         """
         sampler = self._make_sampler(
-            self.task_presence(self.splits["fit"]),
+            self._trained_presence(),
             self.tasks.names,
             batch_size or self.batch_size,
             self._seed,
             rank,
             world_size,
+            self._prompts_per_image,
         )
+        if self._confusion is not None:
+            sampler.take_confusion(self._confusion)
         warning = sampler.never_trained()
         if warning and warning not in self._warnings:  # samplers are made several times
             self._warnings.add(warning)
             _log.warning("%s", warning)
         return sampler
+
+    def take_confusion(self, weights: NDArray[Any]) -> None:
+        """Take how much each task is taken to be in each training image, by a recogniser say.
+
+        ``data.sampler={name: mixed, absent: 0.3, absent_by: confused}`` asks for absent tasks by
+        it, in all training batches that are loaded from then on.
+
+        Args:
+            weights: (N, K) of any float type, at least 0: a row for each image of the training
+                split, those held out too, in the order of the presence index.
+        """
+        self._confusion = weights
+
+    def _trained_presence(self) -> TaskPresence:
+        presence = self.task_presence(self.splits["fit"])
+        held_out = self._held_out()
+        if not len(held_out):
+            return presence
+        return presence.only(np.setdiff1d(np.arange(len(presence)), held_out))
+
+    def _held_out(self) -> NDArray[np.int64]:
+        return held_out_images(self._training_names(), self._calibration_share, self._seed)
+
+    def _training_names(self) -> list[str]:
+        return [str(image) for image in self._index(self.splits["fit"]).images]
 
     def training_samples(self, with_label_maps: bool = False) -> TrainingSamples:
         """Give the samples that draws of the training split become."""
@@ -232,16 +278,57 @@ class SegmentationDataModule(DataModule):
                 f"split '{split}' of {self.dataset.root} has no pixel of any task; nothing to "
                 "evaluate"
             )
-        samples = EvaluationSamples(
-            self.dataset, self._index(split), self.tasks, self.crop_size, presence, source
+        return self._evaluation_samples(split, presence, source), presence
+
+    def calibration_samples(self, source: int = 0) -> tuple[EvaluationSamples, TaskPresence]:
+        """Give images of the training split to choose thresholds on, and which tasks they show.
+
+        They are the share of ``data.calibration_share``, which no training batch holds. Where that
+        is 0, as published, they are up to 200 images that *have been trained on*, evenly spread:
+        what is chosen on them suits a network's memory a little, too.
+
+        Args:
+            source: which dataset this is, of several.
+
+        Raises:
+            UserError: if no task occurs in them.
+        """
+        split = self.splits["fit"]
+        images = self._held_out()
+        if not len(images):
+            images = spread_images(self._training_names(), MOST_TRAINED_ON, self._seed)
+        presence = self.task_presence(split).taking(images)
+        if not presence.num_pairs:
+            raise UserError(
+                f"the {len(images)} images of split '{split}' of {self.dataset.root} that "
+                "thresholds are chosen on have no pixel of any task; raise data.calibration_share"
+            )
+        return self._evaluation_samples(split, presence, source, images), presence
+
+    def _evaluation_samples(
+        self,
+        split: str,
+        presence: TaskPresence,
+        source: int,
+        images: NDArray[np.int64] | None = None,
+    ) -> EvaluationSamples:
+        index = self._index(split)
+        return EvaluationSamples(
+            self.dataset,
+            index,
+            self.tasks,
+            self.crop_size,
+            presence,
+            source,
+            images,
+            self.view,
         )
-        return samples, presence
 
     def prediction_samples(self) -> tuple[PredictionSamples, list[int]]:
         """Give the images of the validation split, and the tasks to ask of each."""
         files = self.dataset.pair(self.splits["validate"])
         images = sorted(pair.image for pair in (*files.files, *files.without_label_map))
-        samples = PredictionSamples(self.dataset.root, images, self.crop_size)
+        samples = PredictionSamples(self.dataset.root, images, self.crop_size, self.view)
         return samples, self.tasks.task_ids
 
     def _resized_images(self) -> ResizedCache | None:

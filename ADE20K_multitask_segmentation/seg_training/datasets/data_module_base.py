@@ -29,6 +29,7 @@ from seg_training.datasets.task_presence import TaskPresence
 from seg_training.datasets.truths import NO_LABEL_MAP
 from seg_training.errors import UserError
 from seg_training.known_settings import SharedLoadingSettings
+from seg_training.settings import name_of
 
 if TYPE_CHECKING:
     from seg_training.datasets.data_module import SegmentationDataModule
@@ -45,6 +46,7 @@ class DataModule(pl.LightningDataModule, ABC):
 
     Attributes:
         crop_size: (height, width) that every image is resized to.
+        view: how images come to the crop size, or, in evaluation, near it.
         with_label_maps: training batches have label maps, too.
     """
 
@@ -55,6 +57,7 @@ class DataModule(pl.LightningDataModule, ABC):
         super().__init__()
         height, width = settings.crop_size
         self.crop_size = (height, width)
+        self.view: str = name_of(settings.view)
         self._eval_batch_size = settings.eval_batch_size
         workers = settings.num_workers
         self._num_workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
@@ -107,6 +110,17 @@ class DataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def validation_samples(self) -> tuple[Dataset[EvaluationSample], TaskPresence]:
         """Give the images of the validation split, and which tasks they show.
+
+        Raises:
+            UserError: if no task occurs in them.
+        """
+
+    @abstractmethod
+    def calibration_samples(self) -> tuple[Dataset[EvaluationSample], TaskPresence]:
+        """Give images of the training split to choose thresholds on, and which tasks they show.
+
+        With ``data.calibration_share`` no training batch holds them; without it they have been
+        trained on.
 
         Raises:
             UserError: if no task occurs in them.
@@ -176,7 +190,15 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[EvaluationBatch]:
         """Load evaluation batches: :class:`EvaluationBatch`, every pair exactly once."""
-        samples, presence = self.validation_samples()
+        return self._evaluation_loader(*self.validation_samples())
+
+    def calibration_dataloader(self) -> DataLoader[EvaluationBatch]:
+        """Load the images of :meth:`calibration_samples`, every pair exactly once."""
+        return self._evaluation_loader(*self.calibration_samples())
+
+    def _evaluation_loader(
+        self, samples: Dataset[EvaluationSample], presence: TaskPresence
+    ) -> DataLoader[EvaluationBatch]:
         return DataLoader(
             samples,  # type: ignore[arg-type]  # the collated batch is what the loader yields
             sampler=EvaluationSampler(presence, *self._processes()),

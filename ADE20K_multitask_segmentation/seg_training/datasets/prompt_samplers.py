@@ -7,12 +7,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from seg_training.datasets.image_prompts import ImagePrompts, in_parts
 from seg_training.datasets.task_presence import TaskPresence
 from seg_training.errors import UserError
 from seg_training.settings import choose_with_options, parameters_of
@@ -28,12 +29,11 @@ __all__ = [
     "ResumableSampler",
     "TrainingSampler",
     "choose_sampler",
+    "images_per_batch",
 ]
 
 Plan = tuple[NDArray[np.signedinteger[Any]], NDArray[np.signedinteger[Any]]]
 """Images and task ids of an epoch's draws, in order: (N,) each."""
-
-_MOST_AT_ONCE = 2**22  # pairs of a table that is made as a whole
 
 
 class Draw(NamedTuple):
@@ -45,12 +45,14 @@ class Draw(NamedTuple):
         number: which draw of the whole run this is; with the run's seed it decides the
             augmentation, so that neither workers nor an interruption change it.
         source: which dataset, where there are several.
+        further: further tasks to ask of the same image, changed alike.
     """
 
     image: int
     task_id: int
     number: int
     source: int = 0
+    further: tuple[int, ...] = ()
 
 
 class ResumableSampler(Sampler[list[Draw]], ABC):
@@ -85,6 +87,9 @@ class TrainingSampler(ResumableSampler):
     A pair of which nobody knows whether it is there is never drawn.
     """
 
+    one_task_per_batch: ClassVar[bool] = False
+    """Whether it makes no sense to ask several tasks of an image."""
+
     def __init__(
         self,
         presence: TaskPresence,
@@ -93,21 +98,31 @@ class TrainingSampler(ResumableSampler):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        prompts_per_image: int = 1,
     ) -> None:
         """Prepare to plan.
 
         Args:
             presence: which tasks are in which image.
             task_names: by id, for messages.
-            batch_size: draws per batch.
+            batch_size: pairs of image and task per batch.
             seed: decides every plan.
             rank: which process this is.
             world_size: how many processes share the batches.
+            prompts_per_image: so many of a batch's pairs have one image.
 
         Raises:
-            UserError: if not one full batch can be made for every process.
+            UserError: if not one full batch can be made for every process, or if the batch size is
+                no multiple of the prompts per image.
         """
+        if prompts_per_image > 1 and self.one_task_per_batch:
+            raise UserError(
+                f"data.prompts_per_image={prompts_per_image}, but every batch of this sampler asks "
+                "for one task; use data.sampler=mixed or images"
+            )
         self._presence = presence
+        self._images_per_batch = images_per_batch(batch_size, prompts_per_image)
+        self._prompts = ImagePrompts(presence, prompts_per_image)
         self._task_names = task_names
         self._batch_size = batch_size
         self._seed = seed
@@ -151,7 +166,15 @@ class TrainingSampler(ResumableSampler):
 
     @abstractmethod
     def plan(self, random: np.random.Generator) -> Plan:
-        """Choose the draws of one epoch: ``num_batches`` times the batch size."""
+        """Choose the draws of one epoch: ``num_batches`` times the images of a batch."""
+
+    def take_confusion(self, weights: NDArray[Any]) -> None:
+        """Take how much each task is taken to be in each image; from the next epoch on it counts.
+
+        Args:
+            weights: as :meth:`ImagePrompts.take_confusion` takes them.
+        """
+        self._prompts.take_confusion(weights)
 
     def __len__(self) -> int:
         """Batches per epoch of this process; all processes have the same number."""
@@ -159,14 +182,19 @@ class TrainingSampler(ResumableSampler):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         """Yield this process's batches of the epoch, from ``start`` on."""
-        images, task_ids = self.plan(np.random.default_rng([self._seed, self.epoch]))
-        first_number = self.epoch * self.num_batches * self._batch_size
+        random = np.random.default_rng([self._seed, self.epoch])
+        images, task_ids = self.plan(random)
+        asked = self._prompts(images, task_ids, random)
+        size = self._images_per_batch
+        first_number = self.epoch * self.num_batches * size
         for batch in range(self.start, len(self)):
-            first = (batch * self._world_size + self._rank) * self._batch_size
-            yield [
-                Draw(int(images[draw]), int(task_ids[draw]), first_number + draw)
-                for draw in range(first, first + self._batch_size)
-            ]
+            first = (batch * self._world_size + self._rank) * size
+            for_batch = []
+            for draw in range(first, first + size):
+                task_id, *further = asked[draw].tolist()
+                number = first_number + draw
+                for_batch.append(Draw(int(images[draw]), task_id, number, further=tuple(further)))
+            yield for_batch
 
 
 class HomogeneousSampler(TrainingSampler):
@@ -177,6 +205,8 @@ class HomogeneousSampler(TrainingSampler):
     remainder is dropped, and they are shuffled anew when used up. A task with fewer images than a
     batch never appears, as in the released training code.
     """
+
+    one_task_per_batch = True
 
     @property
     def least_images(self) -> int:
@@ -227,9 +257,29 @@ class HomogeneousSampler(TrainingSampler):
 class MixedSampler(TrainingSampler):
     """Batches of several tasks, every task equally often, however rare it is.
 
-    An epoch has as many draws as there are (image, task) pairs. Tasks come in random order, each
-    once before any comes again; a task's images likewise.
+    An epoch has as many pairs as are present in the images. Tasks come in random order, each once
+    before any comes again; a task's images likewise. A share of the pairs may ask the image that
+    was drawn for a task that is known to be absent from it.
     """
+
+    def __init__(
+        self, *arguments: Any, absent: float = 0.0, absent_by: str = "uniform", **others: Any
+    ) -> None:
+        """Prepare to plan.
+
+        Args:
+            *arguments: as :class:`TrainingSampler` takes them.
+            absent: share of the pairs whose task is known to be absent from the image.
+            absent_by: which absent tasks come more often: ``uniform``, all alike; ``frequent``,
+                those that many images show; ``confused``, those that are taken to be there, as
+                :meth:`take_confusion` says, or, before anybody has said it, the frequent ones.
+            **others: as :class:`TrainingSampler` takes them.
+
+        Raises:
+            UserError: as :class:`TrainingSampler`, and if an option has no such value.
+        """
+        super().__init__(*arguments, **others)
+        self._prompts = ImagePrompts(self._presence, self._prompts.number, absent, absent_by)
 
     @cached_property
     def num_batches(self) -> int:
@@ -238,7 +288,7 @@ class MixedSampler(TrainingSampler):
 
     def plan(self, random: np.random.Generator) -> Plan:
         """Deal out the tasks, then each task's images."""
-        total = self.num_batches * self._batch_size
+        total = self.num_batches * self._images_per_batch
         tasks = np.flatnonzero(self._presence.images_per_task)
         task_ids = _cycled(tasks, total, random)
         images = np.empty(total, np.int64)
@@ -261,20 +311,20 @@ class ImageSampler(TrainingSampler):
     @property
     def num_batches(self) -> int:
         """Full batches in the number of images."""
-        return len(self._images) // self._batch_size
+        return len(self._images) // self._images_per_batch
 
     @cached_property
     def _images(self) -> NDArray[np.int64]:
         is_known = self._presence.tasks_per_image > 0
-        for some in self._in_parts(np.flatnonzero(~is_known)):
+        for some in in_parts(np.flatnonzero(~is_known), self._presence.num_tasks):
             is_known[some] = self._presence.absent_from(some).any(axis=1)
         return np.flatnonzero(is_known)
 
     def plan(self, random: np.random.Generator) -> Plan:
         """Shuffle the images."""
-        images = random.permutation(self._images)[: self.num_batches * self._batch_size]
+        images = random.permutation(self._images)[: self.num_batches * self._images_per_batch]
         task_ids = []
-        for some in self._in_parts(images):
+        for some in in_parts(images, self._presence.num_tasks):
             to_ask = self._presence.present_in(some)
             shows_none = ~to_ask.any(axis=1)
             to_ask[shows_none] = self._presence.absent_from(some[shows_none])
@@ -282,16 +332,32 @@ class ImageSampler(TrainingSampler):
             task_ids.append((random.random(to_ask.shape) * to_ask).argmax(axis=1))
         return images, np.concatenate(task_ids)
 
-    def _in_parts(self, images: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Take so many images at once that a whole table of them and all tasks is small."""
-        rows = max(1, _MOST_AT_ONCE // self._presence.num_tasks)
-        return (images[first : first + rows] for first in range(0, len(images), rows))
-
 
 def _cycled(items: NDArray[np.int64], total: int, random: np.random.Generator) -> NDArray[np.int64]:
     """Repeat items in random order, all of them before any comes again."""
     shuffles = math.ceil(total / len(items))
     return np.concatenate([random.permutation(items) for _ in range(shuffles)] or [items])[:total]
+
+
+def images_per_batch(batch_size: int, prompts_per_image: int) -> int:
+    """Say how many images a batch has.
+
+    Args:
+        batch_size: pairs of image and task per batch.
+        prompts_per_image: so many of them have one image.
+
+    Raises:
+        UserError: if the one is no multiple of the other.
+    """
+    images, rest = divmod(batch_size, prompts_per_image)
+    if rest or not images:
+        nearest = max(1, round(batch_size / prompts_per_image)) * prompts_per_image
+        raise UserError(
+            f"data.batch_size={batch_size} counts pairs of image and task, of which "
+            f"data.prompts_per_image={prompts_per_image} have one image: expected a multiple of "
+            f"{prompts_per_image}, {nearest} say"
+        )
+    return images
 
 
 SAMPLERS: dict[str, type[TrainingSampler]] = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from seg_training.datasets.augmentations import Augmentation
@@ -20,7 +21,7 @@ from seg_training.datasets.task_presence import TaskPresence
 from seg_training.datasets.truths import LabelMapTruth
 from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.picture_reading import read_image
-from seg_training.pictures.resizing import resize_image
+from seg_training.pictures.resizing import shown_image
 from seg_training.tasks import TaskTable
 
 __all__ = ["EvaluationSamples", "PredictionSamples", "TrainingSamples"]
@@ -60,7 +61,7 @@ class TrainingSamples(_Samples, Dataset[Batch]):
     with_label_maps: bool = False
 
     def __getitem__(self, draw: Draw) -> Batch:
-        """Make one sample: image uint8 (3, H, W), mask uint8 (H, W).
+        """Make one sample: image uint8 (3, H, W), mask uint8 (H, W); of p tasks masks (p, H, W).
 
         Raises:
             UserError: if a file cannot be read, or if a label map is asked for where there is none.
@@ -75,42 +76,54 @@ class TrainingSamples(_Samples, Dataset[Batch]):
             )
         truth = self.tasks.truth(annotation)
         seed = int(np.random.SeedSequence([self.seed, draw.number]).generate_state(1)[0])
+        task_ids = (draw.task_id, *draw.further)
         label_map = None
         if self.with_label_maps:
             pixels, labels = self.augmentation(pixels, truth.label_map.numpy(), seed)
             label_map = torch.from_numpy(np.ascontiguousarray(labels))
-            mask = LabelMapTruth(label_map, truth.known).mask(draw.task_id)
+            changed = LabelMapTruth(label_map, truth.known)
+            masks = np.stack([changed.mask(task_id) for task_id in task_ids])
         else:
-            pixels, mask = self.augmentation(pixels, truth.mask(draw.task_id), seed)
+            masks = np.stack([truth.mask(task_id) for task_id in task_ids])
+            pixels, masks = self.augmentation(pixels, masks, seed)
+        several = len(task_ids) > 1
         return Batch(
             image=channels_first(pixels),
-            task_ids=torch.tensor(draw.task_id),
-            mask=torch.from_numpy(np.ascontiguousarray(mask)),
+            task_ids=torch.tensor(task_ids if several else draw.task_id),
+            mask=torch.from_numpy(np.ascontiguousarray(masks if several else masks[0])),
             label_map=label_map,
             name=self.index.name(draw.image),
+            image_rows=torch.tensor(0),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
-    """An image at crop size with its tasks and what is known of it at the image's own size.
+    """An image as its view shows it, with its tasks and what is known of it at its own size.
 
     Attributes:
         presence: which tasks are in which image.
         source: which dataset this is, of several.
+        images: which of the split, by their positions in the index; all by default.
+        view: how the image comes before the network.
     """
 
     presence: TaskPresence
     source: int = 0
+    images: NDArray[np.int64] | None = None
+    view: str = "squeeze"
 
     def __len__(self) -> int:
-        """Images of the split."""
-        return len(self.index)
+        """How many images there are."""
+        return len(self.index if self.images is None else self.images)
 
     @property
     def names(self) -> list[str]:
         """The images' names."""
-        return [self.index.name(image) for image in range(len(self))]
+        return [self.index.name(self._in_index(image)) for image in range(len(self))]
+
+    def _in_index(self, image: int) -> int:
+        return image if self.images is None else int(self.images[image])
 
     def __getitem__(self, image: int) -> EvaluationSample:
         """Read one image with its truth.
@@ -121,13 +134,14 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
             UserError: if a file cannot be read; names it.
         """
         position = max(image, 0)
-        pixels, annotation = read_pair(self.dataset, self.index, position)
+        in_index = self._in_index(position)
+        pixels, annotation = read_pair(self.dataset, self.index, in_index)
         present = self.presence.present(position)
         return EvaluationSample(
-            image=channels_first(resize_image(pixels, self.crop_size)),
+            image=channels_first(shown_image(pixels, self.view, self.crop_size)),
             task_ids=torch.from_numpy(present if image != NO_IMAGE else present[:0]),
             truth=self.tasks.truth(annotation),
-            name=self.index.name(position),
+            name=self.index.name(in_index),
             source=self.source,
             position=position,
         )
@@ -141,11 +155,13 @@ class PredictionSamples(Dataset[PredictionSample]):
         root: the dataset's folder.
         images: the files, relative to it.
         crop_size: (H, W) that images are resized to.
+        view: how an image comes before the network.
     """
 
     root: Path
     images: Sequence[str]
     crop_size: tuple[int, int]
+    view: str = "squeeze"
 
     @cached_property
     def _folder(self) -> str:
@@ -163,5 +179,5 @@ class PredictionSamples(Dataset[PredictionSample]):
         """
         pixels = read_image(self.root / self.images[image])
         name = Path(self.images[image]).with_suffix("").relative_to(self._folder).as_posix()
-        resized = channels_first(resize_image(pixels, self.crop_size))
-        return PredictionSample(resized, pixels.shape[:2], name)
+        shown = channels_first(shown_image(pixels, self.view, self.crop_size))
+        return PredictionSample(shown, pixels.shape[:2], name)

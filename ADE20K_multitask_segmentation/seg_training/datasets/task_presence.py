@@ -1,7 +1,7 @@
 """Which tasks are in which image of a split, which are not, and of which nobody knows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -90,6 +90,58 @@ class TaskPresence:
             listed_offsets=chained([part.listed_offsets for part in parts]),
             listed=np.concatenate([part.listed for part in parts]),
             lists_absent=np.concatenate([part.lists_absent for part in parts]),
+        )
+
+    def only(self, images: _Ids) -> "TaskPresence":
+        """Forget all other images: they stay in their places, and whatever they show is unknown.
+
+        Args:
+            images: positions of those that are not forgotten.
+        """
+        stay = np.isin(np.arange(len(self)), images)
+
+        def left(offsets: _Ids, *entries: _Ids) -> list[_Ids]:
+            sizes = np.diff(offsets)
+            kept = np.repeat(stay, sizes)
+            ends = np.cumsum(np.where(stay, sizes, 0))
+            return [np.concatenate([[0], ends]), *(own[kept] for own in entries)]
+
+        offsets, task_ids, pixels = left(self.offsets, self.task_ids, self.pixels)
+        listed_offsets, listed = left(self.listed_offsets, self.listed)
+        return replace(
+            self,
+            offsets=offsets,
+            task_ids=task_ids,
+            pixels=pixels,
+            listed_offsets=listed_offsets,
+            listed=listed,
+            lists_absent=self.lists_absent | ~stay,  # of nothing: all is unknown
+        )
+
+    def taking(self, images: _Ids) -> "TaskPresence":
+        """Take some images alone, in the order in which they are named.
+
+        Args:
+            images: (n,) positions.
+        """
+
+        def taken(offsets: _Ids, *entries: _Ids) -> list[_Ids]:
+            sizes = np.diff(offsets)[images]
+            ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+            places = np.repeat(offsets[images] - ends[:-1], sizes) + np.arange(ends[-1])
+            return [ends, *(own[places] for own in entries)]
+
+        offsets, task_ids, pixels = taken(self.offsets, self.task_ids, self.pixels)
+        listed_offsets, listed = taken(self.listed_offsets, self.listed)
+        return replace(
+            self,
+            sources=self.sources[images],
+            offsets=offsets,
+            task_ids=task_ids,
+            pixels=pixels,
+            listed_offsets=listed_offsets,
+            listed=listed,
+            lists_absent=self.lists_absent[images],
         )
 
     def __len__(self) -> int:

@@ -77,7 +77,7 @@ def restore(
     Args:
         path: a checkpoint, or a run's folder.
         overrides: changes to the checkpoint's config: ``key=value``, or ``group=name``. Other data
-            keep the checkpoint's crop size, unless that is given too.
+            keep the checkpoint's crop size and view, unless these are given too.
         config_dir: where groups are looked up; ``configs`` in the current folder by default.
 
     Returns:
@@ -98,8 +98,9 @@ def restore(
         {**trained, "trainer": here}, overrides, (config_dir or default_config_dir()).absolute()
     )
     replaced = any(override.startswith("data=") for override in overrides)
-    if replaced and not any(override.startswith("data.crop_size=") for override in overrides):
-        config["data"]["crop_size"] = trained["data"].get("crop_size", config["data"]["crop_size"])
+    for key in ("crop_size", "view") if replaced else ():
+        if not any(override.startswith(f"data.{key}=") for override in overrides):
+            config["data"][key] = trained["data"].get(key, config["data"][key])
     if config["model"] != trained["model"]:
         raise UserError("the network of a checkpoint cannot be changed: leave model.* out")
     module = load_module(checkpoint, config)
@@ -160,6 +161,9 @@ def _predict_examples(
         asked = presence.present(position)[largest].tolist()
         task_ids = torch.tensor(asked, device=module.device)
         logits = module.network.task_logits(image[None].to(module.device), task_ids)
+        logits, image = (
+            module.network.part_of_picture(maps, truth.size) for maps in (logits, image)
+        )
         own_height, own_width = truth.size
         size = (max(1, round(width * own_height / own_width)), width)
         examples.append(

@@ -148,5 +148,6 @@ def choose_thresholds(
                     continue
                 ids = task_ids.to(device)
                 logits = network.task_logits(image[None].to(device), ids)[0]
+                logits = network.part_of_picture(logits, truth.size)
                 counter.update(logits, truth.to(device), ids)
     return best_thresholds(counter.curves(), prior_pairs)

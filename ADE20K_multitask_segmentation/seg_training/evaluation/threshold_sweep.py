@@ -71,6 +71,7 @@ def _count(
         for image, task_ids, truth, _, source, position in batch.samples():
             task_ids, truth = task_ids.to(module.device), truth.to(module.device)
             logits = module.network.task_logits(image[None].to(module.device), task_ids)[0]
+            logits = module.network.part_of_picture(logits, truth.size)
             for threshold, counter in counters.items():
                 counter.update(logits - _logit(threshold), truth, task_ids, source, position)
 

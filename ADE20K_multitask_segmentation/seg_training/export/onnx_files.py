@@ -72,7 +72,8 @@ def description(network: Network) -> dict[str, Any]:
 
     Returns:
         ``class_names`` and ``class_synonyms`` (lists, class k at place k), ``crop_size`` (height
-        and width that pictures are resized to, bilinear), ``method``, ``licence``, and ``measured``
+        and width that pictures are resized to, bilinear), ``view`` (how: ``squeeze``, ``pad`` or
+        ``crop``), ``method``, ``licence``, and ``measured``
         (None where it is not known).
     """
     config = network.config
@@ -80,6 +81,7 @@ def description(network: Network) -> dict[str, Any]:
         "class_names": network.task_names,
         "class_synonyms": config.task_synonyms or [[] for _ in network.task_names],
         "crop_size": network.crop_size,
+        "view": config.view,
         "method": network.method,
         "licence": licence_of(config),
         "measured": config.measured,

@@ -32,7 +32,7 @@ def calibration_batches(data: DataModule, number: int) -> Iterator[dict[str, NDA
     for batch in islice(data.train_dataloader(), number):
         each: Sequence[Batch] = list(batch.values()) if isinstance(batch, Mapping) else [batch]
         for own in each:
-            yield {"images": own.image.numpy(), "class_ids": own.task_ids[:, None].numpy()}
+            yield {"images": own.sample_images.numpy(), "class_ids": own.task_ids[:, None].numpy()}
 
 
 def quantise(exact: Path, small: Path, batches: Iterator[Mapping[str, NDArray[Any]]]) -> None:

@@ -1,6 +1,6 @@
 """Network: uint8 images in, logits of their size out, around a Hugging Face model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -10,6 +10,7 @@ from seg_training.errors import UserError
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.input_checks import can_look_at, check_known_ids
 from transformers_update_for_adapters.modeling_tasformer import Recognition
+from transformers_update_for_adapters.views import part_of_picture
 
 __all__ = ["Network", "Recognition"]
 
@@ -80,26 +81,46 @@ class Network(nn.Module):
             return torch.zeros(self.num_tasks, device=self.mean.device)
         return torch.tensor(chosen, dtype=torch.float32, device=self.mean.device)
 
-    def forward(self, pixel_values: Tensor, task_ids: Tensor) -> Tensor:
-        """Ask one class of each image.
+    def part_of_picture(self, maps: Tensor, picture: Sequence[int]) -> Tensor:
+        """Cut off what the network was shown beyond a picture: padding, if its view pads.
+
+        Args:
+            maps: (..., H, W), of the size that it was shown: logits, say.
+            picture: (height, width) of the picture itself.
+
+        Returns:
+            (..., h, w).
+        """
+        return part_of_picture(self.config.view, maps, picture)
+
+    def forward(
+        self, pixel_values: Tensor, task_ids: Tensor, image_rows: Tensor | None = None
+    ) -> Tensor:
+        """Ask one class of each image, or several.
 
         Args:
             pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
-            task_ids: (B,) int64, each in [0, num_tasks).
+            task_ids: (N,) int64, each in [0, num_tasks); N is B where each image is asked one.
+            image_rows: (N,) int64 in [0, B), of which image each id is; by default of one each.
 
         Returns:
-            (B, 1, H, W) float logits; positive means "this class".
+            (N, 1, H, W) float logits; positive means "this class".
         """
+        number = (pixel_values if image_rows is None else image_rows).shape[0]
         # Sizes are compared one by one: comparing shapes would fix them in an export.
-        if task_ids.ndim != 1 or task_ids.shape[0] != pixel_values.shape[0]:
+        if task_ids.ndim != 1 or task_ids.shape[0] != number:
             raise ValueError(
                 f"task_ids has shape {tuple(task_ids.shape)}; expected one id per image, "
-                f"({pixel_values.shape[0]},)"
+                f"({number},)"
             )
         task_ids = self._checked_ids(task_ids, pixel_values)
         if not self.prompted:
-            return self.model.margins(self.label_logits(pixel_values), task_ids[:, None])
-        logits = self.model(self.normalised(pixel_values), task_ids=task_ids).logits
+            label_logits = self.label_logits(pixel_values)
+            if image_rows is not None:
+                label_logits = label_logits[image_rows]
+            return self.model.margins(label_logits, task_ids[:, None])
+        normalised = self.normalised(pixel_values)
+        logits = self.model(normalised, task_ids=task_ids, image_rows=image_rows).logits
         return self.model.upsample(logits, pixel_values.shape[-2:])
 
     def label_logits(self, pixel_values: Tensor) -> Tensor:

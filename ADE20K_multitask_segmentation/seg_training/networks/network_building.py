@@ -64,6 +64,7 @@ _DESCRIPTIONS = (
     "presence",
     "task_synonyms",
     "thresholds",
+    "view",
 )
 
 # Settings of the model section that are of a training, and not of the network's configuration.

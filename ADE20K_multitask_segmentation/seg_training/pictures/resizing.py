@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["resize_image", "resize_label_map"]
+from transformers_update_for_adapters.views import padded, shown
+
+__all__ = ["resize_image", "resize_label_map", "shown_image"]
 
 CropSize = tuple[int, int]
 Label = TypeVar("Label", bound=np.unsignedinteger[Any])
@@ -25,6 +27,21 @@ def resize_image(image: NDArray[np.uint8], crop_size: CropSize) -> NDArray[np.ui
     height, width = crop_size
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return resized.astype(np.uint8, copy=False)
+
+
+def shown_image(image: NDArray[np.uint8], view: str, crop_size: CropSize) -> NDArray[np.uint8]:
+    """Bring an image before a network.
+
+    Args:
+        image: (h, w, 3) uint8.
+        view: one of :data:`VIEWS`.
+        crop_size: (H, W).
+
+    Returns:
+        uint8 (H, W, 3), or, of the view ``crop``, of a size of its own.
+    """
+    picture, size = shown(view, image.shape, crop_size)
+    return padded(resize_image(image, picture), size)
 
 
 def resize_label_map(label_map: NDArray[Label], crop_size: CropSize) -> NDArray[Label]:

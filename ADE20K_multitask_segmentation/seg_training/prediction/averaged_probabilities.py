@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from seg_training.networks import Network
 from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.resizing import resize_image
+from transformers_update_for_adapters.views import Shown, padded, shown
 
 __all__ = ["Look", "Looks", "class_probabilities"]
 
-_STRIDE = 32  # of the coarsest stage: sizes are multiples of it
 _MOST_BYTES = 2**29  # of what is kept of several classes at a time
 
 
@@ -29,7 +29,7 @@ class Look(NamedTuple):
         left: first column of the part.
         height: of the part.
         width: of the part.
-        size: (h, w) that the part is resized to.
+        shown: the size that the part is resized to, and padded to.
         flipped: whether left and right are exchanged.
     """
 
@@ -37,7 +37,7 @@ class Look(NamedTuple):
     left: int
     height: int
     width: int
-    size: tuple[int, int]
+    shown: Shown
     flipped: bool
 
     @property
@@ -59,31 +59,45 @@ class Looks:
         scales: of the crop size; several look several times.
         window: side of square windows in the picture's own pixels, each of which is looked at;
             None for the picture as a whole.
+        view: how the picture, or each window, comes before the network.
     """
 
     crop_size: tuple[int, int]
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
     window: int | None = None
+    view: str = "squeeze"
+
+    @classmethod
+    def of_network(
+        cls,
+        network: Network,
+        flip: bool = False,
+        scales: Sequence[float] = (1.0,),
+        window: int | None = None,
+    ) -> "Looks":
+        """Look as a network was trained to.
+
+        Args:
+            network: with crop size and view.
+            flip: see the class.
+            scales: likewise.
+            window: likewise.
+        """
+        return cls(network.crop_size, flip, tuple(scales), window, network.config.view)
 
     def at(self, height: int, width: int) -> list[Look]:
         """List all looks at a picture.
 
         Windows overlap by half, and together reach every pixel.
         """
-        sizes = [
-            self.crop_size
-            if scale == 1
-            else (_rounded(scale * self.crop_size[0]), _rounded(scale * self.crop_size[1]))
-            for scale in self.scales
-        ]
         rows, columns = _starts(height, self.window), _starts(width, self.window)
         part = (min(height, self.window or height), min(width, self.window or width))
         return [
-            Look(top, left, *part, size, flipped)
+            Look(top, left, *part, shown(self.view, part, self.crop_size, scale), flipped)
             for top in rows
             for left in columns
-            for size in sizes
+            for scale in self.scales
             for flipped in ((False, True) if self.flip else (False,))
         ]
 
@@ -109,7 +123,7 @@ def class_probabilities(
     """
     height, width = picture.shape[:2]
     all_looks = looks.at(height, width)
-    pixels = [math.prod(look.size) for look in all_looks]
+    pixels = [math.prod(look.shown.size) for look in all_looks]
     # Of few looks at a large picture their logits take less room, of many, windows above all, the
     # sum of what they say at the picture's size. Either way the numbers are the same.
     pixels_of_sum = height * width + max(pixels)
@@ -150,12 +164,13 @@ def _add(total: Tensor, look: Look, logits: Tensor, weight: Tensor) -> None:
 @torch.inference_mode()
 def _logits(network: Network, picture: NDArray[np.uint8], task_ids: Tensor, look: Look) -> Tensor:
     """Give (T, h, w) float32 logits, turned back where the look is mirrored."""
-    resized = resize_image(picture[look.part], look.size)
-    image = channels_first(resized).to(network.mean.device)
+    resized = resize_image(picture[look.part], look.shown.picture)
+    image = channels_first(padded(resized, look.shown.size)).to(network.mean.device)
     if look.flipped:
         image = image.flip(-1)
     logits = network.task_logits(image[None], task_ids)[0].float()
-    return logits.flip(-1) if look.flipped else logits
+    height, width = look.shown.picture
+    return (logits.flip(-1) if look.flipped else logits)[..., :height, :width]
 
 
 def _hat(height: int, width: int) -> Tensor:
@@ -167,10 +182,6 @@ def _hat(height: int, width: int) -> Tensor:
         1 - (2 * (torch.arange(side) + 0.5) / side - 1).abs() for side in (height, width)
     )
     return rows[:, None] * columns
-
-
-def _rounded(side: float) -> int:
-    return max(_STRIDE, round(side / _STRIDE) * _STRIDE)
 
 
 def _starts(length: int, window: int | None) -> list[int]:

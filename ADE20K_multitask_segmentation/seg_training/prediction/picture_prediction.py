@@ -117,7 +117,7 @@ def predict(
     names = find_pictures(pictures)
     network = load_network(ckpt).to(find_device(device, "device", auto=True))
     tasks = named_tasks(classes, network)
-    looks = Looks(network.crop_size, flip, tuple(scales), window)
+    looks = Looks.of_network(network, flip, scales, window)
     write_empty = not asks_for_all(classes, network.config)
     settings = result_settings(find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks)
     if network.num_tasks > _MOST_COLOURS:
@@ -210,8 +210,9 @@ def result_settings(
         "scales": list(looks.scales),
         "window": looks.window,
     }
-    # Results of before there was a score stay those of the same settings.
-    return settings | ({"scores": list(SCORES)} if SCORES else {})
+    # Results of before there was a score, or a view, stay those of the same settings.
+    view = {} if looks.view == "squeeze" else {"view": looks.view}
+    return settings | view | ({"scores": list(SCORES)} if SCORES else {})
 
 
 def settings_for_picture(settings: Mapping[str, Any], picture: Path) -> dict[str, Any]:

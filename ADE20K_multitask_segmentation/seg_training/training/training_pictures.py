@@ -53,11 +53,12 @@ class PredictionPictures(pl.Callback):
         network = cast(LitSeg, pl_module).network
         images, logits, masks, prompts = [], [], [], []
         for name, own in batches.items():
-            own_logits = outputs["logits"][name][:most].float()
-            if not network.prompted:
+            own_logits = outputs["logits"][name]
+            if not network.prompted:  # of images, not of samples
+                own_logits = own_logits[own.image_rows[:most]].float()
                 own_logits = network.model.margins(own_logits, own.task_ids[:most, None])
-            images.append(own.image[:most])
-            logits.append(own_logits)
+            images.append(own.sample_images[:most])
+            logits.append(own_logits[:most].float())
             masks.append(own.mask[:most])
             prompts += [self._task_names[task_id] for task_id in own.task_ids[:most].tolist()]
         picture = samples_picture(torch.cat(images), torch.cat(logits), torch.cat(masks), prompts)

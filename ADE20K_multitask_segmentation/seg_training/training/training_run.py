@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.checkpoints.network_in_checkpoint import network_of
+from seg_training.checkpoints.network_in_checkpoint import network_of, take_calibration
 from seg_training.commands.process_ranks import process_rank
 from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
@@ -28,6 +28,7 @@ from seg_training.networks.network_building import sizes_of_before
 from seg_training.pl_module import LitSeg
 from seg_training.settings import call_with_settings, name_of
 from seg_training.training.averaged_weights import AveragedWeights
+from seg_training.training.calibration import calibrate, keep_calibration
 from seg_training.training.kept_checkpoints import BestAndLast
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import check_optimizer
@@ -146,6 +147,8 @@ def _train(config: dict[str, Any]) -> TrainingResult:
     # weights, and how it runs them, stays out.
     _, trained = count_parameters(module.network)
     module, data, alone = restore(checkpoints.evaluated)
+    if config["thresholds"] != "none":
+        _calibrate(module, data, checkpoints.evaluated, trainer)
     machine = {key: config["trainer"][key] for key in _MACHINE if key in config["trainer"]}
     result = run_validation(build_trainer({**alone, **machine}, logger=False), module, data)
     if trainer.is_global_zero:
@@ -155,6 +158,18 @@ def _train(config: dict[str, Any]) -> TrainingResult:
         save_run(results, network_of(evaluated), module, data, config, run_dir, trainer)
     close_loggers(trainer.loggers)
     return TrainingResult(run_dir, result, module.task_names, module.dataset_names)
+
+
+def _calibrate(module: LitSeg, data: DataModule, file: Path, trainer: pl.Trainer) -> None:
+    """Choose thresholds in the first process; the others take them from the checkpoint."""
+    if trainer.is_global_zero:
+        module.to(trainer.strategy.root_device)
+        data.prepare_data()
+        data.setup("fit")
+        calibrate(module.network, data)
+        keep_calibration(file, module.network)
+    trainer.strategy.barrier("calibrated")
+    take_calibration(module.network, read_checkpoint(file))
 
 
 def _check_settings(config: Mapping[str, Any]) -> None:

@@ -81,7 +81,7 @@ class Painter:
         self.name = name
         self.ckpt = ckpt
         self.network = network
-        self.looks = Looks(network.crop_size)
+        self.looks = Looks.of_network(network)
         self._answers: OrderedDict[tuple[Path, tuple[int, ...]], Answer] = OrderedDict()
 
     def understand(self, asked: Sequence[str] | None) -> Prompt:

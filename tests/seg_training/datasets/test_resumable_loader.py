@@ -89,6 +89,7 @@ def test_samples_are_stacked_to_a_batch() -> None:
             torch.full((2, 2), number, dtype=torch.uint8),
             torch.full((2, 2), number + 1, dtype=torch.uint8),
             str(number),
+            torch.tensor(0),
         )
         for number in range(3)
     ]
@@ -99,3 +100,5 @@ def test_samples_are_stacked_to_a_batch() -> None:
     assert batch.mask[:, 0, 0].tolist() == [0, 1, 2]
     assert batch.label_map[:, 0, 0].tolist() == [1, 2, 3]
     assert batch.name == ("0", "1", "2")
+    assert batch.image_rows.tolist() == [0, 1, 2]
+    assert batch.sample_images is batch.image

@@ -23,6 +23,7 @@ from seg_training.prediction.averaged_probabilities import (
     _starts,
     class_probabilities,
 )
+from transformers_update_for_adapters.views import Shown
 
 CROP = (32, 64)
 
@@ -129,8 +130,9 @@ def test_windows_reach_every_pixel_and_overlap_by_half_at_least(length: int, win
 
 def test_scaled_sizes_are_multiples_of_the_stride_and_one_is_left_alone() -> None:
     looks = Looks((100, 150), scales=(1.0, 0.5, 0.01))
-    assert [look.size for look in looks.at(40, 60)] == [(100, 150), (64, 64), (32, 32)]
-    assert looks.at(40, 60)[0] == Look(0, 0, 40, 60, (100, 150), False)
+    assert [look.shown.size for look in looks.at(40, 60)] == [(100, 150), (64, 64), (32, 32)]
+    whole = Shown((100, 150), (100, 150))
+    assert looks.at(40, 60)[0] == Look(0, 0, 40, 60, whole, False)
 
 
 def as_each_look_is_kept(

@@ -1,0 +1,101 @@
+"""What is chosen for weights that are trained: thresholds, and how sure the recogniser is."""
+
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.network_in_checkpoint import CALIBRATION, NETWORK
+from seg_training.commands.progress_bars import tracked
+from seg_training.datasets.data_module_base import DataModule
+from seg_training.errors import UserError, listed
+from seg_training.evaluation.presence_calibration import fit_presence
+from seg_training.evaluation.threshold_choosing import ThresholdCounter, best_thresholds
+from seg_training.files.atomic_writes import replacing
+from seg_training.networks import Network
+from transformers_update_for_adapters.presence_scores import presence_features
+from transformers_update_for_adapters.weights_fingerprint import fingerprint
+
+__all__ = ["calibrate", "keep_calibration"]
+
+_log = logging.getLogger(__name__)
+
+
+@torch.inference_mode()
+def calibrate(network: Network, data: DataModule) -> None:
+    """Choose thresholds, and calibrate presence, on images that are not evaluated.
+
+    Args:
+        network: in evaluation mode, on the device to use; its configuration is changed.
+        data: whose :meth:`DataModule.calibration_samples` to look at. Where data are not labelled
+            for training, or show no task, nothing is chosen, and that is said.
+    """
+    device = network.mean.device
+    try:
+        loader = data.calibration_dataloader()
+    except UserError as error:
+        _log.warning("no thresholds are chosen: %s", error)
+        return
+    counter = ThresholdCounter(network.num_tasks, device)
+    features, present = [], []
+    with network.kept():
+        for batch in tracked(loader, "Calibrating"):
+            for image, task_ids, truth, *_ in batch.samples():
+                ids, own = task_ids.to(device), image[None].to(device)
+                recognition = network.recognise(own)
+                logits = network.task_logits(own, ids, recognition)[0]
+                logits = network.part_of_picture(logits, truth.size)
+                counter.update(logits, truth.to(device), ids)
+                if recognition is not None:
+                    channels = network.model.label_channels
+                    seen = presence_features(recognition.label_logits, channels)[0]
+                    there = torch.zeros_like(seen)
+                    there[ids] = 1
+                    there[~truth.known.to(device)] = torch.nan
+                    features.append(seen.double().cpu().numpy())
+                    present.append(there.double().cpu().numpy())
+    network.config.thresholds = best_thresholds(counter.curves())
+    network.config.presence = None
+    if features:
+        network.config.presence = fit_presence(np.stack(features), np.stack(present))
+        _tell_unmeasured(network)
+    _log.info("thresholds chosen on %d images", len(loader.dataset))  # type: ignore[arg-type]
+
+
+def keep_calibration(file: Path, network: Network) -> None:
+    """Write what was chosen into the checkpoint of the weights.
+
+    Args:
+        file: the checkpoint; it is replaced as a whole.
+        network: with its weights.
+    """
+    content = read_checkpoint(file)
+    chosen: dict[str, Any] = {name: getattr(network.config, name) for name in CALIBRATION}
+    chosen["fingerprint"] = fingerprint(network.config, network.model.state_dict())
+    content[NETWORK] = {**content[NETWORK], **chosen}
+    with replacing(file) as unfinished:
+        torch.save(content, unfinished)
+
+
+def _tell_unmeasured(network: Network) -> None:
+    presence = network.config.presence
+    biases = presence["bias"] if presence else [None] * network.num_tasks
+    channels = network.model.label_channels
+    names = network.task_names or tuple(map(str, range(network.num_tasks)))
+    unmeasured = [
+        name
+        for name, bias, known in zip(names, biases, channels.known, strict=True)
+        if bias is None and known
+    ]
+    if unmeasured:
+        _log.info(
+            "whether %s %s there is not calibrated: no image without %s, or none with %s, was seen",
+            listed(unmeasured),
+            *(("is", "it", "it") if len(unmeasured) == 1 else ("are", "them", "them")),
+        )
