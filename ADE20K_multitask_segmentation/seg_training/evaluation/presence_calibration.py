@@ -78,4 +78,4 @@ def _fit(
 
     with torch.enable_grad():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return float(log_scale.exp()), (common + own).detach().numpy()
+    return float(log_scale.detach().exp()), (common + own).detach().numpy()

@@ -4,21 +4,25 @@
 # Transformers has types for a part of its functions only.
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.network_in_checkpoint import CALIBRATION, NETWORK
 from seg_training.commands.progress_bars import tracked
+from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError, listed
 from seg_training.evaluation.presence_calibration import fit_presence
 from seg_training.evaluation.threshold_choosing import ThresholdCounter, best_thresholds
 from seg_training.files.atomic_writes import replacing
 from seg_training.networks import Network
+from transformers_update_for_adapters import TASFormerConfig
 from transformers_update_for_adapters.presence_scores import presence_features
 from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
@@ -27,45 +31,53 @@ __all__ = ["calibrate", "keep_calibration"]
 _log = logging.getLogger(__name__)
 
 
-@torch.inference_mode()
 def calibrate(network: Network, data: DataModule) -> None:
     """Choose thresholds, and calibrate presence, on images that are not evaluated.
 
     Args:
         network: in evaluation mode, on the device to use; its configuration is changed.
-        data: whose :meth:`DataModule.calibration_samples` to look at. Where data are not labelled
-            for training, or show no task, nothing is chosen, and that is said.
+        data: whose :meth:`DataModule.calibration_samples` to look at. Where there are none that
+            show a task, nothing is chosen, and that is said.
     """
-    device = network.mean.device
     try:
         loader = data.calibration_dataloader()
     except UserError as error:
         _log.warning("no thresholds are chosen: %s", error)
         return
-    counter = ThresholdCounter(network.num_tasks, device)
-    features, present = [], []
+    counter = ThresholdCounter(network.num_tasks, network.mean.device)
     with network.kept():
-        for batch in tracked(loader, "Calibrating"):
-            for image, task_ids, truth, *_ in batch.samples():
-                ids, own = task_ids.to(device), image[None].to(device)
-                recognition = network.recognise(own)
-                logits = network.task_logits(own, ids, recognition)[0]
-                logits = network.part_of_picture(logits, truth.size)
-                counter.update(logits, truth.to(device), ids)
-                if recognition is not None:
-                    channels = network.model.label_channels
-                    seen = presence_features(recognition.label_logits, channels)[0]
-                    there = torch.zeros_like(seen)
-                    there[ids] = 1
-                    there[~truth.known.to(device)] = torch.nan
-                    features.append(seen.double().cpu().numpy())
-                    present.append(there.double().cpu().numpy())
+        features, present = _look(network, tracked(loader, "Calibrating"), counter)
     network.config.thresholds = best_thresholds(counter.curves())
     network.config.presence = None
-    if features:
-        network.config.presence = fit_presence(np.stack(features), np.stack(present))
+    if len(features):
+        network.config.presence = fit_presence(features, present)
         _tell_unmeasured(network)
     _log.info("thresholds chosen on %d images", len(loader.dataset))  # type: ignore[arg-type]
+
+
+@torch.inference_mode()
+def _look(
+    network: Network, batches: Iterable[EvaluationBatch], counter: ThresholdCounter
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Count pairs, and give what the recogniser sees of N images and what is there: (N, K) each."""
+    features, present = [np.zeros((0, network.num_tasks))], [np.zeros((0, network.num_tasks))]
+    device = network.mean.device
+    for batch in batches:
+        for image, task_ids, truth, *_ in batch.samples():
+            ids, own = task_ids.to(device), image[None].to(device)
+            recognition = network.recognise(own)
+            logits = network.task_logits(own, ids, recognition)[0]
+            logits = network.part_of_picture(logits, truth.size)
+            counter.update(logits, truth.to(device), ids)
+            if recognition is None:
+                continue
+            seen = presence_features(recognition.label_logits, network.model.label_channels)
+            there = torch.zeros_like(seen)
+            there[0, ids] = 1
+            there[0, ~truth.known.to(device)] = torch.nan
+            features.append(seen.double().cpu().numpy())
+            present.append(there.double().cpu().numpy())
+    return np.concatenate(features), np.concatenate(present)
 
 
 def keep_calibration(file: Path, network: Network) -> None:
@@ -77,8 +89,10 @@ def keep_calibration(file: Path, network: Network) -> None:
     """
     content = read_checkpoint(file)
     chosen: dict[str, Any] = {name: getattr(network.config, name) for name in CALIBRATION}
-    chosen["fingerprint"] = fingerprint(network.config, network.model.state_dict())
-    content[NETWORK] = {**content[NETWORK], **chosen}
+    own = {**content[NETWORK], **chosen, "fingerprint": None}
+    # Of what the checkpoint says of its network: crop size and all.
+    config: TASFormerConfig = TASFormerConfig.from_dict(dict(own))
+    content[NETWORK] = {**own, "fingerprint": fingerprint(config, network.model.state_dict())}
     with replacing(file) as unfinished:
         torch.save(content, unfinished)
 
