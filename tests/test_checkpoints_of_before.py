@@ -124,5 +124,7 @@ def test_it_evaluates_to_the_same_digits(model: str, old_runs: Path) -> None:
     last = run / "checkpoints" / "last.ckpt"
     result, module = evaluate(last, ["metrics=all"], REPOSITORY / "configs")
     here: dict[str, Any] = json.loads(json.dumps(result_to_json(result, module.task_names)))
+    for own in here["per_class"].values():
+        own.pop("bIoU_calibrated")  # was not measured then
     there = json.loads((run / "measured.json").read_text())
     assert {key: here[key] for key in there if key in here} == there

@@ -86,8 +86,9 @@ def describe_network(
     if results is not None:
         # JSON has no nan, and this becomes config.json.
         own.measured = {key: finite(results[key]) for key in ("bIoU", "num_masks", "per_class")}
-        if "bIoU_interval" in results:
-            own.measured["bIoU_interval"] = finite(results["bIoU_interval"])
+        for key in ("bIoU_interval", "bIoU_calibrated", "bIoU_calibrated_interval"):
+            if key in results:  # earlier results have none
+                own.measured[key] = finite(results[key])
     own.origin = dict(
         origin
         or {

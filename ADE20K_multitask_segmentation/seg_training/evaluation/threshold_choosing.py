@@ -25,8 +25,8 @@ _COARSE = np.arange(9, 49) / 4
 GRID: NDArray[np.float64] = np.concatenate([-_COARSE[::-1], _FINE, _COARSE])
 """(G,) logits in rising order, from -12 to 12, among which thresholds are chosen; 0 is one."""
 
-PRIOR_PAIRS = 10
-"""As how many pairs of its own all pairs count for a class."""
+PRIOR_PAIRS = 2
+"""As how many pairs of its own all pairs count for a class: 0.2 to 0.6 better than 10 on CCP."""
 
 _ONE = 2**24  # IoUs are kept in whole parts of it: float32 tells no finer ones apart
 

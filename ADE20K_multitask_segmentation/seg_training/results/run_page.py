@@ -117,9 +117,9 @@ def _presence(results: Mapping[str, Any]) -> list[Table | Text | None]:
     """Say what is painted where classes are asked that are not there; nothing if none was."""
     if "cg_bIoU" not in results:
         return []
-    suffixes = {"": "at 0"}
+    suffixes, gated = {"": "at 0"}, "bIoU, %"
     if calibrated_of(results) is not None:
-        suffixes["_calibrated"] = "calibrated"
+        suffixes["_calibrated"], gated = "calibrated", "bIoU, calibrated, %"
     painted = [
         [name, *(_number_text(key, results[f"{key}{suffix}"]) for suffix in suffixes)]
         for key, name in _PAINTED.items()
@@ -136,7 +136,7 @@ def _presence(results: Mapping[str, Any]) -> list[Table | Text | None]:
         ),
         Table(
             ["absent classes painted, at most", *(f"{share} %" for share in shares)],
-            [["bIoU, %", *map(measured_text, shares.values())]],
+            [[gated, *map(measured_text, shares.values())]],
         ),
     ]
 

@@ -1,6 +1,8 @@
 """Metrics of a checkpoint, and pictures of predictions."""
 
 import json
+import math
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,11 @@ import torch
 from fake_datasets import folder, gdd
 from fake_datasets.configs import CONFIGS, config_on_fake_data
 from pixel_tables import pixel_table
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.checkpoint_reading import NETWORK, read_checkpoint
+from seg_training.checkpoints.model_folders import load_network
 from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import (
@@ -22,8 +27,10 @@ from seg_training.evaluation.checkpoint_evaluation import (
     restore,
 )
 from seg_training.evaluation.label_map_metrics import label_map_metrics
+from seg_training.evaluation.mask_metrics import measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.files.text_files import finite
+from seg_training.networks.network import Network, Recognition
 from seg_training.pl_module import LitSeg
 from seg_training.results.results_json import result_to_json
 from seg_training.training.training_run import train
@@ -75,6 +82,81 @@ def test_label_map_metrics_of_a_checkpoint(run: Path) -> None:
     assert unsure.bIoU == result.bIoU
 
 
+def test_thresholds_come_with_the_checkpoint_and_with_the_model_folder(
+    run: Path, tmp_path: Path
+) -> None:
+    thresholds = [0.5, -0.25, 0.0, 0.125, -1.0]
+    plain, module = evaluate(run, [], CONFIGS)
+    assert module.network.config.thresholds is None
+    assert not plain.calibrated
+    assert (plain.bIoU_calibrated, plain.interval_calibrated) == (plain.bIoU, plain.interval)
+    assert plain.per_class_calibrated == {task: biou for task, (biou, _) in plain.per_class.items()}
+
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    content[NETWORK]["thresholds"] = thresholds
+    file = tmp_path / "calibrated.ckpt"
+    torch.save(content, file)
+    shutil.copytree(run / "model", tmp_path / "model")
+    network = load_network(tmp_path / "model")
+    network.config.thresholds = thresholds
+    network.model.save_pretrained(tmp_path / "model")
+    for path in (file, tmp_path / "model"):
+        result, module = evaluate(path, [], CONFIGS)
+        assert module.network.config.thresholds == thresholds
+        assert result.bIoU == plain.bIoU
+        assert result.calibrated
+
+        counter = PairCounter({}, 5)
+        _, data, _ = restore(path, [], CONFIGS)
+        samples, presence = data.validation_samples()
+        shift = torch.tensor(thresholds)[:, None, None]
+        with torch.inference_mode():
+            for position in range(len(presence)):
+                sample = samples[position]
+                logits = module.network.task_logits(sample.image[None], sample.task_ids)[0]
+                above = logits - shift[sample.task_ids]
+                counter.update(above, sample.truth, sample.task_ids, 0, position)
+        expected = measured(counter.table())
+        assert result.bIoU_calibrated == expected.bIoU != plain.bIoU
+        assert result.interval_calibrated == expected.interval
+
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    weights["decode_head.classifier.bias"] += 1
+    save_file(weights, tmp_path / "model" / "model.safetensors", metadata={"format": "pt"})
+    other, _ = evaluate(tmp_path / "model", [], CONFIGS)
+    assert not other.calibrated  # thresholds of other weights
+
+
+def test_presence_is_what_the_recogniser_says(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def recognise(self: Network, pixel_values: Tensor) -> Recognition:
+        return Recognition(torch.tensor([[0.1, 0.2, math.nan, 0.4, 0.5]]))
+
+    def task_logits(
+        self: Network, pixel_values: Tensor, ids: Tensor, recognition: Recognition | None = None
+    ) -> Tensor:
+        asked.append(recognition)
+        return own(self, pixel_values, ids)
+
+    own = Network.task_logits
+    monkeypatch.setattr(Network, "recognise", recognise)
+    monkeypatch.setattr(Network, "task_logits", task_logits)
+    result, module = evaluate(run, ["metrics=all"], CONFIGS)
+    assert module.pairs is not None
+    expected = np.array([0.1, 0.2, math.nan, 0.4, 0.5], np.float32)
+    np.testing.assert_equal(module.pairs["presence"], expected[module.pairs["task"]])
+    assert asked
+    assert None not in asked  # one pass of the recogniser serves both
+    assert result.presence is not None
+    monkeypatch.undo()
+    without, module = evaluate(run, ["metrics=all"], CONFIGS)
+    assert module.pairs is not None
+    assert (module.pairs["presence"][module.pairs["predicted"] > 0] > 0.5).all()
+    assert without.presence is not None
+    assert without.presence.absent_painted == result.presence.absent_painted
+
+
 def test_what_stands_before_a_group_counts_too(run: Path, tmp_path: Path) -> None:
     own = read_checkpoint(run)["hyper_parameters"]["config"]["data"]
     classes = tmp_path / "classes.yaml"
@@ -112,7 +194,8 @@ def test_a_class_that_no_image_shows_is_in_the_result(run: Path, tmp_path: Path)
     assert masks == {"sky": 1, "road": 1, "car": 1, "tree": 0, "lamp": 0}
     assert result.num_masks == 3
     content = json.loads(json.dumps(finite(result_to_json(result, module.task_names))))
-    assert content["per_class"]["lamp"] == {"bIoU": None, "num_masks": 0}
+    nothing = {"bIoU": None, "bIoU_calibrated": None, "num_masks": 0}
+    assert content["per_class"]["lamp"] == nothing
     assert (content["bIoU_interval"], content["mIoU_interval"]) == (None, None)
 
 
