@@ -1,5 +1,6 @@
 """Views: how a picture of any size comes before a network, and what of the answer is its own."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,8 +35,8 @@ def _squeezed(picture: _Size, crop_size: _Size, scale: float) -> Shown:
 
 
 def _padded(picture: _Size, crop_size: _Size, scale: float) -> Shown:
-    size = _squeezed(picture, crop_size, scale).size
-    factor = min(most / own for most, own in zip(size, picture, strict=True))
+    factor = scale * min(most / own for most, own in zip(crop_size, picture, strict=True))
+    size = crop_size if scale == 1 else (_room(scale * crop_size[0]), _room(scale * crop_size[1]))
     height, width = (
         min(most, max(1, round(own * factor))) for most, own in zip(size, picture, strict=True)
     )
@@ -50,6 +51,10 @@ def _covering(picture: _Size, crop_size: _Size, scale: float) -> Shown:
 
 def _rounded(side: float) -> int:
     return max(_STRIDE, round(side / _STRIDE) * _STRIDE)
+
+
+def _room(side: float) -> int:
+    return max(_STRIDE, math.ceil(side / _STRIDE) * _STRIDE)
 
 
 VIEWS: dict[str, Callable[[_Size, _Size, float], Shown]] = {
