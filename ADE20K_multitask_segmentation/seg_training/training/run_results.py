@@ -1,5 +1,6 @@
 """What a training came to: its numbers, its network and what that paints, in the run's folder."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from seg_training.datasets.data_module_base import DataModule
 from seg_training.evaluation.checkpoint_evaluation import predict_examples
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.files.text_files import write_json, write_text
+from seg_training.files.user_paths import user_path
 from seg_training.networks import Network
 from seg_training.pl_module import LitSeg
 from seg_training.results.code_versions import code_versions
@@ -100,6 +102,7 @@ def run_results(
         "averaged": config["trainer"].get("ema_decay"),
         "steps": trainer.global_step,
         "evaluated_step": evaluated["global_step"],
+        "first_phase": _first_phase(config["model"].get("recogniser")),
         "run": run_of(evaluated),
         "seed": config["seed"],
         "seconds": round(record.seconds, 1),
@@ -107,6 +110,15 @@ def run_results(
         "hardware": _hardware(trainer),
         **code_versions(),
     }
+
+
+def _first_phase(recogniser: str | None) -> dict[str, Any] | None:
+    """Say what the recogniser's training took, where that is a run: the time of both counts."""
+    results = user_path(recogniser) / "results.json" if recogniser else None
+    if results is None or not results.is_file():
+        return None
+    content = json.loads(results.read_text(encoding="utf-8"))
+    return {key: content.get(key) for key in ("run", "steps", "seconds")}
 
 
 def _hardware(trainer: pl.Trainer) -> str:
