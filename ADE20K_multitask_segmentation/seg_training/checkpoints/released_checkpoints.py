@@ -34,7 +34,7 @@ EXPERIMENTS = {
 
 def convert_checkpoint(
     source: str | Path,
-    method: str,
+    method: str | None,
     output: str | Path,
     *,
     tasks: str | None = None,
@@ -47,7 +47,7 @@ def convert_checkpoint(
 
     Args:
         source: the released file, of Lightning 1.5.
-        method: the network's method.
+        method: the network's method; None is the one that the names of the weights tell.
         output: the folder to write, which must not hold anything.
         tasks: a file of ``configs/tasks``; by default ADE20K's with as many classes as the weights
             have tasks.
@@ -61,11 +61,13 @@ def convert_checkpoint(
         UserError: if the file cannot be read safely or is of another method or number of tasks,
             if the tasks are not known, or if the folder cannot be written.
     """
-    experiment = choose(method, EXPERIMENTS, "--method")
+    if method is not None:
+        choose(method, EXPERIMENTS, "--method")
     output = user_path(output)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise UserError(f"{output} holds something already; choose another --output")
-    weights = _read_weights(user_path(source), method)
+    weights, method = _read_weights(user_path(source), method)
+    experiment = EXPERIMENTS[method]
     method_class = METHODS[method]
     counts = method_class.released_counts(weights)
     config_dir = (config_dir or default_config_dir()).absolute()
@@ -99,8 +101,8 @@ def convert_checkpoint(
     return network.eval()
 
 
-def _read_weights(source: Path, method: str) -> Mapping[str, Tensor]:
-    """Read the released weights of a method."""
+def _read_weights(source: Path, method: str | None) -> tuple[Mapping[str, Tensor], str]:
+    """Read the released weights of a method, or of whichever they are; with their method."""
     if source.is_dir():
         raise UserError(f"{source} is a folder; give the released .ckpt file")
     if not source.is_file():
@@ -117,9 +119,9 @@ def _read_weights(source: Path, method: str) -> Mapping[str, Tensor]:
             f"{source} is no released checkpoint of TASFormer; what train.py wrote needs no "
             f"conversion. Its weights are called {', '.join(list(weights)[:3]) or 'nothing'}"
         )
-    if found != method:
+    if method not in (None, found):
         raise UserError(f"{source} is of method '{found}', not '{method}': give --method {found}")
-    return weights
+    return weights, found
 
 
 def _tasks_of_ade20k(counts: Sequence[int], method: str, config_dir: Path) -> str:
