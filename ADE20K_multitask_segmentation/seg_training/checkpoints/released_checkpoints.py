@@ -14,6 +14,7 @@ from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 from seg_training.networks import Network, build_network, load_released_state_dict
+from seg_training.networks.network_building import OF_RECOGNISERS
 from seg_training.settings import choose
 from seg_training.tasks import LabelClasses, TaskTable
 from transformers_update_for_adapters import METHODS, released_method
@@ -85,7 +86,8 @@ def convert_checkpoint(
     config["model"]["pretrained"] = None
     if "other_channel" in method_class.fields:
         config["model"]["other_channel"] = len(names) in counts[1:]
-    network = build_network(num_tasks=len(names), task_names=list(names), **config["model"])
+    model = {key: value for key, value in config["model"].items() if key not in OF_RECOGNISERS}
+    network = build_network(num_tasks=len(names), task_names=list(names), **model)
     load_released_state_dict(network, weights)
     maps, rows = network.model.task_maps, method_class.released_maps(len(names))
     if maps is not None and rows is not None:
