@@ -57,7 +57,8 @@ def test_a_gate_acts_on_what_is_calibrated_alone() -> None:
         ]
     )
     result, gated = presence_metrics(table), presence_metrics(replace(table, gate=0.5))
-    assert result is not None and gated is not None
+    assert result is not None
+    assert gated is not None
     for name in ("presence_MCC", "absent_painted", "absent_area", "cg_bIoU", "presence_mAP"):
         assert getattr(gated, name) == getattr(result, name)
     assert gated.absent_painted_calibrated == 50.0
