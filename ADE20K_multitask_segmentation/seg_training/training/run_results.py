@@ -1,5 +1,6 @@
 """What a training came to: its numbers, its network and what that paints, in the run's folder."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from seg_training.datasets.data_module_base import DataModule
 from seg_training.evaluation.checkpoint_evaluation import predict_examples
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.files.text_files import write_json, write_text
+from seg_training.files.user_paths import user_path
 from seg_training.networks import Network
 from seg_training.pl_module import LitSeg
 from seg_training.results.code_versions import code_versions
@@ -21,8 +23,13 @@ from seg_training.results.prediction_examples import examples_picture, save_exam
 from seg_training.results.results_json import result_to_json
 from seg_training.results.run_page import run_html
 from seg_training.results.sample_pictures import save_picture
+from seg_training.settings import name_of
 from seg_training.training.run_loggers import log_picture
 from seg_training.training.training_record import TrainingRecord
+
+RESULTS = "results.json"
+
+_OF_RECOGNISER = ("steps", "seconds", "seed", "bIoU", "bIoU_calibrated", "mIoU", "mIoU_with_other")
 
 __all__ = ["count_parameters", "run_results", "save_run"]
 
@@ -57,7 +64,7 @@ def save_run(
         run_dir: the run's folder.
         trainer: whose loggers get the picture of the examples.
     """
-    write_json(results, run_dir / "results.json")
+    write_json(results, run_dir / RESULTS)
     describe_network(network, config, results)
     save_network(run_dir / "model", network, config)
     examples = predict_examples(module, data)
@@ -92,6 +99,7 @@ def run_results(
         **result_to_json(result, module.task_names, module.dataset_names),
         "config_name": config["config_name"],
         "overrides": given_overrides(),
+        "recipe": name_of(config["recipe"]),
         "method": module.network.method,
         "num_tasks": module.network.num_tasks,
         "crop_size": list(config["data"].get("crop_size", ())),
@@ -105,8 +113,23 @@ def run_results(
         "seconds": round(record.seconds, 1),
         "curves": {"loss": record.loss, "bIoU": record.biou},
         "hardware": _hardware(trainer),
+        **_recogniser(config),
         **code_versions(),
     }
+
+
+def _recogniser(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what the recogniser took and reached, as far as its run tells; its steps are apart."""
+    source = config["model"].get("recogniser")
+    if source is None:
+        return {}
+    known: dict[str, Any] = {"source": source}
+    try:
+        results = json.loads((user_path(source) / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no run's folder
+        results = {}
+    known |= {key: results[key] for key in _OF_RECOGNISER if key in results}
+    return {"recogniser": known}
 
 
 def _hardware(trainer: pl.Trainer) -> str:
