@@ -20,7 +20,7 @@ def main() -> None:
         epilog="key=value changes the config of every cell, as it does with train.py.",
     )
     add = parser.add_argument
-    add("--scale", default="paper", help="paper (default), demo or camvid")
+    add("--scale", default="paper", help="paper (default), demo, camvid, recipes_...")
     add("--data-root", metavar="DIR", help="ADE20K's folder, or CamVid's; the demo draws its own")
     add(
         "--output",
@@ -49,7 +49,13 @@ def main() -> None:
     from seg_training.commands.terminal_text import plain
     from seg_training.config import compose_config
     from seg_training.settings import choose
-    from seg_training.tables.cell_runs import Setting, next_attempt, plan_runs, training_command
+    from seg_training.tables.cell_runs import (
+        Setting,
+        next_attempt,
+        plan_runs,
+        training_command,
+        with_recognisers,
+    )
     from seg_training.tables.collected_runs import collect_results, split_runs
     from seg_training.tables.missing_runs import failures_message, run_command, run_missing
     from seg_training.tables.table_cells import SCALES, select_cells
@@ -71,7 +77,9 @@ def main() -> None:
     )
     folders = [arguments.output, *arguments.results]
     results = collect_results(scale, folders)
+    everything = plan_runs(scale, scale.each_cell(), setting)
     _, missing = split_runs(plan_runs(scale, cells, setting), results)
+    missing = with_recognisers(missing, everything)
     # A wrong override is said once, and before anything is trained.
     for cell in {cell.config: cell for cell in cells}.values():
         own = [override for override in overrides if not override.startswith("hydra")]
@@ -88,7 +96,6 @@ def main() -> None:
 
     console = Console()
     results = collect_results(scale, folders)
-    everything = plan_runs(scale, scale.each_cell(), setting)
     files = write_report(scale, results, everything, setting, arguments.output / scale.name)
     for table in scale.tables:
         console.print(table_on_terminal(table, results))

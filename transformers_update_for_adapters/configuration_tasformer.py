@@ -37,7 +37,8 @@ class TASFormerConfig(SegformerConfig):
         method: one of ``METHODS``. ``segformer`` is the multi-class baseline; ``emb`` and
             ``vsa_emb`` join a learned or a fixed random map per task to the decoder;
             ``adapter_hf`` and ``adapter_hf++`` put adapters into the encoder, whose weights a
-            hypernetwork makes from the task's embedding.
+            hypernetwork makes from the task's embedding; ``channels``, a control that was not
+            published, has a channel per task at the head's end.
         num_tasks: number of classes K; task ids are 0..K-1.
         task_names: the K class names in the order of their ids, each once, or None.
         task_synonyms: per class the other words it answers to, or None.

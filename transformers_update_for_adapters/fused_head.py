@@ -70,6 +70,9 @@ class FusedDecodeHead(SegformerDecodeHead):
             in_channels = self.num_map_channels + self.linear_fuse.in_channels
             self.linear_fuse = DefaultConv2d(in_channels, width, kernel_size=1, bias=False)
             self.classifier = DefaultConv2d(width, 1, kernel_size=1)
+        channels = config.method_class.head_channels(config)
+        if channels != config.num_labels:
+            self.classifier = nn.Conv2d(config.decoder_hidden_size, channels, kernel_size=1)
 
     def fuse(self, stages: Sequence[Tensor]) -> Tensor:
         """Project, fuse and add the encoder's maps; only for a head that ``may_fuse``.

@@ -63,6 +63,11 @@ class Method:
         return ["the class that was asked for"]
 
     @classmethod
+    def head_channels(cls, config: "TASFormerConfig") -> int:
+        """Count the head's channels; of more than the output's, that of the asked class counts."""
+        return len(cls.channels(config))
+
+    @classmethod
     def hypernet(cls, config: "TASFormerConfig") -> nn.Module | None:
         """Make what conditions the encoder's blocks, or None.
 
@@ -230,14 +235,27 @@ class StageAdapters(Adapters):
         return AdapterHypernet(config, block_embeddings=True)
 
 
+class ClassChannels(Method):
+    """A channel per class at the head's end, of which that of the asked class is the answer.
+
+    Nothing before it knows the class: the control that shows what adapters add to features.
+    """
+
+    @classmethod
+    def head_channels(cls, config: "TASFormerConfig") -> int:
+        """One for each class."""
+        return config.num_tasks
+
+
 METHODS: dict[str, type[Method]] = {
     "segformer": MultiClassBaseline,
     "emb": LearnedMaps,
     "vsa_emb": RandomMaps,
     "adapter_hf": Adapters,
     "adapter_hf++": StageAdapters,
+    "channels": ClassChannels,
 }
-"""By the names that configurations use, in the order of the paper's table."""
+"""By the names that configurations use: those of the paper's table in its order, then a control."""
 
 
 def methods_that_read(field: str) -> list[str]:

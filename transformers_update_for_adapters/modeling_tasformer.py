@@ -72,6 +72,13 @@ class FoldedFeatures(NamedTuple):
     """The constants that it was fused with."""
 
 
+class ChannelLogits(NamedTuple):
+    """The answers to all classes, of a head with a channel for each."""
+
+    logits: Tensor
+    """(B, K, h, w) float."""
+
+
 class UnsharedImages(NamedTuple):
     """Images of a model in which a library changed what could be shared: nothing is."""
 
@@ -79,7 +86,7 @@ class UnsharedImages(NamedTuple):
     """(B, 3, H, W) float, normalised."""
 
 
-Shared = SharedFeatures | FoldedFeatures | UnsharedImages | Tensor
+Shared = SharedFeatures | FoldedFeatures | ChannelLogits | UnsharedImages | Tensor
 """What is computed of images once for all classes; a tensor (B, D, h, w) is a fused map."""
 
 
@@ -130,6 +137,10 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
     @property
     def _shares_backbone(self) -> bool:
         return self.recogniser is not None and self.recogniser.segformer is None
+
+    @property
+    def _has_class_channels(self) -> bool:
+        return self.config.method_class.head_channels(self.config) != self.config.num_labels
 
     def hold_recogniser_still(self) -> None:
         """Keep gradients from the recogniser, and from the backbone where that is its own, too."""
@@ -233,7 +244,10 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
     ) -> Tensor:
         """Turn the encoder's maps (B, D, h, w) into logits (B, L, h, w), with task maps if any."""
         if self.task_maps is None:
-            return head.logits(stages) if isinstance(head, FoldedHead) else head(stages)
+            all_logits = head.logits(stages) if isinstance(head, FoldedHead) else head(stages)
+            if not self._has_class_channels:
+                return all_logits
+            return _of_tasks(all_logits, required_ids(task_ids, self.config)[:, None])
         task_ids = required_ids(task_ids, self.config)
         maps = self.task_maps(task_ids, stages[0].shape[-2:])
         logits: Tensor = self.decode_head(stages, maps)
@@ -407,6 +421,10 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         if self.segformer.hypernet is not None:
             return self.segformer.shared_features(pixel_values)
         stages = self.segformer(pixel_values, output_hidden_states=True).hidden_states
+        if self._has_class_channels:
+            return ChannelLogits(
+                head.logits(stages) if isinstance(head, FoldedHead) else head(stages)
+            )
         if isinstance(head, FoldedHead):
             return FoldedFeatures(head.fuse(stages), head)
         return self.decode_head.fuse(stages)
@@ -451,8 +469,12 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         """Say what the class-prompted path makes of (T,) or (B, T) tasks: (B, T, h, w)."""
         if isinstance(shared, UnsharedImages):
             return self._ask_whole(shared.pixel_values, task_ids)
+        if self._has_class_channels:
+            if isinstance(shared, Tensor):
+                shared = ChannelLogits(self.decode_head.classify(shared))
+            return _of_tasks(cast(ChannelLogits, shared).logits, task_ids)
         if not isinstance(shared, SharedFeatures):
-            return self._ask_maps(shared, task_ids)
+            return self._ask_maps(cast(FoldedFeatures | Tensor, shared), task_ids)
         task_ids = task_ids.expand(shared.update.shape[0], -1)
         conditions = self.segformer.conditions(task_ids.flatten())
         return self._ask_encoder(shared, conditions, task_ids, self._head())
@@ -606,6 +628,12 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             OSError: if the file is missing or damaged, or no picture.
         """
         return segment_picture(self, picture, classes, threshold, max_pixels)
+
+
+def _of_tasks(logits: Tensor, task_ids: Tensor) -> Tensor:
+    """Take the channels of (T,) or (B, T) tasks from (B, K, h, w): (B, T, h, w)."""
+    task_ids = task_ids.expand(logits.shape[0], -1)
+    return logits.gather(1, task_ids[:, :, None, None].expand(-1, -1, *logits.shape[-2:]).long())
 
 
 def _folded(head: nn.Module, kept: Kept[FoldedHead]) -> FoldedHead | nn.Module:

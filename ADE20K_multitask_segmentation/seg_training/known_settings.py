@@ -91,8 +91,9 @@ class RunSettings(Section):
     )
     thresholds: str = setting(
         "per_class",
-        "per_class: at a training's end each class's logit is chosen, on images that are not "
-        "evaluated, above which it is painted; none: 0 for all, as published",
+        "per_class: at a training's end, or for an evaluation where a network has none, each "
+        "class's logit is chosen, on training images, above which it is painted; none: 0 for all, "
+        "as published",
         one_of(["per_class", "none"]),
         may_change=True,
     )

@@ -21,8 +21,10 @@ from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import Interrupted, UserError
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
+from seg_training.known_settings import RunSettings
 from seg_training.pl_module import LitSeg
 from seg_training.results.prediction_examples import Example
+from seg_training.training.calibration import calibrate
 from seg_training.training.trainer import build_trainer
 
 __all__ = ["evaluate", "load_module", "predict_examples", "restore", "run_validation"]
@@ -52,6 +54,9 @@ def evaluate(
 ) -> tuple[BinaryIoUResult, LitSeg]:
     """Measure bIoU over every (image, task) pair of the validation split.
 
+    Where the network has no thresholds, they are chosen on images of the training split, for this
+    evaluation alone; ``thresholds=none`` paints all classes above 0 instead.
+
     Args:
         path: a checkpoint, or a run's folder.
         overrides: changes to the checkpoint's config, as :func:`restore` takes them.
@@ -66,7 +71,20 @@ def evaluate(
     module, data, trainer_settings = restore(path, overrides, config_dir)
     _log.info("evaluating %s", find_checkpoint(path))
     trainer = build_trainer(trainer_settings, logger=False)
+    _set_thresholds(module, data, trainer)
     return run_validation(trainer, module, data), module
+
+
+def _set_thresholds(module: LitSeg, data: DataModule, trainer: pl.Trainer) -> None:
+    """Choose what the checkpoint lacks, or leave out what it has, as the config says."""
+    config = {**RunSettings.shown(), **module.hparams["config"]}
+    network = module.network
+    if config["thresholds"] == "none":
+        network.config.thresholds = None
+    elif network.config.thresholds is None:
+        data.setup("validate")  # if there is nothing to evaluate, that is to be said first
+        network.to(trainer.strategy.root_device)
+        calibrate(network, data)
 
 
 def restore(

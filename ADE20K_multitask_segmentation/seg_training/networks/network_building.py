@@ -81,7 +81,8 @@ def build_network(
     """Build a network.
 
     Args:
-        method: ``segformer``, ``emb``, ``vsa_emb``, ``adapter_hf`` or ``adapter_hf++``.
+        method: ``segformer``, ``emb``, ``vsa_emb``, ``adapter_hf`` or ``adapter_hf++``; or the
+            control ``channels``.
         num_tasks: the number of classes K.
         pretrained: where the backbone's weights come from: a name on the Hugging Face hub such as
             ``nvidia/mit-b0``, a local folder, or None to start from random weights.

@@ -8,7 +8,7 @@ from typing import Any
 from seg_training.as_written.hydra_overrides import quoted
 from seg_training.errors import UserError
 from seg_training.settings import checked_count
-from seg_training.tables.table_cells import Cell, Entry, Scale
+from seg_training.tables.table_layout import Cell, Entry, Scale
 
 __all__ = [
     "DEFAULT_OUTPUT",
@@ -20,6 +20,7 @@ __all__ = [
     "plan_runs",
     "row_command",
     "training_command",
+    "with_recognisers",
 ]
 
 # What the tables set themselves, and the option that changes it.
@@ -30,7 +31,10 @@ _OWN_KEYS = {
     "data.root": "--data-root",
     # Otherwise a number would stand in the cell of another method or of other classes.
     **dict.fromkeys(
-        ("model", "tasks", "tasks.classes", "data", "data.crop_size", "data.sampler"),
+        (
+            *("model", "model.recogniser", "recipe"),
+            *("tasks", "tasks.classes", "data", "data.crop_size", "data.sampler"),
+        ),
         "train.py for what is no cell of the tables",
     ),
 }
@@ -44,11 +48,13 @@ class Run:
         cell: what is trained.
         seed: with which seed.
         folder: where it lies: ``<output>/<scale>/<cell>/seed<k>``.
+        recogniser: where the run lies that has its first phase; None where it has none.
     """
 
     cell: Cell
     seed: int
     folder: Path
+    recogniser: Path | None = None
 
     @property
     def title(self) -> str:
@@ -100,11 +106,36 @@ def plan_runs(scale: Scale, cells: Sequence[Cell], setting: Setting) -> list[Run
         cells: which cells.
         setting: where to, and with which seeds.
     """
+
+    def folder(cell: str, seed: int) -> Path:
+        return setting.output / scale.name / cell / f"seed{seed}"
+
     return [
-        Run(cell, seed, setting.output / scale.name / cell.name / f"seed{seed}")
+        Run(
+            cell,
+            seed,
+            folder(cell.name, seed),
+            None if cell.recogniser is None else folder(cell.recogniser, seed),
+        )
         for cell in cells
         for seed in setting.seeds or cell.seeds
     ]
+
+
+def with_recognisers(runs: Sequence[Run], everything: Sequence[Run]) -> list[Run]:
+    """Put before runs the recognisers that they need and that are not trained.
+
+    Args:
+        runs: what is to be run.
+        everything: all runs of the scale, with the same seeds.
+    """
+    needed = {run.recogniser for run in runs if run.recogniser}
+    first = [
+        run
+        for run in everything
+        if run.folder in needed and (run in runs or finished_results(run.folder) is None)
+    ]
+    return first + [run for run in runs if run not in first]
 
 
 def command_of_result(run: Run, setting: Setting, content: Mapping[str, Any]) -> list[str]:
@@ -188,11 +219,20 @@ def training_command(
         *(("-m", f"hydra/launcher={setting.launcher}") if setting.launcher else ()),
         *((f"data.root={quoted(setting.data_root)}",) if setting.data_root else ()),
         *run.cell.overrides,
+        *_recogniser_of(run),
         f"run_dir={quoted(str(folder or run.folder))}",
         f"seed={run.seed}",
         *setting.overrides,
         *((f"ckpt_path={quoted(str(resume_from))}",) if resume_from else ()),
     ]
+
+
+def _recogniser_of(run: Run) -> list[str]:
+    """Name the attempt that finished, if one did."""
+    if run.recogniser is None:
+        return []
+    results = finished_results(run.recogniser)
+    return [f"model.recogniser={quoted(str(results.parent if results else run.recogniser))}"]
 
 
 def _attempts(run_folder: Path) -> list[Path]:

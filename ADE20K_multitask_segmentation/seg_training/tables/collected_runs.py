@@ -10,7 +10,7 @@ from typing import Any
 
 from seg_training.errors import UserError
 from seg_training.tables.cell_runs import Run, finished_results
-from seg_training.tables.table_cells import Scale
+from seg_training.tables.table_layout import Scale
 
 __all__ = ["Measured", "Result", "collect_results", "measured", "split_runs"]
 
@@ -30,6 +30,22 @@ class Result:
     seed: int
     file: Path
     content: Mapping[str, Any]
+
+    @property
+    def steps(self) -> int | None:
+        """Of both phases, where the recogniser was trained in one; None where it is not known."""
+        steps: int | None = self._of_both_phases("steps")
+        return steps
+
+    @property
+    def seconds(self) -> float | None:
+        """How long both phases took."""
+        seconds: float | None = self._of_both_phases("seconds")
+        return seconds
+
+    def _of_both_phases(self, key: str) -> Any:
+        own = self.content.get(key)
+        return None if own is None else own + (self.content.get("first_phase") or {}).get(key, 0)
 
 
 @dataclass(frozen=True)
@@ -138,6 +154,9 @@ def _files(folder: Path) -> Iterator[tuple[int, Path]]:
 _SHAPES: dict[str, type | tuple[type, ...]] = {
     "bIoU": (int, float, type(None)),
     "bIoU_interval": (list, type(None)),
+    "bIoU_calibrated": (int, float, type(None)),
+    "bIoU_calibrated_interval": (list, type(None)),
+    "first_phase": (dict, type(None)),
     "per_class": dict,
     "per_share": list,
     "curves": dict,

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import TextIO
 
 from rich.console import Console
@@ -97,10 +98,13 @@ def run_missing(
     with progress, ThreadPoolExecutor(len(missing)) as pool:
         waiting = f"{len(missing)} runs with {setting.launcher}" if setting.launcher else ""
         shown = progress.add_task(waiting, total=len(missing), left="")
+        recognisers = [run for run in missing if run.recogniser is None]
+        others = [run for run in missing if run.recogniser is not None]
         # One by one, they stay in this thread, which Ctrl-C interrupts.
-        outcomes = (pool.map if setting.launcher else map)(attempt, missing)
+        start = pool.map if setting.launcher else map
+        outcomes = chain.from_iterable(start(attempt, wave) for wave in (recognisers, others))
         try:
-            for run, outcome in zip(missing, outcomes, strict=True):
+            for run, outcome in zip([*recognisers, *others], outcomes, strict=True):
                 if outcome == "failed":
                     failed.append(run)
                 done += run.cell.effort
@@ -138,6 +142,9 @@ def _run_one(run: Run, setting: Setting, runner: Runner) -> str:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return "another process is at it"
+        if run.recogniser and finished_results(run.recogniser) is None:
+            log.write(f"error: its recogniser, {run.recogniser}, is not finished\n")
+            return "failed"
         if finished_results(run.folder) is None:  # that process may have finished it
             code = runner(training_command(run, setting, *next_attempt(run)), log)
             if code != 0 or finished_results(run.folder) is None:

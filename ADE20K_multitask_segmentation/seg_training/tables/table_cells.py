@@ -5,117 +5,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from seg_training.errors import UserError, suggest
+from seg_training.tables.recipe_cells import RECIPE_SCALES
+from seg_training.tables.table_layout import CALIBRATED, Cell, Comparison, Entry, Scale, Table
 
 __all__ = ["ROWS", "SCALES", "Cell", "Comparison", "Entry", "Scale", "Table", "select_cells"]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training that tables take numbers from.
-
-    Attributes:
-        name: ``table1/emb/12``, say; also where its runs lie.
-        config: the experiment's file.
-        overrides: what is changed in it.
-        seeds: which seeds it is trained with.
-        effort: how long it takes beside the others of its scale, roughly.
-    """
-
-    name: str
-    config: str
-    overrides: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
-    effort: float = 1.0
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One number of a table.
-
-    Attributes:
-        cell: the name of one of the scale's cells.
-        metric: a key of ``results.json``.
-        paper: what was published, in percent; None where the data are others.
-    """
-
-    cell: str
-    metric: str
-    paper: float | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Cells that differ in one thing only.
-
-    Attributes:
-        title: what they have in common.
-        cells: what each is called among these, to its name.
-    """
-
-    title: str
-    cells: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Numbers in rows and columns.
-
-    Attributes:
-        title: what is shown.
-        corner: what the rows are.
-        columns: the columns' names.
-        rows: the rows' names with an entry for each column.
-        unit: what the columns' names count, if anything.
-    """
-
-    title: str
-    corner: str
-    columns: tuple[str, ...]
-    rows: Mapping[str, tuple[Entry, ...]]
-    unit: str = ""
-
-    @property
-    def name(self) -> str:
-        """``Table 1``, the start of its title."""
-        return self.title.partition(":")[0]
-
-    def comparisons(self) -> list[Comparison]:
-        """List what can be plotted together: the cells of each column, each set of cells once."""
-        titles: dict[tuple[str, ...], str] = {}
-        for column, entries in zip(
-            self.columns, zip(*self.rows.values(), strict=True), strict=True
-        ):
-            titles.setdefault(tuple(entry.cell for entry in entries), f"{column} {self.unit}")
-        return [
-            Comparison(
-                f"{self.name}, {title if len(titles) > 1 else f'by {self.corner}'}",
-                dict(zip(self.rows, cells, strict=True)),
-            )
-            for cells, title in titles.items()
-        ]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """All tables on one kind of data.
-
-    Attributes:
-        name: ``paper``, ``demo`` or ``camvid``.
-        about: what is measured, in a sentence or two.
-        data_folder: what the data's folder is called in examples; None where none has to be given.
-        cells: by name; a cell that stands in two tables has two names.
-        tables: what is shown of them.
-    """
-
-    name: str
-    about: str
-    data_folder: str | None
-    cells: Mapping[str, Cell]
-    tables: tuple[Table, ...]
-
-    def each_cell(self) -> list[Cell]:
-        """List the cells, each once."""
-        return list({cell.name: cell for cell in self.cells.values()}.values())
 
 
 def select_cells(scale: Scale, patterns: Sequence[str] = ()) -> list[Cell]:
@@ -219,16 +112,25 @@ def _second(crop_size: int) -> str:
 
 
 def _table_1(num_classes: Iterable[int], crop_size: int, published: bool = False) -> Table:
-    columns = tuple(num_classes)
-    rows = {
-        row.label: tuple(
-            Entry(_first(name, number), "bIoU", row.biou.get(number) if published else None)
-            for number in columns
+    columns = {
+        column: (number, metric)
+        for number in num_classes
+        for column, metric in (
+            (str(number), "bIoU"),
+            (f"{number}, {CALIBRATED}", "bIoU_calibrated"),
         )
+    }
+
+    def entry(name: str, row: Row, number: int, metric: str) -> Entry:
+        is_published = published and metric == "bIoU"
+        return Entry(_first(name, number), metric, row.biou.get(number) if is_published else None)
+
+    rows = {
+        row.label: tuple(entry(name, row, *column) for column in columns.values())
         for name, row in ROWS.items()
     }
     title = f"Table 1: bIoU in percent at {crop_size}x{crop_size}, by number of classes"
-    return Table(title, "method", tuple(map(str, columns)), rows, "classes")
+    return Table(title, "method", tuple(columns), rows, "classes")
 
 
 def _table_2(
@@ -237,17 +139,17 @@ def _table_2(
     published: Mapping[int, Mapping[str, float]],
     cells: Mapping[str, Cell],
 ) -> Table:
-    metrics = ("mIoU", "bIoU")
+    columns = {"mIoU": "mIoU", "bIoU": "bIoU", f"bIoU, {CALIBRATED}": "bIoU_calibrated"}
     rows = {
         f"{size}x{size}": tuple(
             # A cell that stands in table 1, too, has its name from there.
             Entry(cells[_second(size)].name, metric, published.get(size, {}).get(metric))
-            for metric in metrics
+            for metric in columns.values()
         )
         for size in crop_sizes
     }
     title = f"Table 2: {ROWS['adapter_hf'].label}, {num_classes} classes, in percent, by crop size"
-    return Table(title, "crop size", metrics, rows)
+    return Table(title, "crop size", tuple(columns), rows)
 
 
 def _by_name(cells: Iterable[Cell]) -> dict[str, Cell]:
@@ -353,5 +255,5 @@ def _camvid() -> Scale:
     )
 
 
-SCALES = {scale.name: scale for scale in (_paper(), _demo(), _camvid())}
+SCALES = {scale.name: scale for scale in (_paper(), _demo(), _camvid(), *RECIPE_SCALES)}
 """Everything that ``--scale`` may be."""

@@ -18,7 +18,7 @@ from seg_training.results.html_page import (
 from seg_training.results.plot_figures import plot_figures
 from seg_training.results.plots import Bar, bars_plot, svg
 from seg_training.results.prediction_examples import Example, comparison_picture, load_examples
-from seg_training.tables import table_cells as cells
+from seg_training.tables import table_layout as layout
 from seg_training.tables.cell_runs import (
     Run,
     Setting,
@@ -28,11 +28,12 @@ from seg_training.tables.cell_runs import (
     training_command,
 )
 from seg_training.tables.collected_runs import Result, measured, split_runs
-from seg_training.tables.table_cells import Comparison, Entry, Scale
+from seg_training.tables.table_layout import Comparison, Entry, Scale
 from seg_training.tables.tables_text import (
-    NOT_RUN,
     RUN_COLUMNS,
     differences,
+    legend,
+    missing_text,
     number_text,
     run_row,
 )
@@ -64,13 +65,13 @@ def report_html(
     return page_html(f"TASFormer: scale {scale.name}", lead, sections)
 
 
-def _table_section(table: cells.Table, results: Sequence[Result]) -> Section:
+def _table_section(table: layout.Table, results: Sequence[Result]) -> Section:
     rows: list[Sequence[str | Noted]] = [
         [name, *(_cell(entry, results) for entry in entries)]
         for name, entries in table.rows.items()
     ]
     plot = bars_plot(
-        [f"{column} {table.unit}".strip() for column in table.columns],
+        [table.whole_name(column) for column in table.columns],
         {name: [_bar(entry, results) for entry in entries] for name, entries in table.rows.items()},
     )
     caption = (
@@ -83,6 +84,7 @@ def _table_section(table: cells.Table, results: Sequence[Result]) -> Section:
         table.title,
         [
             Table((table.corner, *table.columns), rows),
+            Text(legend(table)),
             *map(Text, differences(table, results)),
             None if plot is None else Figure(svg(plot), caption),
         ],
@@ -99,7 +101,8 @@ def _cell(entry: Entry, results: Sequence[Result]) -> Noted:
         notes.append(f"paper {entry.paper:.1f}")
         if number:
             notes.append(f"{number.mean - entry.paper:+.1f}")
-    return Noted(number_text(number) if number else NOT_RUN, ", ".join(notes))
+    text = number_text(number) if number else missing_text(entry, results)
+    return Noted(text, ", ".join(notes))
 
 
 def _bar(entry: Entry, results: Sequence[Result]) -> Bar:

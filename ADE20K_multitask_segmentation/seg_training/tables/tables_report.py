@@ -6,7 +6,7 @@ from pathlib import Path
 from seg_training.files.text_files import write_text
 from seg_training.tables.cell_runs import Run, Setting
 from seg_training.tables.collected_runs import Result
-from seg_training.tables.table_cells import Scale
+from seg_training.tables.table_layout import Scale
 from seg_training.tables.tables_page import report_html
 from seg_training.tables.tables_text import csv_text, markdown_text
 

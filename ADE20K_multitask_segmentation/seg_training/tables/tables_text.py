@@ -18,28 +18,34 @@ from seg_training.tables.cell_runs import (
     training_command,
 )
 from seg_training.tables.collected_runs import Measured, Result, measured, split_runs
-from seg_training.tables.table_cells import Entry, Scale, Table
+from seg_training.tables.table_layout import CALIBRATED, Entry, Scale, Table
 from transformers_update_for_adapters import METHODS, Method
 from transformers_update_for_adapters.printable_text import markdown_table
 
 __all__ = [
-    "NOT_RUN",
     "RUN_COLUMNS",
     "csv_text",
     "differences",
+    "legend",
     "markdown_text",
+    "missing_text",
     "number_text",
     "run_row",
     "table_in_markdown",
     "table_on_terminal",
 ]
 
-NOT_RUN = "not run"
+_NOT_RUN, _NOT_MEASURED = "not run", "not measured"
 RUN_COLUMNS = (
-    *("cell", "seed", "bIoU", "95 % interval", "masks", "parameters", "steps"),
-    *("minutes", "hardware", "commit"),
+    *("cell", "seed", "bIoU", "95 % interval", CALIBRATED, "95 % interval", "masks"),
+    *("parameters", "steps", "minutes", "hardware", "commit"),
 )
 """What is said of each run."""
+
+_MEANING = (
+    f"{CALIBRATED.capitalize()}: each class is painted above a threshold of its own, chosen on "
+    "training images, in place of 0."
+)
 
 _COLUMNS: dict[str, tuple[str | int, ...]] = {  # of the CSV: where each is in results.json
     **{key: (key,) for key in ("config_name", "method", "num_tasks")},
@@ -48,11 +54,17 @@ _COLUMNS: dict[str, tuple[str | int, ...]] = {  # of the CSV: where each is in r
     "bIoU": ("bIoU",),
     "bIoU_low": ("bIoU_interval", 0),
     "bIoU_high": ("bIoU_interval", 1),
+    "bIoU_calibrated": ("bIoU_calibrated",),
+    "bIoU_calibrated_low": ("bIoU_calibrated_interval", 0),
+    "bIoU_calibrated_high": ("bIoU_calibrated_interval", 1),
     **{key: (key,) for key in ("num_masks", "paint_everything_bIoU", "iou_batch", "mIoU")},
     "mIoU_low": ("mIoU_interval", 0),
     "mIoU_high": ("mIoU_interval", 1),
-    **{key: (key,) for key in ("fwIoU", "mACC", "pACC", "parameters", "steps")},
-    **{key: (key,) for key in ("evaluated_step", "seconds", "hardware")},
+    **{key: (key,) for key in ("mIoU_with_other", "fwIoU", "mACC", "pACC")},
+    **{key: (key,) for key in ("presence_mAP", "absent_painted", "cg_bIoU", "cg_bIoU_calibrated")},
+    **{key: (key,) for key in ("parameters", "steps", "evaluated_step", "seconds", "hardware")},
+    "first_phase_steps": ("first_phase", "steps"),
+    "first_phase_seconds": ("first_phase", "seconds"),
     "python": ("versions", "python"),
     "torch": ("versions", "torch"),
     "commit": ("commit",),
@@ -72,7 +84,7 @@ def markdown_text(
     """
     parts = [f"# Scale {scale.name}", scale.about]
     for table in scale.tables:
-        parts += [f"## {table.title}", _legend(table), table_in_markdown(table, results)]
+        parts += [f"## {table.title}", legend(table), table_in_markdown(table, results)]
         parts += differences(table, results)
     if results:
         parts += ["## Runs", markdown_table(RUN_COLUMNS, map(run_row, results))]
@@ -92,6 +104,16 @@ def table_in_markdown(table: Table, results: Sequence[Result]) -> str:
     return markdown_table([table.corner, *table.columns], _rows(table, results))
 
 
+def legend(table: Table) -> str:
+    """Say what the numbers of a table are."""
+    texts = ["In brackets the 95 % interval over images; ± is the standard deviation over seeds."]
+    if any(entry.paper is not None for row in table.rows.values() for entry in row):
+        texts = ["The paper's number / measured here (difference)."]
+    if any(CALIBRATED in name for name in (table.title, *table.columns)):
+        texts.append(_MEANING)
+    return " ".join(texts)
+
+
 def differences(table: Table, results: Iterable[Result]) -> list[str]:
     """Say where numbers of a table should not be compared.
 
@@ -106,16 +128,15 @@ def differences(table: Table, results: Iterable[Result]) -> list[str]:
     for comparison in table.comparisons():
         own = [each for cell in comparison.cells.values() for each in of_cell.get(cell, [])]
         found = {
-            "steps": [e.content for e in own if _trains_on_pairs(e)],
-            "num_masks": [e.content for e in own],
+            "steps": [each.steps for each in own if _trains_on_pairs(each)],
+            "masks": [each.content.get("num_masks") for each in own],
         }
-        for key, contents in found.items():
-            numbers = sorted({content[key] for content in contents if key in content})
+        for what, values in found.items():
+            numbers = sorted({value for value in values if value is not None})
             if len(numbers) > 1:
                 listed = ", ".join(f"{number:,}" for number in numbers)
                 sentences.append(
-                    f"Not alike: the runs of {comparison.title} have different "
-                    f"{key.replace('num_', '')} ({listed})."
+                    f"Not alike: the runs of {comparison.title} have different {what} ({listed})."
                 )
     return sentences
 
@@ -137,7 +158,7 @@ def csv_text(scale: Scale, results: Iterable[Result]) -> str:
 
 def table_on_terminal(table: Table, results: Sequence[Result]) -> TerminalTable:
     """Make a table to print."""
-    printed = terminal_table(table.title, (table.corner, *table.columns), _legend(table))
+    printed = terminal_table(table.title, (table.corner, *table.columns), legend(table))
     for row in _rows(table, results):
         printed.add_row(*row)
     return printed
@@ -154,18 +175,31 @@ def number_text(number: Measured) -> str:
     return f"{number.mean:.1f} ± {number.deviation:.1f}"
 
 
+def missing_text(entry: Entry, results: Sequence[Result]) -> str:
+    """Say why there is no number: results of before may lack a metric.
+
+    Args:
+        entry: of which no result has the metric.
+        results: of any cells.
+    """
+    there = any(result.cell == entry.cell for result in results)
+    return _NOT_MEASURED if there else _NOT_RUN
+
+
 def run_row(result: Result) -> list[str]:
     """Say what is behind a number, in the order of :data:`RUN_COLUMNS`."""
     content = result.content
-    seconds = content.get("seconds")
+    seconds = result.seconds
     return [
         result.cell,
         str(result.seed),
         _number(content.get("bIoU"), ".1f"),
         interval_text(content.get("bIoU_interval")),
+        _number(content.get("bIoU_calibrated"), ".1f"),
+        interval_text(content.get("bIoU_calibrated_interval")),
         _number(content.get("num_masks"), ","),
         _number(content.get("parameters"), ","),
-        _number(content.get("steps"), ","),
+        _number(result.steps, ","),
         _number(None if seconds is None else seconds / 60, ".1f"),
         str(content.get("hardware") or ""),
         str(content.get("commit") or ""),
@@ -186,15 +220,9 @@ def _rows(table: Table, results: Sequence[Result]) -> list[list[str]]:
     ]
 
 
-def _legend(table: Table) -> str:
-    if any(entry.paper is not None for row in table.rows.values() for entry in row):
-        return "The paper's number / measured here (difference)."
-    return "In brackets the 95 % interval over images; ± is the standard deviation over seeds."
-
-
 def _entry_text(entry: Entry, results: Sequence[Result]) -> str:
     number = measured(results, entry.cell, entry.metric)
-    text = number_text(number) if number else NOT_RUN
+    text = number_text(number) if number else missing_text(entry, results)
     if entry.paper is None:
         bounds = number.interval if number else None
         return f"{text} ({bounds[0]:.1f} to {bounds[1]:.1f})" if bounds else text

@@ -42,7 +42,7 @@ def calibrate(network: Network, data: DataModule) -> None:
     try:
         loader = data.calibration_dataloader()
     except UserError as error:
-        _log.warning("no thresholds are chosen: %s", error)
+        _log.warning("no thresholds are chosen, and calibrated is what is at 0: %s", error)
         return
     counter = ThresholdCounter(network.num_tasks, network.mean.device)
     with network.kept():
@@ -52,7 +52,8 @@ def calibrate(network: Network, data: DataModule) -> None:
     if len(features):
         network.config.presence = fit_presence(features, present)
         _tell_unmeasured(network)
-    _log.info("thresholds chosen on %d images", len(loader.dataset))  # type: ignore[arg-type]
+    number = len(loader.dataset)  # type: ignore[arg-type]
+    _log.info("thresholds chosen on %d training images", number)
 
 
 @torch.inference_mode()

@@ -29,7 +29,10 @@ from seg_training.training.training_record import TrainingRecord
 
 RESULTS = "results.json"
 
-_OF_RECOGNISER = ("steps", "seconds", "seed", "bIoU", "bIoU_calibrated", "mIoU", "mIoU_with_other")
+_OF_FIRST_PHASE = (
+    *("run", "steps", "seconds", "seed"),
+    *("bIoU", "bIoU_calibrated", "mIoU", "mIoU_with_other"),
+)
 
 __all__ = ["count_parameters", "run_results", "save_run"]
 
@@ -108,28 +111,26 @@ def run_results(
         "averaged": config["trainer"].get("ema_decay"),
         "steps": trainer.global_step,
         "evaluated_step": evaluated["global_step"],
+        "first_phase": _first_phase(config["model"].get("recogniser")),
         "run": run_of(evaluated),
         "seed": config["seed"],
         "seconds": round(record.seconds, 1),
         "curves": {"loss": record.loss, "bIoU": record.biou},
         "hardware": _hardware(trainer),
-        **_recogniser(config),
         **code_versions(),
     }
 
 
-def _recogniser(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what the recogniser took and reached, as far as its run tells; its steps are apart."""
-    source = config["model"].get("recogniser")
-    if source is None:
-        return {}
-    known: dict[str, Any] = {"source": source}
+def _first_phase(recogniser: str | None) -> dict[str, Any] | None:
+    """Say what the recogniser's training took and reached, where that is a run."""
+    if recogniser is None:
+        return None
     try:
-        results = json.loads((user_path(source) / RESULTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # no run's folder
-        results = {}
-    known |= {key: results[key] for key in _OF_RECOGNISER if key in results}
-    return {"recogniser": known}
+        results = json.loads((user_path(recogniser) / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    told = {key: results[key] for key in _OF_FIRST_PHASE if key in results}
+    return {"source": recogniser, **told}
 
 
 def _hardware(trainer: pl.Trainer) -> str:

@@ -164,8 +164,6 @@ def _calibrate(module: LitSeg, data: DataModule, file: Path, trainer: pl.Trainer
     """Choose thresholds in the first process; the others take them from the checkpoint."""
     if trainer.is_global_zero:
         module.to(trainer.strategy.root_device)
-        data.prepare_data()
-        data.setup("fit")
         calibrate(module.network, data)
         keep_calibration(file, module.network)
     trainer.strategy.barrier("calibrated")

@@ -1,6 +1,7 @@
 """Metrics of a checkpoint, and pictures of predictions."""
 
 import json
+import logging
 import math
 import shutil
 from dataclasses import asdict
@@ -33,6 +34,7 @@ from seg_training.files.text_files import finite
 from seg_training.networks.network import Network, Recognition
 from seg_training.pl_module import LitSeg
 from seg_training.results.results_json import result_to_json
+from seg_training.training.calibration import calibrate
 from seg_training.training.training_run import train
 
 pytestmark = [
@@ -44,7 +46,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the folder experiment, after a step."""
+    """A run of the folder experiment, after a step, without thresholds."""
     place = tmp_path_factory.mktemp("runs")
     small = ["model=adapter_hf_scratch", "trainer.max_steps=1", "trainer.num_sanity_val_steps=0"]
     small += [
@@ -52,6 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "trainer.accelerator=cpu",
         "log_plot_freq=0",
         "logger=csv",
+        "thresholds=none",
     ]
     config = config_on_fake_data("folder_adapter", place, small)
     return train({**config, "run_dir": str(place / "run")}).run_dir
@@ -101,7 +104,9 @@ def test_thresholds_come_with_the_checkpoint_and_with_the_model_folder(
     network.config.thresholds = thresholds
     network.model.save_pretrained(tmp_path / "model")
     for path in (file, tmp_path / "model"):
-        result, module = evaluate(path, [], CONFIGS)
+        without, _ = evaluate(path, [], CONFIGS)
+        assert not without.calibrated  # the run says so
+        result, module = evaluate(path, ["thresholds=per_class"], CONFIGS)
         assert module.network.config.thresholds == thresholds
         assert result.bIoU == plain.bIoU
         assert result.calibrated
@@ -125,6 +130,58 @@ def test_thresholds_come_with_the_checkpoint_and_with_the_model_folder(
     save_file(weights, tmp_path / "model" / "model.safetensors", metadata={"format": "pt"})
     other, _ = evaluate(tmp_path / "model", [], CONFIGS)
     assert not other.calibrated  # thresholds of other weights
+
+
+class TestANetworkWithoutThresholds:
+    """Such as a released one, or one of before there were any."""
+
+    def test_they_are_chosen_as_a_training_would_have(
+        self, run: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        file = run / "checkpoints" / "last.ckpt"
+        before = file.read_bytes()
+        plain, _ = evaluate(run, [], CONFIGS)
+        with caplog.at_level(logging.INFO, "seg_training"):
+            result, module = evaluate(run, ["thresholds=per_class"], CONFIGS)
+        chosen = [text for text in caplog.messages if "thresholds" in text]
+        assert chosen == ["thresholds chosen on 8 training images"]
+        assert file.read_bytes() == before
+
+        other, data, _ = restore(run, [], CONFIGS)
+        calibrate(other.network, data)
+        assert module.network.config.thresholds == other.network.config.thresholds
+        assert len(module.network.config.thresholds) == 5
+        assert (result.bIoU, result.calibrated) == (plain.bIoU, True)
+        assert result.bIoU_calibrated != result.bIoU
+
+    def test_by_default_too_where_the_config_says_nothing_of_it(
+        self, run: Path, tmp_path: Path
+    ) -> None:
+        content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+        del content["hyper_parameters"]["config"]["thresholds"], content[NETWORK]
+        torch.save(content, tmp_path / "older.ckpt")
+        assert evaluate(tmp_path / "older.ckpt", [], CONFIGS)[0].calibrated
+
+    def test_without_a_training_split_one_warning_says_that_there_are_none(
+        self, run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        shutil.copytree(run.parent / "folder", tmp_path / "photos")
+        shutil.rmtree(tmp_path / "photos" / "images" / "train")
+        here = ["thresholds=per_class", f"data.root={tmp_path / 'photos'}"]
+        result, module = evaluate(run, here, CONFIGS)
+        warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+        assert len(warnings) == 1
+        assert "no thresholds are chosen, and calibrated is what is at 0: " in warnings[0]
+        assert "photos" in warnings[0]
+        assert module.network.config.thresholds is None
+        assert (result.calibrated, result.bIoU_calibrated) == (False, result.bIoU)
+
+    def test_what_cannot_be_evaluated_is_no_warning(
+        self, run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with pytest.raises(UserError, match="nowhere"):
+            evaluate(run, ["thresholds=per_class", f"data.root={tmp_path / 'nowhere'}"], CONFIGS)
+        assert not [each for each in caplog.records if each.levelname == "WARNING"]
 
 
 def test_presence_is_what_the_recogniser_says(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,8 @@ def test_a_new_one_answers_as_its_recogniser_to_the_bit(method: str, shared: boo
     head, source = network.model.decode_head, recogniser.model.decode_head
     assert torch.equal(head.batch_norm.running_mean, source.batch_norm.running_mean)
     assert head.batch_norm.running_mean.any()  # type: ignore[union-attr]
-    assert head.classifier.out_channels == 1
+    channels = METHODS[method].head_channels(network.config)
+    assert head.classifier.out_channels == channels
 
 
 def test_sizes_are_those_of_the_recogniser() -> None:

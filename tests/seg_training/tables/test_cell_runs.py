@@ -13,6 +13,7 @@ from seg_training.tables.cell_runs import (
     plan_runs,
     row_command,
     training_command,
+    with_recognisers,
 )
 from seg_training.tables.table_cells import SCALES, Cell
 
@@ -153,3 +154,30 @@ def test_a_run_is_finished_by_any_attempt(tmp_path: Path) -> None:
     assert finished_results(tmp_path) == tmp_path / "attempt_2" / "results.json"
     (tmp_path / "results.json").touch()
     assert finished_results(tmp_path) == tmp_path / "results.json"
+
+
+RECOGNISER = Cell("one", "demo.yaml", ("model=segformer",), seeds=(0, 1))
+PAINTED = Cell("two", "demo.yaml", ("model=emb",), seeds=(1,), recogniser="one")
+
+
+def test_a_second_phase_is_trained_on_the_recogniser_of_its_seed(tmp_path: Path) -> None:
+    setting = Setting(output=tmp_path)
+    runs = plan_runs(SCALES["demo"], [PAINTED, RECOGNISER], setting)
+    [painted], recognisers = runs[:1], runs[1:]
+    assert painted.recogniser == recognisers[1].folder == tmp_path / "demo" / "one" / "seed1"
+    command = training_command(painted, setting)
+    assert command[4:6] == ["model=emb", f"model.recogniser={painted.recogniser}"]
+    assert not [word for word in training_command(runs[1], setting) if "model.recogniser" in word]
+
+    # Only the one of its seed is needed, and comes first.
+    assert with_recognisers([painted], runs) == [recognisers[1], painted]
+    assert with_recognisers(runs, runs) == [recognisers[1], painted, recognisers[0]]
+    start(painted.recogniser)
+    assert with_recognisers([painted], runs) == [recognisers[1], painted]
+    start(painted.recogniser / "attempt_2", finished=True)
+    assert with_recognisers([painted], runs) == [painted]
+    assert training_command(painted, setting)[5] == (
+        f"model.recogniser={painted.recogniser}/attempt_2"
+    )
+    with pytest.raises(UserError, match=r"the tables set model\.recogniser"):
+        Setting(overrides=("model.recogniser=a/run",))

@@ -103,6 +103,31 @@ def test_with_a_launcher_all_are_started_at_once(runs: list[Run], console: Conso
     assert {*training.folders} == {run.folder for run in runs}
 
 
+@pytest.mark.parametrize("launcher", [None, "submitit_slurm"])
+def test_a_recogniser_is_finished_before_what_needs_it(
+    runs: list[Run], console: Console, launcher: str | None
+) -> None:
+    first, *others = runs
+    painted = [Run(run.cell, run.seed, run.folder, first.folder) for run in others]
+    training = FakeTraining()
+    setting = Setting(launcher=launcher)
+    assert run_missing([*painted, first], setting, training, console) == []
+    assert training.folders[0] == first.folder
+    assert {*training.folders[1:]} == {run.folder for run in painted}
+
+
+def test_what_needs_a_recogniser_that_failed_is_not_trained(
+    runs: list[Run], console: Console
+) -> None:
+    first = runs[0]
+    painted = Run(runs[1].cell, 0, runs[1].folder, first.folder)
+    training = FakeTraining(failing="emb/2/", code=1)
+    assert run_missing([first, painted, runs[2]], Setting(), training, console) == [first, painted]
+    assert training.folders == [first.folder, runs[2].folder]
+    message = f"error: its recogniser, {first.folder}, is not finished"
+    assert message in failures_message([painted])
+
+
 def test_ctrl_c_ends_with_a_message(runs: list[Run], console: Console) -> None:
     def interrupted(command: Sequence[str], log: TextIO) -> int:
         raise KeyboardInterrupt

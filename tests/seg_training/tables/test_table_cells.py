@@ -16,30 +16,50 @@ def names(scale: str, *patterns: str) -> list[str]:
 
 def test_the_papers_numbers() -> None:
     first, second = SCALES["paper"].tables
-    assert first.columns == ("2", "12", "150")
-    assert {row: [entry.paper for entry in entries] for row, entries in first.rows.items()} == {
+    both = [f"{number}{how}" for number in (2, 12, 150) for how in ("", ", calibrated")]
+    assert first.columns == tuple(both)
+    papers = {row: [entry.paper for entry in entries] for row, entries in first.rows.items()}
+    assert {paper for row in papers.values() for paper in row[1::2]} == {None}
+    assert {row: numbers[::2] for row, numbers in papers.items()} == {
         "SegFormer (B0)": [63.2, 52.4, 37.9],
         "TASFormer (emb)": [60.8, 6.1, 14.1],
         "TASFormer (VSA emb)": [48.6, 0.1, 0.1],
         "TASFormer (HF adapter)": [67.9, 59.4, 48.3],
         "TASFormer (HF adapter++)": [67.9, 58.4, 47.6],
     }
-    assert second.columns == ("mIoU", "bIoU")
+    assert second.columns == ("mIoU", "bIoU", "bIoU, calibrated")
     assert {row: [entry.paper for entry in entries] for row, entries in second.rows.items()} == {
-        "320x320": [14.6, 48.3],
-        "640x640": [14.7, 51.1],
-        "896x896": [14.4, 52.0],
+        "320x320": [14.6, 48.3, None],
+        "640x640": [14.7, 51.1, None],
+        "896x896": [14.4, 52.0, None],
     }
 
 
-@pytest.mark.parametrize("name", ["demo", "camvid"])
+@pytest.mark.parametrize("name", SCALES)
+def test_every_bIoU_stands_beside_the_calibrated_one_of_the_same_cell(name: str) -> None:
+    for table in SCALES[name].tables:
+        for entries in table.rows.values():
+            cells = {
+                metric: [entry.cell for entry in entries if entry.metric == metric]
+                for metric in ("bIoU", "bIoU_calibrated")
+            }
+            assert cells["bIoU_calibrated"]
+            assert cells["bIoU"] in ([], cells["bIoU_calibrated"])
+    [whole] = {table.whole_name("12, calibrated") for table in SCALES["paper"].tables[:1]}
+    assert whole == "12 classes, calibrated"
+
+
+@pytest.mark.parametrize("name", [name for name in SCALES if name != "paper"])
 def test_other_data_have_no_number_of_the_papers(name: str) -> None:
     tables = SCALES[name].tables
     rows = [entry for table in tables for entries in table.rows.values() for entry in entries]
     assert {entry.paper for entry in rows} == {None}
 
 
-@pytest.mark.parametrize(("name", "cells"), [("paper", 17), ("demo", 17), ("camvid", 15)])
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [("paper", 17), ("demo", 17), ("camvid", 15), ("recipes_camvid", 15), ("recipes_ccp", 15)],
+)
 def test_every_number_has_a_cell_and_every_cell_a_number(name: str, cells: int) -> None:
     scale = SCALES[name]
     used = {entry.cell for table in scale.tables for row in table.rows.values() for entry in row}

@@ -52,7 +52,10 @@ def content(biou: float, **more: Any) -> dict[str, Any]:
 
 
 RESULTS = [
-    Result("one", 0, Path("a.json"), content(46.0, mIoU=15.0)),
+    Result(
+        *("one", 0, Path("a.json")),
+        content(46.0, mIoU=15.0, bIoU_calibrated=50.5, bIoU_calibrated_interval=[49.0, 52.0]),
+    ),
     Result("one", 1, Path("b.json"), content(49.0, bIoU_interval=[None, None], commit=None)),
 ]
 
@@ -86,10 +89,10 @@ The paper's number / measured here (difference).
 
 ## Runs
 
-| cell | seed | bIoU | 95 % interval | masks | parameters | steps | minutes | hardware | commit |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| one | 0 | 46.0 | 45.0 to 48.0 | 605 | 7,204,641 | 4,000 | 1.5 | 1 x cpu, 2 threads | 0123456789ab |
-| one | 1 | 49.0 |  | 605 | 7,204,641 | 4,000 | 1.5 | 1 x cpu, 2 threads |  |
+| cell | seed | bIoU | 95 % interval | calibrated | 95 % interval | masks | parameters | steps | minutes | hardware | commit |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| one | 0 | 46.0 | 45.0 to 48.0 | 50.5 | 49.0 to 52.0 | 605 | 7,204,641 | 4,000 | 1.5 | 1 x cpu, 2 threads | 0123456789ab |
+| one | 1 | 49.0 |  |  |  | 605 | 7,204,641 | 4,000 | 1.5 | 1 x cpu, 2 threads |  |
 
 ## Not run
 
@@ -121,6 +124,48 @@ def test_markdown_of_other_data_has_what_was_measured() -> None:
     assert "| first | not run |\n" in nothing
     assert "## Runs" not in nothing
     assert nothing.count("python train.py") == 3
+
+
+BOTH = Table(
+    "Table 1: bIoU",
+    "method",
+    ("2", "2, calibrated"),
+    {
+        row: (Entry(cell, "bIoU", 40.0), Entry(cell, "bIoU_calibrated"))
+        for row, cell in (("first", "one"), ("second", "two"))
+    },
+)
+
+
+def test_results_of_before_have_no_calibrated_number() -> None:
+    older = Result("two", 0, Path(), content(41.0))
+    nothing = Result("two", 0, Path(), content(41.0, bIoU_calibrated=None))
+    for last in (older, nothing):
+        text = markdown(BOTH, [RESULTS[0], last])
+        assert "| first | 40.0 / 46.0 (+6.0) | 50.5 (49.0 to 52.0) |\n" in text
+        assert "| second | 40.0 / 41.0 (+1.0) | not measured |\n" in text
+        assert (
+            "The paper's number / measured here (difference). Calibrated: each class is painted "
+            "above a threshold of its own, chosen on training images, in place of 0.\n"
+        ) in text
+    assert "| second | 40.0 / not run | not run |\n" in markdown(BOTH, RESULTS)
+    first, second = csv.DictReader(io.StringIO(csv_text(scale(BOTH), RESULTS)))
+    assert (first["bIoU_calibrated"], first["bIoU_calibrated_low"]) == ("50.5", "49.0")
+    assert (second["bIoU_calibrated"], second["bIoU_calibrated_high"]) == ("", "")
+
+
+def test_steps_and_minutes_are_those_of_both_phases() -> None:
+    first = {"run": "0123", "steps": 1050, "seconds": 300.0}
+    painted = Result("one", 0, Path(), content(46.0, steps=450, seconds=90.0, first_phase=first))
+    whole = Result("two", 0, Path(), content(40.0, steps=1500))
+    assert (painted.steps, painted.seconds, whole.steps) == (1500, 390.0, 1500)
+    assert "| 1,500 | 6.5 |" in markdown(OWN, [painted])
+    assert differences(PUBLISHED, [painted, whole]) == []
+    alone = Result("one", 0, Path(), content(46.0, steps=450))
+    assert "steps (450, 1,500)" in differences(PUBLISHED, [alone, whole])[0]
+    [row] = csv.DictReader(io.StringIO(csv_text(scale(OWN), [painted])))
+    assert (row["steps"], row["first_phase_steps"]) == ("450", "1050")
+    assert (row["seconds"], row["first_phase_seconds"]) == ("90.0", "300.0")
 
 
 def test_the_command_of_an_interrupted_run_goes_on(tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ def test_both_phases_in_one_run(images: Path, tmp_path: Path) -> None:
     assert network.config.thresholds is not None
     results = json.loads((run / "results.json").read_text())
     assert results["recipe"] == "painted"
-    assert results["recogniser"]["steps"] == 2
-    assert results["recogniser"]["source"] == str(run / "recogniser")
+    assert results["first_phase"]["steps"] == 2
+    assert results["first_phase"]["source"] == str(run / "recogniser")
     assert results["steps"] == 2
 
 
