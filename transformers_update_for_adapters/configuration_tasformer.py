@@ -76,7 +76,8 @@ class TASFormerConfig(SegformerConfig):
             are for the reader.
         presence: how the recogniser's scores become probabilities that a class is in the picture,
             or None, see ``presence_scores``: per class ``scale`` and ``bias``, None where it was
-            not to be measured, and ``least``, from which on a class is looked for.
+            not to be measured; ``least``, from which on a class is looked for; and ``gate``, from
+            which on it is painted where all are asked, and nothing absent should be.
         id2label: the output channels' names, which follow from ``task_names``. Given without these,
             those of ``segformer`` name its tasks; any other that do not fit are refused.
         label2id: the same the other way round.

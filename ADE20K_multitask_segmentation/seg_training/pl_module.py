@@ -209,7 +209,10 @@ class LitSeg(pl.LightningModule):
         asked = [source.tasks.task_ids for source in sources.values()]
         thresholds = self.network.thresholds
         self._counter = PairCounter(
-            dict(enumerate(asked)), len(self.task_names), thresholds=thresholds
+            dict(enumerate(asked)),
+            len(self.task_names),
+            thresholds=thresholds,
+            gate=(self.network.config.presence or {}).get("gate", 0.0),
         )
         self._asked = [torch.tensor(own, device=self.device) for own in asked]
         # In training every task of every image would cost too much.

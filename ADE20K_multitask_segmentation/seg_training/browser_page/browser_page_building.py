@@ -38,9 +38,14 @@ def build_page(
         examples: pictures to offer: files, folders or patterns. They are copied.
 
     Raises:
-        UserError: if the folder holds something, if the packages of npm are not there, or if
-            something cannot be written.
+        UserError: if the folder holds something, if the packages of npm are not there, if the page
+            cannot show pictures as the network was trained, or if something cannot be written.
     """
+    if network.config.view != "squeeze":
+        raise UserError(
+            f"the network was trained with data.view={network.config.view}, but the page squeezes "
+            "pictures to the crop size; use predict.py or scripts/web_app.py"
+        )
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{folder} holds something already; choose another --output")
     for name in _RUNTIME:

@@ -14,18 +14,19 @@ __all__ = ["ABSENT_BY", "ImagePrompts", "in_parts"]
 
 _Ids = NDArray[np.signedinteger[Any]]
 
-_MOST_AT_ONCE = 2**22  # pairs of a table that is made as a whole
+_MOST_AT_ONCE = 2**22  # numbers of a table that is made as a whole
+_TABLES = 8  # of images and tasks, that choosing needs at once
 _HARDLY_EVER = 1e-9  # the weight of what is asked only where nothing else is left
 
 
-def in_parts(images: _Ids, num_tasks: int) -> Iterator[_Ids]:
+def in_parts(images: _Ids, numbers: int) -> Iterator[_Ids]:
     """Take so many images at once that a whole table of them and all tasks is small.
 
     Args:
         images: (n,) positions.
-        num_tasks: K.
+        numbers: that are kept of each image: K, for one table.
     """
-    rows = max(1, _MOST_AT_ONCE // num_tasks)
+    rows = max(1, _MOST_AT_ONCE // numbers)
     return (images[first : first + rows] for first in range(0, len(images), rows))
 
 
@@ -124,7 +125,7 @@ class ImagePrompts:
             to_be_absent[random.permutation(asked.size)[:num_absent]] = True
         absent_each = to_be_absent.reshape(asked.shape).sum(axis=1)
         open_ones = np.flatnonzero(absent_each) if self.number == 1 else np.arange(len(images))
-        for rows in in_parts(open_ones, self.num_tasks):
+        for rows in in_parts(open_ones, _TABLES * self.num_tasks):
             asked[rows] = self._chosen(images[rows], task_ids[rows], absent_each[rows], random)
         return asked
 

@@ -33,6 +33,7 @@ class PairCounter:
         num_tasks: int,
         with_scores: bool = True,
         thresholds: Tensor | None = None,
+        gate: float = 0.0,
     ) -> None:
         """Start without rows.
 
@@ -42,6 +43,7 @@ class PairCounter:
             with_scores: compute the scores that are registered now.
             thresholds: (K,) float logits above which tasks are painted when calibrated; None, or 0
                 for all, is the same as without.
+            gate: the presence from which on a class is painted, calibrated, where all are asked.
 
         Raises:
             UserError: if two columns would have one name.
@@ -50,6 +52,7 @@ class PairCounter:
         self._asked = asked
         self._num_tasks = num_tasks
         self._scores = score_names() if with_scores else ()
+        self._gate = gate
         # Zeros are told from others here, once: for each image a GPU would make the host wait.
         calibrated = thresholds is not None and bool(thresholds.any())
         self._thresholds = thresholds if calibrated else None
@@ -137,7 +140,9 @@ class PairCounter:
         self.rows.clear()
         if distributed.is_available() and distributed.is_initialized():
             rows = torch.cat(gather_all_tensors(rows))
-        return PairTable.of_rows(rows.cpu().numpy(), self._scores, self._asked, self._num_tasks)
+        return PairTable.of_rows(
+            rows.cpu().numpy(), self._scores, self._asked, self._num_tasks, self._gate
+        )
 
 
 def _at_once(logits: Tensor, size: Sequence[int]) -> int:

@@ -1,7 +1,7 @@
 """The table of pairs: a row for each task that was asked of an image. All metrics come from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -58,11 +58,14 @@ class PairTable:
             each.
         asked: dataset to the ids of the tasks that are asked for, also those without a row.
         num_tasks: K, all tasks of the network.
+        gate: the presence from which on a network that was calibrated paints a class where all are
+            asked; 0 where it paints whatever is asked.
     """
 
     columns: Mapping[str, NDArray[Any]]
     asked: Mapping[int, Sequence[int]]
     num_tasks: int
+    gate: float = 0.0
 
     @classmethod
     def of_rows(
@@ -71,6 +74,7 @@ class PairTable:
         scores: Sequence[str],
         asked: Mapping[int, Sequence[int]],
         num_tasks: int,
+        gate: float = 0.0,
     ) -> "PairTable":
         """Take rows as they were counted, in any order.
 
@@ -79,6 +83,7 @@ class PairTable:
             scores: names of the scores.
             asked: see the class.
             num_tasks: see the class.
+            gate: see the class.
         """
         order = np.lexsort([rows[:, place] for place in (2, 1, 0)])
         columns: dict[str, NDArray[Any]] = {
@@ -86,7 +91,7 @@ class PairTable:
         }
         for name in (*FLOATS, *scores):
             columns[name] = columns[name].astype(np.int32).view(np.float32)
-        return cls(columns, asked, num_tasks)
+        return cls(columns, asked, num_tasks, gate)
 
     def __len__(self) -> int:
         """How many pairs: R."""
@@ -113,12 +118,18 @@ class PairTable:
             kept: (R,) bool.
         """
         columns = {name: column[kept] for name, column in self.columns.items()}
-        return PairTable(columns, self.asked, self.num_tasks)
+        return replace(self, columns=columns)
 
     def of_dataset(self, dataset: int) -> "PairTable":
         """Keep one dataset's rows."""
         kept = self.where(self["dataset"] == dataset)
-        return PairTable(kept.columns, {dataset: self.asked.get(dataset, ())}, self.num_tasks)
+        return replace(kept, asked={dataset: self.asked.get(dataset, ())})
+
+    @property
+    def gated(self) -> NDArray[np.bool_]:
+        """Which pairs are not painted, calibrated, for the class seems not to be there: (R,)."""
+        gated: NDArray[np.bool_] = self["presence"] < self.gate  # nan is not
+        return gated
 
     @cached_property
     def masks(self) -> "PairTable":

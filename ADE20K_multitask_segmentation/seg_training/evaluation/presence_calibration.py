@@ -28,8 +28,11 @@ def fit_presence(
         recall: share of the pairs that are there which ``least`` keeps.
 
     Returns:
-        ``scale``; ``bias`` by class, None where all known pictures show it, or none; and ``least``,
-        the probability from which on a class is looked for. None where there is no such class.
+        ``scale``; ``bias`` by class, None where all known pictures show it, or none; ``least``, the
+        probability from which on a class is looked for; and ``gate``, that from which on it is
+        painted where all classes are asked and what is absent should not be: the Matthews
+        correlation of found and there, times the share of what is there that is found, is largest
+        with it. None where there is no such class.
     """
     known = np.isfinite(features) & np.isfinite(present)
     there = np.where(known, present, 0).sum(axis=0)
@@ -40,7 +43,8 @@ def fit_presence(
     classes = np.nonzero(counted)[1]
     scale, biases = _fit(features[counted], present[counted], classes, features.shape[1])
     scores = 1 / (1 + np.exp(-(scale * features[counted] + biases[classes])))
-    of_present = np.sort(scores[present[counted] == 1])
+    is_there = present[counted] == 1
+    of_present = np.sort(scores[is_there])
     missed = math.floor((1 - recall) * len(of_present))
     return {
         "scale": scale,
@@ -49,7 +53,22 @@ def fit_presence(
             for bias, is_measured in zip(biases.tolist(), measured.tolist(), strict=True)
         ],
         "least": float(of_present[missed]),
+        "gate": _gate(scores, is_there),
     }
+
+
+def _gate(scores: NDArray[np.float64], is_there: NDArray[np.bool_]) -> float:
+    """Find the score from which on the answer "there" is best."""
+    candidates = np.unique(scores[is_there])
+    # Of each candidate: how many pairs are found, and how many of those are there.
+    found = len(scores) - np.searchsorted(np.sort(scores), candidates)
+    right = is_there.sum() - np.searchsorted(np.sort(scores[is_there]), candidates)
+    number, true = float(len(scores)), float(is_there.sum())
+    spread = np.sqrt(found * (number - found) * true * (number - true))
+    correlation = np.divide(
+        number * right - found * true, spread, out=np.zeros_like(spread), where=spread > 0
+    )
+    return float(candidates[(correlation * right).argmax()])
 
 
 def _fit(

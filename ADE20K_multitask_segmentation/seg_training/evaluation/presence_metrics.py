@@ -26,8 +26,8 @@ class PresenceResult:
     """What a network answers when classes are asked that may not be there.
 
     "Painted" is a pair with a pixel of prediction at the image's own size: at 0, and ``calibrated``
-    above the classes' thresholds. In percent, but for the correlations; nan where nothing was
-    measured.
+    above the classes' thresholds where the presence score reaches the network's gate. In percent,
+    but for the correlations; nan where nothing was measured.
 
     Attributes:
         presence_mAP: mean over classes of the average precision of the presence score
@@ -74,13 +74,16 @@ def presence_metrics(table: PairTable) -> PresenceResult | None:
     numbers: dict[str, float] = {}
     for suffix, column, ious in (
         ("", "predicted", masks.iou),
-        ("_calibrated", "calibrated_predicted", masks.calibrated_iou),
+        ("_calibrated", "calibrated_predicted", np.where(masks.gated, 0, masks.calibrated_iou)),
     ):
-        correlation = matthews_correlation(table[column] > 0, table["true"] > 0)
-        area = absent[column] / np.maximum(absent["valid"], 1)
+        is_open = ~table.gated if suffix else np.True_
+        painted = np.where(is_open, table[column], 0)
+        correlation = matthews_correlation(painted > 0, table["true"] > 0)
+        of_absent = painted[table["true"] == 0]
+        area = of_absent / np.maximum(absent["valid"], 1)
         numbers |= {
             f"presence_MCC{suffix}": correlation,
-            f"absent_painted{suffix}": 100 * _mean((absent[column] > 0).tolist()),
+            f"absent_painted{suffix}": 100 * _mean((of_absent > 0).tolist()),
             f"absent_area{suffix}": 100 * _mean(area.tolist()),
             f"cg_bIoU{suffix}": 100 * _mean(ious.tolist()) * correlation,
         }

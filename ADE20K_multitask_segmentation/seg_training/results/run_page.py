@@ -168,11 +168,27 @@ def _datasets(results: Mapping[str, Any]) -> Table | None:
     return Table([*header, *(["calibrated, %"] if with_calibrated else [])], rows)
 
 
+def _facts_of_first_phase(first: Mapping[str, Any]) -> dict[str, str]:
+    """Tell of the recogniser, which was trained before; its own page is in its run's folder."""
+    if not first:
+        return {}
+    facts = {"recogniser": str(first["source"])}
+    if "steps" in first:
+        facts["steps before, of the recogniser"] = f"{first['steps']:,}"
+    if "seconds" in first:
+        facts["time of these"] = f"{first['seconds'] / 60:.1f} minutes"
+    if "bIoU" in first:
+        facts["bIoU of the recogniser alone"] = f"{measured_text(first['bIoU'])} %"
+    return facts
+
+
 def _facts(results: Mapping[str, Any]) -> Table:
     """List what a reader needs to weigh the numbers."""
     height, width = results.get("crop_size") or ("?", "?")
     versions = results.get("versions", {})
+    first = results.get("first_phase") or {}
     facts = {
+        "recipe": str(results.get("recipe", "published")),
         "method": results["method"],
         "classes": str(results["num_tasks"]),
         "crop size": f"{height}x{width}",
@@ -180,6 +196,7 @@ def _facts(results: Mapping[str, Any]) -> Table:
         "steps": f"{results['steps']:,}",
         "seed": str(results["seed"]),
         "time": f"{results['seconds'] / 60:.1f} minutes",
+        **_facts_of_first_phase(first),
         "hardware": str(results["hardware"]),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "commit": str(results.get("commit") or "unknown"),

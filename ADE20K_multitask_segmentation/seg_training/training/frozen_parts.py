@@ -10,7 +10,7 @@ from seg_training.settings import choose
 
 __all__ = ["freeze_parts", "parts_of"]
 
-_PART_OF = {"stages": "backbone", "decode_head": "head"}
+_PART_OF = {"stages": "backbone", "decode_head": "head", "recogniser": "recogniser"}
 
 
 def parts_of(network: Network) -> dict[str, list[nn.Module]]:
@@ -18,11 +18,17 @@ def parts_of(network: Network) -> dict[str, list[nn.Module]]:
 
     Returns:
         ``backbone``: the encoder; ``conditioning``: what a task changes the network by, its
-        hypernetwork or its maps; ``head``: the decoder. Each with its modules.
+        hypernetwork or its maps; ``head``: the decoder; ``recogniser``: what is held still anyway.
+        Each with its modules.
     """
     model = network.model
     children = {**dict(model.segformer.named_children()), **dict(model.named_children())}
-    parts: dict[str, list[nn.Module]] = {"backbone": [], "conditioning": [], "head": []}
+    parts: dict[str, list[nn.Module]] = {
+        "backbone": [],
+        "conditioning": [],
+        "head": [],
+        "recogniser": [],
+    }
     for name, module in children.items():
         if module is not model.segformer and any(True for _ in module.parameters()):
             parts[_PART_OF.get(name, "conditioning")].append(module)

@@ -19,6 +19,7 @@ __all__ = [
     "binary_loss_and_dice",
     "build_loss",
     "multiclass_loss",
+    "multiclass_loss_and_presence",
 ]
 
 
@@ -105,13 +106,52 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
     return total / (~left_out).sum().clamp(min=1)
 
 
+def multiclass_loss_and_presence(
+    logits: Tensor, label_map: Tensor, other_channel: bool, presence_weight: float = 0.3
+) -> Tensor:
+    """Cross-entropy over the pixels, and over which tasks an image shows.
+
+    A task is in an image as surely as it is in the hundredth of the pixels where it is surest: the
+    mean of their probabilities. That is what presence scores of a recogniser are made from.
+
+    Args:
+        logits: (B, C, H, W) float; C is K + 1 with a channel for other, K without.
+        label_map: (B, H, W) of an unsigned type: 0 other, k + 1 task k, the largest ignored.
+        other_channel: channel 0 is other; without it those pixels are left out as well.
+        presence_weight: of the images' cross-entropy beside the pixels'.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        UserError: if there is one channel only, or if the weight is no number of at least 0.
+        ValueError: if a label has no channel, as far as looking is free.
+    """
+    weight = checked_number(presence_weight, "loss.presence_weight", least=0)
+    of_pixels = multiclass_loss(logits, label_map, other_channel)
+    labels = label_map.long()
+    first = int(other_channel)
+    num_tasks = logits.shape[1] - first
+    present = labels.new_zeros(len(labels), int(ignored_label(label_map)) + 1)
+    present.scatter_(1, labels.flatten(1), 1)
+    likely = logits.float().softmax(dim=1)[:, first:].flatten(2)
+    surest = likely.topk(max(1, likely.shape[2] // 100), dim=2).values.mean(dim=2)
+    of_images = F.binary_cross_entropy(
+        surest.clamp(max=1), present[:, 1 : num_tasks + 1].to(surest.dtype)
+    )
+    return of_pixels + weight * of_images
+
+
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "bce": binary_loss,  # as published
     "bce_dice": binary_loss_and_dice,
 }
 """Losses of logits (B, 1, H, W) and masks (B, H, W); further parameters are options."""
 
-LABEL_MAP_LOSSES: dict[str, Callable[..., Tensor]] = {"cross_entropy": multiclass_loss}
+LABEL_MAP_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "cross_entropy": multiclass_loss,
+    "cross_entropy_presence": multiclass_loss_and_presence,
+}
 """Of the baseline's channels (B, C, H, W), label maps (B, H, W) and whether "other" has one."""
 
 

@@ -158,7 +158,9 @@ def _recogniser_of(model: Mapping[str, Any]) -> dict[str, Any]:
 
 def _whole_images(data: Mapping[str, Any]) -> dict[str, Any]:
     """Train on every image once per epoch, and all its labels."""
-    if "datasets" not in data:
-        return {**data, "sampler": "images"}
-    datasets = {name: _whole_images(own) for name, own in data["datasets"].items()}
-    return {**data, "sampler": "images", "datasets": datasets}
+    whole = {**data, "sampler": "images", "prompts_per_image": 1}
+    if "datasets" in data:
+        whole["datasets"] = {
+            name: {**own, "sampler": "images"} for name, own in data["datasets"].items()
+        }
+    return whole

@@ -23,8 +23,16 @@ from seg_training.results.prediction_examples import examples_picture, save_exam
 from seg_training.results.results_json import result_to_json
 from seg_training.results.run_page import run_html
 from seg_training.results.sample_pictures import save_picture
+from seg_training.settings import name_of
 from seg_training.training.run_loggers import log_picture
 from seg_training.training.training_record import TrainingRecord
+
+RESULTS = "results.json"
+
+_OF_FIRST_PHASE = (
+    *("run", "steps", "seconds", "seed"),
+    *("bIoU", "bIoU_calibrated", "mIoU", "mIoU_with_other"),
+)
 
 __all__ = ["count_parameters", "run_results", "save_run"]
 
@@ -59,7 +67,7 @@ def save_run(
         run_dir: the run's folder.
         trainer: whose loggers get the picture of the examples.
     """
-    write_json(results, run_dir / "results.json")
+    write_json(results, run_dir / RESULTS)
     describe_network(network, config, results)
     save_network(run_dir / "model", network, config)
     examples = predict_examples(module, data)
@@ -94,6 +102,7 @@ def run_results(
         **result_to_json(result, module.task_names, module.dataset_names),
         "config_name": config["config_name"],
         "overrides": given_overrides(),
+        "recipe": name_of(config["recipe"]),
         "method": module.network.method,
         "num_tasks": module.network.num_tasks,
         "crop_size": list(config["data"].get("crop_size", ())),
@@ -113,12 +122,15 @@ def run_results(
 
 
 def _first_phase(recogniser: str | None) -> dict[str, Any] | None:
-    """Say what the recogniser's training took, where that is a run: the time of both counts."""
-    results = user_path(recogniser) / "results.json" if recogniser else None
-    if results is None or not results.is_file():
+    """Say what the recogniser's training took and reached, where that is a run."""
+    if recogniser is None:
         return None
-    content = json.loads(results.read_text(encoding="utf-8"))
-    return {key: content.get(key) for key in ("run", "steps", "seconds")}
+    try:
+        results = json.loads((user_path(recogniser) / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    told = {key: results[key] for key in _OF_FIRST_PHASE if key in results}
+    return {"source": recogniser, **told}
 
 
 def _hardware(trainer: pl.Trainer) -> str:

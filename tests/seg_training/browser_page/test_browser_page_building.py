@@ -110,3 +110,11 @@ def test_a_folder_of_a_name_like_ours_and_examples_of_one_name_stay(
     names = json.loads((tmp_path / "page" / "model.json").read_text())["examples"]
     copies = {(tmp_path / "page" / "examples" / name).read_bytes() for name in names}
     assert copies == {file.read_bytes() for file in given}
+
+
+def test_a_network_of_another_view_is_refused(tmp_path: Path, node_modules: Path) -> None:
+    network = small_network()
+    network.config.view = "pad"
+    with pytest.raises(UserError, match=r"trained with data\.view=pad, but the page squeezes"):
+        build_page(network, tmp_path / "page", node_modules)
+    assert not (tmp_path / "page").exists()

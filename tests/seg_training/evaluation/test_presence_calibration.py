@@ -53,3 +53,20 @@ def test_few_pictures_move_a_bias_little() -> None:
     assert fitted is not None
     alone = np.log(2 / 1)
     assert 0 < fitted["bias"][1] < alone
+
+
+def test_the_gate_is_the_best_score_by_a_plain_loop() -> None:
+    random = np.random.default_rng(3)
+    features = random.normal(size=(40, 3))
+    present = (features + random.normal(size=(40, 3)) > 0.5).astype(float)
+    fitted = fit_presence(features, present)
+    assert fitted is not None
+    scores = 1 / (1 + np.exp(-(fitted["scale"] * features + np.array(fitted["bias"]))))
+
+    def goodness(gate: float) -> float:
+        found = scores >= gate
+        correlation = np.corrcoef(found.ravel(), present.ravel())[0, 1] if found.std() else 0.0
+        return float(correlation * found[present == 1].mean())
+
+    best = max(goodness(gate) for gate in scores[present == 1])
+    assert goodness(fitted["gate"] - 1e-12) == pytest.approx(best)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,29 @@ def result_of(*pairs: Any) -> PresenceResult:
     result = presence_metrics(table_of(pairs))
     assert result is not None
     return result
+
+
+def test_a_gate_acts_on_what_is_calibrated_alone() -> None:
+    table = table_of(
+        [
+            pair(0, 10, 10, 10, 0.9),
+            pair(0, 10, 5, 5, 0.1),  # found by the mask, not by the gate
+            pair(0, 0, 0, 20, 0.2),
+            pair(0, 0, 0, 30, 0.6),
+            pair(1, 10, 10, 10, np.nan),  # unknown: painted
+        ]
+    )
+    result, gated = presence_metrics(table), presence_metrics(replace(table, gate=0.5))
+    assert result is not None
+    assert gated is not None
+    for name in ("presence_MCC", "absent_painted", "absent_area", "cg_bIoU", "presence_mAP"):
+        assert getattr(gated, name) == getattr(result, name)
+    assert gated.absent_painted_calibrated == 50.0
+    assert gated.absent_area_calibrated == pytest.approx(15.0)
+    # Painted: yes, no, no, yes, yes; there: yes, yes, no, no, yes.
+    correlation = (5 * 2 - 3 * 3) / np.sqrt(3 * 2 * 3 * 2)
+    assert gated.presence_MCC_calibrated == pytest.approx(correlation)
+    assert gated.cg_bIoU_calibrated == pytest.approx(100 * 2 / 3 * correlation)
 
 
 def test_by_hand() -> None:

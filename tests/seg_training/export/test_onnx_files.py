@@ -84,6 +84,7 @@ def test_the_file_describes_itself(file: Path) -> None:
     assert json.loads(about["class_names"]) == ["tree", "sky", "car", "road", "wall"]
     assert json.loads(about["class_synonyms"])[2] == ["auto", "motorcar"]
     assert json.loads(about["crop_size"]) == [64, 96]
+    assert about["view"] == "squeeze"
     assert json.loads(about["measured"])["bIoU"] == 12.5
     assert about["method"] == "adapter_hf"
     assert about["licence"].startswith("Trained from random weights")

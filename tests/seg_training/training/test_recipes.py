@@ -1,0 +1,147 @@
+"""Recipes: a recogniser first, and then what is painted on it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fake_datasets import folder
+from short_runs import SHORT_RUNS, small_config
+
+from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.model_folders import load_network
+from seg_training.errors import UserError
+from seg_training.training.recipes import first_phase
+from seg_training.training.training_run import train
+
+pytestmark = SHORT_RUNS
+
+PAINTED = (
+    "recipe={name: painted, share: 0.5, optimizer: {lr: 2e-3}}",
+    "loss=bce_dice",
+    "trainer.max_steps=4",
+    "trainer.val_check_interval=100",
+)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder.make(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def still(run: Path) -> dict[str, torch.Tensor]:
+    """The weights of a run's network that are held still."""
+    weights = read_checkpoint(run)["state_dict"]
+    return {
+        name.removeprefix("network.model."): tensor
+        for name, tensor in weights.items()
+        if ".recogniser." in name or ".segformer.stages." in name
+    }
+
+
+def test_both_phases_in_one_run(images: Path, tmp_path: Path) -> None:
+    run = train(small_config(images, tmp_path / "run", *PAINTED)).run_dir
+    first = read_checkpoint(run / "recogniser")
+    assert first["global_step"] == 2
+    assert first["hyper_parameters"]["config"]["optimizer"]["lr"] == 2e-3
+    second = read_checkpoint(run)
+    assert second["global_step"] == 2
+    plain = {name.removeprefix("network.model."): own for name, own in first["state_dict"].items()}
+    held = still(run)
+    assert held
+    for name, tensor in held.items():
+        assert torch.equal(tensor, plain[name.removeprefix("recogniser.")]), name
+    # As every network of ours, from the run and from its model's folder.
+    picture = torch.rand(1, 3, 32, 64)
+    network, saved = load_network(run), load_network(run / "model")
+    with torch.no_grad():
+        ids = torch.arange(network.num_tasks)
+        assert torch.equal(network.task_logits(picture, ids), saved.task_logits(picture, ids))
+        recogniser = load_network(run / "recogniser")
+        assert torch.equal(network.label_logits(picture), recogniser.label_logits(picture))
+    assert network.config.thresholds is not None
+    results = json.loads((run / "results.json").read_text())
+    assert results["recipe"] == "painted"
+    assert results["first_phase"]["steps"] == 2
+    assert results["first_phase"]["source"] == str(run / "recogniser")
+    assert results["steps"] == 2
+
+
+@pytest.mark.parametrize("interrupted", ["one", "two"])
+def test_interrupted_in_either_phase_it_ends_with_the_same_weights(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: str
+) -> None:
+    from seg_training.pl_module import LitSeg
+
+    whole = train(small_config(images, tmp_path / "whole", *PAINTED)).run_dir
+    original = LitSeg.on_train_batch_end
+
+    def stop(self: LitSeg, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if self.network.prompted == (interrupted == "two") and self.global_step == 1:
+            raise KeyboardInterrupt
+
+    config = small_config(images, tmp_path / "part", *PAINTED)
+    with monkeypatch.context() as patched:
+        patched.setattr(LitSeg, "on_train_batch_end", stop)
+        with pytest.raises(BaseException):  # noqa: B017, PT011
+            train(config)
+    resumed = small_config(images, tmp_path / "resumed", *PAINTED, f"ckpt_path={tmp_path / 'part'}")
+    again = train(resumed).run_dir
+    expected, found = (read_checkpoint(run)["state_dict"] for run in (whole, again))
+    assert expected.keys() == found.keys()
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+
+
+def test_a_run_is_a_recogniser_for_another(images: Path, tmp_path: Path) -> None:
+    """Phase two alone, of classes that the recogniser knows in part."""
+    segformer = ("model=segformer_scratch", "data.sampler=images")
+    train(small_config(images, tmp_path / "first", *segformer))
+    run = train(
+        small_config(images, tmp_path / "second", f"model.recogniser={tmp_path / 'first'}")
+    ).run_dir
+    recognition = load_network(run).config.recognition
+    assert recognition is not None
+    assert recognition["channels"] == [[1], [2], [3]][: len(recognition["channels"])]
+    assert recognition["source"] == str(tmp_path / "first")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("recipe=paintd",), "unknown recipe 'paintd'; did you mean 'painted'"),
+        (("recipe={name: painted, share: 1.5}",), r"recipe\.share=1\.5"),
+        (("recipe={name: painted, part: 1}",), "unknown recipe.part"),
+        (("recipe=painted", "trainer.max_steps=-1"), "give trainer.max_steps"),
+        (("recipe=painted", "model=segformer_scratch"), "labels every pixel itself"),
+        (("recipe={name: painted, optimizer: {rate: 1}}",), "recipe.optimizer"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    images: Path, tmp_path: Path, overrides: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        train(small_config(images, tmp_path / "run", *overrides))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_published_recipe_has_no_first_phase(images: Path, tmp_path: Path) -> None:
+    assert first_phase(small_config(images, tmp_path / "run")) is None
+
+
+def test_a_recogniser_that_paints_one_class_is_refused(images: Path, tmp_path: Path) -> None:
+    train(small_config(images, tmp_path / "first"))
+    with pytest.raises(UserError, match="of method 'adapter_hf', which paints one class at a time"):
+        train(small_config(images, tmp_path / "second", f"model.recogniser={tmp_path / 'first'}"))
+    with pytest.raises(UserError, match=r"does nothing with model\.method=segformer"):
+        train(
+            small_config(
+                images,
+                tmp_path / "third",
+                f"model.recogniser={tmp_path / 'first'}",
+                "model=segformer_scratch",
+                "data.sampler=images",
+            )
+        )
