@@ -55,7 +55,7 @@ def main() -> None:
                 **result_to_json(result, module.task_names, module.dataset_names),
                 "method": module.network.method,
                 "num_tasks": module.network.num_tasks,
-                "crop_size": list(module.network.config.crop_size or ()),
+                "crop_size": list(module.hparams["config"]["data"].get("crop_size", ())),
                 "parameters": count_parameters(module.network)[0],
                 "checkpoint": str(find_checkpoint(arguments.ckpt)),
                 "overrides": arguments.overrides,

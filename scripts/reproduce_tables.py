@@ -104,7 +104,7 @@ def main() -> None:
     if arguments.checkpoints:
         log_to_terminal()
         given = find_given(arguments.checkpoints, scale, setting.output, CONFIG_DIR, arguments.only)
-        missing = []
+        missing, everything = [], [each.run for each in given]
     if arguments.dry_run:
         commands = [training_command(run, setting, *next_attempt(run)) for run in missing]
         commands += [evaluation_command(each, setting) for each in given if not each.is_measured]

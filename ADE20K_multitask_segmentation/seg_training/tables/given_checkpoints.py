@@ -15,7 +15,7 @@ from seg_training.checkpoints.released_checkpoints import convert_checkpoint
 from seg_training.config import compose_config
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
-from seg_training.tables.cell_runs import Setting
+from seg_training.tables.cell_runs import Run, Setting
 from seg_training.tables.table_layout import Cell, Scale
 
 __all__ = ["Given", "evaluation_command", "find_given"]
@@ -32,17 +32,24 @@ class Given:
     Attributes:
         checkpoint: what eval.py takes.
         cell: whose method, classes and crop size it has.
+        number: which of the cell's checkpoints it is, from 0 on; reports call it a seed.
         results: where eval.py writes what it measures.
     """
 
     checkpoint: Path
     cell: Cell
+    number: int
     results: Path
 
     @property
     def title(self) -> str:
         """What to call it in messages."""
         return f"{self.cell.name}, {self.checkpoint}"
+
+    @property
+    def run(self) -> Run:
+        """The run of the cell whose place it takes."""
+        return Run(self.cell, self.number, self.results.with_suffix(""))
 
     @property
     def log(self) -> Path:
@@ -99,7 +106,7 @@ def find_given(
             f"'{scale.name}'{' that fits --only' if only else ''}; give another --scale"
         )
     return [
-        Given(each, cell, output / scale.name / cell.name / f"seed{number}.json")
+        Given(each, cell, number, output / scale.name / cell.name / f"seed{number}.json")
         for cell in scale.each_cell()
         for number, each in enumerate(found.get(cell.name, ()))
     ]

@@ -75,10 +75,14 @@ def test_each_is_found_its_cell(
     results = tmp_path / "paper" / "table1"
     assert found == [
         Given(
-            folders / "baseline", cells["table1/segformer/2"], results / "segformer/2/seed0.json"
+            folders / "baseline", cells["table1/segformer/2"], 0, results / "segformer/2/seed0.json"
         ),
-        Given(folders / "hf_0", cells["table1/adapter_hf/2"], results / "adapter_hf/2/seed0.json"),
-        Given(folders / "hf_1", cells["table1/adapter_hf/2"], results / "adapter_hf/2/seed1.json"),
+        Given(
+            folders / "hf_0", cells["table1/adapter_hf/2"], 0, results / "adapter_hf/2/seed0.json"
+        ),
+        Given(
+            folders / "hf_1", cells["table1/adapter_hf/2"], 1, results / "adapter_hf/2/seed1.json"
+        ),
     ]
     assert f"{folders / 'odd'} is left out: no cell of scale 'paper'" in caplog.text
     only = find_given([folders / "hf_1", folders / "baseline"], PAPER, tmp_path, CONFIGS, ["*hf*"])
@@ -115,12 +119,12 @@ def test_a_runs_folder_is_one_checkpoint(folders: Path, tmp_path: Path) -> None:
 def test_the_command_that_evaluates(tmp_path: Path) -> None:
     cells = PAPER.cells
     setting = Setting("/data/ADE", ("data.num_workers=0",))
-    given = Given(Path("a/b"), cells["table1/emb/2"], Path("out/seed0.json"))
+    given = Given(Path("a/b"), cells["table1/emb/2"], 0, Path("out/seed0.json"))
     assert evaluation_command(given, setting) == [
         *("python", "eval.py", "--ckpt", "a/b", "--json", "out/seed0.json"),
         *("data.root=/data/ADE", "thresholds=per_class", "data.num_workers=0"),
     ]
-    whole = Given(Path("a/b"), cells["table2/adapter_hf/640"], Path("out/seed0.json"))
+    whole = Given(Path("a/b"), cells["table2/adapter_hf/640"], 0, Path("out/seed0.json"))
     assert "metrics=all" in evaluation_command(whole, setting)
 
 
@@ -182,6 +186,7 @@ def test_one_command_answers_the_question_for_the_papers_table(
     calibrated = f"{baseline['bIoU_calibrated']:.1f} ({low:.1f} to {high:.1f})"
     measured = f"63.2 / {baseline['bIoU']:.1f} ({baseline['bIoU'] - 63.2:+.1f})"
     assert f"| SegFormer (B0) | {measured} | {calibrated} |" in report
+    assert "python train.py" not in report
     assert any(
         content["bIoU_calibrated"] != content["bIoU"] for content in contents.values()
     )  # thresholds were chosen
