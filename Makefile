@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-all test-mobile transformers-tests lint map clean
+.PHONY: help demo test test-slow test-all test-mobile transformers-tests lint map recipes clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ lint: $(INSTALLED) ## check style, types and spelling
 map: $(INSTALLED) ## write CONTRIBUTING's map of the modules and the table of settings anew
 	$(BIN)/python .ci/write_map.py
 	$(BIN)/python .ci/write_settings.py
+
+recipes: $(INSTALLED) ## write the tables of docs/recipes.md anew from docs/results
+	$(BIN)/python .ci/write_recipes.py
 
 clean: ## remove the virtual environment, node_modules and caches, not outputs/
 	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .transformers

@@ -1,0 +1,84 @@
+"""The tables of docs/recipes.md, written from the kept results between the marks that it has."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from seg_training.errors import UserError
+from seg_training.tables.cell_runs import Setting, plan_runs, row_command
+from seg_training.tables.collected_runs import Result, collect_results
+from seg_training.tables.recipe_cells import RECIPE_ROWS, RECIPE_SCALES
+from seg_training.tables.table_layout import Scale
+from seg_training.tables.tables_text import (
+    RUN_COLUMNS,
+    differences,
+    legend,
+    run_row,
+    table_in_markdown,
+)
+from transformers_update_for_adapters.printable_text import markdown_table
+
+__all__ = ["with_tables"]
+
+
+def with_tables(document: str, kept: Path) -> str:
+    """Write the tables of a document anew.
+
+    Args:
+        document: has ``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->``, each on a line of its
+            own, for ``steps`` and for each scale of recipes.
+        kept: the folder of results, ``<scale>/<cell>/seed<k>.json``.
+
+    Returns:
+        The document, with other text between the marks alone.
+
+    Raises:
+        UserError: if it lacks marks, or if a file is no result.
+    """
+    parts = {"steps": _steps()}
+    for scale in RECIPE_SCALES:
+        parts[scale.name] = _tables(scale, collect_results(scale, [kept]))
+    return _filled(document, parts)
+
+
+def _filled(document: str, parts: Mapping[str, str]) -> str:
+    for name, text in parts.items():
+        begin = re.search(rf"<!-- {name}: begin[^\n]*-->\n", document)
+        end = f"<!-- {name}: end -->"
+        if not begin or end not in document:
+            raise UserError(f"the document has no <!-- {name}: begin --> and {end}")
+        rest = document[begin.end() :].partition(end)[2]
+        document = f"{document[: begin.end()]}\n{text}\n\n{end}{rest}"
+    return document
+
+
+def _steps() -> str:
+    rows = [
+        (row.label, row.about, " ".join([f"model={row.model}", *row.overrides]))
+        for row in RECIPE_ROWS.values()
+    ]
+    return markdown_table(
+        ["row", "what its training is", "settings"],
+        [(label, about, f"`{settings}`") for label, about, settings in rows],
+    )
+
+
+def _tables(scale: Scale, results: list[Result]) -> str:
+    setting = Setting(f"/path/to/{scale.data_folder}")
+    runs = plan_runs(scale, scale.each_cell(), setting)
+    there = {(result.cell, result.seed) for result in results}
+    finished = sum((run.cell.name, run.seed) in there for run in runs)
+    parts = [f"{scale.about} {finished} of {len(runs)} runs are there."]
+    for table in scale.tables:
+        parts += [f"### {table.title}", legend(table), table_in_markdown(table, results)]
+        parts += differences(table, results)
+    commands = [
+        shlex.join(row_command(scale, entries, setting))
+        for table in scale.tables
+        for entries in table.rows.values()
+    ]
+    parts.append("\n".join(["```bash", *commands, "```"]))
+    if results:
+        parts.append(markdown_table(RUN_COLUMNS, map(run_row, results)))
+    return "\n\n".join(parts)
