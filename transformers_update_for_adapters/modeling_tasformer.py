@@ -119,7 +119,6 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             self.unknown_margins = nn.Parameter(torch.zeros(config.num_tasks))
         self._saw_the_class = False
         self._folded: Kept[FoldedHead] = Kept()
-        self._folded_recogniser: Kept[FoldedHead] = Kept()
         self.post_init()
         self.hold_recogniser_still()
 
@@ -274,8 +273,8 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             stages = self.segformer.features_for_tasks(shared, self.segformer.no_conditions())
         else:
             stages = self.segformer.plain_features(pixel_values)
-        head = _folded(recogniser.decode_head, self._folded_recogniser)
-        return head.logits(stages) if isinstance(head, FoldedHead) else recogniser(stages)
+        # Not folded: its answers are those of the SegFormer that it was, to the bit.
+        return cast(Tensor, recogniser(stages))
 
     def _margins(self, scores: Tensor, task_ids: Tensor) -> Tensor:
         """Say what the recogniser makes of (B, T) tasks: (B, T, h, w) logits."""
@@ -440,7 +439,11 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
     def _head(self) -> FoldedHead | nn.Module:
         """The head, folded where it may be."""
-        return _folded(self.decode_head, self._folded)
+        head = self.decode_head
+        if not may_fold(head):
+            return head
+        sources = [*head.parameters(), *head.buffers()]
+        return self._folded.get(sources, lambda: fold_head(head), head.batch_norm.eps)
 
     def logits_for_tasks(self, shared: Shared | Recognition, task_ids: Tensor) -> Tensor:
         """Ask classes of images whose shared part is known; not for ``segformer``.
@@ -634,14 +637,6 @@ def _of_tasks(logits: Tensor, task_ids: Tensor) -> Tensor:
     """Take the channels of (T,) or (B, T) tasks from (B, K, h, w): (B, T, h, w)."""
     task_ids = task_ids.expand(logits.shape[0], -1)
     return logits.gather(1, task_ids[:, :, None, None].expand(-1, -1, *logits.shape[-2:]).long())
-
-
-def _folded(head: nn.Module, kept: Kept[FoldedHead]) -> FoldedHead | nn.Module:
-    """Fold a head where it may be, once while it is held still."""
-    if not isinstance(head, FusedDecodeHead) or not may_fold(head):
-        return head
-    sources = [*head.parameters(), *head.buffers()]
-    return kept.get(sources, lambda: fold_head(head), head.batch_norm.eps)
 
 
 # Without a mapping of their own, subclasses silently ignore files with Transformers 4 key names.
