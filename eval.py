@@ -37,6 +37,7 @@ def main() -> None:
     from seg_training.results.pair_files import check_pair_file, write_pairs
     from seg_training.results.printed_table import show_result
     from seg_training.results.results_json import result_to_json
+    from seg_training.training.run_results import count_parameters
 
     log_to_terminal()
     check_outputs({"--json": arguments.json, "--pairs": arguments.pairs})
@@ -52,6 +53,10 @@ def main() -> None:
         if arguments.json:
             content = {
                 **result_to_json(result, module.task_names, module.dataset_names),
+                "method": module.network.method,
+                "num_tasks": module.network.num_tasks,
+                "crop_size": list(module.hparams["config"]["data"].get("crop_size", ())),
+                "parameters": count_parameters(module.network)[0],
                 "checkpoint": str(find_checkpoint(arguments.ckpt)),
                 "overrides": arguments.overrides,
                 **code_versions(),

@@ -38,6 +38,15 @@ def main() -> None:
         metavar="DIR",
         help="results kept elsewhere",
     )
+    add(
+        "--checkpoints",
+        type=as_path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="train nothing: evaluate these runs, model folders, released files, or folders of "
+        "them, each in the cell that it is of, with thresholds chosen on training images",
+    )
     add("--launcher", metavar="NAME", help="one of Hydra's: submitit_slurm, for a cluster")
     add("--dry-run", action="store_true", help="print the commands, do nothing")
     overrides, options = split_overrides(sys.argv[1:])
@@ -46,6 +55,7 @@ def main() -> None:
     # Imported here, so that --help does not wait for them.
     from rich.console import Console
 
+    from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.commands.terminal_text import plain
     from seg_training.config import compose_config
     from seg_training.settings import choose
@@ -57,7 +67,13 @@ def main() -> None:
         with_recognisers,
     )
     from seg_training.tables.collected_runs import collect_results, split_runs
-    from seg_training.tables.missing_runs import failures_message, run_command, run_missing
+    from seg_training.tables.given_checkpoints import evaluation_command, find_given
+    from seg_training.tables.missing_runs import (
+        failures_message,
+        measure_given,
+        run_command,
+        run_missing,
+    )
     from seg_training.tables.table_cells import SCALES, select_cells
     from seg_training.tables.tables_report import write_report
     from seg_training.tables.tables_text import table_on_terminal
@@ -73,9 +89,9 @@ def main() -> None:
         tuple(overrides),
         arguments.launcher,
         tuple(arguments.seeds),
-        arguments.output,
+        arguments.output / "checkpoints" if arguments.checkpoints else arguments.output,
     )
-    folders = [arguments.output, *arguments.results]
+    folders = [setting.output, *arguments.results]
     results = collect_results(scale, folders)
     everything = plan_runs(scale, scale.each_cell(), setting)
     _, missing = split_runs(plan_runs(scale, cells, setting), results)
@@ -84,19 +100,29 @@ def main() -> None:
     for cell in {cell.config: cell for cell in cells}.values():
         own = [override for override in overrides if not override.startswith("hydra")]
         compose_config(cell.config, [*cell.overrides, *own], CONFIG_DIR)
+    given = []
+    if arguments.checkpoints:
+        log_to_terminal()
+        given = find_given(arguments.checkpoints, scale, setting.output, CONFIG_DIR, arguments.only)
+        missing, everything = [], [each.run for each in given]
     if arguments.dry_run:
-        if not missing:
+        commands = [training_command(run, setting, *next_attempt(run)) for run in missing]
+        commands += [evaluation_command(each, setting) for each in given if not each.is_measured]
+        if not commands:
             print("nothing is left to run: every cell asked for has its results", file=sys.stderr)
-        for run in missing:
-            print(shlex.join(training_command(run, setting, *next_attempt(run))))
+        for command in commands:
+            print(shlex.join(command))
         return
-    if missing:
+    if missing or any(not each.is_measured for each in given):
         check_data_root(arguments.data_root, scale.data_folder)
-    failed = run_missing(missing, setting, run_command)
+    failed = [
+        *run_missing(missing, setting, run_command),
+        *measure_given(given, setting, run_command),
+    ]
 
     console = Console()
     results = collect_results(scale, folders)
-    files = write_report(scale, results, everything, setting, arguments.output / scale.name)
+    files = write_report(scale, results, everything, setting, setting.output / scale.name)
     for table in scale.tables:
         console.print(table_on_terminal(table, results))
     for file in files:
@@ -109,7 +135,14 @@ def split_overrides(words: list[str]) -> tuple[list[str], list[str]]:
     """Take overrides away: --seeds would take them for seeds. A path may look like one."""
     overrides, options = [], []
     for before, word in zip(["", *words], words, strict=False):
-        is_value = before in ("--scale", "--data-root", "--output", "--only", "--results")
+        is_value = before in (
+            "--scale",
+            "--data-root",
+            "--output",
+            "--only",
+            "--results",
+            "--checkpoints",
+        )
         is_override = not is_value and re.match(r"[+~]{0,2}[\w./@]+=", word)
         (overrides if is_override else options).append(word)
     return overrides, options

@@ -21,7 +21,11 @@ from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.evaluation.pair_table import PairNames, PairTable
 from seg_training.known_settings import OptimizerSettings, RunSettings
 from seg_training.networks import Network, build_network
-from seg_training.networks.network_building import check_settings, sizes_of_weights
+from seg_training.networks.network_building import (
+    OF_RECOGNISERS,
+    check_settings,
+    sizes_of_weights,
+)
 from seg_training.networks.painted_networks import build_painted_network
 from seg_training.networks.recogniser_labels import match_labels
 from seg_training.pictures.nearest_resizing import resize_nearest
@@ -39,8 +43,6 @@ from seg_training.training.training_length import (
 __all__ = ["LitSeg", "NonFiniteLossError"]
 
 _log = logging.getLogger(__name__)
-
-_OF_RECOGNISERS = ("recogniser", "shared_backbone")
 
 _CURE = (
     "Lower optimizer.lr, warm up longer (optimizer.warmup_steps), or train in full precision "
@@ -122,7 +124,7 @@ class LitSeg(pl.LightningModule):
         }
         source = model.get("recogniser")
         if source is None or restoring:
-            own = {key: model[key] for key in model if key not in _OF_RECOGNISERS}
+            own = {key: model[key] for key in model if key not in OF_RECOGNISERS}
             return build_network(**own, **names)
         recogniser = load_recogniser(source)
         return build_painted_network(

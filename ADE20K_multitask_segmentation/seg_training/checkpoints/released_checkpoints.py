@@ -14,6 +14,7 @@ from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 from seg_training.networks import Network, build_network, load_released_state_dict
+from seg_training.networks.network_building import OF_RECOGNISERS
 from seg_training.settings import choose
 from seg_training.tasks import LabelClasses, TaskTable
 from transformers_update_for_adapters import METHODS, released_method
@@ -34,7 +35,7 @@ EXPERIMENTS = {
 
 def convert_checkpoint(
     source: str | Path,
-    method: str,
+    method: str | None,
     output: str | Path,
     *,
     tasks: str | None = None,
@@ -47,7 +48,7 @@ def convert_checkpoint(
 
     Args:
         source: the released file, of Lightning 1.5.
-        method: the network's method.
+        method: the network's method; None is the one that the names of the weights tell.
         output: the folder to write, which must not hold anything.
         tasks: a file of ``configs/tasks``; by default ADE20K's with as many classes as the weights
             have tasks.
@@ -61,11 +62,13 @@ def convert_checkpoint(
         UserError: if the file cannot be read safely or is of another method or number of tasks,
             if the tasks are not known, or if the folder cannot be written.
     """
-    experiment = choose(method, EXPERIMENTS, "--method")
+    if method is not None:
+        choose(method, EXPERIMENTS, "--method")
     output = user_path(output)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise UserError(f"{output} holds something already; choose another --output")
-    weights = _read_weights(user_path(source), method)
+    weights, method = _read_weights(user_path(source), method)
+    experiment = EXPERIMENTS[method]
     method_class = METHODS[method]
     counts = method_class.released_counts(weights)
     config_dir = (config_dir or default_config_dir()).absolute()
@@ -83,7 +86,8 @@ def convert_checkpoint(
     config["model"]["pretrained"] = None
     if "other_channel" in method_class.fields:
         config["model"]["other_channel"] = len(names) in counts[1:]
-    network = build_network(num_tasks=len(names), task_names=list(names), **config["model"])
+    model = {key: value for key, value in config["model"].items() if key not in OF_RECOGNISERS}
+    network = build_network(num_tasks=len(names), task_names=list(names), **model)
     load_released_state_dict(network, weights)
     maps, rows = network.model.task_maps, method_class.released_maps(len(names))
     if maps is not None and rows is not None:
@@ -99,8 +103,8 @@ def convert_checkpoint(
     return network.eval()
 
 
-def _read_weights(source: Path, method: str) -> Mapping[str, Tensor]:
-    """Read the released weights of a method."""
+def _read_weights(source: Path, method: str | None) -> tuple[Mapping[str, Tensor], str]:
+    """Read the released weights of a method, or of whichever they are; with their method."""
     if source.is_dir():
         raise UserError(f"{source} is a folder; give the released .ckpt file")
     if not source.is_file():
@@ -117,9 +121,9 @@ def _read_weights(source: Path, method: str) -> Mapping[str, Tensor]:
             f"{source} is no released checkpoint of TASFormer; what train.py wrote needs no "
             f"conversion. Its weights are called {', '.join(list(weights)[:3]) or 'nothing'}"
         )
-    if found != method:
+    if method not in (None, found):
         raise UserError(f"{source} is of method '{found}', not '{method}': give --method {found}")
-    return weights
+    return weights, found
 
 
 def _tasks_of_ade20k(counts: Sequence[int], method: str, config_dir: Path) -> str:

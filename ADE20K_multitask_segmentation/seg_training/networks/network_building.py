@@ -29,6 +29,7 @@ from transformers_update_for_adapters.methods import methods_that_read
 
 __all__ = [
     "OF_A_TRAINING",
+    "OF_RECOGNISERS",
     "SIZES",
     "build_network",
     "check_settings",
@@ -68,7 +69,8 @@ _DESCRIPTIONS = (
 )
 
 # Settings of the model section that are of a training, and not of the network's configuration.
-OF_A_TRAINING = ("pretrained", "backbone", "recogniser", "shared_backbone")
+OF_RECOGNISERS = ("recogniser", "shared_backbone")
+OF_A_TRAINING = ("pretrained", "backbone", *OF_RECOGNISERS)
 
 
 def build_network(

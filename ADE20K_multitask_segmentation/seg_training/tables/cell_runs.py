@@ -150,6 +150,8 @@ def command_of_result(run: Run, setting: Setting, content: Mapping[str, Any]) ->
     overrides = content.get("overrides")
     if not isinstance(overrides, list):
         return training_command(run, setting)
+    if "config_name" not in content and "checkpoint" in content:
+        return ["python", "eval.py", "--ckpt", str(content["checkpoint"]), *map(str, overrides)]
     return ["python", "train.py", "--config", run.cell.config, *map(str, overrides)]
 
 

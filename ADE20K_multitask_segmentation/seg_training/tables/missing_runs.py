@@ -1,4 +1,4 @@
-"""Training the runs that are missing, one after the other or at once on a cluster."""
+"""Running what is missing: trainings, one after the other or at once on a cluster; evaluations."""
 
 import fcntl
 import subprocess
@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import TextIO
+from pathlib import Path
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,11 +22,32 @@ from seg_training.tables.cell_runs import (
     next_attempt,
     training_command,
 )
+from seg_training.tables.given_checkpoints import Given, evaluation_command
 
-__all__ = ["Runner", "failures_message", "run_command", "run_missing", "time_left"]
+__all__ = [
+    "Logged",
+    "Runner",
+    "failures_message",
+    "measure_given",
+    "run_command",
+    "run_missing",
+    "time_left",
+]
 
 Runner = Callable[[Sequence[str], TextIO], int]
 """Runs a command with its output going to an open file, and gives its exit status."""
+
+
+class Logged(Protocol):
+    """What is run, with a log of its own."""
+
+    @property
+    def title(self) -> str:
+        """What to call it in messages."""
+
+    @property
+    def log(self) -> Path:
+        """Where what it prints is kept."""
 
 
 def run_command(command: Sequence[str], log: TextIO) -> int:
@@ -116,7 +138,44 @@ def run_missing(
     return failed
 
 
-def failures_message(failed: Sequence[Run]) -> str:
+def measure_given(
+    given: Sequence[Given], setting: Setting, runner: Runner, console: Console | None = None
+) -> list[Given]:
+    """Evaluate checkpoints one after the other, those that are not measured yet.
+
+    Args:
+        given: which.
+        setting: what is the same for all of them.
+        runner: runs each command.
+        console: shows how far it is.
+
+    Returns:
+        Those that failed; their logs say why.
+
+    Raises:
+        UserError: if a log cannot be written.
+    """
+    console, failed = console or Console(), []
+    for each in given:
+        if each.is_measured:
+            continue
+        try:
+            each.log.parent.mkdir(parents=True, exist_ok=True)
+            log = each.log.open("a", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write {each.log}: {error}; choose another --output") from error
+        with log:
+            try:
+                code = runner(evaluation_command(each, setting), log)
+            except KeyboardInterrupt as stop:
+                raise Interrupted("interrupted; the same command goes on from there") from stop
+        if code != 0 or not each.is_measured:
+            failed.append(each)
+        console.print(plain(f"{each.title}: {'failed' if each in failed else 'measured'}"))
+    return failed
+
+
+def failures_message(failed: Sequence[Logged]) -> str:
     """Say which runs failed, each with its log and the last line of that.
 
     Args:

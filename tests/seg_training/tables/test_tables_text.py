@@ -155,7 +155,7 @@ def test_results_of_before_have_no_calibrated_number() -> None:
 
 
 def test_steps_and_minutes_are_those_of_both_phases() -> None:
-    first = {"run": "0123", "steps": 1050, "seconds": 300.0}
+    first = {"source": "a/run", "steps": 1050, "seconds": 300.0}
     painted = Result("one", 0, Path(), content(46.0, steps=450, seconds=90.0, first_phase=first))
     whole = Result("two", 0, Path(), content(40.0, steps=1500))
     assert (painted.steps, painted.seconds, whole.steps) == (1500, 390.0, 1500)
