@@ -584,7 +584,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         self,
         picture: Any,
         classes: Sequence[str],
-        threshold: float = 0.5,
+        threshold: float | None = None,
         max_pixels: int | None = None,
     ) -> Segmentation:
         """Ask classes of a picture: ``model.segment("photo.jpg", ["tree", "sky"]).masks["tree"]``.
@@ -593,11 +593,13 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             picture: a file, an address, Pillow's picture, or an (H, W), (H, W, 3) or (H, W, 4)
                 uint8 RGB array. Of several frames or pages it is the first; a warning is logged.
             classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
-            threshold: probabilities from it on are the class, in (0, 1).
+            threshold: probabilities from it on are the class, in (0, 1); by default the network's
+                own for each class, and 0.5 where it has none.
             max_pixels: that a file may have; by default Pillow's limit, 179 million.
 
         Returns:
-            Probabilities and masks at the picture's own size, by the names that were asked for.
+            Probabilities and masks at the picture's own size, and how likely each class is to be
+            there, by the names that were asked for.
 
         Raises:
             ValueError: if a name is not known, if the threshold is no probability, or if the
