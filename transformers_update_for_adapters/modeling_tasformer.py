@@ -128,6 +128,11 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         return self.task_channels
 
     @property
+    def tells_presence(self) -> bool:
+        """Whether something says which classes are in an image, and was calibrated for it."""
+        return self.task_channels is not None and self.config.presence is not None
+
+    @property
     def _shares_backbone(self) -> bool:
         return self.recogniser is not None and self.recogniser.segformer is None
 
@@ -443,7 +448,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
                 raise ValueError("a network with a recogniser takes what recognise() gave")
             if isinstance(shared.shared, UnsharedImages):  # whole calls have the margins, too
                 return self._painted(shared.shared, task_ids)
-            asked = task_ids.expand(len(shared.scores), -1)
+            asked = task_ids.expand(shared.scores.shape[0], -1)  # len() would fix it in exports
             return self._painted(shared.shared, task_ids) + self._margins(shared.scores, asked)
         return self._painted(cast(Shared, shared), task_ids)
 

@@ -119,9 +119,7 @@ def recognition_of(
         model: in evaluation mode.
         pixel_values: (B, 3, h, w) float, normalised.
     """
-    if model.task_channels is None or model.config.presence is None:
-        return None
-    return model.recognise(pixel_values)
+    return model.recognise(pixel_values) if model.tells_presence else None
 
 
 def read_logits(

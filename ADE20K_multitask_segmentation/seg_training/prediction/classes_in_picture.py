@@ -13,7 +13,7 @@ from seg_training.networks import Network
 from seg_training.networks.network import Recognition
 from seg_training.prediction.averaged_probabilities import Look, Looks, shown_image
 
-__all__ = ["Recognised", "check_tells_presence", "recognise_picture", "tells_presence"]
+__all__ = ["Recognised", "check_tells_presence", "recognise_picture"]
 
 
 class Recognised(NamedTuple):
@@ -41,22 +41,13 @@ class Recognised(NamedTuple):
         return [task_id for task_id, score in scores if score is None or score >= self.least]
 
 
-def tells_presence(network: Network) -> bool:
-    """Whether a network can tell which classes are in a picture.
-
-    Args:
-        network: trained.
-    """
-    return network.recognises and network.config.presence is not None
-
-
 def check_tells_presence(network: Network) -> None:
     """Refuse to ask only what is there where nothing tells that.
 
     Raises:
         UserError: if the network does not tell.
     """
-    if not tells_presence(network):
+    if not network.tells_presence:
         lacks = "calibrated presence" if network.recognises else "recogniser"
         raise UserError(
             f"only-present: this network has no {lacks}, and does not say which classes are in a "
@@ -79,7 +70,7 @@ def recognise_picture(
         None where the network does not tell.
     """
     calibration = network.config.presence
-    if not tells_presence(network) or calibration is None:
+    if not network.tells_presence or calibration is None:
         return None
     [look] = Looks(looks.crop_size, view=looks.view).at(*picture.shape[:2])
     recognition = network.recognise(shown_image(network, picture, look)[None])

@@ -30,11 +30,7 @@ from seg_training.pictures.picture_reading import (
 )
 from seg_training.prediction.asked_classes import named_tasks
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
-from seg_training.prediction.classes_in_picture import (
-    check_tells_presence,
-    recognise_picture,
-    tells_presence,
-)
+from seg_training.prediction.classes_in_picture import check_tells_presence, recognise_picture
 from seg_training.prediction.existing_results import containing_result, settings_of
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.prediction_options import check_looks, check_pixels, check_threshold
@@ -135,7 +131,7 @@ def predict(
         check_tells_presence(network)
     write_empty = not asks_for_all(classes, network.config)
     if only_present is None:
-        only_present = not write_empty and tells_presence(network)
+        only_present = not write_empty and network.tells_presence
     settings = result_settings(
         find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks, only_present
     )
@@ -239,7 +235,7 @@ def result_settings(
     # Results of before there was a score, a view or a recogniser stay those of the same settings.
     view = {} if looks.view == "squeeze" else {"view": looks.view}
     told = {}
-    if tells_presence(network):
+    if network.tells_presence:
         calibration = json.dumps(network.config.presence, sort_keys=True)
         digest = hashlib.sha256(calibration.encode()).hexdigest()
         told = {"presence_sha256": digest, "only_present": only_present}
