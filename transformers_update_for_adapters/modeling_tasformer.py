@@ -134,6 +134,11 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         return self.task_channels
 
     @property
+    def tells_presence(self) -> bool:
+        """Whether something says which classes are in an image, and was calibrated for it."""
+        return self.task_channels is not None and self.config.presence is not None
+
+    @property
     def _shares_backbone(self) -> bool:
         return self.recogniser is not None and self.recogniser.segformer is None
 
@@ -464,7 +469,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
                 raise ValueError("a network with a recogniser takes what recognise() gave")
             if isinstance(shared.shared, UnsharedImages):  # whole calls have the margins, too
                 return self._painted(shared.shared, task_ids)
-            asked = task_ids.expand(len(shared.scores), -1)
+            asked = task_ids.expand(shared.scores.shape[0], -1)  # len() would fix it in exports
             return self._painted(shared.shared, task_ids) + self._margins(shared.scores, asked)
         return self._painted(cast(Shared, shared), task_ids)
 
@@ -609,7 +614,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         self,
         picture: Any,
         classes: Sequence[str],
-        threshold: float = 0.5,
+        threshold: float | None = None,
         max_pixels: int | None = None,
     ) -> Segmentation:
         """Ask classes of a picture: ``model.segment("photo.jpg", ["tree", "sky"]).masks["tree"]``.
@@ -618,11 +623,13 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             picture: a file, an address, Pillow's picture, or an (H, W), (H, W, 3) or (H, W, 4)
                 uint8 RGB array. Of several frames or pages it is the first; a warning is logged.
             classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
-            threshold: probabilities from it on are the class, in (0, 1).
+            threshold: probabilities from it on are the class, in (0, 1); by default the network's
+                own for each class, and 0.5 where it has none.
             max_pixels: that a file may have; by default Pillow's limit, 179 million.
 
         Returns:
-            Probabilities and masks at the picture's own size, by the names that were asked for.
+            Probabilities and masks at the picture's own size, and how likely each class is to be
+            there, by the names that were asked for.
 
         Raises:
             ValueError: if a name is not known, if the threshold is no probability, or if the
