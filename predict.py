@@ -20,7 +20,20 @@ def main() -> None:
     add("--image", nargs="+", required=True, help="pictures, folders or patterns such as '*.jpg'")
     add("--classes", nargs="+", type=_in_utf8, required=True, help="names or synonyms, or all")
     add("--output", type=as_path, required=True, help="a folder; each picture gets one in it")
-    add("--threshold", type=float, default=0.5, help="probability of the class, 0.5 by default")
+    add("--threshold", type=float, help="probability of the class; by default the network's own")
+    asking = parser.add_mutually_exclusive_group()
+    asking.add_argument(
+        "--only-present",
+        action="store_true",
+        default=None,
+        help="ask only classes that are probably there; so does 'all' where the network tells",
+    )
+    asking.add_argument(
+        "--ask-all",
+        action="store_false",
+        dest="only_present",
+        help="ask every class of 'all', also those that are probably not there",
+    )
     add("--flip", action="store_true", help="average with the mirrored picture")
     add("--scales", type=float, nargs="+", default=[1.0], help="average over sizes (1: as trained)")
     add("--window", type=int, help="look at windows of so many pixels (trained: whole)")
@@ -39,7 +52,8 @@ def main() -> None:
 
     find_checkpoint(arguments.ckpt)
     find_pictures([each for each in arguments.image if not Path(each).is_dir()])
-    check_threshold(arguments.threshold)
+    if arguments.threshold is not None:
+        check_threshold(arguments.threshold)
     check_looks(arguments.scales, arguments.window)
     if arguments.max_pixels is not None:
         check_pixels(arguments.max_pixels)
@@ -61,6 +75,7 @@ def main() -> None:
         arguments.overwrite,
         arguments.device,
         arguments.max_pixels,
+        arguments.only_present,
     )
     if report.written:
         sys.stdout.write(f"results written to {arguments.output}: {len(report.written)}\n")

@@ -7,9 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from seg_training.networks import Network, build_network
+from seg_training.networks.painted_networks import build_painted_network
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 
-__all__ = ["SMALL", "photo", "small_network", "tell_classes_apart"]
+__all__ = ["SMALL", "photo", "recognising_network", "small_network", "tell_classes_apart"]
 
 SMALL: dict[str, Any] = {
     "depths": [1, 1, 1, 1],
@@ -50,6 +51,41 @@ def small_network(
         head.weight.mul_(5 / network.task_logits(picture, torch.arange(5)).std())
         if method != "segformer":
             head.bias.sub_(network.task_logits(picture, torch.arange(5)).median())
+    return network
+
+
+def recognising_network(method: str = "adapter_hf", **options: Any) -> Network:
+    """The same classes over a recogniser that does not know the last, with thresholds.
+
+    Presence is calibrated for tree, which is usually there, sky, which is not, and road.
+    """
+    recogniser = small_network("segformer")
+    sizes = {"task_map_shape": [3, 16, 24], "resize_embedding": True}
+    sizes |= {name: SMALL[name] for name in SMALL if name.startswith(("task_", "projector_"))}
+    network = build_painted_network(
+        recogniser.model,
+        [[1], [2], [3], [4], []],
+        {"method": method, **sizes},
+        labels=["other", *NAMES],
+        source="nvidia/segformer-b0",
+        license="other",
+        num_tasks=5,
+        task_names=NAMES,
+        **options,
+    ).eval()
+    network.config.crop_size = [64, 96]
+    network.config.task_synonyms = recogniser.config.task_synonyms
+    network.config.thresholds = [0.0, -1.0, 1.0, 0.5, -0.5]
+    network.config.presence = {"scale": 1.0, "bias": [9.0, -12.0, None, 0.0, None], "least": 0.25}
+    tell_classes_apart(network.model)
+    picture = torch.from_numpy(photo(64, 96)).permute(2, 0, 1)[None]
+    head = network.model.decode_head.classifier
+    with torch.no_grad():
+        torch.nn.init.normal_(head.weight)
+        painted = network.task_logits(picture, torch.tensor([4]))  # of the margin 0
+        head.weight.mul_(5 / painted.std())
+        head.bias.sub_(painted.median() * 5 / painted.std())
+        network.model.unknown_margins.fill_(0.25)  # type: ignore[union-attr]
     return network
 
 

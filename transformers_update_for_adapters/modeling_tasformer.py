@@ -119,7 +119,6 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             self.unknown_margins = nn.Parameter(torch.zeros(config.num_tasks))
         self._saw_the_class = False
         self._folded: Kept[FoldedHead] = Kept()
-        self._folded_recogniser: Kept[FoldedHead] = Kept()
         self.post_init()
         self.hold_recogniser_still()
 
@@ -133,6 +132,11 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         if self.task_channels is None:
             raise ValueError(f"method '{self.config.method}' has no recogniser here")
         return self.task_channels
+
+    @property
+    def tells_presence(self) -> bool:
+        """Whether something says which classes are in an image, and was calibrated for it."""
+        return self.task_channels is not None and self.config.presence is not None
 
     @property
     def _shares_backbone(self) -> bool:
@@ -274,8 +278,8 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             stages = self.segformer.features_for_tasks(shared, self.segformer.no_conditions())
         else:
             stages = self.segformer.plain_features(pixel_values)
-        head = _folded(recogniser.decode_head, self._folded_recogniser)
-        return head.logits(stages) if isinstance(head, FoldedHead) else recogniser(stages)
+        # Not folded: its answers are those of the SegFormer that it was, to the bit.
+        return cast(Tensor, recogniser(stages))
 
     def _margins(self, scores: Tensor, task_ids: Tensor) -> Tensor:
         """Say what the recogniser makes of (B, T) tasks: (B, T, h, w) logits."""
@@ -440,7 +444,11 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
     def _head(self) -> FoldedHead | nn.Module:
         """The head, folded where it may be."""
-        return _folded(self.decode_head, self._folded)
+        head = self.decode_head
+        if not may_fold(head):
+            return head
+        sources = [*head.parameters(), *head.buffers()]
+        return self._folded.get(sources, lambda: fold_head(head), head.batch_norm.eps)
 
     def logits_for_tasks(self, shared: Shared | Recognition, task_ids: Tensor) -> Tensor:
         """Ask classes of images whose shared part is known; not for ``segformer``.
@@ -461,7 +469,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
                 raise ValueError("a network with a recogniser takes what recognise() gave")
             if isinstance(shared.shared, UnsharedImages):  # whole calls have the margins, too
                 return self._painted(shared.shared, task_ids)
-            asked = task_ids.expand(len(shared.scores), -1)
+            asked = task_ids.expand(shared.scores.shape[0], -1)  # len() would fix it in exports
             return self._painted(shared.shared, task_ids) + self._margins(shared.scores, asked)
         return self._painted(cast(Shared, shared), task_ids)
 
@@ -606,7 +614,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         self,
         picture: Any,
         classes: Sequence[str],
-        threshold: float = 0.5,
+        threshold: float | None = None,
         max_pixels: int | None = None,
     ) -> Segmentation:
         """Ask classes of a picture: ``model.segment("photo.jpg", ["tree", "sky"]).masks["tree"]``.
@@ -615,11 +623,13 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             picture: a file, an address, Pillow's picture, or an (H, W), (H, W, 3) or (H, W, 4)
                 uint8 RGB array. Of several frames or pages it is the first; a warning is logged.
             classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
-            threshold: probabilities from it on are the class, in (0, 1).
+            threshold: probabilities from it on are the class, in (0, 1); by default the network's
+                own for each class, and 0.5 where it has none.
             max_pixels: that a file may have; by default Pillow's limit, 179 million.
 
         Returns:
-            Probabilities and masks at the picture's own size, by the names that were asked for.
+            Probabilities and masks at the picture's own size, and how likely each class is to be
+            there, by the names that were asked for.
 
         Raises:
             ValueError: if a name is not known, if the threshold is no probability, or if the
@@ -634,14 +644,6 @@ def _of_tasks(logits: Tensor, task_ids: Tensor) -> Tensor:
     """Take the channels of (T,) or (B, T) tasks from (B, K, h, w): (B, T, h, w)."""
     task_ids = task_ids.expand(logits.shape[0], -1)
     return logits.gather(1, task_ids[:, :, None, None].expand(-1, -1, *logits.shape[-2:]).long())
-
-
-def _folded(head: nn.Module, kept: Kept[FoldedHead]) -> FoldedHead | nn.Module:
-    """Fold a head where it may be, once while it is held still."""
-    if not isinstance(head, FusedDecodeHead) or not may_fold(head):
-        return head
-    sources = [*head.parameters(), *head.buffers()]
-    return kept.get(sources, lambda: fold_head(head), head.batch_norm.eps)
 
 
 # Without a mapping of their own, subclasses silently ignore files with Transformers 4 key names.

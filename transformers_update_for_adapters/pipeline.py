@@ -17,15 +17,16 @@ from transformers import Pipeline
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from .class_thresholds import check_threshold, probability_thresholds
 from .configuration_tasformer import TASFormerConfig
 from .image_processing_tasformer import TASFormerImageProcessor
 from .modeling_tasformer import TASFormerForSemanticSegmentation
 from .segmentation import (
     asked_tasks,
-    check_threshold,
     evaluating,
     prepare_picture,
     read_logits,
+    recognition_of,
 )
 
 __all__ = ["TASK", "ClassPromptedSegmentationPipeline"]
@@ -36,11 +37,13 @@ TASK = "class-prompted-segmentation"
 class ClassPromptedSegmentationPipeline(Pipeline):
     """Pictures and names of classes in, masks out in the form of ``image-segmentation``.
 
-    ``pipe("photo.jpg", classes=["tree", "sky"], threshold=0.5)`` gives, per class that was asked
-    for, ``label``, ``mask`` (Pillow's picture of the photo's size, 255 where the class is) and
-    ``score`` (the mean probability where it is, None where it is nowhere). Several pictures give a
-    list of such lists; with ``batch_size`` the network takes as many at once. ``max_pixels`` is
-    that of ``segment``. The model answers in evaluation mode, whatever mode it is in.
+    ``pipe("photo.jpg", classes=["tree", "sky"])`` gives, per class that was asked for, ``label``,
+    ``mask`` (Pillow's picture of the photo's size, 255 where the class is), ``score`` (the mean
+    probability where it is, None where it is nowhere) and, of a network that can tell,
+    ``presence`` (how likely the class is to be there, None where that is not known). Several
+    pictures give a list of such lists; with ``batch_size`` the network takes as many at once.
+    ``threshold`` and ``max_pixels`` are those of ``segment``. The model answers in evaluation mode,
+    whatever mode it is in.
     """
 
     model: TASFormerForSemanticSegmentation
@@ -158,21 +161,33 @@ class ClassPromptedSegmentationPipeline(Pipeline):
         pixel_values = inputs["pixel_values"].to(self.model.dtype)
         task_ids = torch.tensor([*tasks.values()], device=pixel_values.device)
         with evaluating(self.model):
-            logits = self.model.class_logits(pixel_values, task_ids)
-        return {"logits": logits, "size": inputs["size"]}
+            recognition = recognition_of(self.model, pixel_values)
+            logits = self.model.class_logits(pixel_values, task_ids, recognition)
+        found = {"logits": logits, "size": inputs["size"]}
+        if recognition is not None:
+            found["presence"] = recognition.presence[:, task_ids]
+        return found
 
     def postprocess(  # type: ignore[override]  # the result is no model's output
-        self, found: Mapping[str, Any], tasks: Mapping[str, int], threshold: float = 0.5
+        self, found: Mapping[str, Any], tasks: Mapping[str, int], threshold: float | None = None
     ) -> list[dict[str, Any]]:
         """List what was found.
 
         Args:
-            found: on one picture: (1, T, h, w) ``logits``, and the picture's ``size``.
+            found: on one picture: (1, T, h, w) ``logits``, the picture's ``size`` and, where the
+                network can tell, ``presence`` (1, T).
             tasks: T ids by name.
-            threshold: probabilities from it on are the class.
+            threshold: probabilities from it on are the class; the network's own by default.
         """
+        every = probability_thresholds(self.model.config, threshold)
+        presence = found.get("presence")
         segmentation = read_logits(
-            found["logits"], found["size"], tasks, threshold, self.image_processor
+            found["logits"],
+            found["size"],
+            tasks,
+            [every[task_id] for task_id in tasks.values()],
+            self.image_processor,
+            presence,
         )
         return [
             {
@@ -181,6 +196,7 @@ class ClassPromptedSegmentationPipeline(Pipeline):
                 if mask.any()
                 else None,
                 "mask": Image.fromarray(mask.astype(np.uint8) * 255),
+                **({} if presence is None else {"presence": segmentation.presence[name]}),
             }
             for name, mask in segmentation.masks.items()
         ]

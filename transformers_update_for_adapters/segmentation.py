@@ -3,6 +3,7 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,21 +15,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .class_thresholds import check_threshold, probability_thresholds
 from .configuration_tasformer import TASFormerConfig
 from .image_processing_tasformer import TASFormerImageProcessor
 from .pictures import open_picture
 from .task_names import asks_for_all, find_tasks
 
 if TYPE_CHECKING:
-    from .modeling_tasformer import TASFormerForSemanticSegmentation
+    from .modeling_tasformer import Recognition, TASFormerForSemanticSegmentation
 
 __all__ = [
     "Segmentation",
     "asked_tasks",
-    "check_threshold",
     "evaluating",
     "prepare_picture",
     "read_logits",
+    "recognition_of",
     "segment_picture",
 ]
 
@@ -39,26 +41,31 @@ class Segmentation:
 
     Attributes:
         probabilities: by class name, (H, W) float32 in [0, 1].
-        threshold: probabilities from it on are the class.
+        thresholds: by class name: probabilities from it on are the class.
+        presence: by class name, how likely the class is to be there, in [0, 1]; None where the
+            network does not say.
     """
 
     probabilities: dict[str, NDArray[np.float32]]
-    threshold: float
+    thresholds: dict[str, float]
+    presence: dict[str, float | None]
 
     @property
     def masks(self) -> dict[str, NDArray[np.bool_]]:
         """By class name, (H, W) bool."""
-        return {name: own >= self.threshold for name, own in self.probabilities.items()}
+        return {name: own >= self.thresholds[name] for name, own in self.probabilities.items()}
 
+    @property
+    def threshold(self) -> float:
+        """The threshold of all classes.
 
-def check_threshold(threshold: float) -> None:
-    """Refuse what is no probability.
-
-    Raises:
-        ValueError: if it is not in (0, 1).
-    """
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold {threshold}: expected a probability above 0 and below 1")
+        Raises:
+            ValueError: if each has its own.
+        """
+        different = set(self.thresholds.values())
+        if len(different) != 1:
+            raise ValueError("each class has a threshold of its own: see thresholds")
+        return different.pop()
 
 
 def asked_tasks(classes: Sequence[str], config: TASFormerConfig) -> dict[str, int]:
@@ -103,12 +110,25 @@ def prepare_picture(
     return pixel_values, (upright.height, upright.width)
 
 
+def recognition_of(
+    model: "TASFormerForSemanticSegmentation", pixel_values: Tensor
+) -> "Recognition | None":
+    """Ask what there is, where a network can tell and was calibrated for it.
+
+    Args:
+        model: in evaluation mode.
+        pixel_values: (B, 3, h, w) float, normalised.
+    """
+    return model.recognise(pixel_values) if model.tells_presence else None
+
+
 def read_logits(
     logits: Tensor,
     size: tuple[int, int],
     names: Iterable[str],
-    threshold: float,
+    thresholds: Iterable[float],
     processor: TASFormerImageProcessor,
+    presence: Tensor | None = None,
 ) -> Segmentation:
     """Turn a picture's logits into what was found on it.
 
@@ -116,11 +136,21 @@ def read_logits(
         logits: (1, T, h, w) float.
         size: height and width of the picture.
         names: of the T classes.
-        threshold: probabilities from it on are the class.
+        thresholds: T probabilities, from which on a pixel is the class.
         processor: the network's.
+        presence: (1, T) float in [0, 1], nan where it is not known.
     """
+    names = list(names)
     [probabilities] = processor.post_process_class_probabilities(logits, [size])
-    return Segmentation(dict(zip(names, probabilities.cpu().numpy(), strict=True)), threshold)
+    scores = [math.nan] * len(names) if presence is None else presence[0].tolist()
+    return Segmentation(
+        dict(zip(names, probabilities.cpu().numpy(), strict=True)),
+        dict(zip(names, thresholds, strict=True)),
+        {
+            name: None if math.isnan(score) else score
+            for name, score in zip(names, scores, strict=True)
+        },
+    )
 
 
 @torch.inference_mode()
@@ -128,7 +158,7 @@ def segment_picture(
     model: "TASFormerForSemanticSegmentation",
     picture: str | PathLike[str] | Any,
     classes: Sequence[str],
-    threshold: float = 0.5,
+    threshold: float | None = None,
     max_pixels: int | None = None,
 ) -> Segmentation:
     """Ask classes of a picture.
@@ -137,7 +167,8 @@ def segment_picture(
         model: asked in evaluation mode, whatever mode it is in.
         picture: what :func:`open_picture` takes.
         classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
-        threshold: probabilities from it on are the class, in (0, 1).
+        threshold: probabilities from it on are the class, in (0, 1); by default the network's own
+            for each class, and 0.5 where it has none.
         max_pixels: that the picture may have; Pillow's limit by default.
 
     Returns:
@@ -148,17 +179,27 @@ def segment_picture(
             cannot be taken, as :func:`open_picture` says.
         OSError: if the file is missing or damaged, or no picture.
     """
-    check_threshold(threshold)
+    if threshold is not None:
+        check_threshold(threshold)
     tasks = asked_tasks(classes, model.config)
     processor = TASFormerImageProcessor.of_model(model.config)
     pixel_values, size = prepare_picture(picture, processor, max_pixels)
     # Where weights are offloaded, hooks bring the input to where they will be.
     device = torch.device("cpu") if model.device.type == "meta" else model.device
+    pixel_values = pixel_values.to(device, model.dtype)
+    task_ids = torch.tensor([*tasks.values()], device=device)
     with evaluating(model):
-        logits = model.class_logits(
-            pixel_values.to(device, model.dtype), torch.tensor([*tasks.values()], device=device)
-        )
-    return read_logits(logits, size, tasks, threshold, processor)
+        recognition = recognition_of(model, pixel_values)
+        logits = model.class_logits(pixel_values, task_ids, recognition)
+    every = probability_thresholds(model.config, threshold)
+    return read_logits(
+        logits,
+        size,
+        tasks,
+        [every[task_id] for task_id in tasks.values()],
+        processor,
+        None if recognition is None else recognition.presence[:, task_ids],
+    )
 
 
 @contextmanager

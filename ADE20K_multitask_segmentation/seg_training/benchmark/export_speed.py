@@ -80,7 +80,7 @@ def measure_exports(
     )
     runs, sizes = {}, {}
     for file, kind in ((exact, ""), (small, ", 8 bits")):
-        for name, run in runtimes_of(file):
+        for name, run, _ in runtimes_of(file):
             runs[name + kind], sizes[name + kind] = run, file.stat().st_size
 
     timings: dict[str, list[Timing]] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from seg_training.errors import UserError
+from seg_training.export.network_graphs import image_outputs, whole_outputs
 from seg_training.export.onnx_files import OUTPUT, as_metadata, description, write_onnx
 from seg_training.export.torch_programs import (
     class_program,
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def export_onnx(network: Network, file: Path, size: tuple[int, int] | None = None) -> None:
-    """Write a whole network as ONNX: images and class ids to logits.
+    """Write a whole network as ONNX: images and class ids to logits, and presence if it tells.
 
     Args:
         network: in evaluation mode, on the CPU.
@@ -35,7 +36,7 @@ def export_onnx(network: Network, file: Path, size: tuple[int, int] | None = Non
     Raises:
         UserError: if the size does not fit, or the file cannot be written.
     """
-    write_onnx(whole_program(network, size), file, description(network))
+    write_onnx(whole_program(network, size), file, description(network), whole_outputs(network))
     _tell(file)
 
 
@@ -52,15 +53,15 @@ def export_onnx_parts(
         size: (H, W) of images, multiples of 4; None for any of these.
 
     Returns:
-        ``*_image.onnx`` (images to features) and ``*_class.onnx`` (features and class ids to
-        logits).
+        ``*_image.onnx`` (images to features, and to the recogniser's scores and presence where
+        there is one) and ``*_class.onnx`` (features, scores and class ids to logits).
 
     Raises:
         UserError: if the size does not fit, or a file cannot be written.
     """
     files = tuple(file.with_stem(file.stem + part) for part in (IMAGE_PART, CLASS_PART))
     about = description(network)
-    write_onnx(image_program(network, size), files[0], about, output="features")
+    write_onnx(image_program(network, size), files[0], about, image_outputs(network))
     write_onnx(class_program(network, size), files[1], about)
     for each in files:
         _tell(each)

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ _OPSET = 20
 _DIMENSIONS = {
     "images": ("batch", "", "height", "width"),
     "features": ("batch", "", "rows", "columns"),
+    "scores": ("batch", "", "rows", "columns"),
     "class_ids": ("batch", "classes"),
 }
 _QUARTERS = {"height": "rows", "width": "columns"}
@@ -34,7 +35,10 @@ _SYMBOL = re.compile(r"s\d+")
 
 
 def write_onnx(
-    program: ExportedProgram, file: Path, about: Mapping[str, Any], output: str = "logits"
+    program: ExportedProgram,
+    file: Path,
+    about: Mapping[str, Any],
+    outputs: Sequence[str] = ("logits",),
 ) -> None:
     """Write a program as ONNX.
 
@@ -42,7 +46,7 @@ def write_onnx(
         program: its inputs keep their names.
         file: replaced if it is there.
         about: the network's :func:`description`, which becomes metadata.
-        output: what to call the output.
+        outputs: what to call what it gives.
 
     Raises:
         UserError: if the file cannot be written.
@@ -53,7 +57,7 @@ def write_onnx(
             dynamo=True,
             opset_version=_OPSET,
             input_names=program.graph_signature.user_inputs,
-            output_names=[output],
+            output_names=list(outputs),
             verbose=False,
         )
         if exported is None:
@@ -73,10 +77,13 @@ def description(network: Network) -> dict[str, Any]:
     Returns:
         ``class_names`` and ``class_synonyms`` (lists, class k at place k), ``crop_size`` (height
         and width that pictures are resized to, bilinear), ``view`` (how: ``squeeze``, ``pad`` or
-        ``crop``), ``method``, ``licence``, and ``measured``
-        (None where it is not known).
+        ``crop``), ``method``, ``licence``, and, None where it is not known or there is none:
+        ``measured``, ``thresholds`` (list, the logit above which class k is painted),
+        ``presence_least`` (the presence from which on a class is looked for) and ``recogniser``
+        (``source``, ``license`` and ``labels`` of what says which classes are there).
     """
     config = network.config
+    recognition = config.recognition
     return {
         "class_names": network.task_names,
         "class_synonyms": config.task_synonyms or [[] for _ in network.task_names],
@@ -85,6 +92,11 @@ def description(network: Network) -> dict[str, Any]:
         "method": network.method,
         "licence": licence_of(config),
         "measured": config.measured,
+        "thresholds": config.thresholds,
+        "presence_least": None if config.presence is None else config.presence["least"],
+        "recogniser": None
+        if recognition is None
+        else {name: recognition.get(name) for name in ("source", "license", "labels")},
     }
 
 

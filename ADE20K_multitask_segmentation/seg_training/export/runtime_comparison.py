@@ -18,6 +18,7 @@ from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.resizing import resize_image
 
 __all__ = [
+    "LARGEST_DOUBT",
     "LEAST_IOU",
     "Comparison",
     "check_same",
@@ -29,6 +30,9 @@ __all__ = [
 
 LEAST_IOU = 0.999
 """Below it, two masks are not the same."""
+
+LARGEST_DOUBT = 0.001
+"""Beyond it, two probabilities that a class is there are not the same."""
 
 
 Question = tuple[Tensor, Tensor]  # images and class ids
@@ -42,12 +46,15 @@ class Comparison(NamedTuple):
         shape: (B, T, H, W) of the logits.
         error: the largest difference of two logits.
         iou: of the masks, the least of all.
+        doubt: the largest difference of two probabilities that a class is there; None where the
+            network does not tell.
     """
 
     runtime: str
     shape: tuple[int, ...]
     error: float
     iou: float
+    doubt: float | None = None
 
 
 def questions(
@@ -102,14 +109,26 @@ def compare(network: Network, runtime: Runtime, images: Tensor, class_ids: Tenso
                 for image, ids in zip(images, class_ids, strict=True)
             ]
         ).numpy()
+        recognised = network.recognise(images) if network.tells_presence else None
     given = runtime.run(images.numpy(), class_ids.numpy())
+    doubt = None
+    if recognised is not None:
+        told = runtime.recognise(images.numpy(), class_ids.numpy())
+        doubt = _largest_difference(recognised.presence.numpy(), told)
     ours, theirs = expected > 0, given > 0
     union = (ours | theirs).sum(axis=(2, 3))
     shared = (ours & theirs).sum(axis=(2, 3))
     ious = np.where(union == 0, 1.0, shared / np.maximum(union, 1))
-    return Comparison(
-        runtime.name, expected.shape, float(np.abs(expected - given).max()), float(ious.min())
-    )
+    error = float(np.abs(expected - given).max())
+    return Comparison(runtime.name, expected.shape, error, float(ious.min()), doubt)
+
+
+def _largest_difference(ours: NDArray[np.float32], theirs: NDArray[np.float32] | None) -> float:
+    """Compare probabilities: 1 apart where one is there and the other is not, or no number."""
+    if theirs is None or theirs.shape != ours.shape:
+        return 1.0
+    differences = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, np.abs(ours - theirs))
+    return float(np.nan_to_num(differences, nan=1.0).max())
 
 
 def compare_all(
@@ -131,16 +150,22 @@ def compare_all(
 
 
 def check_same(comparisons: Sequence[Comparison], file: Path) -> None:
-    """Refuse masks that are not the same.
+    """Refuse masks that are not the same, and other answers to what is there.
 
     Raises:
-        UserError: if a mask's IoU is below ``LEAST_IOU``.
+        UserError: if a mask's IoU is below ``LEAST_IOU``, or a presence beyond ``LARGEST_DOUBT``.
     """
     worst = min(comparisons, key=lambda each: each.iou)
     if worst.iou < LEAST_IOU:
         raise UserError(
             f"{file} was written, but {worst.runtime} does not paint with it what PyTorch paints: "
             f"IoU {worst.iou:.5f}, less than {LEAST_IOU}; do not use it there"
+        )
+    unsure = max(comparisons, key=lambda each: each.doubt or 0)
+    if (unsure.doubt or 0) > LARGEST_DOUBT:
+        raise UserError(
+            f"{file} was written, but {unsure.runtime} does not say with it what PyTorch says is "
+            f"there: {unsure.doubt:.3f} apart, more than {LARGEST_DOUBT}; do not use it there"
         )
 
 
@@ -149,10 +174,19 @@ def show_comparisons(comparisons: Sequence[Comparison], console: Console | None 
     rows: dict[tuple[str, str], list[Comparison]] = {}
     for each in comparisons:
         rows.setdefault((each.runtime, f"{each.shape[2]}x{each.shape[3]}"), []).append(each)
-    columns = ("runtime", "size", "masks", "largest error of a logit", "least IoU of a mask")
+    columns: tuple[str, ...] = (
+        "runtime",
+        "size",
+        "masks",
+        "largest error of a logit",
+        "least IoU of a mask",
+    )
+    if any(each.doubt is not None for each in comparisons):
+        columns = (*columns, "largest error of a presence")
     table = terminal_table("Beside PyTorch", columns)
     for (runtime, size), own in rows.items():
         masks = sum(each.shape[0] * each.shape[1] for each in own)
         error, iou = max(each.error for each in own), min(each.iou for each in own)
-        table.add_row(runtime, size, f"{masks}", f"{error:.1e}", f"{iou:.5f}")
+        doubts = [f"{max(each.doubt or 0 for each in own):.1e}"][: len(columns) - 5]
+        table.add_row(runtime, size, f"{masks}", f"{error:.1e}", f"{iou:.5f}", *doubts)
     (console or Console()).print(table)

@@ -1,7 +1,7 @@
 """Exported files run by ONNX Runtime, OpenVINO, PyTorch and ExecuTorch, behind one interface."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
@@ -20,7 +20,12 @@ __all__ = ["Runtime", "RuntimeNetwork", "open_onnx", "runtimes_of", "runtimes_of
 
 Logits = NDArray[np.float32]
 Run = Callable[[NDArray[np.uint8], NDArray[np.int64]], Logits]
-Graph = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
+Recognise = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.float32] | None]
+Graph = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[np.float32]]]
+
+
+def _tells_nothing(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> None:
+    """Stand for a file that says nothing of what there is."""
 
 
 class Runtime(NamedTuple):
@@ -30,10 +35,13 @@ class Runtime(NamedTuple):
         name: the runtime's.
         run: images (B, 3, H, W) uint8 and class ids (B, T) int64 to logits (B, T, H, W) float32;
             refuses ids that are no place in the network's list of classes with a ``UserError``.
+        recognise: the same, whatever the classes, to presence (B, K) float32; None where the file
+            does not tell it.
     """
 
     name: str
     run: Run
+    recognise: Recognise = _tells_nothing
 
 
 def runtimes_of(file: Path) -> list[Runtime]:
@@ -47,7 +55,7 @@ def runtimes_of(file: Path) -> list[Runtime]:
     """
     if file.suffix == ".onnx":
         return [
-            Runtime(name, _refusing(_whole(open_graph(file)), _num_classes(file)))
+            _whole(name, open_graph(file), _num_classes(file))
             for name, open_graph in _onnx_runtimes(file)
         ]
     package, load = {".pt2": ("torch", _torch), ".pte": ("executorch", _executorch)}[file.suffix]
@@ -67,12 +75,7 @@ def runtimes_of_parts(image_file: Path, class_file: Path) -> list[Runtime]:
         UserError: if no runtime for them is installed.
     """
     return [
-        Runtime(
-            f"{name}, parts",
-            _refusing(
-                _joined(open_graph(image_file), open_graph(class_file)), _num_classes(class_file)
-            ),
-        )
+        _joined(name, open_graph(image_file), open_graph(class_file), _num_classes(class_file))
         for name, open_graph in _onnx_runtimes(class_file)
     ]
 
@@ -132,16 +135,30 @@ def _out_of_range(wrong: NDArray[np.int64], num_classes: int | None) -> str:
     return wrong_values(wrong.tolist(), "task_ids", f"ids from 0 {end}")
 
 
-def _whole(graph: Graph) -> Run:
-    return lambda images, class_ids: graph({"images": images, "class_ids": class_ids})
-
-
-def _joined(image_part: Graph, class_part: Graph) -> Run:
+def _whole(name: str, graph: Graph, num_classes: int | None) -> Runtime:
     def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
-        features = image_part({"images": images})
-        return class_part({"features": features, "class_ids": class_ids})
+        return graph({"images": images, "class_ids": class_ids})["logits"]
 
-    return run
+    def recognise(
+        images: NDArray[np.uint8], class_ids: NDArray[np.int64]
+    ) -> NDArray[np.float32] | None:
+        return graph({"images": images, "class_ids": class_ids}).get("presence")
+
+    return Runtime(name, _refusing(run, num_classes), recognise)
+
+
+def _joined(name: str, image_part: Graph, class_part: Graph, num_classes: int | None) -> Runtime:
+    def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
+        maps = image_part({"images": images})
+        maps.pop("presence", None)
+        return class_part({**maps, "class_ids": class_ids})["logits"]
+
+    def recognise(
+        images: NDArray[np.uint8], class_ids: NDArray[np.int64]
+    ) -> NDArray[np.float32] | None:
+        return image_part({"images": images}).get("presence")
+
+    return Runtime(f"{name}, parts", _refusing(run, num_classes), recognise)
 
 
 def open_onnx(file: Path) -> Any:
@@ -159,7 +176,8 @@ def open_onnx(file: Path) -> Any:
 
 def _onnx_runtime(file: Path) -> Graph:
     session = open_onnx(file)
-    return lambda inputs: np.asarray(session.run(None, dict(inputs))[0])
+    names = [each.name for each in session.get_outputs()]
+    return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
 @lru_cache
@@ -179,31 +197,39 @@ def _openvino(file: Path) -> Graph:
     # Without the hint it computes in bfloat16 where the CPU can.
     hint = {"INFERENCE_PRECISION_HINT": "f32"}
     model = _openvino_core().compile_model(file, "CPU", hint)
-    return lambda inputs: np.array(model(dict(inputs))[0])  # what it gives is its own memory
+
+    def run(inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        found = model(dict(inputs))  # what it gives is its own memory
+        return {each.any_name: np.array(found[each]) for each in model.outputs}
+
+    return run
 
 
 def _torch(file: Path) -> Runtime:
     about = {"class_names": ""}
-    graph = torch.export.load(file, extra_files=about).module()
+    program = torch.export.load(file, extra_files=about).module()
 
-    def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
+    def graph(inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         with torch.no_grad():
-            logits: Tensor = graph(torch.from_numpy(images), torch.from_numpy(class_ids))
-        return logits.numpy()
+            return _named(program(*_tensors(inputs)))
 
-    return Runtime("torch.export", _refusing(run, _length(about["class_names"])))
+    return _whole("torch.export", graph, _length(about["class_names"]))
 
 
 def _executorch(file: Path) -> Runtime:
     from executorch.runtime import Runtime as ExecuTorch
 
     method = ExecuTorch.get().load_program(file).load_method("forward")
+    return _whole("ExecuTorch", lambda inputs: _named(method.execute(_tensors(inputs))), None)
 
-    def run(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> Logits:
-        [logits] = method.execute([torch.from_numpy(images), torch.from_numpy(class_ids)])
-        return np.asarray(logits)
 
-    return Runtime("ExecuTorch", _refusing(run, None))
+def _tensors(inputs: Mapping[str, NDArray[Any]]) -> list[Tensor]:
+    return [torch.from_numpy(inputs[name]) for name in ("images", "class_ids")]
+
+
+def _named(outputs: Tensor | Sequence[Tensor]) -> dict[str, NDArray[np.float32]]:
+    given = [outputs] if isinstance(outputs, Tensor) else outputs
+    return dict(zip(("logits", "presence"), map(np.asarray, given), strict=False))
 
 
 class RuntimeNetwork(nn.Module):

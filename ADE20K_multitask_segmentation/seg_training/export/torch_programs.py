@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
 from seg_training.errors import UserError
-from seg_training.export.network_graphs import ClassGraph, ImageGraph, WholeGraph
+from seg_training.export.network_graphs import ClassGraph, ImageGraph, WholeGraph, image_outputs
 from seg_training.networks import Network
 
 __all__ = ["class_program", "fixed_program", "image_program", "whole_program"]
@@ -96,20 +96,31 @@ def class_program(network: Network, size: tuple[int, int] | None = None) -> Expo
         size: (H, W) of images, multiples of 4; None for any of these.
 
     Returns:
-        Of ``features`` (B, C, H/4, W/4) float and ``class_ids`` (B, T) int64; B and T are free.
+        Of ``features`` (B, C, H/4, W/4) float, ``class_ids`` (B, T) int64 and, with a recogniser,
+        its ``scores`` (B, N, H/4, W/4) float; B and T are free.
 
     Raises:
         UserError: if the size is not one that the network takes.
     """
     _check(network, size, multiple_of=4)
     with torch.no_grad():
-        features = ImageGraph(network)(_images(2, size))
+        outputs = ImageGraph(network)(_images(2, size))
+    maps = {
+        name: each
+        for name, each in zip(image_outputs(network), _each(outputs), strict=True)
+        if name != "presence"
+    }
     sizes = {} if size else {2: _side("rows", 4), 3: _side("columns", 4)}
+    free = {name: {0: Dim("batch"), **sizes} for name in maps}
     return _exported(
         ClassGraph(network),
-        {"features": features, "class_ids": _class_ids(2, 3)},
-        {"features": {0: Dim("batch"), **sizes}, "class_ids": _CLASS_IDS},
+        {"features": maps.pop("features"), "class_ids": _class_ids(2, 3), **maps},
+        {"class_ids": _CLASS_IDS, **free},
     )
+
+
+def _each(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (outputs,) if isinstance(outputs, Tensor) else outputs
 
 
 def _check(network: Network, size: tuple[int, int] | None, multiple_of: int = 1) -> None:

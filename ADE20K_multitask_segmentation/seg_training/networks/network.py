@@ -57,6 +57,11 @@ class Network(nn.Module):
         return self.model.task_channels is not None
 
     @property
+    def tells_presence(self) -> bool:
+        """Whether it says which classes are in a picture, and was calibrated for it."""
+        return self.model.tells_presence
+
+    @property
     def task_names(self) -> tuple[str, ...]:
         """Task k's name; empty where they are not known."""
         return tuple(self.config.task_names or ())

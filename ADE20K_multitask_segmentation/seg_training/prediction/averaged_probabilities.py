@@ -1,7 +1,7 @@
 """How likely each pixel of a picture is to be of a class, averaged over several looks at it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seg_training.networks import Network
+from seg_training.networks.network import Recognition
 from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.resizing import resize_image
 from transformers_update_for_adapters.views import Shown, padded, shown
 
-__all__ = ["Look", "Looks", "class_probabilities"]
+__all__ = ["Look", "Looks", "class_probabilities", "shown_image"]
 
 _MOST_BYTES = 2**29  # of what is kept of several classes at a time
 
@@ -103,7 +104,11 @@ class Looks:
 
 
 def class_probabilities(
-    network: Network, picture: NDArray[np.uint8], task_ids: Sequence[int], looks: Looks
+    network: Network,
+    picture: NDArray[np.uint8],
+    task_ids: Sequence[int],
+    looks: Looks,
+    known: Mapping[Look, Recognition] | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Ask classes of a picture.
 
@@ -116,11 +121,14 @@ def class_probabilities(
         picture: (H, W, 3) uint8 RGB.
         task_ids: which classes.
         looks: how to look at it.
+        known: what :meth:`Network.recognise` gave in some of these looks, if it was asked.
 
     Yields:
         A task id and (H, W) float32 in [0, 1], on the network's device, one after the other: all
         of them at once could be too much for the memory.
     """
+    if not task_ids:
+        return
     height, width = picture.shape[:2]
     all_looks = looks.at(height, width)
     pixels = [math.prod(look.shown.size) for look in all_looks]
@@ -136,7 +144,10 @@ def class_probabilities(
     for look in all_looks:
         weights[look.part] += weight
     for ids in torch.split(torch.tensor(list(task_ids)), at_once):
-        seen = ((look, _logits(network, picture, ids, look)) for look in all_looks)
+        seen = (
+            (look, _logits(network, picture, ids, look, (known or {}).get(look)))
+            for look in all_looks
+        )
         if keep_logits:
             kept = list(seen)
             for position, task_id in enumerate(ids.tolist()):
@@ -162,15 +173,34 @@ def _add(total: Tensor, look: Look, logits: Tensor, weight: Tensor) -> None:
 
 
 @torch.inference_mode()
-def _logits(network: Network, picture: NDArray[np.uint8], task_ids: Tensor, look: Look) -> Tensor:
+def _logits(
+    network: Network,
+    picture: NDArray[np.uint8],
+    task_ids: Tensor,
+    look: Look,
+    recognition: Recognition | None = None,
+) -> Tensor:
     """Give (T, h, w) float32 logits, turned back where the look is mirrored."""
-    resized = resize_image(picture[look.part], look.shown.picture)
-    image = channels_first(padded(resized, look.shown.size)).to(network.mean.device)
-    if look.flipped:
-        image = image.flip(-1)
-    logits = network.task_logits(image[None], task_ids)[0].float()
+    image = shown_image(network, picture, look)
+    logits = network.task_logits(image[None], task_ids, recognition)[0].float()
     height, width = look.shown.picture
     return (logits.flip(-1) if look.flipped else logits)[..., :height, :width]
+
+
+def shown_image(network: Network, picture: NDArray[np.uint8], look: Look) -> Tensor:
+    """Bring a part of a picture to where and how the network is shown it.
+
+    Args:
+        network: on the device to use.
+        picture: (H, W, 3) uint8 RGB.
+        look: at which part, and how.
+
+    Returns:
+        (3, h, w) uint8.
+    """
+    resized = resize_image(picture[look.part], look.shown.picture)
+    image = channels_first(padded(resized, look.shown.size)).to(network.mean.device)
+    return image.flip(-1) if look.flipped else image
 
 
 def _hat(height: int, width: int) -> Tensor:

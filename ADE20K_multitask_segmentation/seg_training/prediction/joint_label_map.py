@@ -13,32 +13,32 @@ class JointLabelMap:
 
     Attributes:
         labels: (H, W) unsigned, of the smallest type that the classes so far need: task id + 1; 0
-            where no class reaches the threshold.
-        threshold: probabilities from it on are the class.
+            where no class reaches its threshold.
     """
 
-    def __init__(self, shape: tuple[int, int], threshold: float) -> None:
+    def __init__(self, shape: tuple[int, int]) -> None:
         """Start with no class anywhere.
 
         Args:
             shape: (H, W).
-            threshold: probabilities from it on are the class.
         """
         self.labels: NDArray[np.unsignedinteger[Any]] = np.zeros(shape, np.uint8)
-        self.threshold = threshold
         self._best = np.full(shape, -1.0, np.float32)
 
-    def add(self, task_id: int, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def add(
+        self, task_id: int, probability: NDArray[np.float32], threshold: float
+    ) -> NDArray[np.bool_]:
         """Add a class.
 
         Args:
             task_id: of the network.
             probability: (H, W) float32 in [0, 1].
+            threshold: probabilities from it on are the class.
 
         Returns:
             (H, W) bool: the class's own mask, also where another class is more probable.
         """
-        mask = probability >= self.threshold
+        mask = probability >= threshold
         better = mask & (probability > self._best)
         self._best[better] = probability[better]
         if task_id + 1 > np.iinfo(self.labels.dtype).max:

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,14 +30,17 @@ from seg_training.pictures.picture_reading import (
 )
 from seg_training.prediction.asked_classes import named_tasks
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
+from seg_training.prediction.classes_in_picture import check_tells_presence, recognise_picture
 from seg_training.prediction.existing_results import containing_result, settings_of
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.prediction_options import check_looks, check_pixels, check_threshold
 from seg_training.prediction.result_writing import PictureResult
 from transformers_update_for_adapters import asks_for_all
+from transformers_update_for_adapters.class_thresholds import probability_thresholds
 
 __all__ = ["PredictionReport", "predict", "result_settings", "settings_for_picture", "write_result"]
 
+_MOST_SAID = 4  # classes of a picture that are not there, on the terminal
 _MOST_COLOURS = 255  # of a palette, besides that of no class
 
 _log = logging.getLogger(__name__)
@@ -72,13 +76,14 @@ def predict(
     pictures: Sequence[str],
     classes: Sequence[str],
     output: Path,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
     window: int | None = None,
     overwrite: bool = False,
     device: str = AUTO,
     max_pixels: int | None = None,
+    only_present: bool | None = None,
 ) -> PredictionReport:
     """Paint classes on pictures and write a folder for each.
 
@@ -87,7 +92,8 @@ def predict(
         pictures: files, folders or patterns.
         classes: names or synonyms, or ``all``.
         output: where the folders go.
-        threshold: probabilities from it on are the class, in (0, 1).
+        threshold: probabilities from it on are the class, in (0, 1); by default the network's own
+            for each class, and 0.5 where it has none.
         flip: average with the mirrored picture.
         scales: of the crop size, to average over.
         window: side of windows, in the picture's own pixels, to look at one by one.
@@ -95,6 +101,8 @@ def predict(
         device: ``cpu``, ``cuda`` or ``mps``; ``auto`` for a GPU where there is one.
         max_pixels: height times width of the largest picture that is read; Pillow's 179 million by
             default.
+        only_present: ask only classes that are probably there, and those of which nobody knows; by
+            default of ``all``, where the network tells what is there.
 
     Returns:
         What became of the pictures: one that cannot be read, or whose result cannot be written,
@@ -103,7 +111,8 @@ def predict(
     Raises:
         UserError: if the checkpoint, a name, a path or an option is wrong.
     """
-    check_threshold(threshold)
+    if threshold is not None:
+        check_threshold(threshold)
     check_looks(scales, window)
     if max_pixels is not None:
         check_pixels(max_pixels)
@@ -118,8 +127,14 @@ def predict(
     network = load_network(ckpt).to(find_device(device, "device", auto=True))
     tasks = named_tasks(classes, network)
     looks = Looks.of_network(network, flip, scales, window)
+    if only_present:
+        check_tells_presence(network)
     write_empty = not asks_for_all(classes, network.config)
-    settings = result_settings(find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks)
+    if only_present is None:
+        only_present = not write_empty and network.tells_presence
+    settings = result_settings(
+        find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks, only_present
+    )
     if network.num_tasks > _MOST_COLOURS:
         _log.warning(
             "label maps of %d classes are grey of 16 bit: a palette has 256 colours",
@@ -158,8 +173,10 @@ def _write_results(
             if picture is None:
                 (report.kept if there == own else report.others).append(file)
             else:
-                write_result(folder, file, picture, network, tasks, looks, own, frames)
+                left_out = write_result(folder, file, picture, network, tasks, looks, own, frames)
                 report.written.append(file)
+                if left_out:
+                    _log.info("%s: not found: %s", name, _likeliest_first(left_out))
             sources[_place(folder)] = file
         except (OSError, UnicodeEncodeError, UserError) as error:  # of a name in ASCII
             report.refused[file] = f"cannot write {folder}: {error}"
@@ -187,8 +204,9 @@ def result_settings(
     network: Network,
     tasks: Mapping[int, str],
     write_empty: bool,
-    threshold: float,
+    threshold: float | None,
     looks: Looks,
+    only_present: bool = False,
 ) -> dict[str, Any]:
     """List what results depend on besides the picture; it is kept with them.
 
@@ -197,22 +215,31 @@ def result_settings(
         network: from it; another training may have the same place later, so its weights count, too.
         tasks: task id to name.
         write_empty: whether classes that are not found have files, too.
-        threshold: probabilities from it on are the class.
+        threshold: probabilities from it on are the class; None for the network's own.
         looks: how the picture is looked at.
+        only_present: whether classes that are probably not there are left out.
     """
+    every = probability_thresholds(network.config, threshold)
+    own = {name: every[task_id] for task_id, name in tasks.items()}
+    has_own = threshold is None and network.config.thresholds is not None
     settings = {
         "ckpt": str(ckpt.absolute()),
         "weights_sha256": _weights_digest(network),
         "classes": list(tasks.values()),
         "only_found": not write_empty,
-        "threshold": threshold,
+        "threshold": own if has_own else every[0],
         "flip": looks.flip,
         "scales": list(looks.scales),
         "window": looks.window,
     }
-    # Results of before there was a score, or a view, stay those of the same settings.
+    # Results of before there was a score, a view or a recogniser stay those of the same settings.
     view = {} if looks.view == "squeeze" else {"view": looks.view}
-    return settings | view | ({"scores": list(SCORES)} if SCORES else {})
+    told = {}
+    if network.tells_presence:
+        calibration = json.dumps(network.config.presence, sort_keys=True)
+        digest = hashlib.sha256(calibration.encode()).hexdigest()
+        told = {"presence_sha256": digest, "only_present": only_present}
+    return settings | view | told | ({"scores": list(SCORES)} if SCORES else {})
 
 
 def settings_for_picture(settings: Mapping[str, Any], picture: Path) -> dict[str, Any]:
@@ -242,7 +269,7 @@ def write_result(
     looks: Looks,
     settings: Mapping[str, Any],
     frames: int = 1,
-) -> None:
+) -> dict[str, float]:
     """Ask classes of a picture and write their result.
 
     Class by class: all of a large picture could be too much for the memory.
@@ -257,17 +284,42 @@ def write_result(
         settings: from :func:`settings_for_picture`.
         frames: of the file; the first is the picture.
 
+    Returns:
+        Name to presence of the classes that were left out, for they are probably not there.
+
     Raises:
         OSError: if the folder cannot be written.
         UserError: if something else is there.
     """
+    recognised = recognise_picture(network, picture, looks)
+    presence = recognised.presence if recognised else None
+    known = {recognised.look: recognised.recognition} if recognised else None
+    asked, left_out = list(tasks), {}
+    if recognised and settings["only_present"]:
+        asked = recognised.likely(tasks)
+        left_out = {
+            tasks[task_id]: recognised.presence[task_id] or 0.0
+            for task_id in tasks
+            if task_id not in asked
+        }
     threshold = settings["threshold"]
-    with PictureResult(folder, file, picture, threshold, settings, frames) as result:
-        for task_id, probability in class_probabilities(network, picture, list(tasks), looks):
+    with PictureResult(folder, file, picture, threshold, settings, frames, presence) as result:
+        for task_id, probability in class_probabilities(network, picture, asked, looks, known):
             scores = {score: own for score, [own] in class_scores(probability[None]).items()}
             own = probability.cpu().numpy()
             result.add(task_id, tasks[task_id], own, not settings["only_found"], scores)
+        for task_id, name in tasks.items():
+            if name in left_out:
+                result.leave_out(task_id, name)
         result.finish(network.num_tasks)
+    return left_out
+
+
+def _likeliest_first(left_out: Mapping[str, float]) -> str:
+    ranked = sorted(left_out.items(), key=lambda each: (-each[1], each[0]))
+    shown = [f"{name} ({score:.2f})" for name, score in ranked[:_MOST_SAID]]
+    more = len(ranked) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _weights_digest(network: Network) -> str:

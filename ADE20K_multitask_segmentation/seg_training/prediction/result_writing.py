@@ -1,7 +1,7 @@
 """The files that one picture's result consists of."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,10 @@ class PictureResult:
         folder: Path,
         file: Path,
         picture: NDArray[np.uint8],
-        threshold: float,
+        threshold: float | Mapping[str, float],
         settings: Mapping[str, Any],
         frames: int = 1,
+        presence: Sequence[float | None] | None = None,
     ) -> None:
         """Start.
 
@@ -58,9 +59,11 @@ class PictureResult:
             folder: of the result.
             file: the picture's.
             picture: (H, W, 3) uint8 RGB.
-            threshold: probabilities from it on are the class.
+            threshold: probabilities from it on are the class; of all classes, or by their names.
             settings: what the result depends on besides, to be kept with it.
             frames: of the file, of which the first is painted.
+            presence: per class of the network how likely it is there, None where that is not known;
+                None where the network does not tell.
         """
         self._settings = dict(settings)
         self._folder = folder
@@ -68,8 +71,11 @@ class PictureResult:
         self._picture = picture
         self._frames = frames
         height, width = picture.shape[:2]
-        self._label_map = JointLabelMap((height, width), threshold)
+        self._label_map = JointLabelMap((height, width))
+        self._threshold = threshold
+        self._presence = presence
         self._classes: list[dict[str, Any]] = []
+        self._left_out: list[dict[str, Any]] = []
         self._names: dict[int, str] = {}
         self._stack = ExitStack()
 
@@ -100,7 +106,9 @@ class PictureResult:
             write_empty: write files of an empty mask, too.
             scores: of the class in the picture, by :data:`SCORES`' names.
         """
-        mask = self._label_map.add(task_id, probability)
+        threshold = self._threshold
+        least = threshold if isinstance(threshold, float) else threshold[name]
+        mask = self._label_map.add(task_id, probability, least)
         found = bool(mask.any())
         if found:
             self._names[task_id + 1] = name
@@ -115,6 +123,8 @@ class PictureResult:
             {
                 "class": name,
                 "task_id": task_id,
+                **({} if isinstance(threshold, float) else {"threshold": least}),
+                **self._presence_of(task_id),
                 "share_percent": round(100 * float(mask.mean()), 4),
                 "confidence": round(float(probability[mask].mean()), 4) if found else None,
                 **outline(mask),
@@ -122,6 +132,21 @@ class PictureResult:
                 **files,
             }
         )
+
+    def leave_out(self, task_id: int, name: str) -> None:
+        """List a class as not found because it is probably not there; it was not asked.
+
+        Args:
+            task_id: of the network.
+            name: the task's.
+        """
+        self._left_out.append({"class": name, "task_id": task_id, **self._presence_of(task_id)})
+
+    def _presence_of(self, task_id: int) -> dict[str, float | None]:
+        if self._presence is None:
+            return {}
+        score = self._presence[task_id]
+        return {"presence": None if score is None else round(score, 4)}
 
     def finish(self, num_tasks: int) -> None:
         """Write the label map, the overlay and the list of classes, and put it into its place.
@@ -166,10 +191,11 @@ class PictureResult:
                 "width": width,
                 "height": height,
                 "frames": self._frames,
-                "threshold": self._label_map.threshold,
+                "threshold": self._threshold if isinstance(self._threshold, float) else None,
                 "settings": self._settings,
                 "label_map": {"0": None, **{str(k): v for k, v in self._names.items()}},
                 "classes": self._classes,
+                **({"not_found": self._left_out} if self._left_out else {}),
             },
             ensure_ascii=False,
         )

@@ -70,13 +70,13 @@ def show(
         opacity: of the colours in the overlay, in [0, 1].
     """
     height, width = answer.picture.shape[:2]
-    label_map = JointLabelMap((height, width), threshold)
+    label_map = JointLabelMap((height, width))
     classes = []
     for task_id, name in tasks.items():
         probability = answer.probabilities[task_id]
         mask = probability >= threshold
         if mask.any():
-            label_map.add(task_id, _enlarged(probability, (height, width)))
+            label_map.add(task_id, _enlarged(probability, (height, width)), threshold)
         classes.append(
             ShownClass(
                 name,

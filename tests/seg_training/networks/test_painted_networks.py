@@ -52,6 +52,11 @@ def test_a_new_one_answers_as_its_recogniser_to_the_bit(method: str, shared: boo
         task_names=NAMES,
         shared_backbone=shared,
     )
+    head, source = network.model.decode_head, recogniser.model.decode_head
+    assert torch.equal(head.batch_norm.running_mean, source.batch_norm.running_mean)
+    assert head.batch_norm.running_mean.any()  # type: ignore[union-attr]
+    channels = METHODS[method].head_channels(network.config)
+    assert head.classifier.out_channels == channels
     images = torch.rand(2, 3, 64, 96)
     with torch.no_grad():
         assert torch.equal(network.label_logits(images), recogniser.label_logits(images))
@@ -62,11 +67,6 @@ def test_a_new_one_answers_as_its_recogniser_to_the_bit(method: str, shared: boo
             assert torch.equal(network(images, asked), expected)
             assert torch.equal(network.eval()(images, asked), expected)
             network.train()
-    head, source = network.model.decode_head, recogniser.model.decode_head
-    assert torch.equal(head.batch_norm.running_mean, source.batch_norm.running_mean)
-    assert head.batch_norm.running_mean.any()  # type: ignore[union-attr]
-    channels = METHODS[method].head_channels(network.config)
-    assert head.classifier.out_channels == channels
 
 
 def test_sizes_are_those_of_the_recogniser() -> None:

@@ -96,7 +96,7 @@ def test_interrupted_in_either_phase_it_ends_with_the_same_weights(
 
 
 def test_a_run_is_a_recogniser_for_another(images: Path, tmp_path: Path) -> None:
-    """Phase two alone, of classes that the recogniser knows in part."""
+    """Phase two alone, on a SegFormer of the same classes."""
     segformer = ("model=segformer_scratch", "data.sampler=images")
     train(small_config(images, tmp_path / "first", *segformer))
     run = train(
@@ -104,7 +104,7 @@ def test_a_run_is_a_recogniser_for_another(images: Path, tmp_path: Path) -> None
     ).run_dir
     recognition = load_network(run).config.recognition
     assert recognition is not None
-    assert recognition["channels"] == [[1], [2], [3]][: len(recognition["channels"])]
+    assert recognition["channels"] == [[task + 1] for task in range(len(recognition["channels"]))]
     assert recognition["source"] == str(tmp_path / "first")
 
 
@@ -113,7 +113,7 @@ def test_a_run_is_a_recogniser_for_another(images: Path, tmp_path: Path) -> None
     [
         (("recipe=paintd",), "unknown recipe 'paintd'; did you mean 'painted'"),
         (("recipe={name: painted, share: 1.5}",), r"recipe\.share=1\.5"),
-        (("recipe={name: painted, part: 1}",), "unknown recipe.part"),
+        (("recipe={name: painted, part: 1}",), "'painted' does not read 'part'"),
         (("recipe=painted", "trainer.max_steps=-1"), "give trainer.max_steps"),
         (("recipe=painted", "model=segformer_scratch"), "labels every pixel itself"),
         (("recipe={name: painted, optimizer: {rate: 1}}",), "recipe.optimizer"),

@@ -1,0 +1,80 @@
+"""Which classes are probably in a picture, by the recogniser of a network that is calibrated."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seg_training.errors import UserError
+from seg_training.networks import Network
+from seg_training.networks.network import Recognition
+from seg_training.prediction.averaged_probabilities import Look, Looks, shown_image
+
+__all__ = ["Recognised", "check_tells_presence", "recognise_picture"]
+
+
+class Recognised(NamedTuple):
+    """What the recogniser says of a picture as a whole, as the network was trained to see it.
+
+    Attributes:
+        look: how it looked.
+        recognition: for the classes that are asked in the same look.
+        presence: per class of the network how likely it is there, None where that is not known.
+        least: from which presence on a class is looked for.
+    """
+
+    look: Look
+    recognition: Recognition
+    presence: tuple[float | None, ...]
+    least: float
+
+    def likely(self, task_ids: Iterable[int]) -> list[int]:
+        """Choose the classes that are worth asking; those of which nobody knows are.
+
+        Args:
+            task_ids: of the network.
+        """
+        scores = ((task_id, self.presence[task_id]) for task_id in task_ids)
+        return [task_id for task_id, score in scores if score is None or score >= self.least]
+
+
+def check_tells_presence(network: Network) -> None:
+    """Refuse to ask only what is there where nothing tells that.
+
+    Raises:
+        UserError: if the network does not tell.
+    """
+    if not network.tells_presence:
+        lacks = "calibrated presence" if network.recognises else "recogniser"
+        raise UserError(
+            f"only-present: this network has no {lacks}, and does not say which classes are in a "
+            "picture; leave only-present out"
+        )
+
+
+@torch.inference_mode()
+def recognise_picture(
+    network: Network, picture: NDArray[np.uint8], looks: Looks
+) -> Recognised | None:
+    """Ask what is in a picture.
+
+    Args:
+        network: in evaluation mode.
+        picture: (H, W, 3) uint8 RGB.
+        looks: at the picture; what is there is seen in the plainest.
+
+    Returns:
+        None where the network does not tell.
+    """
+    calibration = network.config.presence
+    if not network.tells_presence or calibration is None:
+        return None
+    [look] = Looks(looks.crop_size, view=looks.view).at(*picture.shape[:2])
+    recognition = network.recognise(shown_image(network, picture, look)[None])
+    assert recognition is not None
+    scores = recognition.presence[0].tolist()
+    presence = tuple(None if math.isnan(score) else score for score in scores)
+    return Recognised(look, recognition, presence, calibration["least"])
