@@ -93,10 +93,15 @@ class ThresholdCounter:
         above: Tensor = histogram.flip(1).cumsum(1).flip(1)[:, 1:]
         return above
 
-    def curves(self) -> IoUCurves:
-        """Put the sums of all processes together; one without images takes part."""
+    def curves(self, gather: bool = True) -> IoUCurves:
+        """Give the sums.
+
+        Args:
+            gather: put those of all processes together, in which one without images takes part;
+                else this process has counted by itself, and asks no other.
+        """
         sums = self._sums.clone()
-        if distributed.is_available() and distributed.is_initialized():
+        if gather and distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(sums)
         counts = sums.cpu().numpy() / _ONE
         return IoUCurves(counts[:, :-1], counts[:, -1].astype(np.int64))

@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 def calibrate(network: Network, data: DataModule) -> None:
     """Choose thresholds, and calibrate presence, on images that are not evaluated.
 
+    A process does it by itself: of several, one does it for all.
+
     Args:
         network: in evaluation mode, on the device to use; its configuration is changed.
         data: whose :meth:`DataModule.calibration_samples` to look at. Where there are none that
@@ -47,7 +49,7 @@ def calibrate(network: Network, data: DataModule) -> None:
     counter = ThresholdCounter(network.num_tasks, network.mean.device)
     with network.kept():
         features, present = _look(network, tracked(loader, "Calibrating"), counter)
-    network.config.thresholds = best_thresholds(counter.curves())
+    network.config.thresholds = best_thresholds(counter.curves(gather=False))
     network.config.presence = None
     if len(features):
         network.config.presence = fit_presence(features, present)
