@@ -40,6 +40,8 @@ Drop a picture and pick classes: the network paints where they are. Everything s
 machine that runs this page."""
 
 _EMPTY = "The result appears here once there is a picture"
+_THRESHOLD = "Threshold: the least probability"
+_OWN_THRESHOLDS = "Threshold: at 0.5 each class has its own"
 _NO_CLASS = "Pick a class, or type one"
 _GONE = "The picture is no longer kept here: choose it again"
 
@@ -130,7 +132,9 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         gr.Markdown(_TITLE, elem_id="title")
         with gr.Row():
             with gr.Column(scale=0, min_width=340, elem_id="controls"):
-                controls = _controls(names, _first_asked(painters[0]), examples)
+                has_own = any(own.network.config.thresholds is not None for own in painters)
+                label = _OWN_THRESHOLDS if has_own else _THRESHOLD
+                controls = _controls(names, _first_asked(painters[0]), examples, label)
                 download = gr.Button(
                     "Download masks and JSON",
                     variant="primary",
@@ -193,7 +197,9 @@ def _files_of(
     return [Path(name) for name in names]
 
 
-def _controls(names: Sequence[str], asked: list[str], examples: Sequence[Path]) -> Controls:
+def _controls(
+    names: Sequence[str], asked: list[str], examples: Sequence[Path], threshold: str
+) -> Controls:
     picture = gr.Image(label="Picture", sources=["upload"], height=160, elem_id="picture")
     if examples:
         gr.Examples(
@@ -217,7 +223,7 @@ def _controls(names: Sequence[str], asked: list[str], examples: Sequence[Path]) 
         gr.Slider(
             *(_LEAST, _MOST, _USUAL),
             step=0.05,
-            label="Threshold: the least probability",
+            label=threshold,
             buttons=[],
             elem_id="threshold",
         ),
@@ -275,7 +281,7 @@ def _answer(
         reason = str(error) if picture.is_file() else _GONE
         return {panel.head: about(painter) + notice([*said, reason]), **nothing}
     said += several_frames(picture.name, answer.frames)
-    shown = show(answer, tasks, colours, threshold, opacity)
+    shown = show(answer, tasks, colours, painter.thresholds(tasks, threshold), opacity)
     said += nothing_found(shown.classes, threshold)
     return {
         panel.head: about(painter, answer.seconds) + notice(said),
