@@ -26,7 +26,7 @@ from seg_training.web_app.painters import Painter
 from seg_training.web_app.result_archive import write_archive
 from seg_training.web_app.shown_answer import ShownClass, show
 from seg_training.web_app.visitor_files import KeptFiles
-from transformers_update_for_adapters.model_card import ABSENT_CLASSES, licence_of
+from transformers_update_for_adapters.model_card import absent_classes, licence_of
 
 __all__ = ["build_page"]
 
@@ -332,5 +332,7 @@ def _first_asked(painter: Painter) -> list[str]:
 
 
 def _footer(painters: Sequence[Painter]) -> str:
-    licences = dict.fromkeys(licence_of(painter.network.config) for painter in painters)
-    return "\n\n".join([ABSENT_CLASSES, *(f"Weights: {licence}" for licence in licences)])
+    configs = [painter.network.config for painter in painters]
+    absent = dict.fromkeys(map(absent_classes, configs))
+    licences = dict.fromkeys(map(licence_of, configs))
+    return "\n\n".join([*absent, *(f"Weights: {licence}" for licence in licences)])
