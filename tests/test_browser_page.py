@@ -17,7 +17,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
-from small_networks import photo, small_network
+from small_networks import photo, recognising_network, small_network
 
 from seg_training.browser_page.browser_page_building import build_page
 from seg_training.browser_page.browser_page_server import page_server
@@ -355,3 +355,38 @@ def test_an_example_is_one_click_away(page: Page) -> None:
     page.driver.find_element(By.CSS_SELECTOR, "#examples button").click()
     page.wait(lambda: page.shown().shape == (90, 90, 3))
     np.testing.assert_array_equal(page.shown(), photo(90, 90, seed=5))
+
+
+def test_thresholds_and_presence_are_the_networks_own(tmp_path: Path) -> None:
+    network = recognising_network()
+    build_page(network, tmp_path / "page", NODE_MODULES)
+    with page_server(tmp_path / "page", 0) as server, open_chromium(tmp_path) as driver:
+        threading.Thread(target=server.serve_forever).start()
+        driver.get(f"http://127.0.0.1:{server.server_port}/")
+        page = Page(driver, tmp_path)
+        page.wait(lambda: page.text("status").startswith("Ready"))
+        page.choose(PICTURE)
+        page.wait(lambda: page.shown().shape == PICTURE.shape)
+        page.search("all")
+        page.wait(lambda: len(page.legend()) == 5)
+        expected = network.model.segment(PICTURE, ["all"])
+        for name, text in page.legend().items():
+            share, presence = 100 * expected.masks[name].mean(), expected.presence[name]
+            found = text.splitlines()[1]
+            if found != "not found":
+                assert float(found.removeprefix("< ").split()[0]) == pytest.approx(share, abs=0.3)
+            if presence is None:
+                assert "likely to be there" not in text
+            else:
+                assert f"{100 * presence:.0f} % likely to be there" in text
+        page.driver.find_element(By.ID, "save").click()
+        page.wait(lambda: (tmp_path / "photo_masks.zip").exists())
+        with zipfile.ZipFile(tmp_path / "photo_masks.zip") as saved:
+            result = json.loads(saved.read("result.json"))
+        assert result["threshold"] is None
+        for each in result["classes"]:
+            assert each["threshold"] == pytest.approx(expected.thresholds[each["class"]])
+            presence = expected.presence[each["class"]]
+            assert each["presence"] == (presence and pytest.approx(presence, abs=1e-4))
+        assert [e for e in driver.get_log("browser") if e["level"] == "SEVERE"] == []
+        server.shutdown()

@@ -4,7 +4,7 @@ import math
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["USUAL", "check_threshold", "probability_thresholds"]
+__all__ = ["USUAL", "check_threshold", "moved_thresholds", "probability_thresholds"]
 
 USUAL = 0.5
 """Where a network has no thresholds: a logit of 0, as published."""
@@ -37,3 +37,19 @@ def probability_thresholds(
     if config.thresholds is None:
         return (USUAL,) * config.num_tasks
     return tuple(1 / (1 + math.exp(-logit)) for logit in config.thresholds)
+
+
+def moved_thresholds(config: TASFormerConfig, middle: float) -> tuple[float, ...]:
+    """Move the thresholds of all classes together, by the same number of logits.
+
+    Args:
+        config: a network's.
+        middle: where a threshold of 0.5 comes, in (0, 1): 0.5 leaves all where they are.
+
+    Returns:
+        K probabilities.
+    """
+    if config.thresholds is None:
+        return probability_thresholds(config, middle)
+    move = math.log(middle / (1 - middle))
+    return tuple(1 / (1 + math.exp(-logit - move)) for logit in config.thresholds)

@@ -9,10 +9,11 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from .backbones import BACKBONES, backbone_of
 from .configuration_tasformer import TASFormerConfig
 from .printable_text import markdown, markdown_code, markdown_table
+from .recogniser_in_words import presence_in_words, recogniser_in_words, thresholds_in_words
 
-__all__ = ["ABSENT_CLASSES", "is_generated", "licence_of", "model_card"]
+__all__ = ["absent_classes", "is_generated", "licence_of", "model_card"]
 
-ABSENT_CLASSES = (
+_ABSENT_CLASSES = (
     "A class that a picture does not show may be painted somewhere all the same: where a training "
     "asks only for classes that are there, nothing teaches the network to paint nothing."
 )
@@ -53,7 +54,7 @@ Transformers takes it as well: {call}.
 
 {measured}
 
-{absent}
+{absent}{recognition}
 
 ## Training
 
@@ -122,7 +123,23 @@ def licence_of(config: TASFormerConfig) -> str:
     Args:
         config: with ``origin``, where it is known.
     """
-    return _LICENCES[_licence(config)]
+    said = _LICENCES[_licence(config)]
+    recognition = config.recognition
+    if recognition is None or _is_nvidias(recognition.get("license")):
+        return said
+    licence = recognition.get("license")
+    source = markdown(str(recognition.get("source") or "an unknown source"))
+    terms = f"is under: {markdown(licence)}" if licence else "has no licence that is recorded"
+    return f"{said} The recogniser within, from {source}, {terms}."
+
+
+def absent_classes(config: TASFormerConfig) -> str:
+    """Say what to expect where a class is asked for that is not there.
+
+    Args:
+        config: a network's.
+    """
+    return presence_in_words(config) or _ABSENT_CLASSES
 
 
 def is_generated(card: str) -> bool:
@@ -135,6 +152,7 @@ def model_card(
     num_parameters: int,
     name: str = "path/to/folder",
     tags: Sequence[str] = (),
+    num_recogniser: int | None = None,
 ) -> ModelCard:
     """Write the card of a model.
 
@@ -143,6 +161,7 @@ def model_card(
         num_parameters: of the model.
         name: what ``from_pretrained`` takes, for the example.
         tags: for the hub, besides those that every card has.
+        num_recogniser: parameters that are the recogniser's alone.
     """
     names = list(config.task_names or [])
     dataset = markdown(_dataset(config))
@@ -163,7 +182,8 @@ def model_card(
         call=markdown_code(f'pipe("photo.jpg", classes=[{example!r}])'),
         classes=_classes(config),
         measured=_measured(config),
-        absent=ABSENT_CLASSES,
+        absent=absent_classes(config),
+        recognition=_recognition(config, num_recogniser),
         training=_training(config),
         licence=licence_of(config),
         generated=_GENERATED,
@@ -171,7 +191,18 @@ def model_card(
     return ModelCard(f"---\n{_data(config, tags).to_yaml()}\n---\n{text}")
 
 
+def _recognition(config: TASFormerConfig, num_recogniser: int | None) -> str:
+    said = (thresholds_in_words(config), recogniser_in_words(config, num_recogniser))
+    return "".join(f"\n\n{paragraph}" for paragraph in said if paragraph)
+
+
+def _is_nvidias(licence: str | None) -> bool:
+    return "nvidia" in (licence or "").lower()
+
+
 def _licence(config: TASFormerConfig) -> str:
+    if _is_nvidias((config.recognition or {}).get("license")):
+        return _NVIDIA
     if config.origin is None or "pretrained" not in config.origin:
         return _UNKNOWN
     return _FREE if config.origin["pretrained"] is None else _NVIDIA
@@ -189,7 +220,7 @@ def _data(config: TASFormerConfig, tags: Sequence[str]) -> ModelCardData:
             "license_name": "nvidia-segformer",
             "license_link": _MIT_LICENCE,
         }
-        if (pretrained := (config.origin or {})["pretrained"]) in _MITS:
+        if (pretrained := (config.origin or {}).get("pretrained")) in _MITS:
             licence["base_model"] = pretrained
     results: dict[str, Any] = {}
     if config.measured:

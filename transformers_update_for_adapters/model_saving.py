@@ -174,4 +174,6 @@ class SavedWithCard(TASFormerPreTrainedModel):
             if not is_generated(text):
                 return
             tags += ModelCard(text).data.get("tags") or ()
-        model_card(self.config, self.num_parameters(), name, tags).save(card)
+        recogniser = getattr(self, "recogniser", None)
+        own = None if recogniser is None else sum(each.numel() for each in recogniser.parameters())
+        model_card(self.config, self.num_parameters(), name, tags, own).save(card)

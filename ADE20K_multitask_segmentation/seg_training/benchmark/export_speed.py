@@ -80,8 +80,9 @@ def measure_exports(
     )
     runs, sizes = {}, {}
     for file, kind in ((exact, ""), (small, ", 8 bits")):
-        for name, run, _ in runtimes_of(file):
-            runs[name + kind], sizes[name + kind] = run, file.stat().st_size
+        for runtime in runtimes_of(file):
+            name = runtime.name + kind
+            runs[name], sizes[name] = runtime.run, file.stat().st_size
 
     timings: dict[str, list[Timing]] = {}
     for number in numbers:

@@ -1,6 +1,5 @@
 """Choosing thresholds: above which logit each class is painted, for the largest bIoU."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,16 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.truths import Truth
-from seg_training.networks import Network
 
 __all__ = [
     "GRID",
     "IoUCurves",
     "ThresholdCounter",
     "best_thresholds",
-    "choose_thresholds",
 ]
 
 _FINE = np.arange(-32, 33) / 16  # within 2 of 0: sixteenths, which are exact in float32
@@ -127,32 +123,3 @@ def best_thresholds(curves: IoUCurves, prior_pairs: int = PRIOR_PAIRS) -> list[f
     best = from_zero[means[:, from_zero].argmax(axis=1)]  # the first of equal ones
     chosen: list[float] = GRID[best].tolist()
     return chosen
-
-
-@torch.inference_mode()
-def choose_thresholds(
-    network: Network, batches: Iterable[EvaluationBatch], prior_pairs: int = PRIOR_PAIRS
-) -> list[float]:
-    """Choose thresholds in one pass over images.
-
-    Args:
-        network: in evaluation mode, on the device to use.
-        batches: images with their present tasks, of a part of the training images; where there are
-            several processes, each has its share.
-        prior_pairs: as :func:`best_thresholds` takes it.
-
-    Returns:
-        K logits, for ``network.config.thresholds``.
-    """
-    device = network.thresholds.device
-    counter = ThresholdCounter(network.num_tasks, device)
-    with network.kept():
-        for batch in batches:
-            for image, task_ids, truth, *_ in batch.samples():
-                if not len(task_ids):  # where another process had more images
-                    continue
-                ids = task_ids.to(device)
-                logits = network.task_logits(image[None].to(device), ids)[0]
-                logits = network.part_of_picture(logits, truth.size)
-                counter.update(logits, truth.to(device), ids)
-    return best_thresholds(counter.curves(), prior_pairs)

@@ -38,7 +38,14 @@ from seg_training.prediction.result_writing import PictureResult
 from transformers_update_for_adapters import asks_for_all
 from transformers_update_for_adapters.class_thresholds import probability_thresholds
 
-__all__ = ["PredictionReport", "predict", "result_settings", "settings_for_picture", "write_result"]
+__all__ = [
+    "PredictionReport",
+    "chosen_thresholds",
+    "predict",
+    "result_settings",
+    "settings_for_picture",
+    "write_result",
+]
 
 _MOST_SAID = 4  # classes of a picture that are not there, on the terminal
 _MOST_COLOURS = 255  # of a palette, besides that of no class
@@ -132,8 +139,9 @@ def predict(
     write_empty = not asks_for_all(classes, network.config)
     if only_present is None:
         only_present = not write_empty and network.tells_presence
+    thresholds = chosen_thresholds(network, tasks, threshold)
     settings = result_settings(
-        find_checkpoint(ckpt), network, tasks, write_empty, threshold, looks, only_present
+        find_checkpoint(ckpt), network, tasks, write_empty, thresholds, looks, only_present
     )
     if network.num_tasks > _MOST_COLOURS:
         _log.warning(
@@ -199,12 +207,31 @@ def _place(folder: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def chosen_thresholds(
+    network: Network, tasks: Mapping[int, str], threshold: float | None = None
+) -> float | dict[str, float]:
+    """Choose what classes are painted from.
+
+    Args:
+        network: trained.
+        tasks: task id to name.
+        threshold: for all classes, or None for the network's own.
+
+    Returns:
+        A probability for all; or by name, where the network's own are chosen and it has such.
+    """
+    every = probability_thresholds(network.config, threshold)
+    if threshold is not None or network.config.thresholds is None:
+        return every[0]
+    return {name: every[task_id] for task_id, name in tasks.items()}
+
+
 def result_settings(
     ckpt: Path,
     network: Network,
     tasks: Mapping[int, str],
     write_empty: bool,
-    threshold: float | None,
+    threshold: float | Mapping[str, float],
     looks: Looks,
     only_present: bool = False,
 ) -> dict[str, Any]:
@@ -215,19 +242,16 @@ def result_settings(
         network: from it; another training may have the same place later, so its weights count, too.
         tasks: task id to name.
         write_empty: whether classes that are not found have files, too.
-        threshold: probabilities from it on are the class; None for the network's own.
+        threshold: probabilities from it on are the class; of all classes, or by their names.
         looks: how the picture is looked at.
         only_present: whether classes that are probably not there are left out.
     """
-    every = probability_thresholds(network.config, threshold)
-    own = {name: every[task_id] for task_id, name in tasks.items()}
-    has_own = threshold is None and network.config.thresholds is not None
     settings = {
         "ckpt": str(ckpt.absolute()),
         "weights_sha256": _weights_digest(network),
         "classes": list(tasks.values()),
         "only_found": not write_empty,
-        "threshold": own if has_own else every[0],
+        "threshold": threshold,
         "flip": looks.flip,
         "scales": list(looks.scales),
         "window": looks.window,

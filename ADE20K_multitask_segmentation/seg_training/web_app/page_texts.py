@@ -40,6 +40,8 @@ def legend(classes: Sequence[ShownClass]) -> str:
         key += "; classes overlap, and the overlay shows the most probable one"
     if not all(each.found for each in classes):
         key += "; dashed: not found at this threshold, with the highest probability anywhere"
+    if any(each.presence is not None for each in classes):
+        key += "; below: how likely the class is in the picture at all"
     return f'<ul class="legend">{"".join(map(_entry, found_first))}</ul><p class="key">{key}</p>'
 
 
@@ -47,11 +49,19 @@ def _entry(each: ShownClass) -> str:
     red, green, blue = each.colour
     swatch = f'<i style="background: rgb({red}, {green}, {blue})"></i>'
     name = f"<b>{escape(each.name)}</b>"
+    presence = ""
+    if each.presence is not None:
+        likely = f"{100 * each.presence:.0f} %"
+        said = (
+            f"not found ({likely})" if each.confidence is None else f"{likely} likely to be there"
+        )
+        presence = f'<span class="presence">{said}</span>'
     if each.confidence is None:
-        return f'<li class="absent">{swatch}{name}<span>at most {each.highest:.2f}</span></li>'
+        highest = f"<span>at most {each.highest:.2f}</span>"
+        return f'<li class="absent">{swatch}{name}{highest}{presence}</li>'
     return (
         f"<li>{swatch}{name}<span>{each.share_percent:.1f} %</span>"
-        f'<span class="confidence">{each.confidence:.2f}</span></li>'
+        f'<span class="confidence">{each.confidence:.2f}</span>{presence}</li>'
     )
 
 

@@ -19,7 +19,9 @@ from seg_training.networks import Network
 from seg_training.pictures.picture_reading import read_header, read_image
 from seg_training.prediction.asked_classes import named_tasks
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
+from seg_training.prediction.classes_in_picture import recognise_picture
 from transformers_update_for_adapters import asks_for_all, find_task
+from transformers_update_for_adapters.class_thresholds import moved_thresholds
 
 __all__ = ["LONGEST_SIDE", "Answer", "Painter", "Prompt", "load_painters", "short_names"]
 
@@ -52,12 +54,15 @@ class Answer(NamedTuple):
         probabilities: task id to float32 in [0, 1], (h, w), or smaller where the classes are many.
         seconds: that the network took.
         frames: of the picture's file, of which the first is the picture.
+        presence: per class of the network how likely it is there, None where that is not known;
+            None where the network does not tell.
     """
 
     picture: NDArray[np.uint8]
     probabilities: Mapping[int, NDArray[np.float32]]
     seconds: float
     frames: int = 1
+    presence: tuple[float | None, ...] | None = None
 
 
 class Painter:
@@ -104,6 +109,19 @@ class Painter:
                 tasks[task_id] = self.network.task_names[task_id]
         return Prompt(tasks, unknown)
 
+    def thresholds(self, tasks: Mapping[int, str], middle: float) -> float | dict[str, float]:
+        """Say from which probability on classes are painted.
+
+        Args:
+            tasks: task id to name.
+            middle: one number for all where the network has no thresholds; where it has, 0.5
+                leaves them as they are, and others move them together.
+        """
+        if self.network.config.thresholds is None:
+            return middle
+        moved = moved_thresholds(self.network.config, middle)
+        return {name: moved[task_id] for task_id, name in tasks.items()}
+
     def answer(self, picture: Path, task_ids: Sequence[int]) -> Answer:
         """Ask classes of a picture; the network runs only if it was not asked the same before.
 
@@ -134,13 +152,16 @@ class Painter:
         shown = _shrunk(picture, LONGEST_SIDE)
         share = _ANSWER_BYTES / (4 * shown.shape[0] * shown.shape[1] * len(task_ids))
         side = LONGEST_SIDE if share >= 1 else int(share**0.5 * max(shown.shape[:2]))
+        recognised = recognise_picture(self.network, picture, self.looks)
+        known = {recognised.look: recognised.recognition} if recognised else None
         probabilities = {
             task_id: _shrunk(probability.cpu().numpy(), side)
             for task_id, probability in class_probabilities(
-                self.network, picture, task_ids, self.looks
+                self.network, picture, task_ids, self.looks, known
             )
         }
-        return Answer(shown, probabilities, time.perf_counter() - start, frames)
+        presence = recognised.presence if recognised else None
+        return Answer(shown, probabilities, time.perf_counter() - start, frames, presence)
 
 
 def _shrunk(pixels: NDArray[Value], longest: int) -> NDArray[Value]:

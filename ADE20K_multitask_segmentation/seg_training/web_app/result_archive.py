@@ -31,7 +31,7 @@ def write_archive(
         painters: whose results; those that know none of the classes are left out.
         picture: the file.
         asked: names or synonyms, or ``all`` alone; None for every class.
-        threshold: probabilities from it on are the class.
+        threshold: as :meth:`Painter.thresholds` takes it.
         folder: where the archive goes.
 
     Returns:
@@ -47,8 +47,9 @@ def write_archive(
             own = unpacked
             if len(painters) > 1:
                 own /= folder_name(painter.name.replace("/", "_"))
+            chosen = painter.thresholds(tasks, threshold)
             settings = result_settings(
-                painter.ckpt, painter.network, tasks, write_empty, threshold, painter.looks
+                painter.ckpt, painter.network, tasks, write_empty, chosen, painter.looks
             )
             with painter.network.kept():  # as predict.py does: the same to the last digit
                 write_result(

@@ -25,6 +25,7 @@ class ShownClass:
         share_percent: of the picture.
         confidence: the mean probability in the mask; None where nothing was found.
         highest: the highest probability of any pixel.
+        presence: how likely the class is in the picture at all; None where that is not known.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ShownClass:
     share_percent: float
     confidence: float | None
     highest: float
+    presence: float | None = None
 
     @property
     def found(self) -> bool:
@@ -57,7 +59,7 @@ def show(
     answer: Answer,
     tasks: Mapping[int, str],
     colours: Mapping[str, Colour],
-    threshold: float,
+    threshold: float | Mapping[str, float],
     opacity: float,
 ) -> ShownAnswer:
     """Draw an answer; no network is needed.
@@ -66,7 +68,7 @@ def show(
         answer: a network's.
         tasks: task id to name, of those that were asked for.
         colours: of the names.
-        threshold: probabilities from it on are the class.
+        threshold: probabilities from it on are the class; of all classes, or by their names.
         opacity: of the colours in the overlay, in [0, 1].
     """
     height, width = answer.picture.shape[:2]
@@ -74,9 +76,10 @@ def show(
     classes = []
     for task_id, name in tasks.items():
         probability = answer.probabilities[task_id]
-        mask = probability >= threshold
+        least = threshold if isinstance(threshold, float | int) else threshold[name]
+        mask = probability >= least
         if mask.any():
-            label_map.add(task_id, _enlarged(probability, (height, width)), threshold)
+            label_map.add(task_id, _enlarged(probability, (height, width)), least)
         classes.append(
             ShownClass(
                 name,
@@ -85,6 +88,7 @@ def show(
                 share_percent=100 * float(mask.mean()),
                 confidence=float(probability[mask].mean()) if mask.any() else None,
                 highest=float(probability.max()),
+                presence=None if answer.presence is None else answer.presence[task_id],
             )
         )
     shown = {

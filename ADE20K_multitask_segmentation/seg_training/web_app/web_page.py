@@ -26,7 +26,7 @@ from seg_training.web_app.painters import Painter
 from seg_training.web_app.result_archive import write_archive
 from seg_training.web_app.shown_answer import ShownClass, show
 from seg_training.web_app.visitor_files import KeptFiles
-from transformers_update_for_adapters.model_card import ABSENT_CLASSES, licence_of
+from transformers_update_for_adapters.model_card import absent_classes, licence_of
 
 __all__ = ["build_page"]
 
@@ -40,6 +40,8 @@ Drop a picture and pick classes: the network paints where they are. Everything s
 machine that runs this page."""
 
 _EMPTY = "The result appears here once there is a picture"
+_THRESHOLD = "Threshold: the least probability"
+_OWN_THRESHOLDS = "Threshold: at 0.5 each class has its own"
 _NO_CLASS = "Pick a class, or type one"
 _GONE = "The picture is no longer kept here: choose it again"
 
@@ -130,7 +132,9 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         gr.Markdown(_TITLE, elem_id="title")
         with gr.Row():
             with gr.Column(scale=0, min_width=340, elem_id="controls"):
-                controls = _controls(names, _first_asked(painters[0]), examples)
+                has_own = any(own.network.config.thresholds is not None for own in painters)
+                label = _OWN_THRESHOLDS if has_own else _THRESHOLD
+                controls = _controls(names, _first_asked(painters[0]), examples, label)
                 download = gr.Button(
                     "Download masks and JSON",
                     variant="primary",
@@ -193,7 +197,9 @@ def _files_of(
     return [Path(name) for name in names]
 
 
-def _controls(names: Sequence[str], asked: list[str], examples: Sequence[Path]) -> Controls:
+def _controls(
+    names: Sequence[str], asked: list[str], examples: Sequence[Path], threshold: str
+) -> Controls:
     picture = gr.Image(label="Picture", sources=["upload"], height=160, elem_id="picture")
     if examples:
         gr.Examples(
@@ -217,7 +223,7 @@ def _controls(names: Sequence[str], asked: list[str], examples: Sequence[Path]) 
         gr.Slider(
             *(_LEAST, _MOST, _USUAL),
             step=0.05,
-            label="Threshold: the least probability",
+            label=threshold,
             buttons=[],
             elem_id="threshold",
         ),
@@ -275,7 +281,7 @@ def _answer(
         reason = str(error) if picture.is_file() else _GONE
         return {panel.head: about(painter) + notice([*said, reason]), **nothing}
     said += several_frames(picture.name, answer.frames)
-    shown = show(answer, tasks, colours, threshold, opacity)
+    shown = show(answer, tasks, colours, painter.thresholds(tasks, threshold), opacity)
     said += nothing_found(shown.classes, threshold)
     return {
         panel.head: about(painter, answer.seconds) + notice(said),
@@ -326,5 +332,7 @@ def _first_asked(painter: Painter) -> list[str]:
 
 
 def _footer(painters: Sequence[Painter]) -> str:
-    licences = dict.fromkeys(licence_of(painter.network.config) for painter in painters)
-    return "\n\n".join([ABSENT_CLASSES, *(f"Weights: {licence}" for licence in licences)])
+    configs = [painter.network.config for painter in painters]
+    absent = dict.fromkeys(map(absent_classes, configs))
+    licences = dict.fromkeys(map(licence_of, configs))
+    return "\n\n".join([*absent, *(f"Weights: {licence}" for licence in licences)])

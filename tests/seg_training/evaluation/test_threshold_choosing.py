@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from seg_training.evaluation.threshold_choosing import (
     IoUCurves,
     ThresholdCounter,
     best_thresholds,
-    choose_thresholds,
 )
+from seg_training.training.calibration import calibrate
 
 TASKS = 3
 ALL = torch.arange(TASKS)
@@ -171,6 +172,14 @@ def test_counting_keeps_everything_on_the_device_of_the_logits() -> None:
         assert counter._sums.device.type == "cuda"
 
 
+class Batches(list[EvaluationBatch]):
+    """What a loader is: batches, and the samples behind them."""
+
+    def __init__(self, batches: list[EvaluationBatch], dataset: list[EvaluationSample]) -> None:
+        super().__init__(batches)
+        self.dataset = dataset
+
+
 @pytest.mark.parametrize("method", ["segformer", "adapter_hf"])
 def test_a_network_that_paints_too_little_gets_thresholds_below_zero(method: str) -> None:
     network = small_network(method)
@@ -185,6 +194,7 @@ def test_a_network_that_paints_too_little_gets_thresholds_below_zero(method: str
         there = ids[(masks == 1).any(dim=2).any(dim=1)]
         samples.append(EvaluationSample(image, there, truth, str(seed), 0, seed))
     batches = [EvaluationBatch.collate(samples[:2]), EvaluationBatch.collate(samples[2:])]
-    assert choose_thresholds(network, batches) == [-2.0] * 5
-    network.config.thresholds = choose_thresholds(network, batches)
+    # A data module as far as calibrating asks: a loader of images.
+    data: Any = SimpleNamespace(calibration_dataloader=lambda: Batches(batches, samples))
+    calibrate(network, data)
     assert network.thresholds.tolist() == [-2.0] * 5

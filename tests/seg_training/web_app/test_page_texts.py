@@ -25,6 +25,18 @@ def test_what_was_found_comes_first_with_numbers_and_colour() -> None:
     assert "classes overlap, and the overlay shows the most probable" in legend([TREE] * 4)
 
 
+def test_how_likely_a_class_is_there_stands_beside_it() -> None:
+    bus = ShownClass("bus", (0, 0, 0), ~MASK, 0.0, None, 0.2, presence=0.034)
+    tree = ShownClass("tree", (1, 2, 3), MASK, 26.04, 0.915, 0.99, presence=0.957)
+    listed = legend([bus, tree, CAR])
+    first, second, third = listed.split("<li")[1:]
+    assert '<span class="presence">96 % likely to be there</span>' in first
+    assert '<span>at most 0.20</span><span class="presence">not found (3 %)</span>' in second
+    assert "presence" not in third.partition("</ul>")[0]
+    assert "below: how likely the class is in the picture at all" in listed
+    assert "below" not in legend([CAR, TREE])
+
+
 def test_where_nothing_was_found_the_nearest_class_is_named() -> None:
     bus = ShownClass("bus", (0, 0, 0), ~MASK, 0.0, None, 0.2)
     assert nothing_found([bus, CAR], 0.5) == [

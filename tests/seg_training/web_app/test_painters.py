@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_networks import photo, small_network
+from small_networks import photo, recognising_network, small_network
 
 from seg_training.errors import UserError
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
@@ -29,9 +29,9 @@ def count_runs(painter: Painter) -> list[int]:
     runs: list[int] = []
     asked = painter.network.task_logits
 
-    def counted(images: torch.Tensor, task_ids: torch.Tensor) -> torch.Tensor:
+    def counted(images: torch.Tensor, task_ids: torch.Tensor, *rest: None) -> torch.Tensor:
         runs.append(len(task_ids))
-        return asked(images, task_ids)
+        return asked(images, task_ids, *rest)
 
     painter.network.task_logits = counted  # type: ignore[method-assign]
     return runs
@@ -45,6 +45,21 @@ def test_an_answer_is_what_predict_computes(painter: Painter, picture: Path) -> 
         assert (answer.probabilities[task_id] == probability.numpy()).all()
     assert list(answer.probabilities) == [3, 1]
     assert answer.seconds > 0
+
+
+def test_the_slider_moves_a_networks_own_thresholds(painter: Painter, picture: Path) -> None:
+    assert painter.thresholds({2: "car"}, 0.3) == 0.3
+    assert painter.answer(picture, [2]).presence is None
+    knowing = Painter("knowing", Path("best.ckpt"), recognising_network())
+    tasks = {2: "car", 1: "sky"}  # logits 1 and -1
+    own = {"car": 1 / (1 + np.exp(-1)), "sky": 1 / (1 + np.e)}
+    assert knowing.thresholds(tasks, 0.5) == pytest.approx(own)
+    higher = {"car": 1 / (1 + np.exp(-1) / 3), "sky": 1 / (1 + np.e / 3)}
+    assert knowing.thresholds(tasks, 0.75) == pytest.approx(higher)
+    presence = knowing.answer(picture, [2, 1]).presence
+    assert presence is not None
+    assert (presence[2], presence[4]) == (None, None)
+    assert presence[0] > presence[1]  # type: ignore[operator]
 
 
 def test_the_network_runs_once_per_picture_and_classes(painter: Painter, picture: Path) -> None:

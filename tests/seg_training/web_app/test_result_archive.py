@@ -6,7 +6,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import Image
-from small_networks import photo, small_network
+from small_networks import photo, recognising_network, small_network
 
 from seg_training.prediction import picture_prediction as prediction
 from seg_training.web_app.painters import Painter
@@ -58,6 +58,19 @@ def test_the_archive_holds_what_predict_writes(
     assert theirs.pop("image") == str(picture)
     assert ours == theirs
     assert [file.name for file in (tmp_path / "zip").iterdir()] == ["street.zip"]
+
+
+def test_at_the_sliders_middle_the_thresholds_are_those_of_predict(
+    picture: Path, ckpt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = recognising_network()
+    monkeypatch.setattr(prediction, "load_network", lambda _: network)
+    prediction.predict(ckpt, [str(picture)], ["sky", "car"], tmp_path / "out", device="cpu")
+    expected = json.loads((tmp_path / "out/street/result.json").read_text())
+    painter = Painter("small", ckpt, network)
+    archive = write_archive([painter], picture, ["sky", "car"], 0.5, tmp_path)
+    written = json.loads(contents(archive)["street/result.json"])
+    assert written == {**expected, "image": "street.png"}
 
 
 def test_several_networks_have_a_folder_each(picture: Path, ckpt: Path, tmp_path: Path) -> None:

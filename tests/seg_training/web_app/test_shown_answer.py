@@ -34,6 +34,14 @@ def test_shares_confidence_and_masks_at_a_threshold() -> None:
     assert sky.highest == pytest.approx(0.8)
 
 
+def test_each_class_has_its_own_threshold_and_presence() -> None:
+    answer = ANSWER._replace(presence=(None, 0.03, None, None, 0.9))
+    tree, sky = show(answer, TASKS, COLOURS, {"tree": 0.85, "sky": 0.25}, 0.5).classes
+    assert tree.mask[0].tolist() == [True, False, False, False, False]
+    assert sky.mask[0].tolist() == [False, True, True, True, True]
+    assert (tree.presence, sky.presence) == (0.9, 0.03)
+
+
 def test_each_pixel_has_the_colour_of_its_most_probable_class() -> None:
     whole = show(ANSWER, TASKS, COLOURS, 0.25, 1.0).overlay
     # The outermost pixels have no border at their left; of the last two it is all sky.

@@ -52,6 +52,15 @@ export function probabilities(logits, width, height, targetWidth, targetHeight) 
   return result;
 }
 
+/**
+ * Give the probability from which on a pixel is of a class: the slider's, unless the network has
+ * thresholds (logits); then 0.5 leaves these where they are, and others move them together.
+ */
+export function thresholdOf(task, { thresholds }, slider) {
+  if (!thresholds) return slider;
+  return 1 / (1 + Math.exp(-thresholds[task] - Math.log(slider / (1 - slider))));
+}
+
 /** Measure a map: share of the picture, mean probability there, box, and the highest of all. */
 export function measured(map, width, threshold) {
   let pixels = 0, sum = 0, highest = 0;

@@ -8,7 +8,7 @@ const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrenc
 ort.env.wasm.numThreads = threads;
 
 let imagePart, classPart;
-let features = null, featuresOf = null;
+let maps = null, mapsOf = null; // of a picture: what its classes share
 
 async function fetched(file, told) {
   const answer = await fetch(file);
@@ -41,16 +41,18 @@ const answers = {
   async encode({ picture, pixels, height, width }) {
     const images = new ort.Tensor("uint8", pixels, [1, 3, height, width]);
     const begun = performance.now();
-    ({ features } = await imagePart.run({ images }));
-    featuresOf = picture;
-    return { kind: "encoded", picture, seconds: (performance.now() - begun) / 1000 };
+    const { presence, ...shared } = await imagePart.run({ images });
+    maps = shared;
+    mapsOf = picture;
+    const seconds = (performance.now() - begun) / 1000;
+    return { kind: "encoded", picture, presence: presence?.data ?? null, seconds };
   },
 
   async ask({ picture, task }) {
-    if (picture !== featuresOf) return null; // another picture has come since
+    if (picture !== mapsOf) return null; // another picture has come since
     const classIds = new ort.Tensor("int64", BigInt64Array.of(BigInt(task)), [1, 1]);
     const begun = performance.now();
-    const { logits } = await classPart.run({ features, class_ids: classIds });
+    const { logits } = await classPart.run({ ...maps, class_ids: classIds });
     const seconds = (performance.now() - begun) / 1000;
     return { kind: "logits", picture, task, logits: logits.data, seconds };
   },

@@ -1,6 +1,6 @@
 // The page: a picture, the classes that were picked, and what the network says of them.
 
-import { compete, measured, noWinners, planes, probabilities, tint } from "./maps.js";
+import { compete, measured, noWinners, planes, probabilities, thresholdOf, tint } from "./maps.js";
 import { find, matching, plain } from "./names.js";
 import { saveZip } from "./saving.js";
 
@@ -14,7 +14,7 @@ const element = (id) => document.getElementById(id);
 const worker = new Worker("network.js", { type: "module" });
 
 let model = null, ready = false;
-let picture = null; // { id, name, width, height, pixels (RGBA), shown: { width, height, pixels } }
+let picture = null; // { id, name, width, height, pixels (RGBA), presence, shown: { width, height, pixels } }
 let encoding = null; // seconds that the picture took
 const answers = new Map(); // task to { logits, seconds, map (of the shown size) } or null
 
@@ -32,6 +32,7 @@ worker.onmessage = ({ data }) => {
     if (picture) encode();
   } else if (data.kind === "encoded" && data.picture === picture.id) {
     encoding = data.seconds;
+    picture.presence = data.presence; // by task, NaN where it is not known; null where nothing tells
     tellTimes();
   } else if (data.kind === "logits" && data.picture === picture.id && answers.has(data.task)) {
     const [height, width] = model.crop_size;
@@ -126,7 +127,7 @@ function draw() {
     const { width, height, pixels } = picture.shown;
     const painted = new Uint8ClampedArray(pixels);
     const winners = noWinners(width * height);
-    for (const [task, { map }] of found) compete(winners, task, map, threshold);
+    for (const [task, { map }] of found) compete(winners, task, map, thresholdOf(task, model, threshold));
     tint(painted, width, winners, model.classes, opacity);
     const canvas = element("canvas");
     Object.assign(canvas, { width, height });
@@ -141,7 +142,8 @@ function draw() {
 
 function legendOf(task, answer, threshold) {
   const { name, colour } = model.classes[task];
-  const { share, confidence, highest } = measured(answer.map, picture.shown.width, threshold);
+  const least = thresholdOf(task, model, threshold);
+  const { share, confidence, highest } = measured(answer.map, picture.shown.width, least);
   const row = document.createElement("li");
   row.dataset.name = name;
   row.style.setProperty("--colour", `rgb(${colour})`);
@@ -150,9 +152,12 @@ function legendOf(task, answer, threshold) {
   const shareText = confidence === null ? "not found" : percent < 0.1 ? "< 0.1 %" : `${percent.toFixed(1)} %`;
   row.append(Object.assign(document.createElement("span"), { className: "share", textContent: shareText }));
   const small = document.createElement("small");
-  small.textContent = confidence === null
-    ? `highest probability ${highest.toFixed(2)}, ${milliseconds(answer.seconds)}`
-    : `of the picture, confidence ${confidence.toFixed(2)}, ${milliseconds(answer.seconds)}`;
+  const presence = picture.presence?.[task] ?? NaN;
+  const there = Number.isNaN(presence) ? "" : `, ${Math.round(100 * presence)} % likely to be there`;
+  const first = confidence === null
+    ? `highest probability ${highest.toFixed(2)}`
+    : `of the picture, confidence ${confidence.toFixed(2)}`;
+  small.textContent = `${first}${there}, ${milliseconds(answer.seconds)}`;
   small.classList.toggle("missing", confidence === null);
   row.append(small);
   return row;
@@ -304,7 +309,10 @@ async function start() {
   element("facts").textContent =
     `${model.classes.length} classes, method ${model.method}, pictures seen at ` +
     `${model.crop_size[1]}×${model.crop_size[0]}.${measuredText} ` +
-    "A class that a picture does not show may be painted all the same.";
+    (model.presence_least === null
+      ? "A class that a picture does not show may be painted all the same."
+      : "How likely a class is to be in the picture at all is said beside it.");
+  if (model.thresholds) element("threshold").title = "At 0.50 each class has its own threshold";
   element("licence").textContent = `Weights: ${model.licence}`;
   for (const name of model.examples) {
     const button = Object.assign(document.createElement("button"), { type: "button", title: name });

@@ -2,7 +2,7 @@
 
 import { zipSync } from "./runtime/fflate.js";
 import { greyPng } from "./grey_png.js";
-import { compete, maskValues, measured, noWinners, probabilities, tint } from "./maps.js";
+import { compete, maskValues, measured, noWinners, probabilities, thresholdOf, tint } from "./maps.js";
 
 const MOST_LETTERS = 50; // of a class in a file's name: each may take 4 of the 255 bytes there are
 
@@ -17,18 +17,25 @@ export async function saveZip(picture, found, model, { threshold, opacity }, tol
     await new Promise((done) => setTimeout(done)); // the page shows it
     const { name } = model.classes[task];
     const map = probabilities(logits, cropWidth, cropHeight, width, height);
-    const { share, confidence, box } = measured(map, width, threshold);
+    const least = thresholdOf(task, model, threshold);
+    const { share, confidence, box } = measured(map, width, least);
     const letters = [...name.replace(/[^\p{L}\p{M}\p{N}_-]+/gu, "_")].slice(0, MOST_LETTERS).join("");
     const stem = letters.replace(/^_+|_+$/g, "");
     const mask = `${String(task).padStart(3, "0")}_${stem}_mask.png`;
-    files[mask] = greyPng(maskValues(map, threshold), width, height);
-    compete(winners, task, map, threshold);
-    classes.push({ class: name, task_id: task, share_percent: 100 * share, confidence, box, mask });
+    files[mask] = greyPng(maskValues(map, least), width, height);
+    compete(winners, task, map, least);
+    const said = { class: name, task_id: task };
+    if (model.thresholds) said.threshold = least;
+    if (picture.presence) {
+      const presence = picture.presence[task];
+      said.presence = Number.isNaN(presence) ? null : presence;
+    }
+    classes.push({ ...said, share_percent: 100 * share, confidence, box, mask });
   }
   const painted = new Uint8ClampedArray(picture.pixels);
   tint(painted, width, winners, model.classes, opacity);
   files["overlay.png"] = await colourPng(painted, width, height);
-  const result = { image, width, height, threshold, classes };
+  const result = { image, width, height, threshold: model.thresholds ? null : threshold, classes };
   files["result.json"] = new TextEncoder().encode(JSON.stringify(result, null, 1));
   const zip = new Blob([zipSync(files, { level: 0 })], { type: "application/zip" });
   const link = document.createElement("a");
