@@ -13,6 +13,7 @@ from seg_training.checkpoints.checkpoint_reading import NETWORK
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
+from seg_training.networks.network_building import OF_RECOGNISERS
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.weights_fingerprint import forget_other_weights
 
@@ -110,7 +111,8 @@ def _network_of_before(config: Mapping[str, Any], task_names: Sequence[str]) -> 
     # Here alone: the classes of datasets tell the synonyms, and nothing else does.
     from seg_training.datasets.task_synonyms import synonyms_of_config
 
-    model = {**config["model"], "pretrained": None}
+    own = {key: value for key, value in config["model"].items() if key not in OF_RECOGNISERS}
+    model = {**own, "pretrained": None}
     network = build_network(num_tasks=len(task_names), task_names=list(task_names), **model)
     network.config.crop_size = list(config["data"]["crop_size"])
     network.config.task_synonyms = synonyms_of_config(config, task_names)
