@@ -247,7 +247,7 @@ def test_a_config_that_was_changed_under_its_model_is_not_saved(
     folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = TASFormerForSemanticSegmentation.from_pretrained(folder("segformer"))
-    model.config.task_synonyms = None
+    model.config.task_synonyms = model.config.thresholds = None
     model.config.task_names = None
     model.config.num_tasks = 2
     with pytest.raises(

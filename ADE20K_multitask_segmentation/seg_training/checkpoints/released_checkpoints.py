@@ -121,7 +121,8 @@ def _read_weights(source: Path, method: str | None) -> tuple[Mapping[str, Tensor
             f"{source} is no released checkpoint of TASFormer; what train.py wrote needs no "
             f"conversion. Its weights are called {', '.join(list(weights)[:3]) or 'nothing'}"
         )
-    if method not in (None, found):
+    expected = method or found
+    if found != expected:
         raise UserError(f"{source} is of method '{found}', not '{method}': give --method {found}")
     return weights, found
 

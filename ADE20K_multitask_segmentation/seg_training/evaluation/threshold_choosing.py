@@ -69,7 +69,7 @@ class ThresholdCounter:
         small = truth.resized((logits.shape[-2], logits.shape[-1]))
         shown, labelled = small.shown(task_ids), small.labelled(task_ids)
         # Painted above a threshold is a pixel whose place is beyond it: one histogram for all.
-        places = torch.bucketize(logits.float(), self._grid)
+        places = torch.bucketize(logits.float().contiguous(), self._grid)
         predicted = self._painted(places, labelled.expand_as(shown))
         intersection = self._painted(places, shown & labelled)
         true = (shown & labelled).sum(dim=(1, 2))[:, None]

@@ -78,6 +78,8 @@ def build_network(
     num_tasks: int,
     pretrained: str | Path | None = None,
     backbone: str | None = None,
+    recogniser: str | None = None,
+    shared_backbone: bool = True,
     **options: Any,
 ) -> Network:
     """Build a network.
@@ -90,6 +92,9 @@ def build_network(
             ``nvidia/mit-b0``, a local folder, or None to start from random weights.
         backbone: one of ``BACKBONES``, with the decoder's width that goes with it unless
             ``decoder_hidden_size`` says another. None is that of ``pretrained``, or ``b0``.
+        recogniser: of a config's model section: None here; see :func:`build_painted_network` for a
+            network on a recogniser.
+        shared_backbone: likewise; read with a recogniser alone.
         **options: fields of ``TASFormerConfig``, such as ``other_channel`` or ``task_names``.
 
     Returns:
@@ -98,6 +103,11 @@ def build_network(
     Raises:
         UserError: if the method, an option or the pretrained weights are not usable.
     """
+    if recogniser is not None:
+        raise UserError(
+            f"recogniser={recogniser}: build a network on a recogniser by "
+            "seg_training.networks.painted_networks.build_painted_network, or train it (train.py)"
+        )
     if method not in METHODS:
         raise UserError(
             f"unknown method '{method}'{suggest(method, METHODS)}; known are {', '.join(METHODS)}"

@@ -133,7 +133,7 @@ def test_what_is_painted_in_the_padding_counts_nowhere(
     run = train(small_config(fake_folder(), tmp_path / "run", *overrides))
     module, data, settings = restore(run.run_dir)
 
-    def in_padding(images: torch.Tensor, task_ids: torch.Tensor) -> torch.Tensor:
+    def in_padding(images: torch.Tensor, task_ids: torch.Tensor, _: object) -> torch.Tensor:
         logits = torch.full((1, len(task_ids), *images.shape[2:]), -1.0)
         logits[..., 28:, :] = 1  # images are at most 28 rows high: 52 * 32 / 60
         return logits

@@ -188,7 +188,8 @@ def test_presence_is_what_the_recogniser_says(run: Path, monkeypatch: pytest.Mon
     asked = []
 
     def recognise(self: Network, pixel_values: Tensor) -> Recognition:
-        return Recognition(torch.tensor([[0.1, 0.2, math.nan, 0.4, 0.5]]))
+        presence = torch.tensor([[0.1, 0.2, math.nan, 0.4, 0.5]])
+        return Recognition(torch.zeros(1, 6, 1, 1), torch.zeros(1, 6, 1, 1), presence, None)
 
     def task_logits(
         self: Network, pixel_values: Tensor, ids: Tensor, recognition: Recognition | None = None

@@ -48,6 +48,7 @@ def test_numbers_and_what_they_were_measured_with(tmp_path: Path) -> None:
         "bIoU": ["42.2", "40.0 to 44.3"],
         "masks that cover the whole image": ["9.1", ""],
         "iou_batch": ["not measured", ""],
+        "recipe": ["published"],
         "method": ["adapter_hf"],
         "classes": ["11"],
         "crop size": ["160x320"],

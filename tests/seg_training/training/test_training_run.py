@@ -91,7 +91,7 @@ def test_a_run_leaves_everything_in_its_folder(settings: Settings) -> None:
     assert float(rows[-1]["val/bIoU"]) == pytest.approx(trained.result.bIoU, abs=1e-4)
     assert sum(bool(row["train/loss"]) for row in rows) == 2
     assert read_image(run_dir / "predictions.png").shape[1] > 224
-    assert f"bIoU {trained.result.bIoU:.1f} %</h1>" in (run_dir / "results.html").read_text()
+    assert f": bIoU {trained.result.bIoU:.1f} %" in (run_dir / "results.html").read_text()
     [example, *_] = load_examples(run_dir / "examples")
     assert set(example.prompts) <= set(trained.task_names)
     assert read_image(run_dir / "pictures" / "step_0000002.png").shape[1] > 3 * 64
