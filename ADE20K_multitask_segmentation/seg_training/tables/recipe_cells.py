@@ -112,6 +112,7 @@ _COLUMNS = {
     "mIoU with other": "mIoU_with_other",
     "presence mAP": "presence_mAP",
     "cg_bIoU": "cg_bIoU",
+    f"cg_bIoU, {CALIBRATED}": "cg_bIoU_calibrated",
 }
 
 
