@@ -131,7 +131,7 @@ def test_biou_and_miou_agree_with_plain_loops_over_the_files(run: tuple[Path, in
 def test_a_picture_is_painted_with_all_of_them(run: tuple[Path, int, str], tmp_path: Path) -> None:
     run_dir, num_classes, _ = run
     picture = run_dir.parent / "data" / "images" / "val" / "0.png"
-    report = predict(run_dir, [str(picture)], ["all"], tmp_path / "out")
+    report = predict(run_dir, [str(picture)], ["all"], tmp_path / "out", only_present=False)
     assert len(report.written) == 1
     folder = tmp_path / "out" / "0"
     content = json.loads((folder / "result.json").read_text())

@@ -608,6 +608,8 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             (B, T, H, W) float: z_k - max(z_j, j != k), positive where the class is the argmax;
             z_k itself where it is the only channel, or where labels may overlap.
         """
+        if self.recogniser is None:
+            return self.label_channels.margins_of_labels(label_logits, task_ids)
         return self._margins(self.label_channels.scores(label_logits), task_ids)
 
     def segment(

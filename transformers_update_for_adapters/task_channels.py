@@ -35,6 +35,10 @@ class TaskChannels:
         # Shorter lists are filled up: a channel twice is no larger than once.
         self._filled = [own + own[:1] * (most - len(own)) for own in some]
         self._first = [own[0] for own in some]
+        first = self._first[0]
+        in_order = self._first == list(range(first, first + len(some)))
+        # A slice where it serves: every runtime of an exported graph takes it.
+        self._tasks = slice(first, first + len(some)) if in_order else self._first
         self._rest = sorted(set(range(num_channels)) - set(chain.from_iterable(channels)))
         self._is_alone = sum(self.known) + bool(self._rest) == 1
 
@@ -59,7 +63,7 @@ class TaskChannels:
 
     def _largest(self, values: Tensor) -> Tensor:
         if len(self._filled[0]) == 1:
-            return values[:, self._first]
+            return values[:, self._tasks]
         return torch.stack([values[:, own].amax(dim=1) for own in self._filled], dim=1)
 
     def margins(self, scores: Tensor, task_ids: Tensor) -> Tensor:
@@ -73,12 +77,23 @@ class TaskChannels:
             (B, T, h, w) float: score_k - max(score_j, j != k), positive where task k wins; the
             score itself where tasks may overlap, and where there is but one.
         """
-        rows = task_ids[:, :, None, None].expand(-1, -1, *scores.shape[-2:])
-        own = scores.gather(1, rows)
-        if self.overlapping or self._is_alone:
-            return own
-        best, winner = scores.topk(2, dim=1)
-        return own - torch.where(winner[:, :1] == rows, best[:, 1:], best[:, :1])
+        return _margins(scores, task_ids, self.overlapping or self._is_alone)
+
+    def margins_of_labels(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
+        """Compare tasks as :meth:`margins` does, from the channels in their own order.
+
+        Args:
+            label_logits: (B, C, H, W) float.
+            task_ids: (B, T) int64, of known tasks.
+
+        Returns:
+            (B, T, H, W) float.
+        """
+        if not isinstance(self._tasks, slice) or len(self._filled[0]) > 1 or not all(self.known):
+            return self.margins(self.scores(label_logits), task_ids)
+        # Nothing is put in order: an exported graph is what it was, and runtimes take it.
+        channels = task_ids + self._first[0] if self._first[0] else task_ids
+        return _margins(label_logits, channels, self.overlapping or self._is_alone)
 
     def probabilities(self, label_logits: Tensor) -> Tensor:
         """Say how likely each pixel is to be of each task.
@@ -96,9 +111,19 @@ class TaskChannels:
             return likely * weights[:, None, None]
         shares = label_logits.softmax(dim=1)
         if len(self._filled[0]) == 1 and all(self.known):
-            return shares[:, self._first]
+            return shares[:, self._tasks]
         belongs = shares.new_zeros(len(self.known), self.num_channels)
         for task, (own, known) in enumerate(zip(self._filled, self.known, strict=True)):
             if known:
                 belongs[task, own] = 1
         return torch.einsum("kc,bchw->bkhw", belongs, shares)
+
+
+def _margins(scores: Tensor, rows: Tensor, alone: bool) -> Tensor:
+    """Compare channels, (B, T), with the largest other one; as they are where each is alone."""
+    rows = rows[:, :, None, None].expand(-1, -1, *scores.shape[-2:])
+    own = scores.gather(1, rows)
+    if alone:
+        return own
+    best, winner = scores.topk(2, dim=1)
+    return own - torch.where(winner[:, :1] == rows, best[:, 1:], best[:, :1])

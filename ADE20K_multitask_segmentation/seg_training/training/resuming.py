@@ -120,8 +120,8 @@ def _text(value: Any) -> str:
 def _default(key: str, data: DataModule) -> Any:
     """What a setting is that a config, of an earlier version say, does not have."""
     section, _, name = of_any_dataset(key).partition(".")
-    if section == "model":
-        return getattr(TASFormerConfig, name, _NOT_SET)
+    if section == "model" and hasattr(TASFormerConfig, name):
+        return getattr(TASFormerConfig, name)
     readers: list[type] = [pl.Trainer] if section == "trainer" else []
     if section == "data":
         readers = [
