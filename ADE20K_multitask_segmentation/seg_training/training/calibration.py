@@ -4,7 +4,7 @@
 # Transformers has types for a part of its functions only.
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.checkpoints.network_in_checkpoint import CALIBRATION, NETWORK
+from seg_training.checkpoints.network_in_checkpoint import (
+    CALIBRATION,
+    NETWORK,
+    network_of,
+    network_to_keep,
+)
 from seg_training.commands.progress_bars import tracked
 from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
@@ -92,12 +97,22 @@ def keep_calibration(file: Path, network: Network) -> None:
     """
     content = read_checkpoint(file)
     chosen: dict[str, Any] = {name: getattr(network.config, name) for name in CALIBRATION}
-    own = {**content[NETWORK], **chosen, "fingerprint": None}
+    own = {**_kept_network(content), **chosen, "fingerprint": None}
     # Of what the checkpoint says of its network: crop size and all.
     config: TASFormerConfig = TASFormerConfig.from_dict(dict(own))
     content[NETWORK] = {**own, "fingerprint": fingerprint(config, network.model.state_dict())}
     with replacing(file) as unfinished:
         torch.save(content, unfinished)
+
+
+def _kept_network(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a checkpoint says of its network; one of before has it from its config."""
+    if NETWORK in content:
+        return dict(content[NETWORK])
+    network = network_of(content)
+    config = network.config
+    synonyms = config.task_synonyms or [[] for _ in network.task_names]
+    return network_to_keep(network, config.crop_size or (), synonyms)
 
 
 def _tell_unmeasured(network: Network) -> None:
