@@ -36,7 +36,7 @@ def probability_thresholds(
         return (threshold,) * config.num_tasks
     if config.thresholds is None:
         return (USUAL,) * config.num_tasks
-    return tuple(1 / (1 + math.exp(-logit)) for logit in config.thresholds)
+    return tuple(map(_probability, config.thresholds))
 
 
 def moved_thresholds(config: TASFormerConfig, middle: float) -> tuple[float, ...]:
@@ -52,4 +52,8 @@ def moved_thresholds(config: TASFormerConfig, middle: float) -> tuple[float, ...
     if config.thresholds is None:
         return probability_thresholds(config, middle)
     move = math.log(middle / (1 - middle))
-    return tuple(1 / (1 + math.exp(-logit - move)) for logit in config.thresholds)
+    return tuple(_probability(logit + move) for logit in config.thresholds)
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))

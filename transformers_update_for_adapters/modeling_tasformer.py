@@ -387,9 +387,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         Returns:
             (B, C, H, W) float.
         """
-        return F.interpolate(
-            logits, size=tuple(size), mode="bilinear", align_corners=self.config.align_corners
-        )
+        return _upsampled(logits, size, self.config.align_corners)
 
     def upsample_labels(self, label_logits: Tensor, size: Sequence[int]) -> Tensor:
         """Resize logits of all labels to the image's size, as SegFormer's, whatever asks it.
@@ -401,12 +399,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         Returns:
             (B, C, H, W) float.
         """
-        return F.interpolate(
-            label_logits,
-            size=tuple(size),
-            mode="bilinear",
-            align_corners=MultiClassBaseline.align_corners,
-        )
+        return _upsampled(label_logits, size, MultiClassBaseline.align_corners)
 
     def shared_features(self, pixel_values: Tensor) -> Shared:
         """Compute what does not depend on the class, to ask many classes of an image.
@@ -640,6 +633,10 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             OSError: if the file is missing or damaged, or no picture.
         """
         return segment_picture(self, picture, classes, threshold, max_pixels)
+
+
+def _upsampled(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=align_corners)
 
 
 def _of_tasks(logits: Tensor, task_ids: Tensor) -> Tensor:

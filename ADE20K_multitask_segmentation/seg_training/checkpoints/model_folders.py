@@ -20,9 +20,10 @@ from seg_training.networks.network_building import quiet_transformers
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
-__all__ = ["describe_network", "load_network", "save_network"]
+__all__ = ["RESULTS", "describe_network", "load_network", "save_network"]
 
-_RESULTS = "results.json"
+RESULTS = "results.json"
+"""What a training measured, in its run's folder."""
 
 
 def load_network(path: str | Path) -> Network:
@@ -122,7 +123,7 @@ def _from_folder(folder: Path) -> TASFormerForSemanticSegmentation:
 def _results_of(file: Path, checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Read the run's results, if they are of this checkpoint."""
     try:
-        results = json.loads((file.parent.parent / _RESULTS).read_text(encoding="utf-8"))
+        results = json.loads((file.parent.parent / RESULTS).read_text(encoding="utf-8"))
         # Results of before runs had names tell the step alone.
         is_of_it = results["evaluated_step"] == checkpoint["global_step"] and (
             results.get("run") == run_of(checkpoint)

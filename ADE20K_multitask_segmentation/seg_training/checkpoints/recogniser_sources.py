@@ -15,7 +15,7 @@ from transformers import SegformerConfig
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.model_folders import load_network
 from seg_training.errors import UserError
-from seg_training.files.user_paths import user_path
+from seg_training.files.user_paths import is_hub_name, user_path
 from seg_training.networks.network_building import quiet_transformers
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
 
@@ -55,10 +55,10 @@ def load_recogniser(source: str | Path) -> RecogniserSource:
         UserError: if there is none, or if it is none that labels every pixel.
     """
     path = user_path(source)
-    is_local = path.exists() or str(source).startswith(("/", ".", "~"))
-    is_local = is_local or str(source).count("/") != 1
-    if not is_local or _is_stock(path):
-        return _stock(str(path) if is_local else str(source), is_local)
+    if is_hub_name(str(source)):
+        return _stock(str(source), is_local=False)
+    if _is_stock(path):
+        return _stock(str(path), is_local=True)
     network = load_network(find_checkpoint(path))
     if network.prompted:
         raise UserError(

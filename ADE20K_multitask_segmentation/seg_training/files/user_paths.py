@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seg_training.errors import UserError
 
-__all__ = ["as_path", "user_path"]
+__all__ = ["as_path", "is_hub_name", "user_path"]
 
 
 def user_path(text: str | Path) -> Path:
@@ -39,3 +39,16 @@ def as_path(text: str) -> Path:
         return user_path(text)
     except UserError as error:
         raise ArgumentTypeError(str(error)) from error
+
+
+def is_hub_name(text: str) -> bool:
+    """Tell a name on the Hugging Face hub, "owner/name", from a path.
+
+    Args:
+        text: as it stands in a config; whatever exists is a path.
+
+    Raises:
+        UserError: where :func:`user_path` raises one.
+    """
+    is_path = user_path(text).exists() or text.startswith(("/", ".", "~"))
+    return not is_path and text.count("/") == 1

@@ -16,7 +16,7 @@ from transformers import SegformerConfig
 from transformers.utils import logging as transformers_logging
 
 from seg_training.errors import UserError, suggest
-from seg_training.files.user_paths import user_path
+from seg_training.files.user_paths import is_hub_name, user_path
 from seg_training.networks.network import Network
 from seg_training.settings import choose
 from transformers_update_for_adapters import (
@@ -31,6 +31,7 @@ __all__ = [
     "OF_A_TRAINING",
     "OF_RECOGNISERS",
     "SIZES",
+    "as_plain",
     "build_network",
     "check_settings",
     "quiet_transformers",
@@ -168,8 +169,8 @@ def sizes_of_weights(model: Mapping[str, Any], network: Network) -> dict[str, An
     options = {name: own for name, own in model.items() if name not in OF_A_TRAINING}
     options["num_tasks"] = network.num_tasks
     settings = _make_config(**_with_backbone(model.get("backbone"), options))
-    found = {name: _plain(getattr(network.config, name)) for name in (*SIZES, "recognition")}
-    return {name: own for name, own in found.items() if own != _plain(getattr(settings, name))}
+    found = {name: as_plain(getattr(network.config, name)) for name in (*SIZES, "recognition")}
+    return {name: own for name, own in found.items() if own != as_plain(getattr(settings, name))}
 
 
 def sizes_of_before(model: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +190,8 @@ def sizes_of_before(model: Mapping[str, Any], before: Mapping[str, Any]) -> dict
     return {name: own for name, own in before.items() if name in SIZES} | dict(model)
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
+    """Give a field of a configuration as configs have it: a list for a tuple."""
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -225,9 +227,7 @@ def _make_config(**values: Any) -> TASFormerConfig:
 def _load_backbone(
     pretrained: str, name: str | None, options: dict[str, Any]
 ) -> TASFormerForSemanticSegmentation:
-    # A hub name is "owner/name"; anything else with a separator, and whatever exists, is a path.
-    path = user_path(pretrained)
-    is_local = path.exists() or pretrained.startswith(("/", ".", "~")) or pretrained.count("/") != 1
+    path, is_local = user_path(pretrained), not is_hub_name(pretrained)
     if is_local and not path.is_dir():
         raise UserError(
             f"pretrained is '{pretrained}', but there is no such folder; give a folder with "

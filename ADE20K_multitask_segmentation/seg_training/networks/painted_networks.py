@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from seg_training.errors import UserError
 from seg_training.networks.network import Network
-from seg_training.networks.network_building import OF_A_TRAINING, SIZES, build_network
+from seg_training.networks.network_building import OF_A_TRAINING, SIZES, as_plain, build_network
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.backbones import backbone_of
 from transformers_update_for_adapters.encoder import TASFormerModel
@@ -57,7 +57,7 @@ def build_painted_network(
         )
     sizes = {name: getattr(recogniser.config, name) for name in SIZES}
     for name, value in sizes.items():
-        if name in model and _plain(model[name]) != _plain(value):
+        if name in model and as_plain(model[name]) != as_plain(value):
             raise UserError(
                 f"model.{name}={model[name]}, but that of the recogniser {source} is {value}; "
                 "leave it out"
@@ -82,7 +82,3 @@ def build_painted_network(
     within.decode_head.load_state_dict(recogniser.decode_head.state_dict())
     copy_into_head(network.model.decode_head, recogniser.decode_head)
     return network.train()
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -159,12 +159,7 @@ def measure_given(
     for each in given:
         if each.is_measured:
             continue
-        try:
-            each.log.parent.mkdir(parents=True, exist_ok=True)
-            log = each.log.open("a", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write {each.log}: {error}; choose another --output") from error
-        with log:
+        with _opened(each.log) as log:
             try:
                 code = runner(evaluation_command(each, setting), log)
             except KeyboardInterrupt as stop:
@@ -189,14 +184,18 @@ def failures_message(failed: Sequence[Logged]) -> str:
     return "\n".join(lines)
 
 
+def _opened(log: Path) -> TextIO:
+    """Open a log to go on with it."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("a", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {log}: {error}; choose another --output") from error
+
+
 def _run_one(run: Run, setting: Setting, runner: Runner) -> str:
     """Run one; what holds its log open holds it, be it this call or what an earlier one left."""
-    try:
-        run.log.parent.mkdir(parents=True, exist_ok=True)
-        log = run.log.open("a", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {run.log}: {error}; choose another --output") from error
-    with log:
+    with _opened(run.log) as log:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from seg_training.checkpoints.model_folders import describe_network, save_network
+from seg_training.checkpoints.model_folders import RESULTS, describe_network, save_network
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config import given_overrides
 from seg_training.datasets.data_module_base import DataModule
@@ -26,8 +26,6 @@ from seg_training.results.sample_pictures import save_picture
 from seg_training.settings import name_of
 from seg_training.training.run_loggers import log_picture
 from seg_training.training.training_record import TrainingRecord
-
-RESULTS = "results.json"
 
 _OF_FIRST_PHASE = (
     *("run", "steps", "seconds", "seed"),
