@@ -45,6 +45,7 @@ from .task_conditions import MOST_NUMBERS, Conditions, select_conditions
 from .trainer_label_counts import let_trainers_count
 
 __all__ = [
+    "Encoded",
     "Recognition",
     "SharedFeatures",
     "TASFormerForSemanticSegmentation",
@@ -88,6 +89,10 @@ class UnsharedImages(NamedTuple):
 
 Shared = SharedFeatures | FoldedFeatures | ChannelLogits | UnsharedImages | Tensor
 """What is computed of images once for all classes; a tensor (B, D, h, w) is a fused map."""
+
+
+Encoded = SharedFeatures | Sequence[Tensor]
+"""What the encoder made of images without a class: its beginning, or per stage (B, D, h, w)."""
 
 
 class Recognition(NamedTuple):
@@ -221,23 +226,26 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         kwargs: dict[str, Any],
     ) -> tuple[Sequence[Tensor], Tensor | None, Any]:
         """Encode images for N classes, and what they share once: maps, margins, attentions."""
-        encoder = self.segformer
-        scores = None
-        if encoder.hypernet is not None and self._may_share() and kwargs.keys() <= _ALWAYS_GIVEN:
-            shared = encoder.shared_features(pixel_values)
-            if self.recogniser is not None:
-                scores = self.label_channels.scores(self.label_logits(pixel_values, shared))
+        encoder, attentions = self.segformer, None
+        seen: Encoded | None = None
+        stages: Sequence[Tensor]
+        if encoder.hypernet is None:  # nothing that is encoded depends on the class
+            outputs = encoder(pixel_values, **kwargs)
+            seen = stages = outputs.hidden_states
+            attentions = outputs.attentions
+            if image_rows is not None:
+                stages = [each[image_rows] for each in stages]
+        elif self._may_share() and kwargs.keys() <= _ALWAYS_GIVEN:
+            seen = shared = encoder.shared_features(pixel_values)
             own = shared if image_rows is None else shared.of(image_rows)
-            stages: Sequence[Tensor] = encoder.features_for_tasks(own, encoder.conditions(task_ids))
-            attentions = None
+            stages = encoder.features_for_tasks(own, encoder.conditions(task_ids))
         else:
-            if self.recogniser is not None:
-                scores = self.label_channels.scores(self.label_logits(pixel_values))
             images = pixel_values if image_rows is None else pixel_values[image_rows]
             outputs = encoder(images, task_ids=task_ids, **kwargs)
             stages, attentions = outputs.hidden_states, outputs.attentions
-        if scores is None:
+        if self.recogniser is None:
             return stages, None, attentions
+        scores = self.label_channels.scores(self.label_logits(pixel_values, seen))
         if image_rows is not None:
             scores = scores[image_rows]
         asked = required_ids(task_ids, self.config).expand(len(scores))[:, None]
@@ -257,12 +265,13 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         logits: Tensor = self.decode_head(stages, maps)
         return logits
 
-    def label_logits(self, pixel_values: Tensor, shared: Shared | None = None) -> Tensor:
+    def label_logits(self, pixel_values: Tensor, seen: Encoded | None = None) -> Tensor:
         """Label every pixel of images: what ``segformer`` does, or the recogniser.
 
         Args:
             pixel_values: (B, 3, H, W) float, normalised.
-            shared: what ``shared_features`` gave for them, if it was asked.
+            seen: what the class-prompted path's encoder made of them already, without a class: the
+                beginning, or per stage (B, D, h, w) float. Read where the backbone is shared.
 
         Returns:
             (B, C, h, w) float.
@@ -274,10 +283,10 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         if recogniser.segformer is not None:
             outputs = recogniser.segformer(pixel_values, output_hidden_states=True)
             stages = outputs.hidden_states
-        elif isinstance(shared, SharedFeatures):
-            stages = self.segformer.features_for_tasks(shared, self.segformer.no_conditions())
+        elif isinstance(seen, SharedFeatures):
+            stages = self.segformer.features_for_tasks(seen, self.segformer.no_conditions())
         else:
-            stages = self.segformer.plain_features(pixel_values)
+            stages = seen if seen is not None else self.segformer.plain_features(pixel_values)
         # Not folded: its answers are those of the SegFormer that it was, to the bit.
         return cast(Tensor, recogniser(stages))
 
@@ -303,10 +312,10 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             ValueError: if the network has no recogniser.
         """
         channels = self.label_channels
-        shared = None
+        shared, seen = None, None
         if self.config.method_class.prompted:
-            shared = self._share(pixel_values, self._head())
-        label_logits = self.label_logits(pixel_values, shared)
+            shared, seen = self._share(pixel_values, self._head())
+        label_logits = self.label_logits(pixel_values, seen)
         presence = presence_scores(label_logits, channels, self.config.presence)
         return Recognition(label_logits, channels.scores(label_logits), presence, shared)
 
@@ -410,21 +419,24 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         Returns:
             What ``logits_for_tasks`` takes.
         """
-        return self._share(pixel_values, self._head())
+        return self._share(pixel_values, self._head())[0]
 
-    def _share(self, pixel_values: Tensor, head: FoldedHead | nn.Module) -> Shared:
+    def _share(
+        self, pixel_values: Tensor, head: FoldedHead | nn.Module
+    ) -> tuple[Shared, Encoded | None]:
+        """Compute it, and give with it what the encoder made of the images on the way."""
         if not self._may_share():
-            return UnsharedImages(pixel_values)
+            return UnsharedImages(pixel_values), None
         if self.segformer.hypernet is not None:
-            return self.segformer.shared_features(pixel_values)
+            shared = self.segformer.shared_features(pixel_values)
+            return shared, shared
         stages = self.segformer(pixel_values, output_hidden_states=True).hidden_states
         if self._has_class_channels:
-            return ChannelLogits(
-                head.logits(stages) if isinstance(head, FoldedHead) else head(stages)
-            )
+            all_logits = head.logits(stages) if isinstance(head, FoldedHead) else head(stages)
+            return ChannelLogits(all_logits), stages
         if isinstance(head, FoldedHead):
-            return FoldedFeatures(head.fuse(stages), head)
-        return self.decode_head.fuse(stages)
+            return FoldedFeatures(head.fuse(stages), head), stages
+        return self.decode_head.fuse(stages), stages
 
     def _may_share(self) -> bool:
         """Whether asking the parts is asking the model: no library changed it or what they read."""
@@ -575,7 +587,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             at_once, pairs = len(pixel_values), max(1, pairs // len(pixel_values))
         logits = []
         for images in torch.split(pixel_values, at_once):
-            shared = recognition.shared if recognition else self._share(images, head)
+            shared = recognition.shared if recognition else self._share(images, head)[0]
             chunks = []
             for rows in torch.split(torch.arange(len(task_ids), device=task_ids.device), pairs):
                 asked = task_ids[rows].expand(len(images), -1)

@@ -206,3 +206,17 @@ def test_presence_by_hand() -> None:
     expected = (2 * torch.logit(torch.tensor(0.7)) + 0.5).sigmoid()
     torch.testing.assert_close(scores[0], expected)
     assert scores[1:].isnan().all()
+
+
+@pytest.mark.parametrize("method", PROMPTED)
+def test_a_shared_backbone_embeds_an_image_once(make_config: MakeConfig, method: str) -> None:
+    model = recognising(make_config, method).eval()
+    seen: list[int] = []
+    first = model.segformer.stages[0].patch_embeddings
+    first.register_forward_hook(lambda *_: seen.append(1))
+    pixel_values = torch.randn(2, 3, 64, 64)
+    model(pixel_values, task_ids=torch.tensor([0, 3]))
+    assert len(seen) == 1
+    with torch.no_grad():
+        model.class_logits(pixel_values, IDS, model.recognise(pixel_values))
+    assert len(seen) == 2

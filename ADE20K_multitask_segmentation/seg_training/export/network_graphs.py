@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from seg_training.networks import Network
 from transformers_update_for_adapters.modeling_tasformer import (
+    Encoded,
     Recognition,
     Shared,
     SharedFeatures,
@@ -121,8 +122,8 @@ class ImageGraph(_Graph):
         channels = model.label_channels
         outputs: list[Tensor] = []
         if network.prompted:
-            features, shared = self._features(pixel_values)
-            label_logits = model.label_logits(pixel_values, shared)
+            features, seen = self._features(pixel_values)
+            label_logits = model.label_logits(pixel_values, seen)
             outputs += [features, channels.scores(label_logits)]
         else:
             label_logits = model.label_logits(pixel_values)
@@ -131,12 +132,12 @@ class ImageGraph(_Graph):
             outputs.append(presence_scores(label_logits, channels, network.config.presence))
         return tuple(outputs) if len(outputs) > 1 else outputs[0]
 
-    def _features(self, pixel_values: Tensor) -> tuple[Tensor, SharedFeatures | None]:
-        """Give the class-prompted path's features, and what they are of where that is encoded."""
+    def _features(self, pixel_values: Tensor) -> tuple[Tensor, Encoded]:
+        """Give the class-prompted path's features, and what the encoder made of the images."""
         model = self.network.model
         if model.segformer.hypernet is None:
             stages = model.segformer(pixel_values, output_hidden_states=True).hidden_states
-            return model.decode_head.fuse(stages), None
+            return model.decode_head.fuse(stages), stages
         # Of a later block, maps of several sizes would be shared.
         shared = model.segformer.shared_features(pixel_values, first_block=0)
         both = torch.cat([shared.update, shared.residual], dim=-1)
