@@ -234,13 +234,16 @@ def test_two_cells_of_the_demo(tables: Tables, tmp_path: Path) -> None:
     assert (large["steps"], large["crop_size"], large["num_tasks"]) == (2, [64, 64], 12)
 
     report = (output / "demo" / "report.md").read_text()
-    miou, biou, other = (
+    miou, biou, own, other, calibrated = (
         f"{content[key]:.1f} ({content[f'{key}_interval'][0]:.1f} to "
         f"{content[f'{key}_interval'][1]:.1f})"
-        for content, key in ((large, "mIoU"), (large, "bIoU"), (results, "bIoU"))
+        for content, key in (
+            *((large, "mIoU"), (large, "bIoU"), (large, "bIoU_calibrated")),
+            *((results, "bIoU"), (results, "bIoU_calibrated")),
+        )
     )
-    assert f"| 64x64 | {miou} | {biou} |" in report
-    assert f"| SegFormer (B0) | not run | {other} | not run |" in report
+    assert f"| 64x64 | {miou} | {biou} | {own} |" in report
+    assert f"| SegFormer (B0) | not run | not run | {other} | {calibrated} | not run |" in report
     # Each with what it was made with: the last call had three steps.
     assert report.count("trainer.max_steps=2\n") == 1
     assert "trainer.max_steps=3 ckpt_path=" in report

@@ -212,7 +212,7 @@ class LitSeg(pl.LightningModule):
             dict(enumerate(asked)),
             len(self.task_names),
             thresholds=thresholds,
-            gate=(self.network.config.presence or {}).get("gate", 0.0),
+            gate=self.network.gate,
         )
         self._asked = [torch.tensor(own, device=self.device) for own in asked]
         # In training every task of every image would cost too much.

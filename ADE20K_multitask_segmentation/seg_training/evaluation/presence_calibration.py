@@ -29,8 +29,8 @@ def fit_presence(
 
     Returns:
         ``scale``; ``bias`` by class, None where all known pictures show it, or none; ``least``, the
-        probability from which on a class is looked for; and ``gate``, that from which on it is
-        painted where all classes are asked and what is absent should not be: the Matthews
+        probability from which on a class is looked for, at most 0.5; and ``gate``, that from which
+        on it is painted where all classes are asked and what is absent should not be: the Matthews
         correlation of found and there, times the share of what is there that is found, is largest
         with it. None where there is no such class.
     """
@@ -52,7 +52,7 @@ def fit_presence(
             bias if is_measured else None
             for bias, is_measured in zip(biases.tolist(), measured.tolist(), strict=True)
         ],
-        "least": float(of_present[missed]),
+        "least": min(float(of_present[missed]), 0.5),  # what is more likely there is looked for
         "gate": _gate(scores, is_there),
     }
 

@@ -245,6 +245,7 @@ class RuntimeNetwork(nn.Module):
         super().__init__()
         self.runtime = runtime
         self.thresholds = thresholds
+        self.gate = 0.0  # files are not asked what there is
 
     def kept(self) -> AbstractContextManager["RuntimeNetwork"]:
         """Nothing needs to be held still: the file is what it is."""

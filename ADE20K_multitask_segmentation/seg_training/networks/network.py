@@ -86,6 +86,11 @@ class Network(nn.Module):
             return torch.zeros(self.num_tasks, device=self.mean.device)
         return torch.tensor(chosen, dtype=torch.float32, device=self.mean.device)
 
+    @property
+    def gate(self) -> float:
+        """The presence, from 0 to 1, from which on a class is painted; 0: no class is left out."""
+        return float((self.config.presence or {}).get("gate", 0.0))
+
     def part_of_picture(self, maps: Tensor, picture: Sequence[int]) -> Tensor:
         """Cut off what the network was shown beyond a picture: padding, if its view pads.
 
