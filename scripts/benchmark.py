@@ -23,8 +23,8 @@ def main() -> None:
         nargs="+",
         default=[],
         metavar="PART",
-        help="networks, training, many_classes, known_classes, exports, data, evaluation, start, "
-        "growth, profile",
+        help="networks, training, many_classes, known_classes, present_classes, exports, data, "
+        "evaluation, start, growth, profile",
     )
     add("--json", type=as_path, metavar="OUT", help="write all figures there")
     add("--markdown", type=as_path, metavar="OUT", help="write the tables there, as Markdown")

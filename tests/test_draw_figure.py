@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from own_process import REPOSITORY, run_script
+from short_runs import ONE_TRAINING
 
 from seg_training.config import compose_config
 from seg_training.pictures.picture_reading import read_image
@@ -22,7 +23,13 @@ def test_a_figure_of_a_run(
     fake_folder: Callable[[], Path], fake_classes: Mapping[str, Any], tmp_path: Path
 ) -> None:
     small = [
-        *("model=adapter_hf_scratch", "logger=csv", "log_plot_freq=0", "data.crop_size=[32,64]"),
+        *(
+            *ONE_TRAINING,
+            "model=adapter_hf_scratch",
+            "logger=csv",
+            "log_plot_freq=0",
+            "data.crop_size=[32,64]",
+        ),
         *("trainer.max_steps=1", "trainer.accelerator=cpu", "trainer.num_sanity_val_steps=0"),
         *("data.batch_size=2", "data.num_workers=0", f"run_dir={tmp_path / 'run'}"),
         f"data.root={fake_folder()}",

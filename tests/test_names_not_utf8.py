@@ -9,7 +9,7 @@ import pytest
 import yaml
 from fake_datasets import folder
 from own_process import REPOSITORY
-from short_runs import SHORT_RUNS
+from short_runs import ONE_TRAINING, SHORT_RUNS
 
 from seg_training.audit.audit_report import audits_to_json
 from seg_training.audit.dataset_audit import audit_dataset
@@ -61,7 +61,7 @@ def test_a_run_on_them_ends_well(tmp_path: Path) -> None:
     root, run_dir = tmp_path / NOT_UTF8 / "data", tmp_path / NOT_UTF8 / "run"
     make(root)
     small = [
-        *("model=adapter_hf_scratch", "logger=csv", "log_plot_freq=1"),
+        *(*ONE_TRAINING, "model=adapter_hf_scratch", "logger=csv", "log_plot_freq=1"),
         *("trainer.max_steps=1", "trainer.accelerator=cpu", "trainer.num_sanity_val_steps=0"),
         *("data.batch_size=2", "data.num_workers=0", "data.crop_size=[32,32]", "data.root=."),
     ]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from fake_datasets import mask_folders
 from fake_datasets.configs import CONFIGS
-from short_runs import SHORT_RUNS, TINY
+from short_runs import ONE_TRAINING, SHORT_RUNS, TINY
 
 from seg_training.checkpoints.model_folders import load_network
 from seg_training.config import compose_config
@@ -26,7 +26,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("overlap")
     mask_folders.make(folder / "people")
     changes = [
-        *("data=mask_folders", "model=adapter_hf_scratch", "logger=csv", "optimizer.lr=1e-3"),
+        *(*ONE_TRAINING, "data=mask_folders", "model=adapter_hf_scratch", "logger=csv"),
+        "optimizer.lr=1e-3",
         *("data.crop_size=[32,64]", "data.batch_size=2", "data.num_workers=0"),
         *("data.resized_cache_gib=0.1", "trainer.max_steps=3", "trainer.val_check_interval=2"),
         *("trainer.accelerator=cpu", "trainer.num_sanity_val_steps=0"),

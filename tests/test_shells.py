@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 import yaml
 from own_process import Answer, heeding_ctrl_c, run_script
+from short_runs import ONE_TRAINING
 
 REPOSITORY = Path(__file__).parents[1]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 SMALL = [
+    *ONE_TRAINING,
     "model.pretrained=null",
     "data.crop_size=[32,64]",
     "data.batch_size=2",

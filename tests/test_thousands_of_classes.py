@@ -14,7 +14,7 @@ from fake_datasets.configs import CONFIGS
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 from PIL import Image
-from short_runs import SHORT_RUNS, TINY
+from short_runs import ONE_TRAINING, SHORT_RUNS, TINY
 from small_networks import SMALL, photo
 
 from seg_training.browser_page import browser_page_building
@@ -68,7 +68,8 @@ def run(
     make(root / "data", num_classes)
     sampler = "images" if method == "segformer" else "mixed"
     changes = [
-        *(f"model={method}_scratch", "logger=csv", f"data.sampler={sampler}", "optimizer.lr=1e-3"),
+        *(*ONE_TRAINING, f"model={method}_scratch", "logger=csv", f"data.sampler={sampler}"),
+        "optimizer.lr=1e-3",
         *("data.crop_size=[32,64]", "data.batch_size=2", "data.num_workers=0"),
         *("data.resized_cache_gib=0.1", "trainer.max_steps=2", "trainer.val_check_interval=2"),
         *("trainer.accelerator=cpu", "trainer.num_sanity_val_steps=0", "log_plot_freq=1"),

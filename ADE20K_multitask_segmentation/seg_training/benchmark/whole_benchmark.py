@@ -43,6 +43,11 @@ from seg_training.benchmark.network_speed import (
     training_step,
 )
 from seg_training.benchmark.operation_profile import Profile, matrix_product_rate, measure_profile
+from seg_training.benchmark.present_classes_speed import (
+    PresentClasses,
+    measure_present_classes,
+    painted_untrained,
+)
 from seg_training.benchmark.start_time import StartFigures, measure_start
 from seg_training.commands.devices import find_device
 from seg_training.commands.progress_bars import is_watched
@@ -57,6 +62,7 @@ PARTS = (
     "training",
     "many_classes",
     "known_classes",
+    "present_classes",
     "exports",
     "data",
     "evaluation",
@@ -67,6 +73,7 @@ PARTS = (
 _NUM_TASKS = 150
 _PROFILED = "adapter_hf"
 _EXPORTS_ASKED = (1, 10)  # classes
+_NUM_PRESENT = 9
 _NUM_EVALUATED = 20
 _NUM_STARTED = 2_000
 
@@ -114,6 +121,7 @@ class BenchmarkResult:
         training: ways of training one of them, Hugging Face's network first.
         many_classes: many classes of one image.
         known_classes: networks that know many classes, beside such that know few.
+        present_classes: asking what is in an image, beside asking all classes.
         exports: exported files beside PyTorch, on the CPU.
         data: start-up and training items.
         evaluation: of a validation split.
@@ -128,6 +136,7 @@ class BenchmarkResult:
     training: Sequence[TrainingFigures] = ()
     many_classes: Sequence[ManyClasses] = ()
     known_classes: Sequence[KnownClasses] = ()
+    present_classes: PresentClasses | None = None
     exports: Sequence[ExportFigures] = ()
     data: DataFigures | None = None
     evaluation: EvaluationFigures | None = None
@@ -198,6 +207,14 @@ def _measure(
             rounds,
             settings.project / "configs",
             bar("few and many known classes", NUM_KNOWN_STEPS),
+        )
+    if "present_classes" in parts:
+        figures["present_classes"] = measure_present_classes(
+            painted_untrained(_PROFILED, _NUM_TASKS).to(device),
+            images[:1],
+            _NUM_PRESENT,
+            rounds,
+            bar("present classes", rounds + 1),
         )
     if "exports" in parts:
         each_round = bar("exported files", len(_EXPORTS_ASKED) * (rounds + 1))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seg_training.tables.table_layout import CALIBRATED, Cell, Entry, Scale, Table
+from seg_training.tables.table_layout import CALIBRATED, ONE_TRAINING, Cell, Entry, Scale, Table
 
 __all__ = ["RECIPE_ROWS", "RECIPE_SCALES", "RecipeRow"]
 
@@ -45,6 +45,7 @@ RECIPE_ROWS = {
         "TASFormer (HF adapter), published",
         "adapter_hf_scratch",
         "all steps on one class of each image, binary cross-entropy",
+        overrides=("data.sampler=mixed",),
     ),
     "losses": RecipeRow(
         "TASFormer (HF adapter), BCE + Dice, absent",
@@ -126,6 +127,7 @@ def _recipes(data: str, title: str, num_classes: int, steps: int, settings: Sequ
             "folder_adapter.yaml",
             (
                 f"model={row.model}",
+                ONE_TRAINING,  # a recogniser is shared by the rows of its seed
                 *settings,
                 *row.overrides,
                 "data.calibration_share=0.1",

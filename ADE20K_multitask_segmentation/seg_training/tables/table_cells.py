@@ -6,7 +6,15 @@ from fnmatch import fnmatchcase
 
 from seg_training.errors import UserError, suggest
 from seg_training.tables.recipe_cells import RECIPE_SCALES
-from seg_training.tables.table_layout import CALIBRATED, Cell, Comparison, Entry, Scale, Table
+from seg_training.tables.table_layout import (
+    CALIBRATED,
+    ONE_TRAINING,
+    Cell,
+    Comparison,
+    Entry,
+    Scale,
+    Table,
+)
 
 __all__ = ["ROWS", "SCALES", "Cell", "Comparison", "Entry", "Scale", "Table", "select_cells"]
 
@@ -193,13 +201,13 @@ def _paper() -> Scale:
 
 
 def _from_random_weights(method: str, classes: Sequence[str] | None, steps: int) -> list[str]:
-    overrides = [f"model={method}_scratch"]
+    overrides = [f"model={method}_scratch", ONE_TRAINING, "data.calibration_share=0"]
     if classes is not None:
         overrides.append(f"tasks.classes=[{','.join(classes)}]")
-    if ROWS[method].whole_images:
-        overrides.append("data.sampler=images")
+    sampler = "images" if ROWS[method].whole_images else "mixed"
     return [
         *overrides,
+        f"data.sampler={sampler}",
         f"trainer.max_steps={steps}",
         f"trainer.val_check_interval={steps // 4}",
     ]

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["CALIBRATED", "Cell", "Comparison", "Entry", "Scale", "Table"]
+__all__ = ["CALIBRATED", "ONE_TRAINING", "Cell", "Comparison", "Entry", "Scale", "Table"]
 
 CALIBRATED = "calibrated"
 """What columns are called where each class is painted above a threshold of its own."""
+
+ONE_TRAINING = "recipe=published"
+"""Of cells whose config has another recipe."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Recipes: of which trainings a run consists, one after the other."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
@@ -16,11 +17,26 @@ from seg_training.settings import (
     choose_with_options,
 )
 from seg_training.training.run_folder import CHECKPOINTS, choose_run_dir
+from seg_training.training.training_length import NEVER
 
-__all__ = ["RECIPES", "RECOGNISER", "first_phase", "phases_to_train"]
+__all__ = ["RECIPES", "RECOGNISER", "Phases", "by_its_own_recipe", "phases_of", "phases_to_train"]
+
+_log = logging.getLogger(__name__)
 
 RECOGNISER = "recogniser"
 """The folder, within a run's, of the training that comes first."""
+
+
+class Phases(NamedTuple):
+    """The configs of a run's trainings.
+
+    Attributes:
+        first: of the training that comes before, if one does.
+        second: of the one that gives the run's network.
+    """
+
+    first: dict[str, Any] | None
+    second: dict[str, Any]
 
 
 def _published(config: Mapping[str, Any]) -> None:
@@ -32,24 +48,31 @@ def _painted(
     share: float = 0.7,
     optimizer: Mapping[str, Any] | None = None,
     loss: Any = None,
-) -> dict[str, Any]:
+) -> Phases | None:
     """A SegFormer on whole label maps first, which then is the recogniser.
 
     Args:
         config: of the run.
-        share: of its steps.
+        share: of its steps, epochs or time.
         optimizer: what is otherwise in its optimizer section.
         loss: its own; cross-entropy by default.
 
     Returns:
-        The config of the first phase.
+        The configs of both phases; None of the first, where a recogniser is given. None where the
+        method is what a recogniser is: all of its training is the first phase.
     """
     share = checked_number(share, "recipe.share", above=0, below=1)
     changed = dict(optimizer or {})
     check_keys(changed, OptimizerSettings.entries(), "recipe.optimizer")
     settings = {**config["optimizer"], **changed}
     call_with_settings(OptimizerSettings, settings, "recipe.optimizer")
-    return {
+    if not _is_prompted(config["model"]):
+        return None
+    second = {**config, "loss": "bce_dice" if config["loss"] is None else config["loss"]}
+    if config["model"].get("recogniser"):
+        return Phases(None, second)
+    before, after = _divided(config["trainer"], share)
+    first = {
         **config,
         "recipe": "published",
         "loss": loss,
@@ -57,28 +80,27 @@ def _painted(
         "data": _whole_images(config["data"]),
         "optimizer": settings,
         "trainer": {
-            **config["trainer"],
-            "max_steps": round(share * _steps(config["trainer"])),
+            **before,
             "freeze": None,
             # Its own numbers are measured at its end; in between they would only cost time.
             "check_val_every_n_epoch": None,
-            "val_check_interval": _steps(config["trainer"])
-            * config["trainer"].get("accumulate_grad_batches", 1),
+            "val_check_interval": NEVER,
             "num_sanity_val_steps": 0,
         },
     }
+    return Phases(first, {**second, "trainer": after})
 
 
-RECIPES: dict[str, Callable[..., dict[str, Any] | None]] = {
+RECIPES: dict[str, Callable[..., Phases | None]] = {
     "published": _published,
     "painted": _painted,
 }
-"""What comes before the training that a config describes: of the config, the config of a first
-phase, or None. Further parameters are options."""
+"""How a training is divided: of its config, the configs of two phases, or None. Further parameters
+are options."""
 
 
-def first_phase(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Give the config of the training that comes before; None where there is none.
+def phases_of(config: Mapping[str, Any]) -> Phases:
+    """Give the configs of a run's trainings: in general of one, the second.
 
     Args:
         config: of the run, as plain dicts.
@@ -87,37 +109,68 @@ def first_phase(config: Mapping[str, Any]) -> dict[str, Any] | None:
         UserError: if there is no such recipe, or if settings do not go with it.
     """
     recipe = choose_with_options(config["recipe"], RECIPES, "recipe", positional=1)
-    return None if config["model"].get("recogniser") else recipe(config)
+    return recipe(config) or Phases(None, dict(config))
 
 
 def phases_to_train(
-    config: Mapping[str, Any], first: Mapping[str, Any]
+    config: Mapping[str, Any], phases: Phases
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Place both phases in one run's folder; of one that goes on, leave out what is done.
 
     Args:
         config: of the run, as plain dicts; its ``ckpt_path`` may be a checkpoint of either phase,
             or the run's folder.
-        first: from :func:`first_phase`.
+        phases: from :func:`phases_of`.
 
     Returns:
         The second phase's config, and the first's, None where it is done.
     """
+    if phases.first is None:
+        return phases.second, None
     run_dir = choose_run_dir(config)
-    steps = _steps(config["trainer"]) - first["trainer"]["max_steps"]
-    second = {
-        **config,
-        "run_dir": str(run_dir),
-        "model": {**config["model"], "recogniser": str(run_dir / RECOGNISER)},
-        "trainer": {**config["trainer"], "max_steps": steps},
-    }
-    first = {**first, "run_dir": str(run_dir / RECOGNISER)}
+    model = {**config["model"], "recogniser": str(run_dir / RECOGNISER)}
+    second = {**phases.second, "run_dir": str(run_dir), "model": model}
+    first = {**phases.first, "run_dir": str(run_dir / RECOGNISER)}
     if not config["ckpt_path"]:
         return second, first
     before = _checkpoint_of_phase(config["ckpt_path"])
-    if read_checkpoint(before)["hyper_parameters"]["config"]["recipe"] == first["recipe"]:
+    if _config_in(before)["model"].get("method") == first["model"]["method"]:
         return {**second, "ckpt_path": None}, {**first, "ckpt_path": str(before)}
     return {**second, "ckpt_path": str(before)}, None
+
+
+def by_its_own_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Go on as a training began, where its experiment has another recipe by now.
+
+    Args:
+        config: of the run, as plain dicts.
+
+    Returns:
+        The config, with what belongs to a recipe as it is in the checkpoint.
+    """
+    if not config["ckpt_path"]:
+        return dict(config)
+    before = _config_in(_checkpoint_of_phase(config["ckpt_path"]))
+    recipe = before.get("recipe", "published")  # there was no other
+    same_method = before["model"].get("method") == config["model"].get("method")
+    if recipe == config["recipe"] or not same_method:
+        return dict(config)
+    kept = {"recipe": recipe, "loss": before.get("loss")}
+    of_data = {"calibration_share": 0.0} | {
+        name: before["data"][name]
+        for name in ("sampler", "calibration_share")
+        if name in before["data"]
+    }
+    _log.warning(
+        "the training that goes on began with %s: it keeps that",
+        ", ".join(f"{name}={value}" for name, value in {**kept, **of_data}.items()),
+    )
+    return {**config, **kept, "data": {**config["data"], **of_data}}
+
+
+def _config_in(checkpoint: Path) -> dict[str, Any]:
+    config: dict[str, Any] = read_checkpoint(checkpoint)["hyper_parameters"]["config"]
+    return config
 
 
 def _checkpoint_of_phase(path: str) -> Path:
@@ -131,26 +184,56 @@ def _checkpoint_of_phase(path: str) -> Path:
         return find_checkpoint(inside, CHECKPOINTS)
 
 
-def _steps(trainer: Mapping[str, Any]) -> int:
-    steps = trainer.get("max_steps")
-    if not isinstance(steps, int) or steps < 2 or trainer.get("max_time"):
+def _divided(trainer: Mapping[str, Any], share: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide what limits a training, and what counts batches within it; no phase is empty.
+
+    Raises:
+        UserError: if nothing limits it.
+    """
+    # An epoch of whole images is another than one of classes: where there are steps, they count.
+    name = "max_epochs" if trainer.get("max_steps") in (None, -1) else "max_steps"
+    number, seconds = trainer.get(name), _seconds(trainer.get("max_time"))
+    before = {**trainer, "max_epochs": -1}
+    after = dict(before)
+    if number not in (None, -1):
+        before[name] = max(1, round(share * number))
+        after[name] = max(1, number - before[name])
+        if before[name] + after[name] > number:
+            _log.warning("recipe=painted with trainer.%s=1: each of its two phases has one", name)
+    elif seconds is None:
         raise UserError(
-            f"recipe=painted divides the steps of a training: give trainer.max_steps (it is "
-            f"{steps}), at least 2, and no trainer.max_time"
+            "recipe=painted divides a training in two, but nothing limits this one: give "
+            "trainer.max_steps, trainer.max_epochs or trainer.max_time, or recipe=published"
         )
-    return steps
+    if seconds is not None:
+        before["max_time"] = {"seconds": share * seconds}
+        after["max_time"] = {"seconds": (1 - share) * seconds}
+    every = trainer.get("val_check_interval")
+    if isinstance(every, int) and trainer.get("check_val_every_n_epoch") is None:
+        after["val_check_interval"] = max(1, round((1 - share) * every))  # as many validations
+    return before, after
+
+
+def _seconds(time: Any) -> float | None:
+    """Count the seconds of a time as Lightning takes it: ``DD:HH:MM:SS``, or a mapping."""
+    if time is None:
+        return None
+    from pytorch_lightning.callbacks import Timer
+
+    return Timer(time).time_remaining()
+
+
+def _is_prompted(model: Mapping[str, Any]) -> bool:
+    # Imported here, so that settings are checked without Transformers.
+    from transformers_update_for_adapters import METHODS, Method
+
+    return METHODS.get(str(model.get("method")), Method).prompted
 
 
 def _recogniser_of(model: Mapping[str, Any]) -> dict[str, Any]:
     """Describe the SegFormer with the sizes and the start of a class-prompted network."""
-    # Imported here, so that settings are checked without Transformers.
     from transformers_update_for_adapters import METHODS
 
-    if not METHODS[model["method"]].prompted:
-        raise UserError(
-            f"recipe=painted with model.method={model['method']}: it labels every pixel itself; "
-            "use recipe=published, or a class-prompted method"
-        )
     of_methods = {field for method in METHODS.values() for field in method.fields}
     own = {name: value for name, value in model.items() if name not in of_methods}
     return {**own, "method": "segformer", "other_channel": True}

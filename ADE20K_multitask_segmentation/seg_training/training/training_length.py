@@ -12,6 +12,7 @@ from seg_training.known_settings import OptimizerSettings
 from seg_training.settings import name_of
 
 __all__ = [
+    "NEVER",
     "announce_end",
     "announce_schedule",
     "check_limits",
@@ -21,6 +22,9 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+NEVER = 10**9
+"""A val_check_interval with which there is no validation, on purpose."""
 
 
 def check_limits(trainer: pl.Trainer, train_batches: int, val_batches: int) -> None:
@@ -158,7 +162,7 @@ def announce_schedule(
             name_of(optimizer.schedule),
         )
     first = _first_validation(trainer, batches)
-    if first > _batches_until(steps, trainer, batches):
+    if NEVER > first > _batches_until(steps, trainer, batches):
         _log.warning(
             "no validation before the end: the first would come after batch %d; lower "
             "trainer.val_check_interval for a best checkpoint",

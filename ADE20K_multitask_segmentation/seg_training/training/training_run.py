@@ -32,7 +32,7 @@ from seg_training.training.calibration import calibrate, keep_calibration
 from seg_training.training.kept_checkpoints import BestAndLast
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import check_optimizer
-from seg_training.training.recipes import first_phase, phases_to_train
+from seg_training.training.recipes import by_its_own_recipe, phases_of, phases_to_train
 from seg_training.training.resuming import check_going_on
 from seg_training.training.run_folder import CHECKPOINTS, make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
@@ -84,11 +84,12 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     """
     config = plain_config(config)
     _check_settings(config)  # before the data are listed, which may take minutes
-    first = first_phase(config)
-    if first is None:
-        return _train(config)
-    _check_settings(first)
-    config, first = phases_to_train(config, first)
+    config = by_its_own_recipe(config)
+    phases = phases_of(config)
+    for phase in phases:
+        if phase is not None:
+            _check_settings(phase)
+    config, first = phases_to_train(config, phases)
     if first is not None:
         _log.info("phase one: a SegFormer, which will be the recogniser")
         _train(first)

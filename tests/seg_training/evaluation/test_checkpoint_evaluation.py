@@ -15,6 +15,7 @@ from fake_datasets import folder, gdd
 from fake_datasets.configs import CONFIGS, config_on_fake_data
 from pixel_tables import pixel_table
 from safetensors.torch import load_file, save_file
+from short_runs import ONE_TRAINING
 from torch import Tensor
 
 from seg_training.checkpoints.checkpoint_reading import NETWORK, read_checkpoint
@@ -48,7 +49,8 @@ pytestmark = [
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the folder experiment, after a step, without thresholds."""
     place = tmp_path_factory.mktemp("runs")
-    small = ["model=adapter_hf_scratch", "trainer.max_steps=1", "trainer.num_sanity_val_steps=0"]
+    small = [*ONE_TRAINING, "model=adapter_hf_scratch", "trainer.max_steps=1"]
+    small += ["trainer.num_sanity_val_steps=0"]
     small += [
         "+trainer.enable_progress_bar=false",
         "trainer.accelerator=cpu",

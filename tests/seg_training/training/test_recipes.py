@@ -12,7 +12,7 @@ from short_runs import SHORT_RUNS, small_config
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.model_folders import load_network
 from seg_training.errors import UserError
-from seg_training.training.recipes import first_phase
+from seg_training.training.recipes import Phases, phases_of
 from seg_training.training.training_run import train
 
 pytestmark = SHORT_RUNS
@@ -114,8 +114,10 @@ def test_a_run_is_a_recogniser_for_another(images: Path, tmp_path: Path) -> None
         (("recipe=paintd",), "unknown recipe 'paintd'; did you mean 'painted'"),
         (("recipe={name: painted, share: 1.5}",), r"recipe\.share=1\.5"),
         (("recipe={name: painted, part: 1}",), "'painted' does not read 'part'"),
-        (("recipe=painted", "trainer.max_steps=-1"), "give trainer.max_steps"),
-        (("recipe=painted", "model=segformer_scratch"), "labels every pixel itself"),
+        (
+            ("recipe=painted", "trainer.max_steps=-1", "trainer.max_epochs=-1"),
+            "nothing limits this one: give trainer.max_steps",
+        ),
         (("recipe={name: painted, optimizer: {rate: 1}}",), "recipe.optimizer"),
     ],
 )
@@ -128,7 +130,69 @@ def test_what_cannot_be_is_refused(
 
 
 def test_the_published_recipe_has_no_first_phase(images: Path, tmp_path: Path) -> None:
-    assert first_phase(small_config(images, tmp_path / "run")) is None
+    config = small_config(images, tmp_path / "run", "recipe=published")
+    assert phases_of(config) == Phases(None, config)
+
+
+@pytest.mark.parametrize(
+    ("limits", "first", "second"),
+    [
+        ({"max_steps": 10, "max_epochs": 3}, (7, -1, None), (3, -1, None)),
+        ({"max_steps": 2}, (1, -1, None), (1, -1, None)),
+        ({"max_steps": 1}, (1, -1, None), (1, -1, None)),
+        ({"max_steps": -1, "max_epochs": 10}, (-1, 7, None), (-1, 3, None)),
+        (
+            {"max_steps": -1, "max_epochs": -1, "max_time": "00:00:10:00"},
+            (-1, -1, 420),
+            (-1, -1, 180),
+        ),
+        ({"max_steps": 10, "max_time": {"minutes": 1}}, (7, -1, 42), (3, -1, 18)),
+    ],
+)  # fmt: skip
+def test_what_limits_a_training_is_divided(
+    images: Path, tmp_path: Path, limits: dict[str, Any], first: Any, second: Any
+) -> None:
+    config = small_config(
+        images, tmp_path / "run", "recipe=painted", "trainer.val_check_interval=5"
+    )
+    config["trainer"] |= limits
+    phases = phases_of(config)
+    assert phases.first is not None
+    for phase, expected in ((phases.first, first), (phases.second, second)):
+        steps, epochs, seconds = expected
+        trainer = phase["trainer"]
+        assert (trainer["max_steps"], trainer["max_epochs"]) == (steps, epochs)
+        if seconds is None:
+            assert trainer.get("max_time") is None
+        else:
+            assert trainer["max_time"]["seconds"] == pytest.approx(seconds)
+    # As often as without a first phase.
+    assert phases.second["trainer"]["val_check_interval"] == 2
+
+
+def test_the_second_phase_has_a_loss_of_its_own(images: Path, tmp_path: Path) -> None:
+    for loss, expected in (("null", "bce_dice"), ("bce", "bce")):
+        more = ("recipe=painted", f"loss={loss}")
+        phases = phases_of(small_config(images, tmp_path / "run", *more))
+        assert phases.first is not None
+        assert (phases.first["loss"], phases.second["loss"]) == (None, expected)
+        given = phases_of(small_config(images, tmp_path / "run", *more, "model.recogniser=run"))
+        assert (given.first, given.second["loss"]) == (None, expected)
+
+
+def test_a_segformer_is_what_the_first_phase_gives(images: Path, tmp_path: Path) -> None:
+    more = ("model=segformer_scratch", "data.sampler=images", "recipe=painted")
+    config = small_config(images, tmp_path / "run", *more)
+    assert phases_of(config) == Phases(None, config)
+    results = json.loads((train(config).run_dir / "results.json").read_text())
+    assert (results["method"], results["steps"], results["first_phase"]) == ("segformer", 2, None)
+
+
+def test_epochs_are_divided(images: Path, tmp_path: Path) -> None:
+    epochs = ("trainer.max_steps=-1", "trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1")
+    share = "recipe={name: painted, share: 0.5}"
+    run = train(small_config(images, tmp_path / "run", share, *epochs)).run_dir
+    assert [read_checkpoint(each)["epoch"] for each in (run / "recogniser", run)] == [0, 0]
 
 
 def test_a_recogniser_that_paints_one_class_is_refused(images: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from own_process import heeding_ctrl_c
-from short_runs import SHORT_RUNS, TINY
+from short_runs import ONE_TRAINING, SHORT_RUNS, TINY
 from small_networks import SMALL
 from torch import Tensor
 from transformers import SegformerConfig, SegformerForImageClassification
@@ -48,6 +48,7 @@ def settings(
         experiment: str = "folder_adapter", *overrides: str, size: Mapping[str, Any] = TINY
     ) -> dict[str, Any]:
         common = [
+            *(ONE_TRAINING if experiment == "folder_adapter" else ()),
             f"data.root={root}",
             "data.crop_size=[32,64]",
             "data.batch_size=2",
