@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from unicodedata import normalize
 
-__all__ = ["Interrupted", "UserError", "counted", "listed", "suggest"]
+__all__ = ["Interrupted", "UnwritableError", "UserError", "counted", "listed", "suggest"]
 
 
 class UserError(ValueError):
@@ -14,6 +14,10 @@ class UserError(ValueError):
     alone and exits with code 1; any other exception is a fault of the program and keeps its
     traceback.
     """
+
+
+class UnwritableError(UserError):
+    """A file cannot be written: the disk is full, the folder read-only, the mount gone."""
 
 
 class Interrupted(UserError):

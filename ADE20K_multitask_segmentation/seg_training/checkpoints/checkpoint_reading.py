@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from safetensors.torch import load_file
 
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
+from seg_training.checkpoints.whole_checkpoints import read_whole
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 
@@ -43,7 +43,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if file.name == WEIGHTS:
         return _read_model_folder(file.parent)
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = read_whole(file)
+    except UserError:
+        raise
     except Exception as error:  # a text file or a damaged one raises nearly anything
         reason = str(error).partition("\n")[0].partition(". ")[0]
         raise UserError(

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import torch
-
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.whole_checkpoints import write_whole
 from seg_training.errors import UserError
-from seg_training.files.atomic_writes import replacing
 
 __all__ = ["KEPT", "best_so_far", "bring_along", "find_best", "new_run", "run_of"]
 
@@ -93,8 +91,7 @@ def bring_along(
     """
     content = {**read_checkpoint(source), "hyper_parameters": dict(settings)}
     content["callbacks"] = {**content.get("callbacks", {}), KEPT: dict(kept)}
-    with replacing(target) as unfinished:
-        torch.save(content, unfinished)
+    write_whole(content, target)
 
 
 def _as_best(

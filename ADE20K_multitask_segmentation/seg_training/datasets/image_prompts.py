@@ -72,7 +72,8 @@ class ImagePrompts:
             presence: which tasks are in which image.
             number: p, how many tasks are asked of an image.
             absent: share of the prompts that ask for a task which is known to be absent from the
-                image, as far as images are known to lack one.
+                image, as far as images are known to lack one: of each task's prompts no more than
+                that; of those that others than ``uniform`` prefer up to a half, or that.
             absent_by: one of :data:`ABSENT_BY`.
 
         Raises:
@@ -84,6 +85,8 @@ class ImagePrompts:
         self.confusion: NDArray[Any] | None = None
         self._absent = checked_number(absent, "data.sampler.absent", least=0, most=1)
         self._weights = choose(absent_by, ABSENT_BY, "data.sampler.absent_by")
+        beside_present = np.inf if self._absent == 1 else self._absent / (1 - self._absent)
+        self._most_absent = beside_present if absent_by == "uniform" else max(1, beside_present)
 
     def take_confusion(self, weights: NDArray[Any]) -> None:
         """Take how much each task is taken to be in each image, for ``absent_by=confused``.
@@ -107,9 +110,11 @@ class ImagePrompts:
     def __call__(self, images: _Ids, task_ids: _Ids, random: np.random.Generator) -> _Ids:
         """Choose the tasks to ask.
 
-        A share of all prompts is to be absent, exactly; the others are the task that an image was
-        drawn with, then further ones that it shows. Where it shows too few, absent ones take their
-        place, or, where too few are known to be absent, present ones; then tasks come again.
+        A share of all prompts is to be absent; the others are the task that an image was drawn
+        with, then further ones that it shows. Where it shows too few, absent ones take their place,
+        or, where too few are known to be absent, present ones; then tasks come again. Where few
+        tasks are ever absent, these would be asked in vain more often than not, and learn that
+        nothing is there: what is too much asks for the drawn task again.
 
         Args:
             images: (n,) positions.
@@ -127,7 +132,24 @@ class ImagePrompts:
         open_ones = np.flatnonzero(absent_each) if self.number == 1 else np.arange(len(images))
         for rows in in_parts(open_ones, _TABLES * self.num_tasks):
             asked[rows] = self._chosen(images[rows], task_ids[rows], absent_each[rows], random)
+        if num_absent and self._most_absent < np.inf:
+            self._replace_excess(asked, images, task_ids, random)
         return asked
+
+    def _replace_excess(
+        self, asked: _Ids, images: _Ids, task_ids: _Ids, random: np.random.Generator
+    ) -> None:
+        is_absent = np.zeros(asked.shape, np.bool_)
+        for rows in in_parts(np.arange(len(images)), _TABLES * self.num_tasks):
+            absent = self.presence.absent_from(images[rows])
+            is_absent[rows] = np.take_along_axis(absent, asked[rows], axis=1)
+        most = self._most_absent * np.bincount(asked[~is_absent], minlength=self.num_tasks)
+        places = random.permutation(np.flatnonzero(is_absent))
+        places = places[asked.flat[places].argsort(kind="stable")]  # by task, in random order
+        tasks = asked.flat[places]
+        rank = np.arange(len(tasks)) - np.searchsorted(tasks, tasks)
+        excess = places[rank >= np.round(most)[tasks]]
+        asked.flat[excess] = task_ids[excess // self.number]
 
     def _chosen(
         self, images: _Ids, task_ids: _Ids, absent_each: _Ids, random: np.random.Generator

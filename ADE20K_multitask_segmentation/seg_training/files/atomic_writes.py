@@ -1,5 +1,7 @@
 """Files that are written as a whole or not at all: beside the target, then renamed."""
 
+import errno
+import os
 import re
 import shutil
 import time
@@ -8,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from seg_training.errors import UserError
+from seg_training.errors import UnwritableError
 from seg_training.files.cleaning_up import ending_on_signals
 
 __all__ = ["UNFINISHED", "remove_abandoned", "replacing", "unfinished_folder"]
@@ -34,7 +36,7 @@ def replacing(file: Path, cure: str = "") -> Iterator[Path]:
         A file of the same name in a folder beside it; what is no file, ``/dev/stdout`` say, itself.
 
     Raises:
-        UserError: if the file cannot be written.
+        UnwritableError: if the file cannot be written.
     """
     try:
         if _takes_no_other_in_its_place(file):
@@ -43,9 +45,11 @@ def replacing(file: Path, cure: str = "") -> Iterator[Path]:
         target = file.resolve() if file.is_symlink() else file
         with unfinished_folder(target) as folder:
             yield folder / target.name
+            _to_the_disk(folder / target.name)
             (folder / target.name).replace(target)
+            _to_the_disk(target.parent)
     except OSError as error:
-        raise UserError(f"cannot write {file}: {error}{cure and f'; {cure}'}") from error
+        raise UnwritableError(f"cannot write {file}: {error}{cure and f'; {cure}'}") from error
 
 
 @contextmanager
@@ -82,6 +86,21 @@ def remove_abandoned(folder: Path) -> None:
             ours = _OURS.fullmatch(each.name) and not each.is_symlink()
             if ours and time.time() - each.stat().st_mtime > _ABANDONED_SECONDS:
                 shutil.rmtree(each, ignore_errors=True)
+
+
+def _to_the_disk(path: Path) -> None:
+    """Wait until a file, or what a folder lists, would outlive a loss of power."""
+    try:
+        opened = os.open(path, os.O_RDONLY)
+    except OSError:  # of folders not everywhere
+        return
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # not this file system
+            raise
+    finally:
+        os.close(opened)
 
 
 def _takes_no_other_in_its_place(file: Path) -> bool:

@@ -19,13 +19,13 @@ from seg_training.checkpoints.network_in_checkpoint import (
     network_of,
     network_to_keep,
 )
+from seg_training.checkpoints.whole_checkpoints import write_whole
 from seg_training.commands.progress_bars import tracked
 from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError, listed
 from seg_training.evaluation.presence_calibration import fit_presence
 from seg_training.evaluation.threshold_choosing import ThresholdCounter, best_thresholds
-from seg_training.files.atomic_writes import replacing
 from seg_training.networks import Network
 from transformers_update_for_adapters import TASFormerConfig
 from transformers_update_for_adapters.presence_scores import presence_features
@@ -101,8 +101,7 @@ def keep_calibration(file: Path, network: Network) -> None:
     # Of what the checkpoint says of its network: crop size and all.
     config: TASFormerConfig = TASFormerConfig.from_dict(dict(own))
     content[NETWORK] = {**own, "fingerprint": fingerprint(config, network.model.state_dict())}
-    with replacing(file) as unfinished:
-        torch.save(content, unfinished)
+    write_whole(content, file)
 
 
 def _kept_network(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 
 from seg_training.checkpoints.run_identity import KEPT, best_so_far, bring_along, find_best, new_run
+from seg_training.errors import UnwritableError
 from seg_training.pl_module import LitSeg, NonFiniteLossError
 
 __all__ = ["BestAndLast"]
@@ -119,12 +120,13 @@ class BestAndLast(pl.Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Save what was trained so far, unless the weights are what went wrong.
+        """Save what was trained so far, unless the weights or the saving are what went wrong.
 
         One process alone cannot save for several: the others may be gone.
         """
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
-        if fitting and trainer.world_size == 1 and not isinstance(exception, NonFiniteLossError):
+        hopeless = isinstance(exception, NonFiniteLossError | UnwritableError)
+        if fitting and trainer.world_size == 1 and not hopeless:
             progress = trainer.fit_loop.epoch_loop.batch_progress
             if progress.current.processed < progress.current.ready:  # type: ignore[attr-defined]
                 # The batch that was interrupted is to be drawn again, and not counted twice.

@@ -12,6 +12,7 @@ from seg_training.networks import Network
 from seg_training.settings import check_keys, parameters_of
 from seg_training.training.frozen_parts import freeze_parts
 from seg_training.training.training_progress import progress_callback
+from seg_training.training.whole_checkpoint_io import WholeCheckpointIO
 
 __all__ = ["build_trainer", "prepare_network"]
 
@@ -56,6 +57,7 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
     check_keys(settings, [*known, *OWN_SETTINGS], "trainer")
     arguments = {key: value for key, value in settings.items() if key not in OWN_SETTINGS}
     callbacks = list(fixed.pop("callbacks", ()))
+    plugins = arguments.pop("plugins", None) or ()
     if settings.get("enable_progress_bar", True):
         callbacks.append(progress_callback())
     try:
@@ -64,6 +66,7 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
             **arguments,
             **fixed,
             callbacks=callbacks,
+            plugins=[*plugins, WholeCheckpointIO()],
             use_distributed_sampler=False,
             enable_checkpointing=False,  # a callback of ours does it
             enable_model_summary=False,
