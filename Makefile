@@ -52,7 +52,7 @@ map: $(INSTALLED) ## write CONTRIBUTING's map of the modules and the table of se
 	$(BIN)/python .ci/write_map.py
 	$(BIN)/python .ci/write_settings.py
 
-recipes: $(INSTALLED) ## write the tables of docs/recipes.md anew from docs/results
+recipes: $(INSTALLED) ## write the tables of recipes anew from docs/results
 	$(BIN)/python .ci/write_recipes.py
 
 clean: ## remove the virtual environment, node_modules and caches, not outputs/

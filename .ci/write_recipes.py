@@ -1,12 +1,13 @@
-"""Write the tables of docs/recipes.md anew, from docs/results: ``make recipes`` runs it."""
+"""Write the tables of recipes anew, from docs/results: ``make recipes`` runs it."""
 
 from pathlib import Path
 
-from seg_training.tables.recipes_document import with_tables
+from seg_training.tables.recipes_document import with_main_rows, with_tables
 
 DOCS = Path(__file__).parents[1] / "docs"
-DOCUMENT = DOCS / "recipes.md"
+DOCUMENTS = {DOCS / "recipes.md": with_tables, DOCS.parent / "README.md": with_main_rows}
 
 if __name__ == "__main__":
-    text = with_tables(DOCUMENT.read_text(encoding="utf-8"), DOCS / "results")
-    DOCUMENT.write_text(text, encoding="utf-8")
+    for document, filled in DOCUMENTS.items():
+        text = filled(document.read_text(encoding="utf-8"), DOCS / "results")
+        document.write_text(text, encoding="utf-8")

@@ -1,8 +1,9 @@
-"""The tables of docs/recipes.md, written from the kept results between the marks that it has."""
+"""Tables of recipes in documents, written from the kept results between their marks."""
 
 import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from seg_training.errors import UserError
@@ -19,7 +20,9 @@ from seg_training.tables.tables_text import (
 )
 from transformers_update_for_adapters.printable_text import markdown_table
 
-__all__ = ["with_tables"]
+__all__ = ["with_main_rows", "with_tables"]
+
+_MAIN_COLUMNS = ("bIoU", "bIoU_calibrated", "mIoU", "mIoU_with_other")
 
 
 def with_tables(document: str, kept: Path) -> str:
@@ -40,6 +43,44 @@ def with_tables(document: str, kept: Path) -> str:
     for scale in RECIPE_SCALES:
         parts[scale.name] = _tables(scale, collect_results(scale, [kept]))
     return _filled(document, parts)
+
+
+def with_main_rows(document: str, kept: Path) -> str:
+    """Write what the recipes reach into a document that says less of them.
+
+    Args:
+        document: has marks as :func:`with_tables` takes them, for each scale of recipes.
+        kept: the folder of results.
+
+    Returns:
+        The document, with the rows that have results, and their main numbers.
+
+    Raises:
+        UserError: if it lacks marks, or if a file is no result.
+    """
+    return _filled(
+        document,
+        {scale.name: _main(scale, collect_results(scale, [kept])) for scale in RECIPE_SCALES},
+    )
+
+
+def _main(scale: Scale, results: list[Result]) -> str:
+    table, there = scale.tables[0], {result.cell for result in results}
+    rows = {
+        label: tuple(entry for entry in entries if entry.metric in _MAIN_COLUMNS)
+        for label, entries in table.rows.items()
+        if entries[0].cell in there
+    }
+    all_entries = next(iter(table.rows.values()))
+    columns = tuple(
+        column
+        for column, entry in zip(table.columns, all_entries, strict=True)
+        if entry.metric in _MAIN_COLUMNS
+    )
+    title = table.title.partition(": ")[2]
+    if not rows:
+        return f"{title}: nothing of it has been run."
+    return f"{title}:\n\n" + table_in_markdown(replace(table, columns=columns, rows=rows), results)
 
 
 def _filled(document: str, parts: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from seg_training.errors import UserError
 from seg_training.tables.recipe_cells import RECIPE_ROWS, RECIPE_SCALES
-from seg_training.tables.recipes_document import with_tables
+from seg_training.tables.recipes_document import with_main_rows, with_tables
 
 NAMES = ("steps", *(scale.name for scale in RECIPE_SCALES))
 EMPTY = "# Recipes\n\n" + "\n".join(
@@ -34,6 +34,22 @@ def test_a_result_stands_in_its_row_with_the_steps_of_both_phases(tmp_path: Path
         "python scripts/reproduce_tables.py --scale recipes_ccp --data-root /path/to/ccp "
         "--only table1/channels\n"
     ) in text
+
+
+def test_a_short_table_has_the_rows_that_were_run_and_their_main_numbers(tmp_path: Path) -> None:
+    folder = tmp_path / "recipes_ccp" / "table1" / "channels"
+    folder.mkdir(parents=True)
+    content = dict(bIoU=40.0, bIoU_calibrated=42.0, mIoU=11.0, mIoU_with_other=14.0, cg_bIoU=18.5)
+    (folder / "seed0.json").write_text(json.dumps({**content, "steps": 450}))
+    text = with_main_rows(EMPTY, tmp_path)
+    assert (
+        "CCP at 192x128, 35 classes, 1,500 steps in all, in percent:\n\n"
+        "| recipe | bIoU | bIoU, calibrated | mIoU | mIoU with other |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| control: a channel per class, painted | 40.0 | 42.0 | 11.0 | 14.0 |\n"
+        "\n<!-- recipes_ccp: end -->"
+    ) in text
+    assert "11 classes, 2,000 steps in all, in percent: nothing of it has been run.\n" in text
 
 
 def test_what_is_between_the_marks_alone_is_written_and_again_the_same(tmp_path: Path) -> None:
