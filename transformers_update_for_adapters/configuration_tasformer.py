@@ -66,8 +66,10 @@ class TASFormerConfig(SegformerConfig):
             ``num_masks`` and, by class, ``per_class`` with ``bIoU`` and ``num_masks``.
         thresholds: per class the logit above which these weights paint it when calibrated, chosen
             on training images, or None: above 0, as published.
-        fingerprint: of the weights that ``origin``, ``measured`` and ``thresholds`` are true of, or
-            None.
+        iou_temperature: in place of thresholds: calibrated, each class is painted where its
+            expected IoU is largest (RankSEG), of logits that are divided by this, or None.
+        fingerprint: of the weights that ``origin``, ``measured``, ``thresholds`` and the like are
+            true of, or None.
         recognition: what the recogniser labels, where the network has one, or None: ``num_labels``,
             its number of channels C; ``channels``, per task those that are it, none where it does
             not know the task; ``overlapping``, whether labels exclude each other; and
@@ -105,6 +107,7 @@ class TASFormerConfig(SegformerConfig):
     origin: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
     thresholds: list[float] | None = None
+    iou_temperature: float | None = None
     fingerprint: str | None = None
     recognition: dict[str, Any] | None = None
     presence: dict[str, Any] | None = None
@@ -343,7 +346,8 @@ def _changed(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     changed = {name for name in _TASKS if config.get(name) != stored.get(name)}
     if "num_tasks" in changed and "task_names" not in changed | given.keys():
         config["task_names"] = None
-    of_other_classes = ("task_synonyms", "measured", "thresholds", "presence", *_LABELS)
+    of_weights = ("measured", "thresholds", "iou_temperature", "presence")
+    of_other_classes = ("task_synonyms", *of_weights, *_LABELS)
     untrue = of_other_classes if changed else _LABELS if labels else ()
     for name in untrue:
         if name not in given:

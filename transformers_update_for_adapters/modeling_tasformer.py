@@ -23,6 +23,7 @@ from transformers.conversion_mapping import (
 from transformers.modeling_outputs import SemanticSegmenterOutput
 from transformers.utils.generic import can_return_tuple
 
+from .class_thresholds import Threshold
 from .configuration_tasformer import TASFormerConfig
 from .encoder import SharedFeatures, TASFormerModel, TASFormerPreTrainedModel, required_ids
 from .folded_head import FoldedHead, fold_head, may_fold
@@ -621,7 +622,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         self,
         picture: Any,
         classes: Sequence[str],
-        threshold: float | None = None,
+        threshold: Threshold = None,
         max_pixels: int | None = None,
     ) -> Segmentation:
         """Ask classes of a picture: ``model.segment("photo.jpg", ["tree", "sky"]).masks["tree"]``.
@@ -630,8 +631,9 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             picture: a file, an address, Pillow's picture, or an (H, W), (H, W, 3) or (H, W, 4)
                 uint8 RGB array. Of several frames or pages it is the first; a warning is logged.
             classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
-            threshold: probabilities from it on are the class, in (0, 1); by default the network's
-                own for each class, and 0.5 where it has none.
+            threshold: probabilities from it on are the class, in (0, 1); or ``rankseg``, for each
+                class the mask whose expected IoU is largest; by default what the network was
+                calibrated with, and 0.5 where it was not.
             max_pixels: that a file may have; by default Pillow's limit, 179 million.
 
         Returns:
@@ -643,6 +645,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
                 picture has more pixels, is an array of another form, or grey of which it is not
                 certain which value is white.
             OSError: if the file is missing or damaged, or no picture.
+            ImportError: if the package ``rankseg`` is needed, and is not installed.
         """
         return segment_picture(self, picture, classes, threshold, max_pixels)
 

@@ -11,14 +11,21 @@ __all__ = ["presence_in_words", "recogniser_in_words", "thresholds_in_words"]
 
 
 def thresholds_in_words(config: TASFormerConfig) -> str | None:
-    """Say from which probabilities on classes are painted.
+    """Say what classes are painted from.
 
     Args:
         config: a network's.
 
     Returns:
-        A paragraph; None where the network has no thresholds.
+        A paragraph; None where the network was not calibrated.
     """
+    if config.iou_temperature is not None:
+        return (
+            "Each class is painted where its expected IoU is largest (RankSEG: `pip install "
+            f"rankseg`), of logits divided by {config.iou_temperature:g}, chosen on training "
+            "images: something of whatever is asked for is painted. `segment(..., threshold=0.5)` "
+            "paints from a probability on."
+        )
     if config.thresholds is None:
         return None
     every = probability_thresholds(config)

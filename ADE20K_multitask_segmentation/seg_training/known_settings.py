@@ -92,9 +92,10 @@ class RunSettings(Section):
     thresholds: str = setting(
         "per_class",
         "per_class: at a training's end, or for an evaluation where a network has none, each "
-        "class's logit is chosen, on training images, above which it is painted; none: 0 for all, "
-        "as published",
-        one_of(["per_class", "none"]),
+        "class's logit is chosen, on training images, above which it is painted; rankseg: it is "
+        "painted where its expected IoU is largest (pip install rankseg); none: above 0, as "
+        "published",
+        one_of(["per_class", "rankseg", "none"]),
         may_change=True,
     )
     unsure_is_miss: bool = setting(

@@ -207,12 +207,8 @@ class LitSeg(pl.LightningModule):
         sources = self.trainer.datamodule.sources()  # type: ignore[attr-defined]
         self.dataset_names = tuple(sources)
         asked = [source.tasks.task_ids for source in sources.values()]
-        thresholds = self.network.thresholds
         self._counter = PairCounter(
-            dict(enumerate(asked)),
-            len(self.task_names),
-            thresholds=thresholds,
-            gate=self.network.gate,
+            dict(enumerate(asked)), len(self.task_names), gate=self.network.gate
         )
         self._asked = [torch.tensor(own, device=self.device) for own in asked]
         # In training every task of every image would cost too much.
@@ -243,7 +239,10 @@ class LitSeg(pl.LightningModule):
             logits = self.network.part_of_picture(logits, truth.size)
             if self._with_label_maps[source]:
                 joint = predicted_tasks(logits, asked, self._unsure_is_miss)
-            self._counter.update(logits, truth, asked, source, position, joint, present, presence)
+            bounds = self.network.bounds(logits, asked)
+            self._counter.update(
+                logits, truth, asked, source, position, joint, present, presence, bounds
+            )
 
     def on_validation_epoch_end(self) -> None:
         """Measure the pairs of all batches and processes, over all and per class."""

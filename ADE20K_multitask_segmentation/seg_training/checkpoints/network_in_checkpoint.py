@@ -15,19 +15,15 @@ from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
 from seg_training.networks.network_building import OF_RECOGNISERS
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
-from transformers_update_for_adapters.weights_fingerprint import forget_other_weights
+from transformers_update_for_adapters.weights_fingerprint import CALIBRATION, forget_other_weights
 
 __all__ = [
-    "CALIBRATION",
     "NETWORK",
     "load_weights",
     "network_of",
     "network_to_keep",
     "take_calibration",
 ]
-
-CALIBRATION = ("thresholds", "presence")
-"""What is chosen for trained weights, as fields of the network's configuration."""
 
 _WEIGHTS = "network."  # how the network's weights are called in a checkpoint
 
