@@ -30,6 +30,7 @@ from seg_training.networks.painted_networks import build_painted_network
 from seg_training.networks.recogniser_labels import match_labels
 from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.settings import call_with_settings, name_of
+from seg_training.training.confused_classes import hand_out_confusion
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import build_optimizer, check_optimizer, set_rates
 from seg_training.training.resuming import share_epoch
@@ -332,6 +333,15 @@ class LitSeg(pl.LightningModule):
         """Say what only the end of the time shows."""
         if time_limit(self.trainer):
             announce_end(self.trainer, self._total_steps(), self.optimizer_settings)
+
+    def on_fit_start(self) -> None:
+        """Let samplers know what the recogniser confuses, once its weights are where they are."""
+        if not self.network.recognises:
+            return
+        data, strategy = self.trainer.datamodule, self.trainer.strategy  # type: ignore[attr-defined]
+        hand_out_confusion(
+            self.network, data, lambda each: cast(Tensor, strategy.reduce(each, reduce_op="sum"))
+        )
 
     def on_train_start(self) -> None:
         """Let the config's rate act, where the optimiser's state came from a checkpoint."""

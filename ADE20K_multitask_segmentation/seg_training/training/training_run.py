@@ -30,6 +30,7 @@ from seg_training.prediction.prediction_options import check_rankseg
 from seg_training.settings import call_with_settings, name_of
 from seg_training.training.averaged_weights import AveragedWeights
 from seg_training.training.calibration import calibrate, keep_calibration
+from seg_training.training.confused_classes import check_confusion
 from seg_training.training.kept_checkpoints import BestAndLast
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import check_optimizer
@@ -106,6 +107,7 @@ def _train(config: dict[str, Any]) -> TrainingResult:
     config["data"] = {**config["data"], **data.settings()}
     resume_from = config["ckpt_path"] and find_checkpoint(config["ckpt_path"], CHECKPOINTS)
     module = _module(config, data, resume_from)
+    check_confusion(module.network, data)
     config = dict(module.hparams["config"])
     prepare_network(module.network, config["trainer"])
 
