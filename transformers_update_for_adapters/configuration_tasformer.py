@@ -25,7 +25,7 @@ __all__ = ["TASFormerConfig"]
 _log = logging.getLogger(__name__)
 
 _LABELS = ("num_labels", "id2label", "label2id")
-_TASKS = ("method", "num_tasks", "task_names", "other_channel", "recognition")
+_TASKS = ("method", "num_tasks", "task_names", "other_channel", "overlapping", "recognition")
 _OF_EACH_TASK = ("task_names", "task_synonyms", "thresholds")
 
 
@@ -44,6 +44,9 @@ class TASFormerConfig(SegformerConfig):
         task_synonyms: per class the other words it answers to, or None.
         other_channel: ``segformer`` only: whether channel 0 is "other", so that task k is in
             channel k + 1. Without it channel k is task k.
+        overlapping: ``segformer`` only: classes may overlap, and a channel says whether its class
+            is there, whatever others say, instead of competing with them. Without
+            ``other_channel``.
         task_embedding_dim: width of the task and block embeddings (adapters).
         projector_hidden_dim: hidden width of the projector (adapters).
         projector_dim: width of the projected embedding, from which weights are made (adapters).
@@ -72,7 +75,7 @@ class TASFormerConfig(SegformerConfig):
             true of, or None.
         recognition: what the recogniser labels, where the network has one, or None: ``num_labels``,
             its number of channels C; ``channels``, per task those that are it, none where it does
-            not know the task; ``overlapping``, whether labels exclude each other; and
+            not know the task; ``overlapping``, whether labels may be on the same pixel; and
             ``shared_backbone``, whether it reads the features of the class-prompted path, whose
             backbone then is held still, too. ``labels``, their names, ``source`` and ``license``
             are for the reader.
@@ -93,6 +96,7 @@ class TASFormerConfig(SegformerConfig):
     task_names: list[str] | tuple[str, ...] | None = None
     task_synonyms: list[list[str]] | None = None
     other_channel: bool = True
+    overlapping: bool = False
     task_embedding_dim: int = 512
     projector_hidden_dim: int = 256
     projector_dim: int = 64

@@ -322,6 +322,11 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
     def _check_labels(self, labels: Tensor, batch_size: int) -> None:
         prompted = self.config.method_class.prompted
+        if self.config.overlapping:
+            raise ValueError(
+                "labels say one class of each pixel, but the classes of this model may overlap: "
+                "give no labels, and compute the loss of the channels whose masks you have"
+            )
         if not prompted and self.config.num_labels == 1:
             raise ValueError(
                 "with one channel the cross-entropy is 0 whatever the logits are, and nothing is "
@@ -551,8 +556,10 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             return pixel_values.new_zeros(batch_size, 0, height, width)
         if not self.config.method_class.prompted:
             label_logits = recognition.label_logits if recognition else self(pixel_values).logits
-            label_logits = self.upsample(label_logits, (height, width))
-            return self.margins(label_logits, task_ids.expand(batch_size, -1))
+            asked = task_ids.expand(batch_size, -1)
+            if self.config.overlapping:  # channels do not compete: only these are resized
+                return self.upsample(self.margins(label_logits, asked), (height, width))
+            return self.margins(self.upsample(label_logits, (height, width)), asked)
         # The finest stage's map, four times as wide within the Mix-FFN, and copies of it.
         numbers = 16 * self.config.hidden_sizes[0] * (height // 4 + 1) * (width // 4 + 1)
         budget = _CHUNK_BYTES.get(pixel_values.device.type, _CHUNK_BYTES_ELSEWHERE)

@@ -59,6 +59,8 @@ def fingerprint(config: TASFormerConfig, state_dict: Mapping[str, Tensor]) -> st
     """
     names = (*_MEANING, *config.method_class.own_fields())
     meaning = {name: getattr(config, name) for name in names}
+    if config.overlapping:  # likewise those of before channels could be
+        meaning["overlapping"] = True
     if config.view != "squeeze":  # fingerprints of before there were views stay
         meaning["view"] = config.view
     if config.recognition is not None:

@@ -105,7 +105,7 @@ class LitSeg(pl.LightningModule):
         )
         check_optimizer(self.optimizer_settings)
         run = RunSettings(**{key: config[key] for key in RunSettings.entries() if key in config})
-        self._loss_function = build_loss(run.loss, not self.network.prompted)
+        self._loss_function = build_loss(run.loss, self.network.trains_on_label_maps)
         self._seed = run.seed
         self._metrics = run.metrics
         self._with_label_maps: list[bool] = []
@@ -146,7 +146,7 @@ class LitSeg(pl.LightningModule):
         Raises:
             UserError: if there are none.
         """
-        if stage == "fit" and not self.network.prompted:
+        if stage == "fit" and self.network.trains_on_label_maps:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             data.check_label_maps()
             data.with_label_maps = True
@@ -182,8 +182,8 @@ class LitSeg(pl.LightningModule):
         return {"loss": loss, "logits": logits}
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of masks for the task networks, of label maps for the baseline; with detached logits."""
-        if self.network.prompted:
+        """Of masks, or of label maps where all classes compete; with detached logits."""
+        if not self.network.trains_on_label_maps:
             # Several classes of an image share what does not depend on the class.
             rows = None if len(batch.image) == len(batch.task_ids) else batch.image_rows
             logits = self(batch.image, batch.task_ids, rows)

@@ -32,7 +32,7 @@ class RecogniserSource:
         model: of method ``segformer``.
         labels: the names of its channels.
         license: of its weights; None where it is not known.
-        overlapping: its labels do not exclude each other.
+        overlapping: its labels may be on the same pixel.
     """
 
     model: TASFormerForSemanticSegmentation
@@ -67,7 +67,8 @@ def load_recogniser(source: str | Path) -> RecogniserSource:
         )
     config = network.config
     labels = list((config.id2label or {}).values())
-    return RecogniserSource(network.model, labels, _license_of(config.origin))
+    license = _license_of(config.origin)
+    return RecogniserSource(network.model, labels, license, config.overlapping)
 
 
 def _license_of(origin: Mapping[str, Any] | None) -> str | None:

@@ -53,6 +53,11 @@ class Network(nn.Module):
         return self.config.method_class.prompted
 
     @property
+    def trains_on_label_maps(self) -> bool:
+        """Whether its channels compete for each pixel; else it learns masks of single classes."""
+        return not (self.prompted or self.config.overlapping)
+
+    @property
     def recognises(self) -> bool:
         """Whether something labels every pixel: a recogniser, or the network itself."""
         return self.model.task_channels is not None
@@ -141,6 +146,12 @@ class Network(nn.Module):
                 f"({number},)"
             )
         task_ids = self._checked_ids(task_ids, pixel_values)
+        if self.config.overlapping:  # channels do not compete: only those asked are resized
+            label_logits = self.model.label_logits(self.normalised(pixel_values))
+            if image_rows is not None:
+                label_logits = label_logits[image_rows]
+            margins = self.model.margins(label_logits, task_ids[:, None])
+            return self.model.upsample_labels(margins, pixel_values.shape[-2:])
         if not self.prompted:
             label_logits = self.label_logits(pixel_values)
             if image_rows is not None:

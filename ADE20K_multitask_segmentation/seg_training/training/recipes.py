@@ -15,6 +15,7 @@ from seg_training.settings import (
     checked_number,
     choose_with_options,
 )
+from seg_training.training.recogniser_of_masks import trained_on_masks
 from seg_training.training.run_folder import CHECKPOINTS, choose_run_dir
 
 __all__ = ["RECIPES", "RECOGNISER", "first_phase", "phases_to_train"]
@@ -87,7 +88,8 @@ def first_phase(config: Mapping[str, Any]) -> dict[str, Any] | None:
         UserError: if there is no such recipe, or if settings do not go with it.
     """
     recipe = choose_with_options(config["recipe"], RECIPES, "recipe", positional=1)
-    return None if config["model"].get("recogniser") else recipe(config)
+    first = None if config["model"].get("recogniser") else recipe(config)
+    return first and trained_on_masks(first)
 
 
 def phases_to_train(

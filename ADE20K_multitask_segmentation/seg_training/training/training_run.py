@@ -185,7 +185,9 @@ def _check_settings(config: Mapping[str, Any]) -> None:
 
 
 def _on_label_maps(config: Mapping[str, Any]) -> bool:
-    return not METHODS.get(config["model"].get("method"), Method).prompted
+    model = config["model"]
+    prompted = METHODS.get(model.get("method"), Method).prompted
+    return not (prompted or model.get("overlapping"))
 
 
 def _data(config: Mapping[str, Any]) -> DataModule:
