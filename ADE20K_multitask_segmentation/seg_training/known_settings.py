@@ -137,8 +137,8 @@ class ModelSettings(Section):
     )
     recogniser: str | None = setting(
         None,
-        "a trained SegFormer that says what there is: a run, a checkpoint, a model folder or a hub "
-        "name; the class-prompted path adds to it",
+        "a trained SegFormer that says what there is: a run, a checkpoint, also a released one, a "
+        "model folder or a hub name; the class-prompted path adds to it",
         is_path=True,
         may_change=True,  # not read: it is in the checkpoint
     )
