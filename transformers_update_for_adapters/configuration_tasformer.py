@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 _LABELS = ("num_labels", "id2label", "label2id")
 _TASKS = ("method", "num_tasks", "task_names", "other_channel", "overlapping", "recognition")
 _OF_EACH_TASK = ("task_names", "task_synonyms", "thresholds")
+_CHECKED_BESIDES = ("presence", "iou_temperature", "view", "crop_size")
 
 
 @strict
@@ -135,7 +136,10 @@ class TASFormerConfig(SegformerConfig):
             super().__setattr__(name, value)
         elif name in _LABELS:
             self._take_labels({name: value})
-        elif name not in {*_TASKS, *_OF_EACH_TASK, *self.method_class.own_fields()}:
+        elif name not in {
+            *(*_TASKS, *_OF_EACH_TASK, *_CHECKED_BESIDES),
+            *self.method_class.own_fields(),
+        }:
             super().__setattr__(name, value)
         else:
             before = getattr(self, name)
@@ -246,8 +250,14 @@ class TASFormerConfig(SegformerConfig):
         counted = Counter(self.task_names or ())
         if twice := [name for name, times in counted.items() if times > 1]:
             raise ValueError(f"task_names has '{twice[0]}' twice; give each task a name of its own")
-        if wrong := [each for each in self.thresholds or () if not isfinite(each)]:
+        if wrong := [each for each in self.thresholds or () if not _is_number(each)]:
             raise ValueError(f"thresholds has {wrong[0]}; expected a finite logit for each class")
+        if self.iou_temperature is not None and not (
+            _is_number(self.iou_temperature) and self.iou_temperature > 0
+        ):
+            raise ValueError(
+                f"iou_temperature is {self.iou_temperature}; expected a finite number above 0"
+            )
         if self.crop_size is not None and (len(self.crop_size) != 2 or min(self.crop_size) < 1):
             raise ValueError(
                 f"crop_size is {tuple(self.crop_size)}; expected (height, width), each 1 or more"
@@ -261,6 +271,7 @@ class TASFormerConfig(SegformerConfig):
             )
         self._check_own_fields()
         self._check_recognition()
+        self._check_presence()
         self.method_class.check(self)
 
     def _check_own_fields(self) -> None:
@@ -287,6 +298,15 @@ class TASFormerConfig(SegformerConfig):
             if name not in self.recognition:
                 raise ValueError(f"recognition has no {name}")
         number, channels = self.recognition["num_labels"], self.recognition["channels"]
+        are_lists = isinstance(channels, list | tuple) and all(
+            isinstance(own, list | tuple) and all(type(each) is int for each in own)
+            for own in channels
+        )
+        if type(number) is not int or not are_lists:
+            raise ValueError(
+                f"recognition has num_labels {number} and channels {channels}; expected their "
+                "number, and a list of numbers for each task"
+            )
         if len(channels) != self.num_tasks:
             raise ValueError(
                 f"recognition names the channels of {len(channels)} tasks, but num_tasks is "
@@ -298,6 +318,33 @@ class TASFormerConfig(SegformerConfig):
         if twice := [channel for channel, times in named.items() if times > 1]:
             raise ValueError(f"recognition gives channel {twice[0]} to two tasks")
 
+    def _check_presence(self) -> None:
+        presence = self.presence
+        if presence is None:
+            return
+        if lacking := [name for name in ("scale", "bias", "least") if name not in presence]:
+            raise ValueError(f"presence has no {lacking[0]}; expected scale, bias and least")
+        if not (_is_number(presence["scale"]) and presence["scale"] > 0):
+            raise ValueError(
+                f"presence has the scale {presence['scale']}; expected a finite number above 0"
+            )
+        biases = presence["bias"]
+        if not isinstance(biases, list | tuple) or len(biases) != self.num_tasks:
+            found = len(biases) if isinstance(biases, list | tuple) else biases
+            raise ValueError(
+                f"presence has {found} biases, but num_tasks is {self.num_tasks}; to change both, "
+                "give both at once, or set presence to None first"
+            )
+        if wrong := [each for each in biases if each is not None and not _is_number(each)]:
+            raise ValueError(
+                f"presence has the bias {wrong[0]}; expected a finite number for each class, or "
+                "None where it was not measured"
+            )
+        for name in ("least", "gate"):
+            value = presence.get(name, 0.0)
+            if not (_is_number(value) and 0 <= value <= 1):
+                raise ValueError(f"presence has {name} {value}; expected a number from 0 to 1")
+
     @property
     def method_class(self) -> type[Method]:
         """What the method does."""
@@ -307,6 +354,10 @@ class TASFormerConfig(SegformerConfig):
     def align_corners(self) -> bool:
         """How the logits were upsampled to the image's size when the method was published."""
         return self.method_class.align_corners
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _names_of(
