@@ -19,6 +19,7 @@ from seg_training.errors import UserError
 from seg_training.evaluation.mask_metrics import BinaryIoUResult, measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.evaluation.pair_table import PairNames, PairTable
+from seg_training.files.user_paths import is_hub_name, user_path
 from seg_training.known_settings import OptimizerSettings, RunSettings
 from seg_training.networks import Network, build_network
 from seg_training.networks.network_building import (
@@ -40,6 +41,7 @@ from seg_training.training.training_length import (
     time_used,
     total_steps,
 )
+from transformers_update_for_adapters.recogniser_in_words import source_name
 
 __all__ = ["LitSeg", "NonFiniteLossError"]
 
@@ -128,12 +130,13 @@ class LitSeg(pl.LightningModule):
             own = {key: model[key] for key in model if key not in OF_RECOGNISERS}
             return build_network(**own, **names)
         recogniser = load_recogniser(source)
+        is_path = not is_hub_name(str(source))
         return build_painted_network(
             recogniser.model,
             match_labels(recogniser.labels, self.task_names, synonyms),
             model,
             labels=recogniser.labels,
-            source=str(source),
+            source=source_name(str(user_path(source).absolute()) if is_path else str(source)),
             license=recogniser.license,
             overlapping=recogniser.overlapping,
             shared_backbone=model.get("shared_backbone", True),

@@ -259,5 +259,5 @@ def test_a_calibration_that_cannot_be_is_one_error(
 def test_so_is_one_in_a_checkpoint(network: Network, tmp_path: Path) -> None:
     kept = network_to_keep(network, (320, 320), [[], []]) | {"thresholds": [1.0]}
     weights = {f"network.{name}": each for name, each in network.state_dict().items()}
-    with pytest.raises(UserError, match="says of its network is wrong: .*thresholds has 1 entries"):
+    with pytest.raises(UserError, match=r"its network is wrong: .*thresholds has 1 entries"):
         network_of({NETWORK: kept, "state_dict": weights})
