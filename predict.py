@@ -8,6 +8,7 @@ from pathlib import Path
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.commands.command_shell import run_shell
 from seg_training.files.user_paths import as_path
+from seg_training.prediction.prediction_options import as_threshold
 
 CONFIG_DIR = Path(__file__).resolve().parent / "configs"
 
@@ -20,7 +21,11 @@ def main() -> None:
     add("--image", nargs="+", required=True, help="pictures, folders or patterns such as '*.jpg'")
     add("--classes", nargs="+", type=_in_utf8, required=True, help="names or synonyms, or all")
     add("--output", type=as_path, required=True, help="a folder; each picture gets one in it")
-    add("--threshold", type=float, help="probability of the class; by default the network's own")
+    add(
+        "--threshold",
+        type=as_threshold,
+        help="probability of the class, or rankseg; by default the network's own",
+    )
     asking = parser.add_mutually_exclusive_group()
     asking.add_argument(
         "--only-present",

@@ -25,8 +25,9 @@ __all__ = ["TASFormerConfig"]
 _log = logging.getLogger(__name__)
 
 _LABELS = ("num_labels", "id2label", "label2id")
-_TASKS = ("method", "num_tasks", "task_names", "other_channel", "recognition")
+_TASKS = ("method", "num_tasks", "task_names", "other_channel", "overlapping", "recognition")
 _OF_EACH_TASK = ("task_names", "task_synonyms", "thresholds")
+_CHECKED_BESIDES = ("presence", "iou_temperature", "view", "crop_size")
 
 
 @strict
@@ -44,6 +45,9 @@ class TASFormerConfig(SegformerConfig):
         task_synonyms: per class the other words it answers to, or None.
         other_channel: ``segformer`` only: whether channel 0 is "other", so that task k is in
             channel k + 1. Without it channel k is task k.
+        overlapping: ``segformer`` only: classes may overlap, and a channel says whether its class
+            is there, whatever others say, instead of competing with them. Without
+            ``other_channel``.
         task_embedding_dim: width of the task and block embeddings (adapters).
         projector_hidden_dim: hidden width of the projector (adapters).
         projector_dim: width of the projected embedding, from which weights are made (adapters).
@@ -66,11 +70,13 @@ class TASFormerConfig(SegformerConfig):
             ``num_masks`` and, by class, ``per_class`` with ``bIoU`` and ``num_masks``.
         thresholds: per class the logit above which these weights paint it when calibrated, chosen
             on training images, or None: above 0, as published.
-        fingerprint: of the weights that ``origin``, ``measured`` and ``thresholds`` are true of, or
-            None.
+        iou_temperature: in place of thresholds: calibrated, each class is painted where its
+            expected IoU is largest (RankSEG), of logits that are divided by this, or None.
+        fingerprint: of the weights that ``origin``, ``measured``, ``thresholds`` and the like are
+            true of, or None.
         recognition: what the recogniser labels, where the network has one, or None: ``num_labels``,
             its number of channels C; ``channels``, per task those that are it, none where it does
-            not know the task; ``overlapping``, whether labels exclude each other; and
+            not know the task; ``overlapping``, whether labels may be on the same pixel; and
             ``shared_backbone``, whether it reads the features of the class-prompted path, whose
             backbone then is held still, too. ``labels``, their names, ``source`` and ``license``
             are for the reader.
@@ -91,6 +97,7 @@ class TASFormerConfig(SegformerConfig):
     task_names: list[str] | tuple[str, ...] | None = None
     task_synonyms: list[list[str]] | None = None
     other_channel: bool = True
+    overlapping: bool = False
     task_embedding_dim: int = 512
     projector_hidden_dim: int = 256
     projector_dim: int = 64
@@ -105,6 +112,7 @@ class TASFormerConfig(SegformerConfig):
     origin: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
     thresholds: list[float] | None = None
+    iou_temperature: float | None = None
     fingerprint: str | None = None
     recognition: dict[str, Any] | None = None
     presence: dict[str, Any] | None = None
@@ -128,7 +136,10 @@ class TASFormerConfig(SegformerConfig):
             super().__setattr__(name, value)
         elif name in _LABELS:
             self._take_labels({name: value})
-        elif name not in {*_TASKS, *_OF_EACH_TASK, *self.method_class.own_fields()}:
+        elif name not in {
+            *(*_TASKS, *_OF_EACH_TASK, *_CHECKED_BESIDES),
+            *self.method_class.own_fields(),
+        }:
             super().__setattr__(name, value)
         else:
             before = getattr(self, name)
@@ -239,8 +250,14 @@ class TASFormerConfig(SegformerConfig):
         counted = Counter(self.task_names or ())
         if twice := [name for name, times in counted.items() if times > 1]:
             raise ValueError(f"task_names has '{twice[0]}' twice; give each task a name of its own")
-        if wrong := [each for each in self.thresholds or () if not isfinite(each)]:
+        if wrong := [each for each in self.thresholds or () if not _is_number(each)]:
             raise ValueError(f"thresholds has {wrong[0]}; expected a finite logit for each class")
+        if self.iou_temperature is not None and not (
+            _is_number(self.iou_temperature) and self.iou_temperature > 0
+        ):
+            raise ValueError(
+                f"iou_temperature is {self.iou_temperature}; expected a finite number above 0"
+            )
         if self.crop_size is not None and (len(self.crop_size) != 2 or min(self.crop_size) < 1):
             raise ValueError(
                 f"crop_size is {tuple(self.crop_size)}; expected (height, width), each 1 or more"
@@ -254,6 +271,7 @@ class TASFormerConfig(SegformerConfig):
             )
         self._check_own_fields()
         self._check_recognition()
+        self._check_presence()
         self.method_class.check(self)
 
     def _check_own_fields(self) -> None:
@@ -280,6 +298,15 @@ class TASFormerConfig(SegformerConfig):
             if name not in self.recognition:
                 raise ValueError(f"recognition has no {name}")
         number, channels = self.recognition["num_labels"], self.recognition["channels"]
+        are_lists = isinstance(channels, list | tuple) and all(
+            isinstance(own, list | tuple) and all(type(each) is int for each in own)
+            for own in channels
+        )
+        if type(number) is not int or not are_lists:
+            raise ValueError(
+                f"recognition has num_labels {number} and channels {channels}; expected their "
+                "number, and a list of numbers for each task"
+            )
         if len(channels) != self.num_tasks:
             raise ValueError(
                 f"recognition names the channels of {len(channels)} tasks, but num_tasks is "
@@ -291,6 +318,33 @@ class TASFormerConfig(SegformerConfig):
         if twice := [channel for channel, times in named.items() if times > 1]:
             raise ValueError(f"recognition gives channel {twice[0]} to two tasks")
 
+    def _check_presence(self) -> None:
+        presence = self.presence
+        if presence is None:
+            return
+        if lacking := [name for name in ("scale", "bias", "least") if name not in presence]:
+            raise ValueError(f"presence has no {lacking[0]}; expected scale, bias and least")
+        if not (_is_number(presence["scale"]) and presence["scale"] > 0):
+            raise ValueError(
+                f"presence has the scale {presence['scale']}; expected a finite number above 0"
+            )
+        biases = presence["bias"]
+        if not isinstance(biases, list | tuple) or len(biases) != self.num_tasks:
+            found = len(biases) if isinstance(biases, list | tuple) else biases
+            raise ValueError(
+                f"presence has {found} biases, but num_tasks is {self.num_tasks}; to change both, "
+                "give both at once, or set presence to None first"
+            )
+        if wrong := [each for each in biases if each is not None and not _is_number(each)]:
+            raise ValueError(
+                f"presence has the bias {wrong[0]}; expected a finite number for each class, or "
+                "None where it was not measured"
+            )
+        for name in ("least", "gate"):
+            value = presence.get(name, 0.0)
+            if not (_is_number(value) and 0 <= value <= 1):
+                raise ValueError(f"presence has {name} {value}; expected a number from 0 to 1")
+
     @property
     def method_class(self) -> type[Method]:
         """What the method does."""
@@ -300,6 +354,10 @@ class TASFormerConfig(SegformerConfig):
     def align_corners(self) -> bool:
         """How the logits were upsampled to the image's size when the method was published."""
         return self.method_class.align_corners
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _names_of(
@@ -343,7 +401,8 @@ def _changed(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     changed = {name for name in _TASKS if config.get(name) != stored.get(name)}
     if "num_tasks" in changed and "task_names" not in changed | given.keys():
         config["task_names"] = None
-    of_other_classes = ("task_synonyms", "measured", "thresholds", "presence", *_LABELS)
+    of_weights = ("measured", "thresholds", "iou_temperature", "presence")
+    of_other_classes = ("task_synonyms", *of_weights, *_LABELS)
     untrue = of_other_classes if changed else _LABELS if labels else ()
     for name in untrue:
         if name not in given:

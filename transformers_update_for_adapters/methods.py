@@ -30,7 +30,8 @@ class Method:
         fields: the configuration's fields that not all methods read. One that ``TASFormerConfig``
             does not have is declared in the class, with its type and default.
         prompted: whether it is asked one class at a time: it reads ids, has one output channel and
-            trains on masks. Otherwise all classes have channels, and it trains on label maps.
+            trains on masks. Otherwise all classes have channels, and it trains on label maps,
+            or, where classes may overlap, on masks.
         align_corners: how logits were upsampled to the image's size when it was published.
         released_prefix: what names of the authors' released weights begin with, by which they are
             told from the others'; None where there are none.
@@ -132,9 +133,19 @@ class Method:
 class MultiClassBaseline(Method):
     """SegFormer with a channel per class: the task conditions nothing."""
 
-    fields = ("other_channel",)
+    fields = ("other_channel", "overlapping")
     prompted = False
     released_prefix = "segformer.segformer."
+
+    @classmethod
+    def check(cls, config: "TASFormerConfig") -> None:
+        """Of channels that do not compete, none is what the others leave."""
+        if config.overlapping and config.other_channel:
+            raise ValueError(
+                "overlapping is True, and so is other_channel: where classes may overlap, each "
+                "channel says for itself whether its class is there, and 'other' has none; set "
+                "other_channel to False"
+            )
 
     @classmethod
     def channels(cls, config: "TASFormerConfig") -> list[str]:

@@ -9,7 +9,12 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from .backbones import BACKBONES, backbone_of
 from .configuration_tasformer import TASFormerConfig
 from .printable_text import markdown, markdown_code, markdown_table
-from .recogniser_in_words import presence_in_words, recogniser_in_words, thresholds_in_words
+from .recogniser_in_words import (
+    presence_in_words,
+    recogniser_in_words,
+    source_name,
+    thresholds_in_words,
+)
 
 __all__ = ["absent_classes", "is_generated", "licence_of", "model_card"]
 
@@ -128,7 +133,8 @@ def licence_of(config: TASFormerConfig) -> str:
     if recognition is None or _is_nvidias(recognition.get("license")):
         return said
     licence = recognition.get("license")
-    source = markdown(str(recognition.get("source") or "an unknown source"))
+    known = recognition.get("source")
+    source = markdown(source_name(str(known))) if known else "an unknown source"
     terms = f"is under: {markdown(licence)}" if licence else "has no licence that is recorded"
     return f"{said} The recogniser within, from {source}, {terms}."
 

@@ -23,6 +23,7 @@ from transformers.conversion_mapping import (
 from transformers.modeling_outputs import SemanticSegmenterOutput
 from transformers.utils.generic import can_return_tuple
 
+from .class_thresholds import Threshold
 from .configuration_tasformer import TASFormerConfig
 from .encoder import SharedFeatures, TASFormerModel, TASFormerPreTrainedModel, required_ids
 from .folded_head import FoldedHead, fold_head, may_fold
@@ -321,6 +322,11 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
     def _check_labels(self, labels: Tensor, batch_size: int) -> None:
         prompted = self.config.method_class.prompted
+        if self.config.overlapping:
+            raise ValueError(
+                "labels say one class of each pixel, but the classes of this model may overlap: "
+                "give no labels, and compute the loss of the channels whose masks you have"
+            )
         if not prompted and self.config.num_labels == 1:
             raise ValueError(
                 "with one channel the cross-entropy is 0 whatever the logits are, and nothing is "
@@ -550,8 +556,10 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             return pixel_values.new_zeros(batch_size, 0, height, width)
         if not self.config.method_class.prompted:
             label_logits = recognition.label_logits if recognition else self(pixel_values).logits
-            label_logits = self.upsample(label_logits, (height, width))
-            return self.margins(label_logits, task_ids.expand(batch_size, -1))
+            asked = task_ids.expand(batch_size, -1)
+            if self.config.overlapping:  # channels do not compete: only these are resized
+                return self.upsample(self.margins(label_logits, asked), (height, width))
+            return self.margins(self.upsample(label_logits, (height, width)), asked)
         # The finest stage's map, four times as wide within the Mix-FFN, and copies of it.
         numbers = 16 * self.config.hidden_sizes[0] * (height // 4 + 1) * (width // 4 + 1)
         budget = _CHUNK_BYTES.get(pixel_values.device.type, _CHUNK_BYTES_ELSEWHERE)
@@ -621,7 +629,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         self,
         picture: Any,
         classes: Sequence[str],
-        threshold: float | None = None,
+        threshold: Threshold = None,
         max_pixels: int | None = None,
     ) -> Segmentation:
         """Ask classes of a picture: ``model.segment("photo.jpg", ["tree", "sky"]).masks["tree"]``.
@@ -630,8 +638,9 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             picture: a file, an address, Pillow's picture, or an (H, W), (H, W, 3) or (H, W, 4)
                 uint8 RGB array. Of several frames or pages it is the first; a warning is logged.
             classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
-            threshold: probabilities from it on are the class, in (0, 1); by default the network's
-                own for each class, and 0.5 where it has none.
+            threshold: probabilities from it on are the class, in (0, 1); or ``rankseg``, for each
+                class the mask whose expected IoU is largest; by default what the network was
+                calibrated with, and 0.5 where it was not.
             max_pixels: that a file may have; by default Pillow's limit, 179 million.
 
         Returns:
@@ -643,6 +652,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
                 picture has more pixels, is an array of another form, or grey of which it is not
                 certain which value is white.
             OSError: if the file is missing or damaged, or no picture.
+            ImportError: if the package ``rankseg`` is needed, and is not installed.
         """
         return segment_picture(self, picture, classes, threshold, max_pixels)
 

@@ -17,7 +17,7 @@ from transformers import Pipeline
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .class_thresholds import check_threshold, probability_thresholds
+from .class_thresholds import Threshold, check_threshold
 from .configuration_tasformer import TASFormerConfig
 from .image_processing_tasformer import TASFormerImageProcessor
 from .modeling_tasformer import TASFormerForSemanticSegmentation
@@ -129,7 +129,7 @@ class ClassPromptedSegmentationPipeline(Pipeline):
     def _sanitize_parameters(  # type: ignore[override]  # these and no others
         self,
         classes: Sequence[str] | None = None,
-        threshold: float | None = None,
+        threshold: Threshold = None,
         max_pixels: int | None = None,
     ) -> tuple[dict[str, Any], ...]:
         opening = {} if max_pixels is None else {"max_pixels": max_pixels}
@@ -169,7 +169,7 @@ class ClassPromptedSegmentationPipeline(Pipeline):
         return found
 
     def postprocess(  # type: ignore[override]  # the result is no model's output
-        self, found: Mapping[str, Any], tasks: Mapping[str, int], threshold: float | None = None
+        self, found: Mapping[str, Any], tasks: Mapping[str, int], threshold: Threshold = None
     ) -> list[dict[str, Any]]:
         """List what was found.
 
@@ -177,15 +177,15 @@ class ClassPromptedSegmentationPipeline(Pipeline):
             found: on one picture: (1, T, h, w) ``logits``, the picture's ``size`` and, where the
                 network can tell, ``presence`` (1, T).
             tasks: T ids by name.
-            threshold: probabilities from it on are the class; the network's own by default.
+            threshold: as ``segment`` takes it.
         """
-        every = probability_thresholds(self.model.config, threshold)
         presence = found.get("presence")
         segmentation = read_logits(
             found["logits"],
             found["size"],
             tasks,
-            [every[task_id] for task_id in tasks.values()],
+            self.model.config,
+            threshold,
             self.image_processor,
             presence,
         )

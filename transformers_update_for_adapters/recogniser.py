@@ -50,7 +50,7 @@ def channels_of_tasks(config: TASFormerConfig) -> TaskChannels | None:
     if not config.method_class.prompted:
         first = int(config.other_channel)
         own = [[first + task] for task in range(config.num_tasks)]
-        return TaskChannels(own, first + config.num_tasks)
+        return TaskChannels(own, first + config.num_tasks, config.overlapping)
     if config.recognition is None:
         return None
     recognition = config.recognition

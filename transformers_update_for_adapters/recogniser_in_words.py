@@ -1,24 +1,56 @@
 """What a card says of a network's thresholds, of its recogniser and of what that can tell."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath, PureWindowsPath
 
 from .class_thresholds import probability_thresholds
 from .configuration_tasformer import TASFormerConfig
 from .printable_text import markdown
 from .recogniser import channels_of_tasks
 
-__all__ = ["presence_in_words", "recogniser_in_words", "thresholds_in_words"]
+__all__ = ["presence_in_words", "recogniser_in_words", "source_name", "thresholds_in_words"]
+
+# Folders of every run: the name that tells it apart is above them.
+_OF_EVERY_RUN = ("checkpoints", "model", "recogniser")
+
+
+def source_name(source: str) -> str:
+    """Name where a recogniser comes from, and nothing of the machine that it was on.
+
+    Args:
+        source: a name on the hub, or a path.
+
+    Returns:
+        The name on the hub; of a path that of its folder, or of a file that lies by itself.
+    """
+    is_path = "\\" in source or source.startswith(("/", ".", "~")) or source.count("/") != 1
+    if not is_path:
+        return source
+    path = PureWindowsPath(source) if "\\" in source else PurePosixPath(source)
+    *above, name = path.parts or (source,)
+    while above and name in _OF_EVERY_RUN:
+        name = above.pop()
+    if above and above[-1] == "checkpoints":  # a file of a run
+        return source_name(str(path.parent))
+    return name
 
 
 def thresholds_in_words(config: TASFormerConfig) -> str | None:
-    """Say from which probabilities on classes are painted.
+    """Say what classes are painted from.
 
     Args:
         config: a network's.
 
     Returns:
-        A paragraph; None where the network has no thresholds.
+        A paragraph; None where the network was not calibrated.
     """
+    if config.iou_temperature is not None:
+        return (
+            "Each class is painted where its expected IoU is largest (RankSEG: `pip install "
+            f"rankseg`), of logits divided by {config.iou_temperature:g}, chosen on training "
+            "images: something of whatever is asked for is painted. `segment(..., threshold=0.5)` "
+            "paints from a probability on."
+        )
     if config.thresholds is None:
         return None
     every = probability_thresholds(config)
@@ -48,11 +80,11 @@ def recogniser_in_words(config: TASFormerConfig, num_parameters: int | None = No
     if not recognition["shared_backbone"]:
         own = "a backbone and a head of its own"
     counted = f", {num_parameters:,} of the parameters" if num_parameters else ""
-    source = recognition.get("source")
+    source = recognition.get("source") and source_name(str(recognition["source"]))
     return (
         f"A recogniser, a plain SegFormer that was trained before and held still, says what there "
         f"is; it has {own}{counted}. Its {recognition['num_labels']} labels "
-        f"{f'are those of {markdown(str(source))}' if source else 'have no recorded source'}"
+        f"{f'are those of {markdown(source)}' if source else 'have no recorded source'}"
         f"{f'; it does not know {_listed(unknown)}' if unknown else ''}."
     )
 

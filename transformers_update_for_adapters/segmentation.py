@@ -4,7 +4,7 @@
 # Transformers has types for a part of its functions only.
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .class_thresholds import check_threshold, probability_thresholds
+from .class_thresholds import Threshold, check_threshold, thresholds_in_picture
 from .configuration_tasformer import TASFormerConfig
 from .image_processing_tasformer import TASFormerImageProcessor
 from .pictures import open_picture
@@ -125,8 +125,9 @@ def recognition_of(
 def read_logits(
     logits: Tensor,
     size: tuple[int, int],
-    names: Iterable[str],
-    thresholds: Iterable[float],
+    tasks: Mapping[str, int],
+    config: TASFormerConfig,
+    threshold: Threshold,
     processor: TASFormerImageProcessor,
     presence: Tensor | None = None,
 ) -> Segmentation:
@@ -135,13 +136,18 @@ def read_logits(
     Args:
         logits: (1, T, h, w) float.
         size: height and width of the picture.
-        names: of the T classes.
-        thresholds: T probabilities, from which on a pixel is the class.
+        tasks: the T classes' ids, by name.
+        config: the network's.
+        threshold: what the classes are painted from; None for what the network was calibrated with.
         processor: the network's.
         presence: (1, T) float in [0, 1], nan where it is not known.
+
+    Raises:
+        ImportError: if the package ``rankseg`` is needed, and is not installed.
     """
-    names = list(names)
+    names = list(tasks)
     [probabilities] = processor.post_process_class_probabilities(logits, [size])
+    thresholds = thresholds_in_picture(config, [*tasks.values()], probabilities, threshold)
     scores = [math.nan] * len(names) if presence is None else presence[0].tolist()
     return Segmentation(
         dict(zip(names, probabilities.cpu().numpy(), strict=True)),
@@ -158,7 +164,7 @@ def segment_picture(
     model: "TASFormerForSemanticSegmentation",
     picture: str | PathLike[str] | Any,
     classes: Sequence[str],
-    threshold: float | None = None,
+    threshold: Threshold = None,
     max_pixels: int | None = None,
 ) -> Segmentation:
     """Ask classes of a picture.
@@ -167,8 +173,9 @@ def segment_picture(
         model: asked in evaluation mode, whatever mode it is in.
         picture: what :func:`open_picture` takes.
         classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
-        threshold: probabilities from it on are the class, in (0, 1); by default the network's own
-            for each class, and 0.5 where it has none.
+        threshold: probabilities from it on are the class, in (0, 1); or ``rankseg``, for each class
+            the mask whose expected IoU is largest; by default what the network was calibrated with,
+            and 0.5 where it was not.
         max_pixels: that the picture may have; Pillow's limit by default.
 
     Returns:
@@ -178,6 +185,7 @@ def segment_picture(
         ValueError: if a name is not known, if the threshold is no probability, or if the picture
             cannot be taken, as :func:`open_picture` says.
         OSError: if the file is missing or damaged, or no picture.
+        ImportError: if the package ``rankseg`` is needed, and is not installed.
     """
     if threshold is not None:
         check_threshold(threshold)
@@ -191,15 +199,8 @@ def segment_picture(
     with evaluating(model):
         recognition = recognition_of(model, pixel_values)
         logits = model.class_logits(pixel_values, task_ids, recognition)
-    every = probability_thresholds(model.config, threshold)
-    return read_logits(
-        logits,
-        size,
-        tasks,
-        [every[task_id] for task_id in tasks.values()],
-        processor,
-        None if recognition is None else recognition.presence[:, task_ids],
-    )
+    presence = None if recognition is None else recognition.presence[:, task_ids]
+    return read_logits(logits, size, tasks, model.config, threshold, processor, presence)
 
 
 @contextmanager

@@ -16,7 +16,13 @@ from torch import Tensor, nn
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["DESCRIBING", "describe_saved_weights", "fingerprint", "forget_other_weights"]
+__all__ = [
+    "CALIBRATION",
+    "DESCRIBING",
+    "describe_saved_weights",
+    "fingerprint",
+    "forget_other_weights",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +37,10 @@ _MEANING = (
     "strides",
     "resize_embedding",
 )
-DESCRIBING = ("measured", "thresholds", "presence", "origin", "fingerprint")
+CALIBRATION = ("thresholds", "iou_temperature", "presence")
+"""What is chosen for trained weights, as fields of a configuration."""
+
+DESCRIBING = ("measured", *CALIBRATION, "origin", "fingerprint")
 """What a configuration says of weights."""
 
 _STILL_TRUE = ("pretrained", "changed_from")  # of weights that were changed, of their origin
@@ -50,6 +59,8 @@ def fingerprint(config: TASFormerConfig, state_dict: Mapping[str, Tensor]) -> st
     """
     names = (*_MEANING, *config.method_class.own_fields())
     meaning = {name: getattr(config, name) for name in names}
+    if config.overlapping:  # likewise those of before channels could be
+        meaning["overlapping"] = True
     if config.view != "squeeze":  # fingerprints of before there were views stay
         meaning["view"] = config.view
     if config.recognition is not None:
@@ -69,8 +80,8 @@ def forget_other_weights(config: TASFormerConfig, state_dict: Mapping[str, Tenso
     """Leave out of a configuration what is said of other weights than these.
 
     Args:
-        config: changed: ``measured``, ``thresholds`` and ``presence`` go, of ``origin`` what these
-            were made from stay.
+        config: changed: ``measured`` and what was calibrated go, of ``origin`` what these were
+            made from stay.
         state_dict: the network's weights.
     """
     if config.fingerprint is None or any(each.is_meta for each in state_dict.values()):
@@ -83,12 +94,13 @@ def forget_other_weights(config: TASFormerConfig, state_dict: Mapping[str, Tenso
             "otherwise changed since: it is left out; evaluate these",
             config.measured["bIoU"],
         )
-    if config.thresholds is not None or config.presence is not None:
+    if any(getattr(config, name) is not None for name in CALIBRATION):
         _log.warning(
             "the classes' thresholds were chosen for other weights than these: they are left out, "
             "and classes are painted where their logits are positive"
         )
-    config.measured = config.thresholds = config.presence = config.fingerprint = None
+    for name in ("measured", *CALIBRATION, "fingerprint"):
+        setattr(config, name, None)
     if config.origin:
         still_true = {key: config.origin[key] for key in _STILL_TRUE if key in config.origin}
         gone = {key: value for key, value in config.origin.items() if key not in still_true}

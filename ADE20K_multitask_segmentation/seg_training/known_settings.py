@@ -92,9 +92,10 @@ class RunSettings(Section):
     thresholds: str = setting(
         "per_class",
         "per_class: at a training's end, or for an evaluation where a network has none, each "
-        "class's logit is chosen, on training images, above which it is painted; none: 0 for all, "
-        "as published",
-        one_of(["per_class", "none"]),
+        "class's logit is chosen, on training images, above which it is painted; rankseg: it is "
+        "painted where its expected IoU is largest (pip install rankseg); none: above 0, as "
+        "published",
+        one_of(["per_class", "rankseg", "none"]),
         may_change=True,
     )
     unsure_is_miss: bool = setting(
@@ -136,8 +137,8 @@ class ModelSettings(Section):
     )
     recogniser: str | None = setting(
         None,
-        "a trained SegFormer that says what there is: a run, a checkpoint, a model folder or a hub "
-        "name; the class-prompted path adds to it",
+        "a trained SegFormer that says what there is: a run, a checkpoint, also a released one, a "
+        "model folder or a hub name; the class-prompted path adds to it",
         is_path=True,
         may_change=True,  # not read: it is in the checkpoint
     )

@@ -19,6 +19,7 @@ from seg_training.errors import UserError
 from seg_training.evaluation.mask_metrics import BinaryIoUResult, measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.evaluation.pair_table import PairNames, PairTable
+from seg_training.files.user_paths import is_hub_name, user_path
 from seg_training.known_settings import OptimizerSettings, RunSettings
 from seg_training.networks import Network, build_network
 from seg_training.networks.network_building import (
@@ -30,6 +31,7 @@ from seg_training.networks.painted_networks import build_painted_network
 from seg_training.networks.recogniser_labels import match_labels
 from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.settings import call_with_settings, name_of
+from seg_training.training.confused_classes import hand_out_confusion
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import build_optimizer, check_optimizer, set_rates
 from seg_training.training.resuming import share_epoch
@@ -39,6 +41,7 @@ from seg_training.training.training_length import (
     time_used,
     total_steps,
 )
+from transformers_update_for_adapters.recogniser_in_words import source_name
 
 __all__ = ["LitSeg", "NonFiniteLossError"]
 
@@ -104,7 +107,7 @@ class LitSeg(pl.LightningModule):
         )
         check_optimizer(self.optimizer_settings)
         run = RunSettings(**{key: config[key] for key in RunSettings.entries() if key in config})
-        self._loss_function = build_loss(run.loss, not self.network.prompted)
+        self._loss_function = build_loss(run.loss, self.network.trains_on_label_maps)
         self._seed = run.seed
         self._metrics = run.metrics
         self._with_label_maps: list[bool] = []
@@ -127,12 +130,13 @@ class LitSeg(pl.LightningModule):
             own = {key: model[key] for key in model if key not in OF_RECOGNISERS}
             return build_network(**own, **names)
         recogniser = load_recogniser(source)
+        is_path = not is_hub_name(str(source))
         return build_painted_network(
             recogniser.model,
             match_labels(recogniser.labels, self.task_names, synonyms),
             model,
             labels=recogniser.labels,
-            source=str(source),
+            source=source_name(str(user_path(source).absolute()) if is_path else str(source)),
             license=recogniser.license,
             overlapping=recogniser.overlapping,
             shared_backbone=model.get("shared_backbone", True),
@@ -145,7 +149,7 @@ class LitSeg(pl.LightningModule):
         Raises:
             UserError: if there are none.
         """
-        if stage == "fit" and not self.network.prompted:
+        if stage == "fit" and self.network.trains_on_label_maps:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             data.check_label_maps()
             data.with_label_maps = True
@@ -181,8 +185,8 @@ class LitSeg(pl.LightningModule):
         return {"loss": loss, "logits": logits}
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of masks for the task networks, of label maps for the baseline; with detached logits."""
-        if self.network.prompted:
+        """Of masks, or of label maps where all classes compete; with detached logits."""
+        if not self.network.trains_on_label_maps:
             # Several classes of an image share what does not depend on the class.
             rows = None if len(batch.image) == len(batch.task_ids) else batch.image_rows
             logits = self(batch.image, batch.task_ids, rows)
@@ -207,12 +211,8 @@ class LitSeg(pl.LightningModule):
         sources = self.trainer.datamodule.sources()  # type: ignore[attr-defined]
         self.dataset_names = tuple(sources)
         asked = [source.tasks.task_ids for source in sources.values()]
-        thresholds = self.network.thresholds
         self._counter = PairCounter(
-            dict(enumerate(asked)),
-            len(self.task_names),
-            thresholds=thresholds,
-            gate=self.network.gate,
+            dict(enumerate(asked)), len(self.task_names), gate=self.network.gate
         )
         self._asked = [torch.tensor(own, device=self.device) for own in asked]
         # In training every task of every image would cost too much.
@@ -243,7 +243,10 @@ class LitSeg(pl.LightningModule):
             logits = self.network.part_of_picture(logits, truth.size)
             if self._with_label_maps[source]:
                 joint = predicted_tasks(logits, asked, self._unsure_is_miss)
-            self._counter.update(logits, truth, asked, source, position, joint, present, presence)
+            bounds = self.network.bounds(logits, asked)
+            self._counter.update(
+                logits, truth, asked, source, position, joint, present, presence, bounds
+            )
 
     def on_validation_epoch_end(self) -> None:
         """Measure the pairs of all batches and processes, over all and per class."""
@@ -333,6 +336,15 @@ class LitSeg(pl.LightningModule):
         """Say what only the end of the time shows."""
         if time_limit(self.trainer):
             announce_end(self.trainer, self._total_steps(), self.optimizer_settings)
+
+    def on_fit_start(self) -> None:
+        """Let samplers know what the recogniser confuses, once its weights are where they are."""
+        if not self.network.recognises:
+            return
+        data, strategy = self.trainer.datamodule, self.trainer.strategy  # type: ignore[attr-defined]
+        hand_out_confusion(
+            self.network, data, lambda each: cast(Tensor, strategy.reduce(each, reduce_op="sum"))
+        )
 
     def on_train_start(self) -> None:
         """Let the config's rate act, where the optimiser's state came from a checkpoint."""

@@ -9,7 +9,7 @@ from small_networks import NAMES, photo, recognising_network, small_network
 from transformers import pipeline
 
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
-from transformers_update_for_adapters.class_thresholds import probability_thresholds
+from transformers_update_for_adapters.class_thresholds import moved, probability_thresholds
 from transformers_update_for_adapters.pipeline import TASK
 
 PICTURE = photo(45, 70)
@@ -20,6 +20,16 @@ def test_a_logit_is_a_probability_and_a_number_holds_for_all() -> None:
     assert probability_thresholds(config) == pytest.approx((0.5, 0.75, 0.2), abs=1e-12)
     assert probability_thresholds(config, 0.5) == (0.5, 0.5, 0.5)
     assert probability_thresholds(TASFormerConfig(num_tasks=2)) == (0.5, 0.5)
+
+
+def test_huge_thresholds_are_never_and_always() -> None:
+    config = TASFormerConfig(num_tasks=3, thresholds=[-1e308, 800.0, -20.0])
+    low, high, usual = probability_thresholds(config)
+    assert (low < 1e-300, high) == (True, 1.0)
+    assert usual == pytest.approx(math.exp(-20), rel=1e-6)
+    assert (moved(high, 0.75), moved(0.5, 0.75)) == (1.0, pytest.approx(0.75))
+    assert moved(low, 0.25) < 1e-300
+    assert moved(low, 0.5) == low
 
 
 def test_masks_are_above_the_thresholds_that_the_network_was_given(tmp_path: Path) -> None:

@@ -137,6 +137,61 @@ def test_what_is_set_afterwards_fits_or_is_refused(method: str, field: str, valu
     assert config.to_dict() == before
 
 
+PRESENCE: dict[str, Any] = {"scale": 1.5, "bias": [0.5, None], "least": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("presence", {**PRESENCE, "bias": [0.5]}, "presence has 1 biases, but num_tasks is 2"),
+        ("presence", {**PRESENCE, "bias": 0.5}, r"presence has 0\.5 biases"),
+        (
+            "presence",
+            {**PRESENCE, "bias": [0.5, "1"]},
+            "presence has the bias 1; expected a finite",
+        ),
+        ("presence", {**PRESENCE, "bias": [0.5, math.nan]}, "presence has the bias nan"),
+        (
+            "presence",
+            {**PRESENCE, "scale": 0},
+            "presence has the scale 0; expected a finite number",
+        ),
+        ("presence", {**PRESENCE, "scale": math.inf}, "presence has the scale inf"),
+        (
+            "presence",
+            {**PRESENCE, "least": 1.5},
+            r"presence has least 1\.5; expected a number from",
+        ),
+        ("presence", {**PRESENCE, "gate": None}, "presence has gate None; expected a number from"),
+        ("presence", {"scale": 1.0, "bias": [0.0, 0.0]}, "presence has no least; expected scale,"),
+        ("iou_temperature", 0.0, r"iou_temperature is 0\.0; expected a finite number above 0"),
+        ("iou_temperature", math.inf, "iou_temperature is inf"),
+        ("view", "croped", "view is 'croped'; known are squeeze"),
+    ],
+)
+def test_what_was_calibrated_is_checked_when_read_and_when_set(
+    field: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    config = TASFormerConfig(num_tasks=2, presence=PRESENCE, thresholds=[0.0, 1.0])
+    before = config.to_dict()
+    with pytest.raises(ValueError, match=message):
+        setattr(config, field, value)
+    assert config.to_dict() == before
+    config.save_pretrained(tmp_path)
+    assert TASFormerConfig.from_pretrained(tmp_path).presence == PRESENCE
+    stored = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(stored | {field: value}))
+    with pytest.raises(ValueError, match=message):
+        TASFormerConfig.from_pretrained(tmp_path)
+
+
+def test_a_recognition_of_another_form_is_refused() -> None:
+    parts = {"num_labels": 2, "overlapping": False, "shared_backbone": True}
+    for channels in ("ab", [[0], ["1"]], [0, 1], None):
+        with pytest.raises(ValueError, match="expected their number, and a list of numbers for ea"):
+            TASFormerConfig(num_tasks=2, recognition={**parts, "channels": channels})
+
+
 def test_channels_follow_what_is_set_afterwards() -> None:
     config = segformer(num_tasks=2, task_names=["tree", "sky"])
     config.task_names = ["bush", "sky"]

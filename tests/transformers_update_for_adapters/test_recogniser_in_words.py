@@ -8,6 +8,7 @@ from huggingface_hub import ModelCard
 from small_networks import recognising_network, small_network
 
 from transformers_update_for_adapters.model_card import licence_of
+from transformers_update_for_adapters.recogniser_in_words import source_name
 
 
 def card_of(network: Any, folder: Path) -> ModelCard:
@@ -44,6 +45,32 @@ def test_a_recognisers_licence_holds_for_the_whole(tmp_path: Path) -> None:
     assert licence_of(network.config).endswith("nvidia/segformer-b0, is under: apache-2.0.")
     network.config.recognition = {**recognition, "license": None}
     assert licence_of(network.config).endswith("has no licence that is recorded.")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("nvidia/segformer-b0", "nvidia/segformer-b0"),
+        ("/home/me/secret/fine_tuned", "fine_tuned"),
+        ("~/fine_tuned", "fine_tuned"),
+        ("../fine_tuned", "fine_tuned"),
+        ("fine_tuned", "fine_tuned"),
+        ("/home/me/outputs/demo/2026-01-31_12-00-00/recogniser", "2026-01-31_12-00-00"),
+        ("/home/me/2026-01-31_12-00-00/recogniser/checkpoints/best.ckpt", "2026-01-31_12-00-00"),
+        ("/home/me/2026-01-31_12-00-00/model", "2026-01-31_12-00-00"),
+        ("/home/me/released.ckpt", "released.ckpt"),
+        ("C:\\Users\\me\\fine_tuned", "fine_tuned"),
+        ("/", "/"),
+    ],
+)
+def test_a_card_says_nothing_of_the_machine(source: str, name: str, tmp_path: Path) -> None:
+    assert source_name(source) == name
+    network = recognising_network()
+    recognition = {**network.config.recognition, "license": None}  # type: ignore[dict-item]
+    network.config.recognition = {**recognition, "source": source}
+    text = card_of(network, tmp_path).text
+    assert "secret" not in text
+    assert "/me" not in text
 
 
 def test_a_card_without_says_nothing_of_it(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 
 from seg_training.checkpoints.checkpoint_reading import NETWORK
@@ -15,19 +16,15 @@ from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
 from seg_training.networks.network_building import OF_RECOGNISERS
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
-from transformers_update_for_adapters.weights_fingerprint import forget_other_weights
+from transformers_update_for_adapters.weights_fingerprint import CALIBRATION, forget_other_weights
 
 __all__ = [
-    "CALIBRATION",
     "NETWORK",
     "load_weights",
     "network_of",
     "network_to_keep",
     "take_calibration",
 ]
-
-CALIBRATION = ("thresholds", "presence")
-"""What is chosen for trained weights, as fields of the network's configuration."""
 
 _WEIGHTS = "network."  # how the network's weights are called in a checkpoint
 
@@ -63,8 +60,7 @@ def network_of(checkpoint: Mapping[str, Any]) -> Network:
         UserError: if the weights do not fit what the checkpoint says of its network.
     """
     if NETWORK in checkpoint:
-        config = TASFormerConfig.from_dict(dict(checkpoint[NETWORK]))
-        network = Network(TASFormerForSemanticSegmentation(config))
+        network = Network(TASFormerForSemanticSegmentation(_config_in(checkpoint)))
     else:
         settings = checkpoint["hyper_parameters"]
         network = _network_of_before(settings["config"], settings["task_names"])
@@ -87,7 +83,7 @@ def take_calibration(network: Network, checkpoint: Mapping[str, Any]) -> None:
     kept = checkpoint.get(NETWORK, {})
     if all(kept.get(name) is None for name in CALIBRATION):
         return
-    config: TASFormerConfig = TASFormerConfig.from_dict(dict(kept))
+    config = _config_in(checkpoint)
     forget_other_weights(config, network.model.state_dict())
     for name in CALIBRATION:
         setattr(network.config, name, getattr(config, name))
@@ -103,6 +99,14 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
         module.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise UserError(f"the checkpoint's weights do not fit its own config: {error}") from error
+
+
+def _config_in(checkpoint: Mapping[str, Any]) -> TASFormerConfig:
+    try:
+        config: TASFormerConfig = TASFormerConfig.from_dict(dict(checkpoint[NETWORK]))
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        raise UserError(f"what the checkpoint says of its network is wrong: {error}") from error
+    return config
 
 
 def _network_of_before(config: Mapping[str, Any], task_names: Sequence[str]) -> Network:

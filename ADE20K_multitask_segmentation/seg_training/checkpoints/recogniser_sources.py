@@ -14,6 +14,7 @@ from transformers import SegformerConfig
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.model_folders import load_network
+from seg_training.checkpoints.released_checkpoints import released_network
 from seg_training.errors import UserError
 from seg_training.files.user_paths import is_hub_name, user_path
 from seg_training.networks.network_building import quiet_transformers
@@ -32,7 +33,7 @@ class RecogniserSource:
         model: of method ``segformer``.
         labels: the names of its channels.
         license: of its weights; None where it is not known.
-        overlapping: its labels do not exclude each other.
+        overlapping: its labels may be on the same pixel.
     """
 
     model: TASFormerForSemanticSegmentation
@@ -45,8 +46,8 @@ def load_recogniser(source: str | Path) -> RecogniserSource:
     """Load a SegFormer that was trained: ours, or a stock one of Hugging Face.
 
     Args:
-        source: a run, a checkpoint or a model folder of ours, a folder of a stock SegFormer, or a
-            name on the hub.
+        source: a run, a checkpoint or a model folder of ours, a checkpoint that the authors
+            released, a folder of a stock SegFormer, or a name on the hub.
 
     Returns:
         The model, in evaluation mode, on the CPU.
@@ -59,7 +60,8 @@ def load_recogniser(source: str | Path) -> RecogniserSource:
         return _stock(str(source), is_local=False)
     if _is_stock(path):
         return _stock(str(path), is_local=True)
-    network = load_network(find_checkpoint(path))
+    file = find_checkpoint(path)
+    network = released_network(file) or load_network(file)
     if network.prompted:
         raise UserError(
             f"model.recogniser={source} is of method '{network.method}', which paints one class at "
@@ -67,7 +69,8 @@ def load_recogniser(source: str | Path) -> RecogniserSource:
         )
     config = network.config
     labels = list((config.id2label or {}).values())
-    return RecogniserSource(network.model, labels, _license_of(config.origin))
+    license = _license_of(config.origin)
+    return RecogniserSource(network.model, labels, license, config.overlapping)
 
 
 def _license_of(origin: Mapping[str, Any] | None) -> str | None:

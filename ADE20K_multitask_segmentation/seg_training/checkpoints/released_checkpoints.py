@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from seg_training.settings import choose
 from seg_training.tasks import LabelClasses, TaskTable
 from transformers_update_for_adapters import METHODS, released_method
 
-__all__ = ["convert_checkpoint"]
+__all__ = ["convert_checkpoint", "released_network"]
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,40 @@ def convert_checkpoint(
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise UserError(f"{output} holds something already; choose another --output")
     weights, method = _read_weights(user_path(source), method)
+    network, config, tasks = _network_of(source, weights, method, tasks, overrides, config_dir)
+    save_network(output, network, config)
+    _log.info("%s: %s with the %d tasks of %s", output, method, network.num_tasks, tasks)
+    return network.eval()
+
+
+def released_network(source: Path) -> Network | None:
+    """Read a released checkpoint as :func:`convert_checkpoint` would, and write nothing.
+
+    Args:
+        source: an existing file.
+
+    Returns:
+        The network, in evaluation mode; None where the file is none that the authors released.
+
+    Raises:
+        UserError: if it is one, of tasks that are not known.
+    """
+    try:
+        weights, method = _read_weights(source, None)
+    except UserError:
+        return None
+    return _network_of(source, weights, method)[0].eval()
+
+
+def _network_of(
+    source: str | Path,
+    weights: Mapping[str, Tensor],
+    method: str,
+    tasks: str | None = None,
+    overrides: Sequence[str] = (),
+    config_dir: Path | None = None,
+) -> tuple[Network, dict[str, Any], str]:
+    """Build the network of released weights, described, with its experiment's config and tasks."""
     experiment = EXPERIMENTS[method]
     method_class = METHODS[method]
     counts = method_class.released_counts(weights)
@@ -98,9 +133,7 @@ def convert_checkpoint(
     network.config.crop_size = list(config["data"]["crop_size"])
     network.config.task_synonyms = task_synonyms([table])
     describe_network(network, config, origin={**origin, "released": Path(source).name})
-    save_network(output, network, config)
-    _log.info("%s: %s with the %d tasks of %s", output, method, len(names), tasks)
-    return network.eval()
+    return network, config, tasks
 
 
 def _read_weights(source: Path, method: str | None) -> tuple[Mapping[str, Tensor], str]:

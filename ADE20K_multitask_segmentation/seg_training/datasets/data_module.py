@@ -229,6 +229,19 @@ class SegmentationDataModule(DataModule):
         """
         self._confusion = weights
 
+    @property
+    def asks_confused(self) -> bool:
+        """Whether absent tasks are asked for as :meth:`take_confusion` says."""
+        return isinstance(self.sampler, Mapping) and self.sampler.get("absent_by") == "confused"
+
+    def trained_images(self) -> tuple[EvaluationSamples, TaskPresence]:
+        """Give the images of the training split as evaluation sees them, and what they show.
+
+        Those that are held out of training show nothing here; all have their places.
+        """
+        presence = self._trained_presence()
+        return self._evaluation_samples(self.splits["fit"], presence, 0), presence
+
     def _trained_presence(self) -> TaskPresence:
         presence = self.task_presence(self.splits["fit"])
         held_out = self._held_out()

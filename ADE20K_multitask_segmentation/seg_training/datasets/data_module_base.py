@@ -190,15 +190,21 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[EvaluationBatch]:
         """Load evaluation batches: :class:`EvaluationBatch`, every pair exactly once."""
-        return self._evaluation_loader(*self.validation_samples())
+        return self.evaluation_loader(*self.validation_samples())
 
     def calibration_dataloader(self) -> DataLoader[EvaluationBatch]:
         """Load the images of :meth:`calibration_samples`, every pair exactly once."""
-        return self._evaluation_loader(*self.calibration_samples())
+        return self.evaluation_loader(*self.calibration_samples())
 
-    def _evaluation_loader(
+    def evaluation_loader(
         self, samples: Dataset[EvaluationSample], presence: TaskPresence
     ) -> DataLoader[EvaluationBatch]:
+        """Load this process's share of images, each exactly once over all processes.
+
+        Args:
+            samples: the images.
+            presence: which tasks they show; those that show none are left out.
+        """
         return DataLoader(
             samples,  # type: ignore[arg-type]  # the collated batch is what the loader yields
             sampler=EvaluationSampler(presence, *self._processes()),

@@ -23,9 +23,11 @@ from seg_training.errors import Interrupted, UserError
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.known_settings import RunSettings
 from seg_training.pl_module import LitSeg
+from seg_training.prediction.prediction_options import check_rankseg
 from seg_training.results.prediction_examples import Example
 from seg_training.training.calibration import calibrate
 from seg_training.training.trainer import build_trainer
+from transformers_update_for_adapters.expected_iou import RANKSEG
 
 __all__ = ["evaluate", "load_module", "predict_examples", "restore", "run_validation"]
 
@@ -55,7 +57,8 @@ def evaluate(
     """Measure bIoU over every (image, task) pair of the validation split.
 
     Where the network has no thresholds, they are chosen on images of the training split, for this
-    evaluation alone; ``thresholds=none`` paints all classes above 0 instead.
+    evaluation alone; ``thresholds=none`` paints all classes above 0 instead, and
+    ``thresholds=rankseg`` where their expected IoU is largest.
 
     Args:
         path: a checkpoint, or a run's folder.
@@ -79,12 +82,17 @@ def _set_thresholds(module: LitSeg, data: DataModule, trainer: pl.Trainer) -> No
     """Choose what the checkpoint lacks, or leave out what it has, as the config says."""
     config = {**RunSettings.shown(), **module.hparams["config"]}
     network = module.network
+    by_rankseg = config["thresholds"] == RANKSEG
+    own = network.config.iou_temperature if by_rankseg else network.config.thresholds
     if config["thresholds"] == "none":
-        network.config.thresholds = None
-    elif network.config.thresholds is None:
+        network.config.thresholds = network.config.iou_temperature = None
+    elif own is None:
+        check_rankseg(config["thresholds"])
         data.setup("validate")  # if there is nothing to evaluate, that is to be said first
         network.to(trainer.strategy.root_device)
-        calibrate(network, data)
+        presence = network.config.presence
+        calibrate(network, data, by_rankseg)
+        network.config.presence = presence or network.config.presence
 
 
 def restore(

@@ -32,7 +32,6 @@ class PairCounter:
         asked: Mapping[int, Sequence[int]],
         num_tasks: int,
         with_scores: bool = True,
-        thresholds: Tensor | None = None,
         gate: float = 0.0,
     ) -> None:
         """Start without rows.
@@ -41,8 +40,6 @@ class PairCounter:
             asked: dataset to the ids of the tasks that are asked for.
             num_tasks: K, all tasks of the network.
             with_scores: compute the scores that are registered now.
-            thresholds: (K,) float logits above which tasks are painted when calibrated; None, or 0
-                for all, is the same as without.
             gate: the presence from which on a class is painted, calibrated, where all are asked.
 
         Raises:
@@ -53,9 +50,6 @@ class PairCounter:
         self._num_tasks = num_tasks
         self._scores = score_names() if with_scores else ()
         self._gate = gate
-        # Zeros are told from others here, once: for each image a GPU would make the host wait.
-        calibrated = thresholds is not None and bool(thresholds.any())
-        self._thresholds = thresholds if calibrated else None
 
     def update(
         self,
@@ -67,10 +61,11 @@ class PairCounter:
         joint: Tensor | None = None,
         present: Tensor | None = None,
         presence: Tensor | None = None,
+        bounds: Tensor | None = None,
     ) -> None:
         """Count an image's pairs.
 
-        Logits are thresholded at 0, and at the tasks' own thresholds; the binary predictions are
+        Logits are thresholded at 0, and calibrated at the tasks' bounds; the binary predictions are
         resized with nearest to the image's own size, and pixels that nobody labelled are left out
         (paper, section 4).
 
@@ -85,6 +80,8 @@ class PairCounter:
                 others are counted without resizing, in a tenth of the time.
             presence: (T,) float32 in [0, 1], how sure a recogniser is that the image shows the
                 tasks, nan where it does not know; the largest probabilities where there is none.
+            bounds: (T,) float logits above which tasks are painted when calibrated, as
+                :meth:`Network.bounds` gives them; None is the same as 0 for all.
         """
         small_truth = truth.resized((logits.shape[-2], logits.shape[-1]))
         if joint is None:
@@ -96,14 +93,17 @@ class PairCounter:
         if presence is None:
             presence = logits.amax(dim=(1, 2)).float().sigmoid()
         place = (dataset, image)
+        calibrates, bounds = bounds is not None, presence if bounds is None else bounds
         if present is not None and not self._scores:
-            counts = _counts_of_absent(logits, truth, task_ids, self._thresholds)
+            counts = _counts_of_absent(logits, truth, task_ids, bounds if calibrates else None)
             rows = _rows(task_ids, place, counts, joint_counts, presence)
             self.rows.append(rows[~present])
-            logits, task_ids, presence = logits[present], task_ids[present], presence[present]
+            logits, task_ids, presence, bounds = (
+                each[present] for each in (logits, task_ids, presence, bounds)
+            )
         at_once = _at_once(logits, truth.size)
-        parts = (torch.split(each, at_once) for each in (task_ids, logits, presence))
-        for ids, own, own_presence in zip(*parts, strict=True):
+        parts = (torch.split(each, at_once) for each in (task_ids, logits, presence, bounds))
+        for ids, own, own_presence, bound in zip(*parts, strict=True):
             at_crop_size = own > 0
             own_size = resize_nearest(at_crop_size, truth.size)
             shown, labelled = truth.shown(ids), truth.labelled(ids)
@@ -118,8 +118,8 @@ class PairCounter:
                 _sum(small),
             ]
             calibrated = counts[:2]
-            if self._thresholds is not None:
-                above = own > self._thresholds[ids, None, None]
+            if calibrates:
+                above = own > bound[:, None, None]
                 predicted = resize_nearest(above, truth.size) & labelled
                 calibrated = [_sum(predicted & shown), _sum(predicted)]
             counts[4:4] = calibrated
@@ -152,21 +152,21 @@ def _at_once(logits: Tensor, size: Sequence[int]) -> int:
 
 
 def _counts_of_absent(
-    logits: Tensor, truth: Truth, task_ids: Tensor, thresholds: Tensor | None
+    logits: Tensor, truth: Truth, task_ids: Tensor, bounds: Tensor | None
 ) -> list[Tensor]:
     """Count what is predicted of tasks without a true pixel, at crop size: nothing is resized."""
     labelled = truth.labelled(task_ids)
     weights = _labelled_pixels(labelled, logits.shape[-2:]).expand(logits.shape)
     at_once = _at_once(logits, logits.shape[-2:])
 
-    def above(bounds: Tensor) -> Tensor:
-        parts = (torch.split(each, at_once) for each in (logits, weights, bounds[:, None, None]))
+    def above(least: Tensor) -> Tensor:
+        parts = (torch.split(each, at_once) for each in (logits, weights, least[:, None, None]))
         return torch.cat(
             [_sum((own > bound) * weight) for own, weight, bound in zip(*parts, strict=True)]
         )
 
     predicted = above(logits.new_zeros(len(task_ids)))
-    calibrated = predicted if thresholds is None else above(thresholds[task_ids])
+    calibrated = predicted if bounds is None else above(bounds)
     none = torch.zeros_like(predicted)
     valid = _sum(labelled).expand(len(task_ids))
     return [none, predicted, none, valid, none, calibrated, none, none]

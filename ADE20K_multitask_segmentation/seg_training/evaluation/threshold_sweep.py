@@ -45,15 +45,8 @@ def sweep_thresholds(
     data.setup("validate")
     module.eval()
     asked = {place: own.tasks.task_ids for place, own in enumerate(data.sources().values())}
-    own = module.network.thresholds
-    has_thresholds = bool(own.any())
     counters = {
-        threshold: PairCounter(
-            asked,
-            len(module.task_names),
-            with_scores=False,
-            thresholds=own - _logit(threshold) if has_thresholds else None,
-        )
+        threshold: PairCounter(asked, len(module.task_names), with_scores=False)
         for threshold in thresholds
     }
     loader = data.val_dataloader()
@@ -72,8 +65,11 @@ def _count(
             task_ids, truth = task_ids.to(module.device), truth.to(module.device)
             logits = module.network.task_logits(image[None].to(module.device), task_ids)[0]
             logits = module.network.part_of_picture(logits, truth.size)
+            bounds = module.network.bounds(logits, task_ids)
             for threshold, counter in counters.items():
-                counter.update(logits - _logit(threshold), truth, task_ids, source, position)
+                shift = _logit(threshold)
+                own = None if bounds is None else bounds - shift
+                counter.update(logits - shift, truth, task_ids, source, position, bounds=own)
 
 
 def _logit(threshold: float) -> float:

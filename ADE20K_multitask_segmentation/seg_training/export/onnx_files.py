@@ -78,7 +78,9 @@ def description(network: Network) -> dict[str, Any]:
         ``class_names`` and ``class_synonyms`` (lists, class k at place k), ``crop_size`` (height
         and width that pictures are resized to, bilinear), ``view`` (how: ``squeeze``, ``pad`` or
         ``crop``), ``method``, ``licence``, and, None where it is not known or there is none:
-        ``measured``, ``thresholds`` (list, the logit above which class k is painted),
+        ``measured``, ``thresholds`` (list, the logit above which class k is painted) or, in their
+        place, ``iou_temperature`` (what logits are divided by before masks of the largest expected
+        IoU are found, by ``rankseg``),
         ``presence_least`` (the presence from which on a class is looked for) and ``recogniser``
         (``source``, ``license`` and ``labels`` of what says which classes are there).
     """
@@ -93,6 +95,7 @@ def description(network: Network) -> dict[str, Any]:
         "licence": licence_of(config),
         "measured": config.measured,
         "thresholds": config.thresholds,
+        "iou_temperature": config.iou_temperature,
         "presence_least": None if config.presence is None else config.presence["least"],
         "recogniser": None
         if recognition is None

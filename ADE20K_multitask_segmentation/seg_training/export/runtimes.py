@@ -20,6 +20,7 @@ __all__ = ["Runtime", "RuntimeNetwork", "open_onnx", "runtimes_of", "runtimes_of
 
 Logits = NDArray[np.float32]
 Run = Callable[[NDArray[np.uint8], NDArray[np.int64]], Logits]
+Bounds = Callable[[Tensor, Tensor], Tensor | None]
 Recognise = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.float32] | None]
 Graph = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[np.float32]]]
 
@@ -235,16 +236,16 @@ def _named(outputs: Tensor | Sequence[Tensor]) -> dict[str, NDArray[np.float32]]
 class RuntimeNetwork(nn.Module):
     """A runtime in the place of a network, for evaluation."""
 
-    def __init__(self, runtime: Runtime, thresholds: Tensor | None = None) -> None:
+    def __init__(self, runtime: Runtime, bounds: Bounds = lambda logits, task_ids: None) -> None:
         """Wrap a runtime.
 
         Args:
             runtime: with a file of a whole network.
-            thresholds: (K,) float, that network's.
+            bounds: that network's :meth:`Network.bounds`.
         """
         super().__init__()
         self.runtime = runtime
-        self.thresholds = thresholds
+        self.bounds = bounds
         self.gate = 0.0  # files are not asked what there is
 
     def kept(self) -> AbstractContextManager["RuntimeNetwork"]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from seg_training.errors import UserError
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+from transformers_update_for_adapters.expected_iou import least_painted, masks_of_largest_iou
 from transformers_update_for_adapters.input_checks import can_look_at, check_known_ids
 from transformers_update_for_adapters.modeling_tasformer import Recognition
 from transformers_update_for_adapters.views import part_of_picture
@@ -52,6 +53,11 @@ class Network(nn.Module):
         return self.config.method_class.prompted
 
     @property
+    def trains_on_label_maps(self) -> bool:
+        """Whether its channels compete for each pixel; else it learns masks of single classes."""
+        return not (self.prompted or self.config.overlapping)
+
+    @property
     def recognises(self) -> bool:
         """Whether something labels every pixel: a recogniser, or the network itself."""
         return self.model.task_channels is not None
@@ -78,13 +84,29 @@ class Network(nn.Module):
         height, width = self.config.crop_size
         return height, width
 
-    @property
-    def thresholds(self) -> Tensor:
-        """(K,) float32 logits above which the classes are painted when calibrated; 0 by default."""
-        chosen = self.config.thresholds
-        if chosen is None:
-            return torch.zeros(self.num_tasks, device=self.mean.device)
-        return torch.tensor(chosen, dtype=torch.float32, device=self.mean.device)
+    def bounds(self, logits: Tensor, task_ids: Tensor) -> Tensor | None:
+        """Say above which logits classes are painted on a picture when calibrated.
+
+        Args:
+            logits: (T, h, w) float, of the whole picture.
+            task_ids: (T,) int64.
+
+        Returns:
+            (T,) float32; None where it is 0 for all classes of the network.
+
+        Raises:
+            ImportError: if the package ``rankseg`` is needed, and is not installed.
+        """
+        if self.config.iou_temperature is not None:
+            masks = masks_of_largest_iou(logits, self.config.iou_temperature)
+            least = least_painted(logits.float(), masks)
+            return least.nextafter(least.new_tensor(-torch.inf))  # it is painted itself
+        # Whether all are 0 is seen here: a GPU's tensor would make the host wait.
+        if not any(self.config.thresholds or ()):
+            return None
+        return torch.tensor(self.config.thresholds, dtype=torch.float32, device=task_ids.device)[
+            task_ids
+        ]
 
     @property
     def gate(self) -> float:
@@ -124,6 +146,12 @@ class Network(nn.Module):
                 f"({number},)"
             )
         task_ids = self._checked_ids(task_ids, pixel_values)
+        if self.config.overlapping:  # channels do not compete: only those asked are resized
+            label_logits = self.model.label_logits(self.normalised(pixel_values))
+            if image_rows is not None:
+                label_logits = label_logits[image_rows]
+            margins = self.model.margins(label_logits, task_ids[:, None])
+            return self.model.upsample_labels(margins, pixel_values.shape[-2:])
         if not self.prompted:
             label_logits = self.label_logits(pixel_values)
             if image_rows is not None:

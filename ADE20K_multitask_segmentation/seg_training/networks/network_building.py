@@ -61,6 +61,7 @@ SIZES = (*_BACKBONE_FIELDS, "decoder_hidden_size")
 _DESCRIPTIONS = (
     "crop_size",
     "fingerprint",
+    "iou_temperature",
     "measured",
     "origin",
     "presence",

@@ -40,7 +40,7 @@ def build_painted_network(
         license: of its weights, where that is known.
         shared_backbone: hold the backbone still and share it; else the class-prompted path has a
             copy of its own, which is trained.
-        overlapping: the recogniser's labels do not exclude each other.
+        overlapping: the recogniser's labels may be on the same pixel.
         **options: further ones of :func:`build_network`, such as ``num_tasks``.
 
     Returns:

@@ -33,10 +33,20 @@ from seg_training.prediction.averaged_probabilities import Looks, class_probabil
 from seg_training.prediction.classes_in_picture import check_tells_presence, recognise_picture
 from seg_training.prediction.existing_results import containing_result, settings_of
 from seg_training.prediction.pictures_to_paint import find_pictures
-from seg_training.prediction.prediction_options import check_looks, check_pixels, check_threshold
+from seg_training.prediction.prediction_options import (
+    check_looks,
+    check_pixels,
+    check_rankseg,
+    check_threshold,
+)
 from seg_training.prediction.result_writing import PictureResult
 from transformers_update_for_adapters import asks_for_all
-from transformers_update_for_adapters.class_thresholds import probability_thresholds
+from transformers_update_for_adapters.class_thresholds import (
+    paints_by_rankseg,
+    probability_thresholds,
+    thresholds_in_picture,
+)
+from transformers_update_for_adapters.expected_iou import RANKSEG
 
 __all__ = [
     "PredictionReport",
@@ -83,7 +93,7 @@ def predict(
     pictures: Sequence[str],
     classes: Sequence[str],
     output: Path,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
     window: int | None = None,
@@ -99,8 +109,9 @@ def predict(
         pictures: files, folders or patterns.
         classes: names or synonyms, or ``all``.
         output: where the folders go.
-        threshold: probabilities from it on are the class, in (0, 1); by default the network's own
-            for each class, and 0.5 where it has none.
+        threshold: probabilities from it on are the class, in (0, 1); or ``rankseg``, for each class
+            the mask whose expected IoU is largest; by default what the network was calibrated with,
+            and 0.5 where it was not.
         flip: average with the mirrored picture.
         scales: of the crop size, to average over.
         window: side of windows, in the picture's own pixels, to look at one by one.
@@ -208,20 +219,29 @@ def _place(folder: Path) -> tuple[int, int]:
 
 
 def chosen_thresholds(
-    network: Network, tasks: Mapping[int, str], threshold: float | None = None
-) -> float | dict[str, float]:
+    network: Network, tasks: Mapping[int, str], threshold: float | str | None = None
+) -> float | str | dict[str, float]:
     """Choose what classes are painted from.
 
     Args:
         network: trained.
         tasks: task id to name.
-        threshold: for all classes, or None for the network's own.
+        threshold: for all classes, or ``rankseg``, or None for the network's own.
 
     Returns:
-        A probability for all; or by name, where the network's own are chosen and it has such.
+        A probability for all; or by name, where the network's own are chosen and it has such; or
+        ``rankseg``, for each class and picture another one.
+
+    Raises:
+        UserError: if a package is needed for it, and is not installed.
     """
-    every = probability_thresholds(network.config, threshold)
-    if threshold is not None or network.config.thresholds is None:
+    if paints_by_rankseg(network.config, threshold):
+        check_rankseg(RANKSEG)
+        return RANKSEG
+    if isinstance(threshold, float):
+        return threshold
+    every = probability_thresholds(network.config)
+    if network.config.thresholds is None:
         return every[0]
     return {name: every[task_id] for task_id, name in tasks.items()}
 
@@ -231,7 +251,7 @@ def result_settings(
     network: Network,
     tasks: Mapping[int, str],
     write_empty: bool,
-    threshold: float | Mapping[str, float],
+    threshold: float | str | Mapping[str, float],
     looks: Looks,
     only_present: bool = False,
 ) -> dict[str, Any]:
@@ -242,7 +262,7 @@ def result_settings(
         network: from it; another training may have the same place later, so its weights count, too.
         tasks: task id to name.
         write_empty: whether classes that are not found have files, too.
-        threshold: probabilities from it on are the class; of all classes, or by their names.
+        threshold: from :func:`chosen_thresholds`.
         looks: how the picture is looked at.
         only_present: whether classes that are probably not there are left out.
     """
@@ -258,11 +278,13 @@ def result_settings(
     }
     # Results of before there was a score, a view or a recogniser stay those of the same settings.
     view = {} if looks.view == "squeeze" else {"view": looks.view}
-    told = {}
+    told: dict[str, Any] = {}
+    if threshold == RANKSEG:
+        told["iou_temperature"] = network.config.iou_temperature or 1.0
     if network.tells_presence:
         calibration = json.dumps(network.config.presence, sort_keys=True)
         digest = hashlib.sha256(calibration.encode()).hexdigest()
-        told = {"presence_sha256": digest, "only_present": only_present}
+        told |= {"presence_sha256": digest, "only_present": only_present}
     return settings | view | told | ({"scores": list(SCORES)} if SCORES else {})
 
 
@@ -330,8 +352,12 @@ def write_result(
     with PictureResult(folder, file, picture, threshold, settings, frames, presence) as result:
         for task_id, probability in class_probabilities(network, picture, asked, looks, known):
             scores = {score: own for score, [own] in class_scores(probability[None]).items()}
+            least = None
+            if threshold == RANKSEG:
+                maps = probability[None]
+                [least] = thresholds_in_picture(network.config, [task_id], maps, threshold)
             own = probability.cpu().numpy()
-            result.add(task_id, tasks[task_id], own, not settings["only_found"], scores)
+            result.add(task_id, tasks[task_id], own, not settings["only_found"], scores, least)
         for task_id, name in tasks.items():
             if name in left_out:
                 result.leave_out(task_id, name)

@@ -48,7 +48,7 @@ class PictureResult:
         folder: Path,
         file: Path,
         picture: NDArray[np.uint8],
-        threshold: float | Mapping[str, float],
+        threshold: float | str | Mapping[str, float],
         settings: Mapping[str, Any],
         frames: int = 1,
         presence: Sequence[float | None] | None = None,
@@ -59,7 +59,8 @@ class PictureResult:
             folder: of the result.
             file: the picture's.
             picture: (H, W, 3) uint8 RGB.
-            threshold: probabilities from it on are the class; of all classes, or by their names.
+            threshold: probabilities from it on are the class; of all classes, or by their names; or
+                the name of a rule, which says it of each class as that is added.
             settings: what the result depends on besides, to be kept with it.
             frames: of the file, of which the first is painted.
             presence: per class of the network how likely it is there, None where that is not known;
@@ -96,6 +97,7 @@ class PictureResult:
         probability: NDArray[np.float32],
         write_empty: bool,
         scores: Mapping[str, float] | None = None,
+        least: float | None = None,
     ) -> None:
         """Write one class's mask and probabilities.
 
@@ -105,9 +107,14 @@ class PictureResult:
             probability: (H, W) float32 in [0, 1].
             write_empty: write files of an empty mask, too.
             scores: of the class in the picture, by :data:`SCORES`' names.
+            least: probabilities from it on are the class, where a rule says it.
         """
         threshold = self._threshold
-        least = threshold if isinstance(threshold, float) else threshold[name]
+        if isinstance(threshold, float):
+            least = threshold
+        elif not isinstance(threshold, str):
+            least = threshold[name]
+        assert least is not None
         mask = self._label_map.add(task_id, probability, least)
         found = bool(mask.any())
         if found:

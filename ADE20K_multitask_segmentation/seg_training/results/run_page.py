@@ -192,6 +192,7 @@ def _facts(results: Mapping[str, Any]) -> Table:
         "method": results["method"],
         "classes": str(results["num_tasks"]),
         "crop size": f"{height}x{width}",
+        "view": str(results.get("view", "squeeze")),
         "parameters": f"{results['parameters']:,}",
         "steps": f"{results['steps']:,}",
         "seed": str(results["seed"]),

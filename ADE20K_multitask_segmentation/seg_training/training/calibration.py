@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.network_in_checkpoint import (
-    CALIBRATION,
     NETWORK,
     network_of,
     network_to_keep,
@@ -25,18 +24,19 @@ from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError, listed
 from seg_training.evaluation.presence_calibration import fit_presence
+from seg_training.evaluation.temperature_choosing import TemperatureCounter
 from seg_training.evaluation.threshold_choosing import ThresholdCounter, best_thresholds
 from seg_training.networks import Network
 from transformers_update_for_adapters import TASFormerConfig
 from transformers_update_for_adapters.presence_scores import presence_features
-from transformers_update_for_adapters.weights_fingerprint import fingerprint
+from transformers_update_for_adapters.weights_fingerprint import CALIBRATION, fingerprint
 
 __all__ = ["calibrate", "keep_calibration"]
 
 _log = logging.getLogger(__name__)
 
 
-def calibrate(network: Network, data: DataModule) -> None:
+def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> None:
     """Choose thresholds, and calibrate presence, on images that are not evaluated.
 
     A process does it by itself: of several, one does it for all.
@@ -45,27 +45,36 @@ def calibrate(network: Network, data: DataModule) -> None:
         network: in evaluation mode, on the device to use; its configuration is changed.
         data: whose :meth:`DataModule.calibration_samples` to look at. Where there are none that
             show a task, nothing is chosen, and that is said.
+        by_rankseg: choose the temperature of masks whose expected IoU is largest, and no
+            thresholds.
     """
     try:
         loader = data.calibration_dataloader()
     except UserError as error:
         _log.warning("no thresholds are chosen, and calibrated is what is at 0: %s", error)
         return
-    counter = ThresholdCounter(network.num_tasks, network.mean.device)
+    thresholds = ThresholdCounter(network.num_tasks, network.mean.device)
+    temperatures = TemperatureCounter()
+    counter = temperatures if by_rankseg else thresholds
     with network.kept():
         features, present = _look(network, tracked(loader, "Calibrating"), counter)
-    network.config.thresholds = best_thresholds(counter.curves(gather=False))
-    network.config.presence = None
+    config = network.config
+    config.thresholds = None if by_rankseg else best_thresholds(thresholds.curves(gather=False))
+    config.iou_temperature = temperatures.best() if by_rankseg else None
+    config.presence = None
     if len(features):
-        network.config.presence = fit_presence(features, present)
+        config.presence = fit_presence(features, present)
         _tell_unmeasured(network)
     number = len(loader.dataset)  # type: ignore[arg-type]
-    _log.info("thresholds chosen on %d training images", number)
+    what = f"temperature {config.iou_temperature:g}" if by_rankseg else "thresholds"
+    _log.info("%s chosen on %d training images", what, number)
 
 
 @torch.inference_mode()
 def _look(
-    network: Network, batches: Iterable[EvaluationBatch], counter: ThresholdCounter
+    network: Network,
+    batches: Iterable[EvaluationBatch],
+    counter: ThresholdCounter | TemperatureCounter,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Count pairs, and give what the recogniser sees of N images and what is there: (N, K) each."""
     features, present = [np.zeros((0, network.num_tasks))], [np.zeros((0, network.num_tasks))]

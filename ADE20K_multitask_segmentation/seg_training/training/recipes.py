@@ -16,6 +16,7 @@ from seg_training.settings import (
     checked_number,
     choose_with_options,
 )
+from seg_training.training.recogniser_of_masks import trained_on_masks
 from seg_training.training.run_folder import CHECKPOINTS, choose_run_dir
 from seg_training.training.training_length import NEVER
 
@@ -109,7 +110,8 @@ def phases_of(config: Mapping[str, Any]) -> Phases:
         UserError: if there is no such recipe, or if settings do not go with it.
     """
     recipe = choose_with_options(config["recipe"], RECIPES, "recipe", positional=1)
-    return recipe(config) or Phases(None, dict(config))
+    phases = recipe(config) or Phases(None, dict(config))
+    return phases._replace(first=phases.first and trained_on_masks(phases.first))
 
 
 def phases_to_train(

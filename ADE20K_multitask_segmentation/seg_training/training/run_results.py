@@ -104,6 +104,7 @@ def run_results(
         "method": module.network.method,
         "num_tasks": module.network.num_tasks,
         "crop_size": list(config["data"].get("crop_size", ())),
+        "view": module.network.config.view,
         "parameters": count_parameters(module.network)[0],
         "trained_parameters": trained,
         "averaged": config["trainer"].get("ema_decay"),

@@ -54,7 +54,7 @@ class PredictionPictures(pl.Callback):
         images, logits, masks, prompts = [], [], [], []
         for name, own in batches.items():
             own_logits = outputs["logits"][name]
-            if not network.prompted:  # of images, not of samples
+            if network.trains_on_label_maps:  # of images, not of samples
                 own_logits = own_logits[own.image_rows[:most]].float()
                 own_logits = network.model.margins(own_logits, own.task_ids[:most, None])
             images.append(own.sample_images[:most])

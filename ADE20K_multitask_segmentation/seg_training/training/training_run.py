@@ -26,9 +26,11 @@ from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.known_settings import OptimizerSettings, TrainerSettings, check_config
 from seg_training.networks.network_building import sizes_of_before
 from seg_training.pl_module import LitSeg
+from seg_training.prediction.prediction_options import check_rankseg
 from seg_training.settings import call_with_settings, name_of
 from seg_training.training.averaged_weights import AveragedWeights
 from seg_training.training.calibration import calibrate, keep_calibration
+from seg_training.training.confused_classes import check_confusion
 from seg_training.training.kept_checkpoints import BestAndLast
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import check_optimizer
@@ -43,6 +45,7 @@ from seg_training.training.training_length import announce_schedule, check_limit
 from seg_training.training.training_pictures import PredictionPictures
 from seg_training.training.training_record import TrainingRecord
 from transformers_update_for_adapters import METHODS, Method
+from transformers_update_for_adapters.expected_iou import RANKSEG
 
 __all__ = ["TrainingResult", "train"]
 
@@ -105,6 +108,7 @@ def _train(config: dict[str, Any]) -> TrainingResult:
     config["data"] = {**config["data"], **data.settings()}
     resume_from = config["ckpt_path"] and find_checkpoint(config["ckpt_path"], CHECKPOINTS)
     module = _module(config, data, resume_from)
+    check_confusion(module.network, data)
     config = dict(module.hparams["config"])
     prepare_network(module.network, config["trainer"])
 
@@ -149,7 +153,8 @@ def _train(config: dict[str, Any]) -> TrainingResult:
     _, trained = count_parameters(module.network)
     module, data, alone = restore(checkpoints.evaluated)
     if config["thresholds"] != "none":
-        _calibrate(module, data, checkpoints.evaluated, trainer)
+        by_rankseg = config["thresholds"] == RANKSEG
+        _calibrate(module, data, checkpoints.evaluated, trainer, by_rankseg)
     machine = {key: config["trainer"][key] for key in _MACHINE if key in config["trainer"]}
     result = run_validation(build_trainer({**alone, **machine}, logger=False), module, data)
     if trainer.is_global_zero:
@@ -161,11 +166,13 @@ def _train(config: dict[str, Any]) -> TrainingResult:
     return TrainingResult(run_dir, result, module.task_names, module.dataset_names)
 
 
-def _calibrate(module: LitSeg, data: DataModule, file: Path, trainer: pl.Trainer) -> None:
+def _calibrate(
+    module: LitSeg, data: DataModule, file: Path, trainer: pl.Trainer, by_rankseg: bool
+) -> None:
     """Choose thresholds in the first process; the others take them from the checkpoint."""
     if trainer.is_global_zero:
         module.to(trainer.strategy.root_device)
-        calibrate(module.network, data)
+        calibrate(module.network, data, by_rankseg)
         keep_calibration(file, module.network)
     trainer.strategy.barrier("calibrated")
     take_calibration(module.network, read_checkpoint(file))
@@ -173,12 +180,15 @@ def _calibrate(module: LitSeg, data: DataModule, file: Path, trainer: pl.Trainer
 
 def _check_settings(config: Mapping[str, Any]) -> None:
     check_config(config)
+    check_rankseg(config["thresholds"])
     check_optimizer(call_with_settings(OptimizerSettings, config["optimizer"], "optimizer"))
     build_loss(config["loss"], _on_label_maps(config))
 
 
 def _on_label_maps(config: Mapping[str, Any]) -> bool:
-    return not METHODS.get(config["model"].get("method"), Method).prompted
+    model = config["model"]
+    prompted = METHODS.get(model.get("method"), Method).prompted
+    return not (prompted or model.get("overlapping"))
 
 
 def _data(config: Mapping[str, Any]) -> DataModule:

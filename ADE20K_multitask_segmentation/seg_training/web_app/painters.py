@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
@@ -21,7 +22,11 @@ from seg_training.prediction.asked_classes import named_tasks
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
 from seg_training.prediction.classes_in_picture import recognise_picture
 from transformers_update_for_adapters import asks_for_all, find_task
-from transformers_update_for_adapters.class_thresholds import moved_thresholds
+from transformers_update_for_adapters.class_thresholds import (
+    has_own_thresholds,
+    moved,
+    thresholds_in_picture,
+)
 
 __all__ = ["LONGEST_SIDE", "Answer", "Painter", "Prompt", "load_painters", "short_names"]
 
@@ -109,18 +114,26 @@ class Painter:
                 tasks[task_id] = self.network.task_names[task_id]
         return Prompt(tasks, unknown)
 
-    def thresholds(self, tasks: Mapping[int, str], middle: float) -> float | dict[str, float]:
+    def thresholds(
+        self, tasks: Mapping[int, str], middle: float, answer: Answer
+    ) -> float | dict[str, float]:
         """Say from which probability on classes are painted.
 
         Args:
             tasks: task id to name.
-            middle: one number for all where the network has no thresholds; where it has, 0.5
-                leaves them as they are, and others move them together.
+            middle: one number for all where the network was not calibrated; where it was, 0.5
+                leaves its thresholds as they are, and others move them together.
+            answer: for these classes; masks of the largest expected IoU are found on its maps.
         """
-        if self.network.config.thresholds is None:
+        config = self.network.config
+        if not has_own_thresholds(config):
             return middle
-        moved = moved_thresholds(self.network.config, middle)
-        return {name: moved[task_id] for task_id, name in tasks.items()}
+        chosen = {}
+        for task_id, name in tasks.items():
+            maps = torch.from_numpy(answer.probabilities[task_id])[None]
+            [own] = thresholds_in_picture(config, [task_id], maps)
+            chosen[name] = moved(own, middle)
+        return chosen
 
     def answer(self, picture: Path, task_ids: Sequence[int]) -> Answer:
         """Ask classes of a picture; the network runs only if it was not asked the same before.

@@ -47,7 +47,7 @@ def write_archive(
             own = unpacked
             if len(painters) > 1:
                 own /= folder_name(painter.name.replace("/", "_"))
-            chosen = painter.thresholds(tasks, threshold)
+            chosen = painter.thresholds(tasks, threshold, painter.answer(picture, list(tasks)))
             settings = result_settings(
                 painter.ckpt, painter.network, tasks, write_empty, chosen, painter.looks
             )

@@ -26,6 +26,7 @@ from seg_training.web_app.painters import Painter
 from seg_training.web_app.result_archive import write_archive
 from seg_training.web_app.shown_answer import ShownClass, show
 from seg_training.web_app.visitor_files import KeptFiles
+from transformers_update_for_adapters.class_thresholds import has_own_thresholds
 from transformers_update_for_adapters.model_card import absent_classes, licence_of
 
 __all__ = ["build_page"]
@@ -132,7 +133,7 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         gr.Markdown(_TITLE, elem_id="title")
         with gr.Row():
             with gr.Column(scale=0, min_width=340, elem_id="controls"):
-                has_own = any(own.network.config.thresholds is not None for own in painters)
+                has_own = any(has_own_thresholds(own.network.config) for own in painters)
                 label = _OWN_THRESHOLDS if has_own else _THRESHOLD
                 controls = _controls(names, _first_asked(painters[0]), examples, label)
                 download = gr.Button(
@@ -281,7 +282,7 @@ def _answer(
         reason = str(error) if picture.is_file() else _GONE
         return {panel.head: about(painter) + notice([*said, reason]), **nothing}
     said += several_frames(picture.name, answer.frames)
-    shown = show(answer, tasks, colours, painter.thresholds(tasks, threshold), opacity)
+    shown = show(answer, tasks, colours, painter.thresholds(tasks, threshold, answer), opacity)
     said += nothing_found(shown.classes, threshold)
     return {
         panel.head: about(painter, answer.seconds) + notice(said),

@@ -8,7 +8,7 @@ import torch
 from own_process import run_script
 
 from seg_training.checkpoints.model_folders import describe_network, load_network, save_network
-from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_to_keep
+from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_of, network_to_keep
 from seg_training.config import compose_config
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
@@ -236,3 +236,28 @@ def test_a_checkpoint_becomes_a_folder(run: Path, tmp_path: Path) -> None:
     again = run_script("save_pretrained", "--ckpt", str(run), "--output", str(tmp_path / "out"))
     assert again.code == 1
     assert "is there already; choose another --output" in again.text
+
+
+def test_a_calibration_that_cannot_be_is_one_error(
+    network: Network, config: dict[str, Any], tmp_path: Path
+) -> None:
+    describe_network(network, config)
+    save_network(tmp_path, network, config)
+    file = tmp_path / "config.json"
+    stored = json.loads(file.read_text())
+    for name, value, message in (
+        ("presence", {"scale": 1.0, "bias": [0.0], "least": 0.5}, "1 biases, but num_tasks is 2"),
+        ("thresholds", [0.5, None], "thresholds"),
+        ("view", "round", "view is 'round'; known are squeeze"),
+    ):
+        file.write_text(json.dumps(stored | {name: value}))
+        with pytest.raises(UserError, match="holds no network that can be loaded") as caught:
+            load_network(tmp_path)
+        assert message in str(caught.value)
+
+
+def test_so_is_one_in_a_checkpoint(network: Network, tmp_path: Path) -> None:
+    kept = network_to_keep(network, (320, 320), [[], []]) | {"thresholds": [1.0]}
+    weights = {f"network.{name}": each for name, each in network.state_dict().items()}
+    with pytest.raises(UserError, match=r"its network is wrong: .*thresholds has 1 entries"):
+        network_of({NETWORK: kept, "state_dict": weights})

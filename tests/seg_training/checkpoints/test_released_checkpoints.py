@@ -26,11 +26,15 @@ from pytorch_lightning.utilities.parsing import AttributeDict
 from torch import Tensor
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.model_folders import load_network
+from seg_training.checkpoints.recogniser_sources import load_recogniser
 from seg_training.checkpoints.released_checkpoints import convert_checkpoint
 from seg_training.checkpoints.restricted_pickle import INERT, read_inert
 from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import evaluate, load_module
 from seg_training.networks import Network, build_network, load_released_state_dict
+from seg_training.networks.painted_networks import build_painted_network
+from seg_training.networks.recogniser_labels import match_labels
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -420,6 +424,54 @@ def test_the_baseline_may_have_a_channel_for_other(
     )
     assert (network.num_tasks, network.config.other_channel) == (num_tasks, other_channel)
     load_module(read_checkpoint(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("channels", [12, 13])
+def test_a_released_segformer_is_a_recogniser_as_it_is(
+    golden: Path, channels: int, tmp_path: Path
+) -> None:
+    """To the bit as the folder that it is converted to, whose labels have the same names."""
+    weights = with_channels(released_weights(golden, "segformer_1"), channels)
+    file = tmp_path / "released.ckpt"
+    torch.save(lightning_content(weights), file)
+    convert_checkpoint(file, None, tmp_path / "out", config_dir=CONFIGS)
+    direct, converted = load_recogniser(file), load_recogniser(tmp_path / "out")
+    assert direct.labels == converted.labels
+    assert len(direct.labels) == channels
+    assert direct.license == converted.license
+    assert direct.license is not None
+    assert "NVIDIA" in direct.license
+    names = ["sky", "lamppost", direct.labels[-1]]
+    matched = match_labels(direct.labels, names)
+    assert matched[2] == [channels - 1]
+    assert matched[1] == []
+    networks = [
+        build_painted_network(
+            own.model,
+            matched,
+            {"method": "adapter_hf"},
+            labels=own.labels,
+            source=str(file),
+            num_tasks=3,
+            task_names=names,
+        ).eval()
+        for own in (direct, converted)
+    ]
+    images = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        [z, expected] = [network.label_logits(images) for network in networks]
+        plain = load_network(tmp_path / "out").label_logits(images)
+    assert torch.equal(z, expected)
+    assert torch.equal(z, plain)
+
+
+def test_a_released_network_that_paints_is_no_recogniser(golden: Path, tmp_path: Path) -> None:
+    torch.save({"state_dict": released_weights(golden, "adapter_hf", 2)}, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match="of method 'adapter_hf', which paints one class at a time"):
+        load_recogniser(tmp_path / "a.ckpt")
+    (tmp_path / "b.ckpt").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"b\.ckpt is no checkpoint that can be read safely"):
+        load_recogniser(tmp_path / "b.ckpt")
 
 
 @pytest.mark.parametrize(

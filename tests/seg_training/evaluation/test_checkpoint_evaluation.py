@@ -34,9 +34,11 @@ from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.files.text_files import finite
 from seg_training.networks.network import Network, Recognition
 from seg_training.pl_module import LitSeg
+from seg_training.prediction import prediction_options
 from seg_training.results.results_json import result_to_json
 from seg_training.training.calibration import calibrate
 from seg_training.training.training_run import train
+from transformers_update_for_adapters.expected_iou import masks_of_largest_iou
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -132,6 +134,44 @@ def test_thresholds_come_with_the_checkpoint_and_with_the_model_folder(
     save_file(weights, tmp_path / "model" / "model.safetensors", metadata={"format": "pt"})
     other, _ = evaluate(tmp_path / "model", [], CONFIGS)
     assert not other.calibrated  # thresholds of other weights
+
+
+def test_the_largest_expected_iou_may_take_the_place_of_thresholds(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rankseg")
+    plain, _ = evaluate(run, [], CONFIGS)
+    result, module = evaluate(run, ["thresholds=rankseg"], CONFIGS)
+    temperature = module.network.config.iou_temperature
+    assert temperature is not None
+    assert module.network.config.thresholds is None
+    assert result.bIoU == plain.bIoU
+    _, data, _ = restore(run, [], CONFIGS)
+    samples, presence = data.validation_samples()
+    counter = PairCounter({}, 5)
+    with torch.inference_mode():
+        for position in range(len(presence)):
+            sample = samples[position]
+            logits = module.network.task_logits(sample.image[None], sample.task_ids)[0]
+            painted = masks_of_largest_iou(logits, temperature)
+            counter.update(painted.float() - 0.5, sample.truth, sample.task_ids, 0, position)
+    assert result.bIoU_calibrated == measured(counter.table()).bIoU != plain.bIoU
+
+    # It comes with a checkpoint that has it, and is chosen anew where thresholds are asked for.
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    content[NETWORK]["iou_temperature"] = 3.0
+    torch.save(content, tmp_path / "calibrated.ckpt")
+    _, module = evaluate(tmp_path / "calibrated.ckpt", ["thresholds=rankseg"], CONFIGS)
+    assert module.network.config.iou_temperature == 3.0
+    _, module = evaluate(tmp_path / "calibrated.ckpt", ["thresholds=per_class"], CONFIGS)
+    assert module.network.config.iou_temperature is None
+    assert module.network.config.thresholds is not None
+    _, module = evaluate(tmp_path / "calibrated.ckpt", ["thresholds=none"], CONFIGS)
+    assert module.network.config.iou_temperature is None
+
+    monkeypatch.setattr(prediction_options, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install rankseg, or choose thresholds"):
+        evaluate(run, ["thresholds=rankseg"], CONFIGS)
 
 
 class TestANetworkWithoutThresholds:

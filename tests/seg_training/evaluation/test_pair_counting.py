@@ -86,7 +86,7 @@ def plain_joint(logits: Tensor, label_map: NDArray[np.uint8]) -> Iterator[tuple[
 @settings(max_examples=60, deadline=None)
 def test_rows_are_what_a_plain_loop_counts(seed: int, overlapping: bool) -> None:
     random = np.random.default_rng(seed)
-    counter = PairCounter({}, TASKS, thresholds=THRESHOLDS)
+    counter = PairCounter({}, TASKS)
     expected = []
     for image in range(3):
         truth = random_truth(random, overlapping)
@@ -101,9 +101,8 @@ def test_rows_are_what_a_plain_loop_counts(seed: int, overlapping: bool) -> None
             present = torch.from_numpy((masks == 1).any(axis=(1, 2)))
         recognised = torch.from_numpy(random.random(TASKS).astype(np.float32))
         presence = recognised if image else logits.amax(dim=(1, 2)).float().sigmoid()
-        counter.update(
-            logits, truth, ALL, image % 2, image, joint, present, recognised if image else None
-        )
+        sure = recognised if image else None
+        counter.update(logits, truth, ALL, image % 2, image, joint, present, sure, THRESHOLDS)
         expected += [
             [
                 *(image % 2, image, task),
@@ -138,8 +137,8 @@ def test_without_thresholds_calibrated_counts_are_the_others() -> None:
     logits = torch.from_numpy(random.standard_normal((TASKS, 7, 6)))
     tables = []
     for thresholds in (None, torch.zeros(TASKS), THRESHOLDS):
-        counter = PairCounter({}, TASKS, thresholds=thresholds)
-        counter.update(logits, truth, ALL)
+        counter = PairCounter({}, TASKS)
+        counter.update(logits, truth, ALL, bounds=thresholds)
         tables.append(counter.table())
     for table in tables[:2]:
         for name in ("intersection", "predicted"):

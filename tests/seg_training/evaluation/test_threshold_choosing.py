@@ -17,6 +17,8 @@ from two_processes import answers_of_two
 
 from seg_training.datasets.batches import EvaluationBatch, EvaluationSample
 from seg_training.datasets.truths import LabelMapTruth, MaskSetTruth, Truth
+from seg_training.evaluation.pair_counting import PairCounter
+from seg_training.evaluation.temperature_choosing import TEMPERATURES, TemperatureCounter
 from seg_training.evaluation.threshold_choosing import (
     GRID,
     IoUCurves,
@@ -24,6 +26,7 @@ from seg_training.evaluation.threshold_choosing import (
     best_thresholds,
 )
 from seg_training.training.calibration import calibrate
+from transformers_update_for_adapters.expected_iou import masks_of_largest_iou
 
 TASKS = 3
 ALL = torch.arange(TASKS)
@@ -197,4 +200,39 @@ def test_a_network_that_paints_too_little_gets_thresholds_below_zero(method: str
     # A data module as far as calibrating asks: a loader of images.
     data: Any = SimpleNamespace(calibration_dataloader=lambda: Batches(batches, samples))
     calibrate(network, data)
-    assert network.thresholds.tolist() == [-2.0] * 5
+    assert network.config.thresholds == [-2.0] * 5
+    assert network.config.iou_temperature is None
+    pytest.importorskip("rankseg")
+    calibrate(network, data, by_rankseg=True)
+    assert network.config.thresholds is None
+    # What it paints of these is nearest to the truth when it is surest.
+    sums = {}
+    for temperature in TEMPERATURES:
+        counter = PairCounter({}, 5)
+        network.config.iou_temperature = temperature
+        for position, (image, task_ids, truth, *_) in enumerate(samples):
+            with torch.inference_mode():
+                logits = network.task_logits(image[None], task_ids)[0]
+            bounds = network.bounds(logits, task_ids)
+            counter.update(logits, truth, task_ids, 0, position, bounds=bounds)
+        sums[temperature] = counter.table().calibrated_iou.sum()
+    calibrate(network, data, by_rankseg=True)
+    assert network.config.iou_temperature == max(sums, key=lambda each: sums[each])
+
+
+def test_the_best_temperature_by_hand() -> None:
+    """Of two pixels, one sure and one at -1, the truth has both: only less sure ones paint both."""
+    pytest.importorskip("rankseg")
+    both = LabelMapTruth(torch.ones(1, 2, dtype=torch.uint8), torch.ones(1) > 0)
+    one = LabelMapTruth(torch.tensor([[1, 0]], dtype=torch.uint8), torch.ones(1) > 0)
+    logits, task = torch.tensor([[[3.0, -1.0]]]), torch.tensor([0])
+    counter = TemperatureCounter()
+    assert counter.best() == 1.0
+    counter.update(logits, both, task)
+    painted = {each: int(masks_of_largest_iou(logits, each).sum()) for each in TEMPERATURES}
+    assert painted[1.0] == 1
+    wide = [each for each, pixels in painted.items() if pixels == 2]
+    assert counter.best() == wide[0] > 1
+    counter.update(logits, one, task)
+    counter.update(logits, one, task)
+    assert counter.best() == 1.0

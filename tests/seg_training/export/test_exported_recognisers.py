@@ -45,11 +45,17 @@ def of_kind(kind: str) -> Network:
         network = small_network("segformer")
         network.config.presence = {"scale": 1.0, "bias": [0.0] * 5, "least": 0.1}
         return network
+    if kind == "overlapping":
+        network = small_network("segformer", other_channel=False, overlapping=True)
+        network.config.presence = {"scale": 1.0, "bias": [0.0] * 5, "least": 0.1}
+        return network
     method, _, backbone = kind.partition(" ")
     return recognising_network(method, shared_backbone=backbone != "own")
 
 
-@pytest.mark.parametrize("kind", ["segformer", "emb", "adapter_hf", "adapter_hf own", "emb own"])
+@pytest.mark.parametrize(
+    "kind", ["segformer", "overlapping", "emb", "adapter_hf", "adapter_hf own", "emb own"]
+)
 @torch.no_grad()
 def test_graphs_give_what_the_network_gives(kind: str) -> None:
     network = of_kind(kind)
@@ -62,7 +68,7 @@ def test_graphs_give_what_the_network_gives(kind: str) -> None:
     torch.testing.assert_close(whole["presence"], presence, equal_nan=True)
     parts = dict(zip(image_outputs(network), ImageGraph(network)(IMAGES), strict=True))
     torch.testing.assert_close(parts.pop("presence"), presence, equal_nan=True)
-    assert ("scores" in parts) == (kind != "segformer")
+    assert ("scores" in parts) == network.prompted
     torch.testing.assert_close(
         ClassGraph(network)(class_ids=IDS, **parts), logits, atol=1e-4, rtol=1e-4
     )

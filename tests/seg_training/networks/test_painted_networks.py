@@ -69,6 +69,51 @@ def test_a_new_one_answers_as_its_recogniser_to_the_bit(method: str, shared: boo
             network.train()
 
 
+def several_at_once() -> Network:
+    """A SegFormer whose classes may be on the same pixel."""
+    torch.manual_seed(1)
+    options = {"other_channel": False, "overlapping": True}
+    return build_network("segformer", 3, task_names=NAMES, **SIZES, **options).eval()
+
+
+@torch.no_grad()
+def test_where_classes_may_overlap_a_channel_is_its_own_margin() -> None:
+    recogniser = several_at_once()
+    images, every = torch.rand(2, 3, 64, 96), torch.arange(3)
+    z = recogniser.label_logits(images)
+    torch.testing.assert_close(recogniser.task_logits(images, every), z)
+    ids, rows = torch.tensor([2, 0, 1]), torch.tensor([0, 1, 1])
+    torch.testing.assert_close(recogniser(images, ids, rows)[:, 0], z[rows, ids])
+    recognised = recogniser.recognise(images)
+    assert recognised is not None
+    likely = recognised.label_logits.sigmoid().flatten(2).topk(3, dim=2).values.mean(dim=2)
+    torch.testing.assert_close(recognised.presence, likely)
+
+    network = build_painted_network(
+        recogniser.model,
+        [[0], [1], []],
+        {"method": "adapter_hf", "pretrained": None},
+        labels=NAMES,
+        source="a run",
+        num_tasks=3,
+        task_names=NAMES,
+        overlapping=True,
+    )
+    small = recogniser.model(recogniser.normalised(images)).logits
+    for task in range(2):
+        asked = torch.full((2,), task)
+        expected = network.model.upsample(small[:, task, None], (64, 96))
+        assert torch.equal(network(images, asked), expected)
+    assert not network(images, torch.full((2,), 2)).any()  # unknown: a learnt constant, from 0
+
+
+def test_channels_that_do_not_compete_leave_nothing_to_other() -> None:
+    with pytest.raises(UserError, match="overlapping is True, and so is other_channel"):
+        build_network("segformer", 3, **SIZES, overlapping=True)
+    with pytest.raises(ValueError, match="the classes of this model may overlap: give no labels"):
+        several_at_once().model(torch.rand(1, 3, 64, 64), labels=torch.zeros(1, 64, 64).long())
+
+
 def test_sizes_are_those_of_the_recogniser() -> None:
     recogniser = plain()
     assert list(painted(recogniser, "adapter_hf").config.hidden_sizes) == SIZES["hidden_sizes"]

@@ -14,6 +14,7 @@ from small_networks import photo, recognising_network, small_network
 from seg_training.errors import UserError
 from seg_training.networks import Network
 from seg_training.prediction import picture_prediction as prediction
+from seg_training.prediction import prediction_options
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
 from seg_training.prediction.classes_in_picture import recognise_picture
 from seg_training.prediction.picture_prediction import PredictionReport
@@ -64,6 +65,27 @@ def test_each_class_is_painted_from_its_own_threshold_on(
     half = ask("sky", "car", output="half", threshold=0.5)
     assert (half["threshold"], half["settings"]["threshold"]) == (0.5, 0.5)
     assert all("threshold" not in each for each in half["classes"])
+
+
+def test_the_largest_expected_iou_gives_each_picture_its_own_thresholds(
+    ask: Callable[..., dict[str, Any]], knowing: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rankseg")
+    result = ask("sky", "car", threshold="rankseg")
+    assert (result["threshold"], result["settings"]["threshold"]) == (None, "rankseg")
+    assert result["settings"]["iou_temperature"] == 1.0
+    each = {own["class"]: own for own in result["classes"]}
+    assert each["sky"]["threshold"] != each["car"]["threshold"]
+    assert all(0 < own["share_percent"] < 100 for own in each.values())
+    monkeypatch.setattr(knowing.config, "thresholds", None)
+    monkeypatch.setattr(knowing.config, "iou_temperature", 2.0)
+    calibrated = ask("sky", "car", output="calibrated")
+    assert calibrated["settings"]["iou_temperature"] == 2.0
+    assert calibrated["classes"][0]["threshold"] < each["sky"]["threshold"]  # less sure: more of it
+    assert ask("sky", "car", output="half", threshold=0.5)["threshold"] == 0.5
+    monkeypatch.setattr(prediction_options, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install rankseg"):
+        ask("sky", output="missing")
 
 
 def test_all_asks_what_is_there_and_what_nobody_knows(

@@ -52,6 +52,7 @@ def test_numbers_and_what_they_were_measured_with(tmp_path: Path) -> None:
         "method": ["adapter_hf"],
         "classes": ["11"],
         "crop size": ["160x320"],
+        "view": ["squeeze"],
         "parameters": ["7,204,129"],
         "steps": ["5,000"],
         "seed": ["3"],

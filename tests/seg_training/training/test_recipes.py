@@ -105,7 +105,10 @@ def test_a_run_is_a_recogniser_for_another(images: Path, tmp_path: Path) -> None
     recognition = load_network(run).config.recognition
     assert recognition is not None
     assert recognition["channels"] == [[task + 1] for task in range(len(recognition["channels"]))]
-    assert recognition["source"] == str(tmp_path / "first")
+    assert recognition["source"] == "first"  # nothing of the machine goes where the model does
+    for file in (run / "model" / "README.md", run / "model" / "config.json"):
+        assert str(tmp_path) not in file.read_text(encoding="utf-8")
+    assert json.loads((run / "results.json").read_text())["view"] == "squeeze"
 
 
 @pytest.mark.parametrize(

@@ -47,16 +47,33 @@ def test_an_answer_is_what_predict_computes(painter: Painter, picture: Path) -> 
     assert answer.seconds > 0
 
 
+def test_the_largest_expected_iou_is_found_on_what_is_shown(
+    painter: Painter, picture: Path
+) -> None:
+    pytest.importorskip("rankseg")
+    painter.network.config.iou_temperature = 1.5
+    answer, tasks = painter.answer(picture, [2, 1]), {2: "car", 1: "sky"}
+    expected = painter.network.model.segment(photo(50, 70), ["car", "sky"]).thresholds
+    own = painter.thresholds(tasks, 0.5, answer)
+    assert own == pytest.approx(expected, abs=1e-5)
+    moved = painter.thresholds(tasks, 0.75, answer)
+    assert isinstance(own, dict)
+    odds = {name: 3 * each / (1 - each) for name, each in own.items()}
+    assert moved == pytest.approx({name: each / (1 + each) for name, each in odds.items()})
+
+
 def test_the_slider_moves_a_networks_own_thresholds(painter: Painter, picture: Path) -> None:
-    assert painter.thresholds({2: "car"}, 0.3) == 0.3
-    assert painter.answer(picture, [2]).presence is None
+    answer = painter.answer(picture, [2])
+    assert painter.thresholds({2: "car"}, 0.3, answer) == 0.3
+    assert answer.presence is None
     knowing = Painter("knowing", Path("best.ckpt"), recognising_network())
     tasks = {2: "car", 1: "sky"}  # logits 1 and -1
     own = {"car": 1 / (1 + np.exp(-1)), "sky": 1 / (1 + np.e)}
-    assert knowing.thresholds(tasks, 0.5) == pytest.approx(own)
+    answer = knowing.answer(picture, [2, 1])
+    assert knowing.thresholds(tasks, 0.5, answer) == pytest.approx(own)
     higher = {"car": 1 / (1 + np.exp(-1) / 3), "sky": 1 / (1 + np.e / 3)}
-    assert knowing.thresholds(tasks, 0.75) == pytest.approx(higher)
-    presence = knowing.answer(picture, [2, 1]).presence
+    assert knowing.thresholds(tasks, 0.75, answer) == pytest.approx(higher)
+    presence = answer.presence
     assert presence is not None
     assert (presence[2], presence[4]) == (None, None)
     assert presence[0] > presence[1]  # type: ignore[operator]

@@ -313,6 +313,7 @@ async function start() {
       ? "A class that a picture does not show may be painted all the same."
       : "How likely a class is to be in the picture at all is said beside it.");
   if (model.thresholds) element("threshold").title = "At 0.50 each class has its own threshold";
+  if (model.iou_temperature) element("facts").textContent += " Masks here are from the threshold on; the network was calibrated to paint the largest expected IoU (rankseg), which this page does not.";
   element("licence").textContent = `Weights: ${model.licence}`;
   for (const name of model.examples) {
     const button = Object.assign(document.createElement("button"), { type: "button", title: name });
