@@ -33,6 +33,8 @@ def main() -> None:
     root = arguments.root
     if root is None:
         raise UserError(f"where to? Add --root DIR, the folder that {arguments.dataset} is to have")
+    if not Path("train.py").is_file():  # where the classes of CamVid are looked for, too
+        raise UserError(f"run this in the project's folder, {CONFIG_DIR.parent}")
     log_to_terminal()
     print(f"{dataset.title}: {dataset.licence}; the terms are at {dataset.page}", flush=True)
     fetch_dataset(dataset, root)

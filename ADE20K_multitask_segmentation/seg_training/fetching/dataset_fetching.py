@@ -126,7 +126,7 @@ def _count(path: Path) -> int:
     try:
         with os.scandir(path) as entries:
             return sum(entry.is_file() and not is_system_name(entry.name) for entry in entries)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give another --root") from error
