@@ -19,7 +19,7 @@ from seg_training.settings import choose
 from seg_training.tasks import LabelClasses, TaskTable
 from transformers_update_for_adapters import METHODS, released_method
 
-__all__ = ["convert_checkpoint"]
+__all__ = ["check_new_folder", "convert_checkpoint", "read_released"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,9 +65,11 @@ def convert_checkpoint(
     if method is not None:
         choose(method, EXPERIMENTS, "--method")
     output = user_path(output)
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise UserError(f"{output} holds something already; choose another --output")
-    weights, method = _read_weights(user_path(source), method)
+    check_new_folder(output)
+    weights, found = read_released(user_path(source))
+    if found != (method or found):
+        raise UserError(f"{source} is of method '{found}', not '{method}': give --method {found}")
+    method = found
     experiment = EXPERIMENTS[method]
     method_class = METHODS[method]
     counts = method_class.released_counts(weights)
@@ -103,8 +105,28 @@ def convert_checkpoint(
     return network.eval()
 
 
-def _read_weights(source: Path, method: str | None) -> tuple[Mapping[str, Tensor], str]:
-    """Read the released weights of a method, or of whichever they are; with their method."""
+def check_new_folder(output: Path) -> None:
+    """Refuse a folder to write to that holds something.
+
+    Args:
+        output: may be missing.
+
+    Raises:
+        UserError: if it holds something, or is no folder.
+    """
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise UserError(f"{output} holds something already; choose another --output")
+
+
+def read_released(source: Path) -> tuple[Mapping[str, Tensor], str]:
+    """Read released weights, and tell their method; nothing in the file is run.
+
+    Args:
+        source: the released file.
+
+    Raises:
+        UserError: if it cannot be read safely, or holds no released weights.
+    """
     if source.is_dir():
         raise UserError(f"{source} is a folder; give the released .ckpt file")
     if not source.is_file():
@@ -121,9 +143,6 @@ def _read_weights(source: Path, method: str | None) -> tuple[Mapping[str, Tensor
             f"{source} is no released checkpoint of TASFormer; what train.py wrote needs no "
             f"conversion. Its weights are called {', '.join(list(weights)[:3]) or 'nothing'}"
         )
-    expected = method or found
-    if found != expected:
-        raise UserError(f"{source} is of method '{found}', not '{method}': give --method {found}")
     return weights, found
 
 
