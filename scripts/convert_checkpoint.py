@@ -1,8 +1,10 @@
-"""Convert the authors' weights: convert_checkpoint.py --released adapter_hf/150, or --input FILE."""
+"""Convert the authors' weights: convert_checkpoint.py --released NAME, or --input FILE ..."""
 
 import argparse
+import shlex
 from pathlib import Path
 
+from seg_training.checkpoints.released_links import RELEASED_FOLDER
 from seg_training.commands.command_shell import run_shell
 from seg_training.files.user_paths import as_path
 
@@ -25,7 +27,7 @@ def main() -> None:
         "--output",
         type=as_path,
         metavar="DIR",
-        help="a new folder; with --released by default one in outputs/released",
+        help=f"a new folder; with --released by default one in {RELEASED_FOLDER}",
     )
     parser.add_argument("--tasks", metavar="NAME", help="ade20k_2, ade20k_12 or ade20k_150")
     parser.add_argument("overrides", nargs="*", help="changes to the config: key=value")
@@ -55,9 +57,8 @@ def main() -> None:
             overrides=arguments.overrides,
             config_dir=CONFIG_DIR,
         )
-        print(
-            f"to evaluate: python eval.py --ckpt {folder} data.root=/path/to/ADEChallengeData2016"
-        )
+        data = "data.root=/path/to/ADEChallengeData2016"
+        print(f"to evaluate: python eval.py --ckpt {shlex.quote(str(folder))} {data}")
         return
     convert_checkpoint(
         arguments.input,

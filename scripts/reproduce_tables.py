@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from seg_training.checkpoints.released_links import RELEASED_FOLDER
 from seg_training.commands.command_shell import run_shell
 from seg_training.errors import UserError
 from seg_training.files.user_paths import as_path, user_path
@@ -51,10 +52,10 @@ def main() -> None:
         "--released",
         type=as_path,
         nargs="?",
-        const=Path("outputs/released"),
+        const=RELEASED_FOLDER,
         metavar="DIR",
         help="the same with the authors' checkpoints that convert_checkpoint.py --released has "
-        "fetched (into outputs/released)",
+        "fetched (into %(const)s)",
     )
     add("--launcher", metavar="NAME", help="one of Hydra's: submitit_slurm, for a cluster")
     add("--dry-run", action="store_true", help="print the commands, do nothing")
