@@ -22,7 +22,7 @@ __all__ = ["PAUSES", "download", "file_sum", "part_size"]
 
 _log = logging.getLogger(__name__)
 
-PAUSES = (1, 5, 15, 60, 120)
+PAUSES = (1, 5, 15, 30)
 """Seconds before the next try, after so many in a row that brought nothing new."""
 
 _CHUNK = 2**20

@@ -63,6 +63,21 @@ def test_a_connection_that_breaks_is_gone_on_with(publisher: Publisher, file: Pa
     ]
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("knows_ranges", [True, False])
+def test_wherever_it_breaks_the_file_is_the_same(
+    publisher: Publisher, file: Path, seed: int, knows_ranges: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    publisher.knows_ranges = knows_ranges
+    cuts = random.integers(1, len(CONTENT) // 8, random.integers(1, 8))
+    publisher.cuts = [*map(int, cuts if knows_ranges else sorted(set(cuts.tolist()))), None]
+    num_requests = len(publisher.cuts)
+    fetch(publisher, file)
+    assert file.read_bytes() == CONTENT
+    assert len(publisher.asked) == num_requests
+
+
 def test_another_command_goes_on_where_the_first_was_cut(publisher: Publisher, file: Path) -> None:
     interrupted(publisher, file)
     assert not file.exists()
