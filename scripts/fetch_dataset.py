@@ -28,13 +28,13 @@ def main() -> None:
     root = arguments.root
     if root is None:
         raise UserError(f"where to? Add --root DIR, the folder that {arguments.dataset} is to have")
-    if not Path("train.py").is_file():  # where the classes of CamVid are looked for, too
-        raise UserError(f"run this in the project's folder, {CONFIG_DIR.parent}")
 
     # Imported here, so that wrong words are answered at once.
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.fetching.dataset_fetching import fetch_dataset
 
+    if not Path("train.py").is_file():  # where the classes of CamVid are looked for, too
+        raise UserError(f"run this in the project's folder, {CONFIG_DIR.parent}")
     log_to_terminal()
     print(f"{dataset.title}: {dataset.licence}; the terms are at {dataset.page}", flush=True)
     fetch_dataset(dataset, root)
