@@ -17,6 +17,7 @@ class Publisher:
         redirects: path to address.
         knows_ranges: answers them.
         marks: headers that tell one version of a file from another.
+        partial_marks: the same, of partial answers; by default as of whole ones.
         says_length: gives ``Content-Length``; else the answer ends where the connection does.
         cuts: of the next answers, how many bytes come before the connection breaks; None for all.
         statuses: of the next answers, instead of the file.
@@ -27,6 +28,7 @@ class Publisher:
     redirects: dict[str, str] = field(default_factory=dict)
     knows_ranges: bool = True
     marks: dict[str, str] = field(default_factory=lambda: {"ETag": '"1"'})
+    partial_marks: dict[str, str] | None = None
     says_length: bool = True
     cuts: list[int | None] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
@@ -74,7 +76,7 @@ def answer(request: BaseHTTPRequestHandler, publisher: Publisher) -> None:
     if content is None or status != 200:
         request.send_error(404 if content is None else status)
         return
-    start = 0
+    start, marks = 0, publisher.marks
     is_same = condition is None or condition in publisher.marks.values()
     if wanted and publisher.knows_ranges and is_same:
         start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])  # type: ignore[index]
@@ -85,10 +87,12 @@ def answer(request: BaseHTTPRequestHandler, publisher: Publisher) -> None:
             request.end_headers()
             return
         request.send_response(206)
+        if publisher.partial_marks is not None:
+            marks = publisher.partial_marks
         request.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
     else:
         request.send_response(200)
-    for name, value in publisher.marks.items():
+    for name, value in marks.items():
         request.send_header(name, value)
     if publisher.says_length:
         request.send_header("Content-Length", str(len(content) - start))

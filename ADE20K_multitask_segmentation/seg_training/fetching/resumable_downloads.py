@@ -5,9 +5,10 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from email.message import Message
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Self
@@ -47,11 +48,15 @@ class _Version:
     length: int | None
 
     @classmethod
-    def of(cls, url: str, headers: Mapping[str, str], length: str | None) -> Self:
+    def of(cls, url: str, headers: Message, length: str | None) -> Self:
         tag = headers.get("ETag", "")
         # A weak tag says that the content means the same, not that its bytes are.
         mark = tag if tag.startswith('"') else headers.get("Last-Modified", "")
         return cls(url, mark, int(length) if length and length.isdigit() else None)
+
+    def may_be(self, other: Self) -> bool:
+        """Tell whether nothing says that another is meant: a partial answer need not say all."""
+        return (not other.mark or other.mark == self.mark) and other.length in (None, self.length)
 
 
 class _Part:
@@ -187,7 +192,9 @@ def _ask(url: str, version: _Version | None, size: int) -> HTTPResponse:
         if version.mark:
             headers["If-Range"] = version.mark
     answer = urlopen(Request(url, headers=headers), timeout=_SILENCE_SECONDS)
-    assert isinstance(answer, HTTPResponse)  # for http and https
+    if not isinstance(answer, HTTPResponse):  # FTP has no ranges
+        answer.close()
+        raise UserError(f"{url} leads to {answer.url}, which is no address of the web")
     return answer
 
 
@@ -196,14 +203,16 @@ def _write(
 ) -> str | None:
     if answer.status == _PARTIAL:
         given = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
-        now = _Version.of(url, dict(answer.headers), given[2] if given else None)
-        if given is None or int(given[1]) != part.size or now != version:
+        sent = _Version.of(url, answer.headers, given[2] if given else None)
+        is_next = given is not None and int(given[1]) == part.size
+        if version is None or not is_next or not version.may_be(sent):
             part.remove()
             return "the server has another version of the file by now, so it begins anew"
+        now = version
     else:
         if version is not None:
             _log.info("%s: the server sends the whole file, so it begins anew", url)
-        now = _Version.of(url, dict(answer.headers), answer.headers.get("Content-Length"))
+        now = _Version.of(url, answer.headers, answer.headers.get("Content-Length"))
         with _writing(part.file):
             part.begin(now)
     if now.length is not None:

@@ -138,6 +138,7 @@ def test_a_server_that_overlooks_if_range_is_caught(publisher: Publisher, file: 
     [
         ({"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}, "Thu, 01 Jan 2026 00:00:00 GMT"),
         ({"ETag": 'W/"1"', "Last-Modified": "yesterday"}, "yesterday"),
+        ({"etag": '"1"'}, '"1"'),
         ({"ETag": 'W/"1"'}, None),
         ({}, None),
     ],
@@ -150,6 +151,24 @@ def test_other_marks_of_a_version(
     fetch(publisher, file)
     assert publisher.asked == [("/a.zip", f"bytes={HALF}-", condition)]
     assert file.read_bytes() == CONTENT
+
+
+def test_a_partial_answer_need_not_say_again_which_version_it_is_of(
+    publisher: Publisher, file: Path
+) -> None:
+    """RFC 9110, 15.3.7: the condition was met."""
+    publisher.marks, publisher.partial_marks = {"Last-Modified": "yesterday"}, {}
+    interrupted(publisher, file)
+    fetch(publisher, file)
+    assert publisher.asked == [("/a.zip", f"bytes={HALF}-", "yesterday")]
+    assert file.read_bytes() == CONTENT
+
+
+def test_an_address_that_leads_out_of_the_web(publisher: Publisher, file: Path) -> None:
+    publisher.redirects = {"/a.zip": "file:///etc/passwd"}
+    with pytest.raises(UserError, match=r"the server answers 302 .*not allowed"):
+        fetch(publisher, file)
+    assert not file.exists()
 
 
 def test_without_a_mark_another_length_begins_anew(publisher: Publisher, file: Path) -> None:
