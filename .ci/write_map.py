@@ -18,6 +18,7 @@ LAYERS = (
     ("settings", "known_settings", "config_sections", "pictures"),
     ("as_written",),
     ("config", "commands"),
+    ("fetching",),
     ("tasks", "datasets"),
     ("networks",),
     ("evaluation",),

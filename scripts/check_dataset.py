@@ -37,61 +37,10 @@ def main() -> None:
     config = compose_config(name, [*groups, *arguments.overrides], folder)
 
     # Imported here, so that --help does not wait for PyTorch.
-    from rich.console import Console
-
     import multitask_segmentation  # noqa: F401 - adds its datasets
-    from seg_training.audit.audit_report import (
-        audits_to_json,
-        count_problems,
-        show_counts,
-        show_problems,
-    )
-    from seg_training.audit.contact_sheet import contact_sheet
-    from seg_training.audit.dataset_audit import audit_dataset
-    from seg_training.commands.terminal_text import plain
-    from seg_training.datasets.data_module import build_data_module
-    from seg_training.errors import UserError
-    from seg_training.files.output_checks import check_outputs
-    from seg_training.files.text_files import write_json
-    from seg_training.results.sample_pictures import save_picture
+    from seg_training.audit.config_audit import audit_config
 
-    check_outputs({"--json": arguments.json, "--sheet": arguments.sheet})
-    data_module = build_data_module(config["data"], config["tasks"], config["seed"])
-    one_stream = config["data"].get("mode") == "mixed"  # which takes pairs one by one
-    audits = [
-        audit_dataset(
-            source.dataset,
-            source.tasks,
-            source.splits,
-            batch_size=1 if one_stream else source.batch_size,
-            sampler=source.sampler,
-            name=source_name,
-        )
-        for source_name, source in data_module.sources().items()
-    ]
-    console = Console()
-    try:  # written before it is printed, and printed also where it cannot be written
-        if arguments.json:
-            write_json({"config": name, **audits_to_json(audits)}, arguments.json)
-    finally:
-        show_counts(audits, console)
-    try:
-        sheet = arguments.sheet or Path("outputs") / "check_dataset" / f"{name}.png"
-        picture = contact_sheet(audits)
-        if picture is None:
-            console.print("no image with a label map can be drawn: there is no contact sheet")
-        else:
-            try:
-                save_picture(picture, sheet)
-                said = f"contact sheet: {sheet}"
-            except UserError as error:
-                if arguments.sheet:
-                    raise
-                said = f"warning: no contact sheet: {error}; give a place by --sheet"
-            console.print(plain(said), soft_wrap=True)
-    finally:
-        show_problems(audits, console)
-    if count_problems(audits, "error"):
+    if audit_config(config, name, json=arguments.json, sheet=arguments.sheet):
         sys.exit(1)
 
 

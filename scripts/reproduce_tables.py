@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from seg_training.checkpoints.released_links import RELEASED_FOLDER
 from seg_training.commands.command_shell import run_shell
 from seg_training.errors import UserError
 from seg_training.files.user_paths import as_path, user_path
@@ -47,10 +48,20 @@ def main() -> None:
         help="train nothing: evaluate these runs, model folders, released files, or folders of "
         "them, each in the cell that it is of, with thresholds chosen on training images",
     )
+    add(
+        "--released",
+        type=as_path,
+        nargs="?",
+        const=RELEASED_FOLDER,
+        metavar="DIR",
+        help="the same with the authors' checkpoints that convert_checkpoint.py --released has "
+        "fetched (into %(const)s)",
+    )
     add("--launcher", metavar="NAME", help="one of Hydra's: submitit_slurm, for a cluster")
     add("--dry-run", action="store_true", help="print the commands, do nothing")
     overrides, options = split_overrides(sys.argv[1:])
     arguments = parser.parse_args(options)
+    checkpoints = arguments.checkpoints + ([arguments.released] if arguments.released else [])
 
     # Imported here, so that --help does not wait for them.
     from rich.console import Console
@@ -82,6 +93,11 @@ def main() -> None:
     for given in arguments.results:
         if not given.is_dir():
             raise UserError(f"--results {given} does not exist; give a folder of results")
+    if arguments.released and not arguments.released.is_dir():
+        raise UserError(
+            f"--released: there is no folder {arguments.released}; fetch one of the authors' "
+            "checkpoints first: python scripts/convert_checkpoint.py --released adapter_hf/150"
+        )
     cells = select_cells(scale, arguments.only)
     example = f"/path/to/{scale.data_folder}" if scale.data_folder else None
     setting = Setting(
@@ -89,7 +105,7 @@ def main() -> None:
         tuple(overrides),
         arguments.launcher,
         tuple(arguments.seeds),
-        arguments.output / "checkpoints" if arguments.checkpoints else arguments.output,
+        arguments.output / "checkpoints" if checkpoints else arguments.output,
     )
     folders = [setting.output, *arguments.results]
     results = collect_results(scale, folders)
@@ -101,9 +117,9 @@ def main() -> None:
         own = [override for override in overrides if not override.startswith("hydra")]
         compose_config(cell.config, [*cell.overrides, *own], CONFIG_DIR)
     given = []
-    if arguments.checkpoints:
+    if checkpoints:
         log_to_terminal()
-        given = find_given(arguments.checkpoints, scale, setting.output, CONFIG_DIR, arguments.only)
+        given = find_given(checkpoints, scale, setting.output, CONFIG_DIR, arguments.only)
         missing, everything = [], [each.run for each in given]
     if arguments.dry_run:
         commands = [training_command(run, setting, *next_attempt(run)) for run in missing]

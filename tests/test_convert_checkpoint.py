@@ -85,6 +85,9 @@ def test_a_file_that_would_run_something_is_one_message(refusal: Refusal, tmp_pa
         (["--method", "adapter"], "error: unknown --method 'adapter'; did you mean 'adapter_hf'"),
         (["--method", "emb"], "error: checkpoint no.ckpt does not exist"),
         ([], "error: the following arguments are required: --method"),
+        (["--method", "emb", "--released", "emb/2"], "--released says the method and the classes"),
+        (["--released", "emb/3"], "error: unknown --released 'emb/3'; did you mean 'emb/2'"),
+        (["--released", "emb/2"], "error: checkpoint no.ckpt does not exist"),
     ],
 )
 def test_what_is_wrong_is_said(

@@ -18,18 +18,23 @@ import torch
 import yaml
 from fake_datasets import folder
 from fake_datasets.configs import MAKERS
+from file_server import Publisher, serving
 from own_process import run_script, served
 from registries import registries_kept
+from released_files import saved, with_drive
 from short_runs import SHORT_RUNS
+from small_archives import draw, published
 from small_benchmark import QUICK, WHOLE_BENCHMARK, shrink
 from transformers import SegformerConfig, SegformerForImageClassification
 
 from seg_training.benchmark.benchmark_report import markdown_tables, result_from_json
 from seg_training.checkpoints.model_folders import load_network
+from seg_training.checkpoints.released_links import RELEASED
 from seg_training.config import compose_config, translate_config_argument
 from seg_training.datasets.data_module import build_data_module
 from seg_training.evaluation.checkpoint_evaluation import evaluate
 from seg_training.export.exported_files import export_onnx
+from seg_training.fetching.published_datasets import FETCHED
 from seg_training.tables.cell_runs import Setting, plan_runs
 from seg_training.tables.collected_runs import collect_results
 from seg_training.tables.recipes_document import with_tables
@@ -74,6 +79,7 @@ def commands(program: str) -> list[str]:
 PREDICT = "python predict.py"
 CHECK = "python scripts/check_dataset.py"
 CONVERT = "python scripts/convert_checkpoint.py"
+FETCH = "python scripts/fetch_dataset.py"
 TABLES = "python scripts/reproduce_tables.py"
 SAVE = "python scripts/save_pretrained.py"
 SWEEP = "python scripts/sweep_threshold.py"
@@ -85,7 +91,7 @@ BROWSER = "python scripts/browser_page.py"
 WEB = "python scripts/web_app.py"
 KNOWN = (
     *("python train.py", "python eval.py", PREDICT),
-    *(CHECK, CONVERT, TABLES, FIGURE, SAVE, SWEEP, BENCHMARK),
+    *(CHECK, CONVERT, FETCH, TABLES, FIGURE, SAVE, SWEEP, BENCHMARK),
     *(EXPORT_ONNX, EXPORT_TORCH, BROWSER, WEB),
     *("make ", "npm ci", "pip install", "python3 -m venv", "source "),
 )
@@ -346,8 +352,11 @@ def test_browser_page_commands(
     assert f"open http://127.0.0.1:{served[0]}" in text
 
 
-# With checkpoints: tests/seg_training/tables/test_given_checkpoints.py.
-@pytest.mark.parametrize("command", [c for c in commands(TABLES) if "--checkpoints" not in c])
+# With checkpoints: tests/seg_training/tables/test_given_checkpoints.py, and below.
+@pytest.mark.parametrize(
+    "command",
+    [line for line in commands(TABLES) if not {"--checkpoints", "--released"} & {*line.split()}],
+)
 def test_table_commands(
     command: str,
     substitutes: Callable[[str], str],
@@ -434,7 +443,7 @@ def test_converting_released_weights_and_evaluating_them(
         for name, shape, dtype in json.loads((shared / "golden/adapter_hf_keys.json").read_text())
     }
     torch.save({"state_dict": weights}, "released.ckpt")
-    [command] = commands(CONVERT)
+    [command] = [line for line in commands(CONVERT) if "--input" in line]
     words = shlex.split(command.replace("/path/to/", ""))[1:]
     monkeypatch.setattr(sys, "argv", words)
     runpy.run_path(str(REPOSITORY / words[0]), run_name="__main__")
@@ -444,6 +453,39 @@ def test_converting_released_weights_and_evaluating_them(
     result, module = evaluate(words[words.index("--ckpt") + 1], [words[-1], *quick], CONFIGS)
     assert result.num_masks == 4  # of both classes in both images
     assert len(module.task_names) == 150
+
+
+def test_fetching_released_weights_and_evaluating_them(
+    substitutes: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = with_drive(monkeypatch, saved(150))
+    [command] = [line for line in commands(CONVERT) if "--released" in line]
+    answer = run_script("convert_checkpoint", *shlex.split(command)[2:])
+    assert answer.code == 0, answer.text
+    folder = "outputs/released_checkpoints/adapter_hf_150_320"
+    assert f"to evaluate: python eval.py --ckpt {folder} " in answer.text
+    assert [each["id"] for each in asked] == [RELEASED["adapter_hf/150"].drive_id]
+    [command] = [line for line in commands(TABLES) if "--released" in line]
+    words = shlex.split(substitutes(command))[2:]
+    answer = run_script("reproduce_tables", *words, "--dry-run")
+    assert f"python eval.py --ckpt {folder} --json " in answer.text
+    assert answer.text.count("python ") == 1  # what was not fetched is not trained
+
+
+@pytest.mark.parametrize("command", commands(FETCH))
+def test_fetch_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a server of this machine."""
+    for needed in ("configs", "train.py"):
+        (tmp_path / needed).symlink_to(REPOSITORY / needed)
+    monkeypatch.chdir(tmp_path)
+    _, script, name, option, root = shlex.split(command)
+    assert (option, PLACES[root.removeprefix("/path/to/")]) == ("--root", name)
+    with serving(Publisher()) as publisher:
+        dataset = published(name, draw(name, tmp_path / "drawn"), publisher)
+        monkeypatch.setitem(FETCHED, name, dataset)
+        answer = run_script(Path(script).stem, name, option, str(tmp_path / "fetched"))
+    assert "contact sheet: " in answer.text
 
 
 SNIPPETS = [block for block in blocks() if block.language == "python"]

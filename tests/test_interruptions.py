@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "scripts/draw_figure.py": (*CKPT, "--output", "out.png"),
     "scripts/export_onnx.py": (*CKPT, "--output", "out.onnx"),
     "scripts/export_torch.py": (*CKPT, "--output", "out.pt2"),
+    "scripts/fetch_dataset.py": ("camvid", "--root", "data"),
     "scripts/reproduce_tables.py": ("--scale", "demo"),
     "scripts/save_pretrained.py": (*CKPT, "--output", "out"),
     "scripts/sweep_threshold.py": CKPT,

@@ -173,6 +173,11 @@ def test_results_that_are_kept_need_neither_training_nor_data(
         (["trainer.max_stps=3"], "did you mean 'trainer.max_steps'"),
         (["trainer.max_stps=3", "--dry-run"], "did you mean 'trainer.max_steps'"),
         (["--data-root", "README.md"], "error: --data-root README.md is no folder"),
+        (
+            ["--released", "/nowhere"],
+            "error: --released: there is no folder /nowhere; fetch one of the authors' checkpoints "
+            "first: python scripts/convert_checkpoint.py --released adapter_hf/150",
+        ),
     ],
 )
 def test_a_users_error_is_one_message(tables: Tables, arguments: list[str], words: str) -> None:

@@ -20,7 +20,7 @@ from seg_training.settings import choose
 from seg_training.tasks import LabelClasses, TaskTable
 from transformers_update_for_adapters import METHODS, released_method
 
-__all__ = ["convert_checkpoint", "released_network"]
+__all__ = ["check_new_folder", "convert_checkpoint", "read_released", "released_network"]
 
 _log = logging.getLogger(__name__)
 
@@ -66,12 +66,13 @@ def convert_checkpoint(
     if method is not None:
         choose(method, EXPERIMENTS, "--method")
     output = user_path(output)
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise UserError(f"{output} holds something already; choose another --output")
-    weights, method = _read_weights(user_path(source), method)
-    network, config, tasks = _network_of(source, weights, method, tasks, overrides, config_dir)
+    check_new_folder(output)
+    weights, found = read_released(user_path(source))
+    if found != (method or found):
+        raise UserError(f"{source} is of method '{found}', not '{method}': give --method {found}")
+    network, config, tasks = _network_of(source, weights, found, tasks, overrides, config_dir)
     save_network(output, network, config)
-    _log.info("%s: %s with the %d tasks of %s", output, method, network.num_tasks, tasks)
+    _log.info("%s: %s with the %d tasks of %s", output, found, network.num_tasks, tasks)
     return network.eval()
 
 
@@ -88,7 +89,7 @@ def released_network(source: Path) -> Network | None:
         UserError: if it is one, of tasks that are not known.
     """
     try:
-        weights, method = _read_weights(source, None)
+        weights, method = read_released(source)
     except UserError:
         return None
     return _network_of(source, weights, method)[0].eval()
@@ -136,8 +137,28 @@ def _network_of(
     return network, config, tasks
 
 
-def _read_weights(source: Path, method: str | None) -> tuple[Mapping[str, Tensor], str]:
-    """Read the released weights of a method, or of whichever they are; with their method."""
+def check_new_folder(output: Path) -> None:
+    """Refuse a folder to write to that holds something.
+
+    Args:
+        output: may be missing.
+
+    Raises:
+        UserError: if it holds something, or is no folder.
+    """
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise UserError(f"{output} holds something already; choose another --output")
+
+
+def read_released(source: Path) -> tuple[Mapping[str, Tensor], str]:
+    """Read released weights, and tell their method; nothing in the file is run.
+
+    Args:
+        source: the released file.
+
+    Raises:
+        UserError: if it cannot be read safely, or holds no released weights.
+    """
     if source.is_dir():
         raise UserError(f"{source} is a folder; give the released .ckpt file")
     if not source.is_file():
@@ -154,9 +175,6 @@ def _read_weights(source: Path, method: str | None) -> tuple[Mapping[str, Tensor
             f"{source} is no released checkpoint of TASFormer; what train.py wrote needs no "
             f"conversion. Its weights are called {', '.join(list(weights)[:3]) or 'nothing'}"
         )
-    expected = method or found
-    if found != expected:
-        raise UserError(f"{source} is of method '{found}', not '{method}': give --method {found}")
     return weights, found
 
 

@@ -202,6 +202,27 @@ def test_one_command_answers_the_question_for_the_papers_table(
     assert again.text.endswith("nothing is left to run: every cell asked for has its results\n")
 
 
+def test_the_authors_checkpoints_are_given_by_a_word(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the folder that they are converted to, or of the one that is named."""
+    place = tmp_path / "outputs" / "released_checkpoints"
+    place.parent.mkdir()
+    place.symlink_to(folders)
+    monkeypatch.chdir(tmp_path)
+    word = run_script("reproduce_tables", "--released", "trainer.devices=1", "--dry-run")
+    named = run_script(
+        *("reproduce_tables", "--released", "outputs/released_checkpoints"),
+        *("trainer.devices=1", "--dry-run"),
+    )
+    given = run_script(
+        *("reproduce_tables", "--checkpoints", "outputs/released_checkpoints"),
+        *("trainer.devices=1", "--dry-run"),
+    )
+    assert word == named == given
+    assert word.text.count("python eval.py --ckpt outputs/released_checkpoints/") == 3
+
+
 @pytest.mark.slow
 def test_a_released_file_is_converted_first(shared: Path, tmp_path: Path) -> None:
     keys = json.loads((shared / "golden" / "adapter_hf_keys.json").read_text())
