@@ -103,10 +103,6 @@ class Colours(PictureReader):
         """Replace the path of the table by its content."""
         return {"table": {name: list(colour) for name, colour in self._table.items()}}
 
-    def sources(self, key: str) -> list[Path]:
-        """List the picture and the table's file."""
-        return [self.place.root / key, *([self._file] if self._file else [])]
-
     def _nearest(self, codes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Give the place of the nearest colour in the table, and how far it is, of each code."""
         table = _parts(self._codes)

@@ -13,6 +13,7 @@ from fake_datasets.annotated import TREES
 from numpy.typing import NDArray
 from own_process import REPOSITORY
 
+from seg_training.audit.dataset_audit import audit_dataset
 from seg_training.datasets.annotation_kinds.annotation_registry import ANNOTATIONS
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import presence_index
@@ -95,6 +96,22 @@ def test_settings_of_a_checkpoint_stand_alone(tmp_path: Path, kind: str) -> None
     assert again.files("val")[0] == first
     read, before = again.annotation(first.label_map), dataset.annotation(first.label_map)
     assert read.counts()[1].tolist() == before.counts()[1].tolist()
+    indexes = [presence_index(each, "val", progress=False) for each in (dataset, again)]
+    assert indexes[0].fingerprint == indexes[1].fingerprint  # made once
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_an_audit_finds_nothing_wrong(tmp_path: Path, kind: str) -> None:
+    dataset = dataset_of(tmp_path / "data", kind)
+    audit = audit_dataset(
+        dataset,
+        TaskTable(dataset.classes),
+        {"fit": "train", "validate": "val"},
+        batch_size=2,
+        sampler="mixed",
+    )
+    assert [problem.message for problem in audit.all_problems] == []
+    assert [split.label_maps for split in audit.different_splits] == [5, 3]
 
 
 SAME = (
