@@ -368,8 +368,23 @@ def test_thresholds_and_presence_are_the_networks_own(tmp_path: Path) -> None:
         page.choose(PICTURE)
         page.wait(lambda: page.shown().shape == PICTURE.shape)
         page.search("all")
-        page.wait(lambda: len(page.legend()) == 5)
+        page.wait(lambda: len(page.legend()) == 4)  # sky is probably not there
         expected = network.model.segment(PICTURE, ["all"])
+        sky = expected.presence["sky"]
+        assert sky is not None
+        told = f"Not looked for, probably not there: sky ({100 * sky:.0f} %)."
+        assert page.text("left-out") == told
+        page.choose(photo(90, 120), "other.png")  # all of another picture, too
+        page.wait(lambda: page.shown().shape == (90, 120, 3))
+        page.wait(lambda: len(page.legend()) >= 3)
+        page.choose(PICTURE)
+        page.wait(lambda: page.text("left-out") == told and len(page.legend()) == 4)
+        page.click("sky")  # asked for by itself
+        page.wait(lambda: len(page.legend()) == 5)
+        assert page.text("left-out") == ""
+        page.click("sky")
+        page.search("all")
+        page.wait(lambda: page.text("left-out") == told and len(page.legend()) == 4)
         for name, text in page.legend().items():
             share, presence = 100 * expected.masks[name].mean(), expected.presence[name]
             found = text.splitlines()[1]
@@ -384,6 +399,9 @@ def test_thresholds_and_presence_are_the_networks_own(tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "photo_masks.zip") as saved:
             result = json.loads(saved.read("result.json"))
         assert result["threshold"] is None
+        [left_out] = result["not_found"]
+        assert (left_out["class"], left_out["task_id"]) == ("sky", 1)
+        assert left_out["presence"] == pytest.approx(sky, abs=1e-4)
         for each in result["classes"]:
             assert each["threshold"] == pytest.approx(expected.thresholds[each["class"]])
             presence = expected.presence[each["class"]]

@@ -1,7 +1,7 @@
 """Which classes are probably in a picture, by the recogniser of a network that is calibrated."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,9 @@ from seg_training.networks import Network
 from seg_training.networks.network import Recognition
 from seg_training.prediction.averaged_probabilities import Look, Looks, shown_image
 
-__all__ = ["Recognised", "check_tells_presence", "recognise_picture"]
+__all__ = ["Recognised", "check_tells_presence", "likeliest_first", "recognise_picture"]
+
+_MOST_SAID = 4  # classes of a picture that are not there
 
 
 class Recognised(NamedTuple):
@@ -53,6 +55,18 @@ def check_tells_presence(network: Network) -> None:
             f"only-present: this network has no {lacks}, and does not say which classes are in a "
             "picture; leave only-present out"
         )
+
+
+def likeliest_first(left_out: Mapping[str, float]) -> str:
+    """Name classes that are probably not there, with their presence: a few of them.
+
+    Args:
+        left_out: presence by name.
+    """
+    ranked = sorted(left_out.items(), key=lambda each: (-each[1], each[0]))
+    shown = [f"{name} ({score:.2f})" for name, score in ranked[:_MOST_SAID]]
+    more = len(ranked) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 @torch.inference_mode()

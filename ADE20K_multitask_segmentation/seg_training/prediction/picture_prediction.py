@@ -30,7 +30,11 @@ from seg_training.pictures.picture_reading import (
 )
 from seg_training.prediction.asked_classes import named_tasks
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
-from seg_training.prediction.classes_in_picture import check_tells_presence, recognise_picture
+from seg_training.prediction.classes_in_picture import (
+    check_tells_presence,
+    likeliest_first,
+    recognise_picture,
+)
 from seg_training.prediction.existing_results import containing_result, settings_of
 from seg_training.prediction.pictures_to_paint import find_pictures
 from seg_training.prediction.prediction_options import (
@@ -57,7 +61,6 @@ __all__ = [
     "write_result",
 ]
 
-_MOST_SAID = 4  # classes of a picture that are not there, on the terminal
 _MOST_COLOURS = 255  # of a palette, besides that of no class
 
 _log = logging.getLogger(__name__)
@@ -195,7 +198,7 @@ def _write_results(
                 left_out = write_result(folder, file, picture, network, tasks, looks, own, frames)
                 report.written.append(file)
                 if left_out:
-                    _log.info("%s: not found: %s", name, _likeliest_first(left_out))
+                    _log.info("%s: not found: %s", name, likeliest_first(left_out))
             sources[_place(folder)] = file
         except (OSError, UnicodeEncodeError, UserError) as error:  # of a name in ASCII
             report.refused[file] = f"cannot write {folder}: {error}"
@@ -363,13 +366,6 @@ def write_result(
                 result.leave_out(task_id, name)
         result.finish(network.num_tasks)
     return left_out
-
-
-def _likeliest_first(left_out: Mapping[str, float]) -> str:
-    ranked = sorted(left_out.items(), key=lambda each: (-each[1], each[0]))
-    shown = [f"{name} ({score:.2f})" for name, score in ranked[:_MOST_SAID]]
-    more = len(ranked) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _weights_digest(network: Network) -> str:

@@ -1,12 +1,21 @@
 """What the page says, as HTML: about a network, the classes of an answer, what was not found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
-from seg_training.web_app.painters import Painter
+from seg_training.prediction.classes_in_picture import likeliest_first
+from seg_training.web_app.painters import Answer, Painter
 from seg_training.web_app.shown_answer import ShownClass
 
-__all__ = ["about", "hint", "legend", "nothing_found", "notice", "several_frames"]
+__all__ = [
+    "about",
+    "hint",
+    "legend",
+    "not_looked_for",
+    "nothing_found",
+    "notice",
+    "several_frames",
+]
 
 
 def about(painter: Painter, seconds: float | None = None) -> str:
@@ -69,19 +78,40 @@ def nothing_found(classes: Sequence[ShownClass], threshold: float) -> list[str]:
     """Say so where no class at all was found.
 
     Args:
-        classes: of an answer at a threshold, at least one.
+        classes: of an answer at a threshold.
         threshold: probabilities from it on are the class.
 
     Returns:
         One sentence, or none.
     """
-    if any(each.found for each in classes):
+    if not classes or any(each.found for each in classes):
         return []
     nearest = max(classes, key=lambda each: each.highest)
     return [
         f"Nothing found at threshold {threshold:.2f}: the highest probability of "
         f"'{nearest.name}' is {nearest.highest:.2f}"
     ]
+
+
+def not_looked_for(tasks: Mapping[int, str], answer: Answer) -> list[str]:
+    """Name the classes that were left out, the likeliest first, for they are probably not there.
+
+    Args:
+        tasks: task id to name, of those that were asked for.
+        answer: to them.
+
+    Returns:
+        One sentence, or none.
+    """
+    presence = answer.presence or ()
+    left_out = {
+        name: presence[task_id] or 0.0
+        for task_id, name in tasks.items()
+        if task_id not in answer.probabilities
+    }
+    if not left_out:
+        return []
+    return [f"Not looked for, probably not there: {likeliest_first(left_out)}"]
 
 
 def several_frames(name: str, frames: int) -> list[str]:

@@ -25,6 +25,8 @@ from transformers_update_for_adapters import asks_for_all, find_task
 from transformers_update_for_adapters.class_thresholds import (
     has_own_thresholds,
     moved,
+    paints_by_rankseg,
+    probability_thresholds,
     thresholds_in_picture,
 )
 
@@ -45,10 +47,12 @@ class Prompt(NamedTuple):
     Attributes:
         tasks: task id to the task's own name, in the order that was asked for.
         unknown: a sentence about each name that it does not know.
+        every: all classes were asked for: those that are probably not there need not be looked for.
     """
 
     tasks: dict[int, str]
     unknown: list[str]
+    every: bool = False
 
 
 class Answer(NamedTuple):
@@ -56,7 +60,8 @@ class Answer(NamedTuple):
 
     Attributes:
         picture: (h, w, 3) uint8 RGB, no longer than :data:`LONGEST_SIDE`.
-        probabilities: task id to float32 in [0, 1], (h, w), or smaller where the classes are many.
+        probabilities: task id to float32 in [0, 1], (h, w), or smaller where the classes are many;
+            of those that were looked for.
         seconds: that the network took.
         frames: of the picture's file, of which the first is the picture.
         presence: per class of the network how likely it is there, None where that is not known;
@@ -92,7 +97,7 @@ class Painter:
         self.ckpt = ckpt
         self.network = network
         self.looks = Looks.of_network(network)
-        self._answers: OrderedDict[tuple[Path, tuple[int, ...]], Answer] = OrderedDict()
+        self._answers: OrderedDict[tuple[Path, tuple[int, ...], bool], Answer] = OrderedDict()
 
     def understand(self, asked: Sequence[str] | None) -> Prompt:
         """Find the tasks of names; names that are not known do not stop the others.
@@ -101,9 +106,9 @@ class Painter:
             asked: names or synonyms, or ``all`` alone; None for every class.
         """
         if asked is None:
-            return Prompt(dict(enumerate(self.network.task_names)), [])
+            return Prompt(dict(enumerate(self.network.task_names)), [], every=True)
         if asks_for_all(asked, self.network.config):
-            return Prompt(named_tasks(asked, self.network), [])
+            return Prompt(named_tasks(asked, self.network), [], every=True)
         tasks, unknown = {}, []
         for name in asked:
             try:
@@ -128,24 +133,26 @@ class Painter:
         config = self.network.config
         if not has_own_thresholds(config):
             return middle
-        chosen = {}
-        for task_id, name in tasks.items():
-            maps = torch.from_numpy(answer.probabilities[task_id])[None]
-            [own] = thresholds_in_picture(config, [task_id], maps)
-            chosen[name] = moved(own, middle)
-        return chosen
+        own = dict(enumerate(probability_thresholds(config)))
+        if paints_by_rankseg(config):
+            maps = {
+                task: torch.from_numpy(each)[None] for task, each in answer.probabilities.items()
+            }
+            own = {task: thresholds_in_picture(config, [task], maps[task])[0] for task in maps}
+        return {name: moved(own[task], middle) for task, name in tasks.items() if task in own}
 
-    def answer(self, picture: Path, task_ids: Sequence[int]) -> Answer:
+    def answer(self, picture: Path, task_ids: Sequence[int], only_present: bool = False) -> Answer:
         """Ask classes of a picture; the network runs only if it was not asked the same before.
 
         Args:
             picture: a file whose content stays.
             task_ids: which classes.
+            only_present: leave out those that are probably not there, where the network tells.
 
         Raises:
             UserError: if the file is no picture, or damaged.
         """
-        question = picture, tuple(task_ids)
+        question = picture, tuple(task_ids), only_present
         answer = self._answers.pop(question, None) or self._look(*question)
         self._answers[question] = answer  # the latest comes last
         while len(self._answers) > 1 and self._remembered_bytes() > _REMEMBERED_BYTES:
@@ -156,17 +163,19 @@ class Painter:
         answers = self._answers.values()
         return sum(own.nbytes for answer in answers for own in answer.probabilities.values())
 
-    def _look(self, file: Path, task_ids: tuple[int, ...]) -> Answer:
+    def _look(self, file: Path, task_ids: Sequence[int], only_present: bool) -> Answer:
         try:
             picture, frames = read_image(file), read_header(file).frames
         except UserError as error:  # where a server keeps a picture is nobody's business
             raise UserError(str(error).replace(str(file), file.name)) from error
         start = time.perf_counter()
         shown = _shrunk(picture, LONGEST_SIDE)
-        share = _ANSWER_BYTES / (4 * shown.shape[0] * shown.shape[1] * len(task_ids))
-        side = LONGEST_SIDE if share >= 1 else int(share**0.5 * max(shown.shape[:2]))
         recognised = recognise_picture(self.network, picture, self.looks)
         known = {recognised.look: recognised.recognition} if recognised else None
+        if recognised and only_present:
+            task_ids = recognised.likely(task_ids)
+        share = _ANSWER_BYTES / (4 * shown.shape[0] * shown.shape[1] * max(1, len(task_ids)))
+        side = LONGEST_SIDE if share >= 1 else int(share**0.5 * max(shown.shape[:2]))
         probabilities = {
             task_id: _shrunk(probability.cpu().numpy(), side)
             for task_id, probability in class_probabilities(

@@ -8,12 +8,13 @@ from seg_training.files.cleaning_up import scratch_folder
 from seg_training.files.file_names import folder_name
 from seg_training.pictures.picture_reading import read_header, read_image
 from seg_training.prediction.picture_prediction import (
+    chosen_thresholds,
     result_settings,
     settings_for_picture,
     write_result,
 )
 from seg_training.web_app.painters import Painter
-from transformers_update_for_adapters import asks_for_all
+from transformers_update_for_adapters.class_thresholds import USUAL
 
 __all__ = ["write_archive"]
 
@@ -40,16 +41,26 @@ def write_archive(
     pixels, frames = read_image(picture), read_header(picture).frames
     with scratch_folder(folder) as unpacked:
         for painter in painters:
-            tasks = painter.understand(asked).tasks
+            tasks, _, every = painter.understand(asked)
             if not tasks:
                 continue
-            write_empty = asked is not None and not asks_for_all(asked, painter.network.config)
+            only_present = every and painter.network.tells_presence
             own = unpacked
             if len(painters) > 1:
                 own /= folder_name(painter.name.replace("/", "_"))
-            chosen = painter.thresholds(tasks, threshold, painter.answer(picture, list(tasks)))
+            if threshold == USUAL:  # to the last digit what predict.py paints
+                chosen = chosen_thresholds(painter.network, tasks)
+            else:
+                answer = painter.answer(picture, list(tasks), only_present=every)
+                chosen = painter.thresholds(tasks, threshold, answer)
             settings = result_settings(
-                painter.ckpt, painter.network, tasks, write_empty, chosen, painter.looks
+                painter.ckpt,
+                painter.network,
+                tasks,
+                write_empty=not every,
+                threshold=chosen,
+                looks=painter.looks,
+                only_present=only_present,
             )
             with painter.network.kept():  # as predict.py does: the same to the last digit
                 write_result(

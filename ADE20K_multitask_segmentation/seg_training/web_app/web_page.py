@@ -18,6 +18,7 @@ from seg_training.web_app.page_texts import (
     about,
     hint,
     legend,
+    not_looked_for,
     nothing_found,
     notice,
     several_frames,
@@ -272,16 +273,18 @@ def _answer(
         return {panel.head: about(painter) + hint(_EMPTY), **nothing}
     if asked is not None and not asked:
         return {panel.head: about(painter) + hint(_NO_CLASS), **nothing}
-    tasks, said = painter.understand(asked)
+    tasks, said, every = painter.understand(asked)
     if not tasks:
         return {panel.head: about(painter) + notice(said), **nothing}
     picture = Path(file["path"])
     try:
-        answer = painter.answer(picture, list(tasks))
+        answer = painter.answer(picture, list(tasks), only_present=every)
     except UserError as error:
         reason = str(error) if picture.is_file() else _GONE
         return {panel.head: about(painter) + notice([*said, reason]), **nothing}
     said += several_frames(picture.name, answer.frames)
+    said += not_looked_for(tasks, answer)
+    tasks = {task_id: tasks[task_id] for task_id in answer.probabilities}
     shown = show(answer, tasks, colours, painter.thresholds(tasks, threshold, answer), opacity)
     said += nothing_found(shown.classes, threshold)
     return {

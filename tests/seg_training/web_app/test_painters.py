@@ -9,7 +9,9 @@ from small_networks import photo, recognising_network, small_network
 from seg_training.errors import UserError
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
 from seg_training.web_app import painters
+from seg_training.web_app.page_texts import not_looked_for, nothing_found
 from seg_training.web_app.painters import LONGEST_SIDE, Painter, Prompt, short_names
+from seg_training.web_app.shown_answer import show
 
 
 @pytest.fixture
@@ -129,12 +131,41 @@ def test_large_pictures_are_shown_smaller(painter: Painter, tmp_path: Path) -> N
     np.testing.assert_allclose(shown[3, 5], whole[12:16, 20:24].mean(), atol=1e-6)
 
 
+def test_of_all_classes_those_that_are_probably_not_there_are_not_looked_for(
+    painter: Painter, picture: Path
+) -> None:
+    knowing = Painter("knowing", Path("best.ckpt"), recognising_network())
+    tasks = knowing.understand(None).tasks
+    answer = knowing.answer(picture, list(tasks), only_present=True)
+    assert list(answer.probabilities) == [0, 2, 3, 4]
+    assert answer.presence is not None
+    presence = answer.presence[1]
+    assert presence is not None
+    assert not_looked_for(tasks, answer) == [
+        f"Not looked for, probably not there: sky ({presence:.2f})"
+    ]
+    whole = knowing.answer(picture, list(tasks))
+    assert list(whole.probabilities) == [0, 1, 2, 3, 4]
+    assert not_looked_for(tasks, whole) == []
+    assert (whole.probabilities[3] == answer.probabilities[3]).all()
+    # A network that cannot tell looks for all.
+    unknowing = painter.answer(picture, list(tasks), only_present=True)
+    assert list(unknowing.probabilities) == [0, 1, 2, 3, 4]
+    # Nothing of it may be left.
+    sky = knowing.answer(picture, [1], only_present=True)
+    assert sky.probabilities == {}
+    assert len(not_looked_for({1: "sky"}, sky)) == 1
+    colours = {"sky": (1, 2, 3)}
+    shown = show(sky, {}, colours, knowing.thresholds({1: "sky"}, 0.5, sky), 0.5)
+    assert (shown.classes, nothing_found(shown.classes, 0.5)) == ([], [])
+
+
 def test_names_that_are_known_are_not_stopped_by_others(painter: Painter) -> None:
     assert painter.understand(["auto", "tre", "sky", "car"]) == Prompt(
         {2: "car", 1: "sky"}, ["the network knows no class 'tre'; did you mean 'tree'?"]
     )
     names = ["tree", "sky", "car", "road", "wall"]
-    assert painter.understand(["all"]) == Prompt(dict(enumerate(names)), [])
+    assert painter.understand(["all"]) == Prompt(dict(enumerate(names)), [], every=True)
     assert painter.understand(None) == painter.understand(["all"])
     assert painter.understand(["sky", "all"]) == Prompt(
         {1: "sky"}, ["the network knows no class 'all'; did you mean 'wall'?"]

@@ -60,17 +60,33 @@ def test_the_archive_holds_what_predict_writes(
     assert [file.name for file in (tmp_path / "zip").iterdir()] == ["street.zip"]
 
 
-def test_at_the_sliders_middle_the_thresholds_are_those_of_predict(
-    picture: Path, ckpt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("rule", ["thresholds", "rankseg"])
+@pytest.mark.parametrize("asked", [["sky", "car"], ["all"]])
+def test_at_the_sliders_middle_the_result_is_that_of_predict(
+    picture: Path,
+    ckpt: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: list[str],
+    rule: str,
 ) -> None:
     network = recognising_network()
+    if rule == "rankseg":
+        pytest.importorskip("rankseg")
+        network.config.thresholds, network.config.iou_temperature = None, 1.5
     monkeypatch.setattr(prediction, "load_network", lambda _: network)
-    prediction.predict(ckpt, [str(picture)], ["sky", "car"], tmp_path / "out", device="cpu")
+    prediction.predict(ckpt, [str(picture)], asked, tmp_path / "out", device="cpu")
     expected = json.loads((tmp_path / "out/street/result.json").read_text())
     painter = Painter("small", ckpt, network)
-    archive = write_archive([painter], picture, ["sky", "car"], 0.5, tmp_path)
+    archive = write_archive([painter], picture, asked, 0.5, tmp_path)
     written = json.loads(contents(archive)["street/result.json"])
+    assert ("not_found" in written) == (asked == ["all"])
     assert written == {**expected, "image": "street.png"}
+    higher = write_archive([painter], picture, asked, 0.75, tmp_path)
+    moved = json.loads(contents(higher)["street/result.json"])
+    for each, own in zip(moved["classes"], expected["classes"], strict=True):
+        odds = 3 * own["threshold"] / (1 - own["threshold"])
+        assert each["threshold"] == pytest.approx(odds / (1 + odds), abs=1e-5)
 
 
 def test_several_networks_have_a_folder_each(picture: Path, ckpt: Path, tmp_path: Path) -> None:

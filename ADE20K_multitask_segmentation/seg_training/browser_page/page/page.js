@@ -9,6 +9,7 @@ const MOST_SHOWN = 1400, MOST_KEPT = 2 ** 26;
 const REDRAWN_AFTER = 150; // ms: many answers are drawn together
 
 const EVERY = "all"; // asks for every class
+const MOST_SAID = 4; // of those that were not looked for
 
 const element = (id) => document.getElementById(id);
 const worker = new Worker("network.js", { type: "module" });
@@ -17,6 +18,7 @@ let model = null, ready = false;
 let picture = null; // { id, name, width, height, pixels (RGBA), presence, shown: { width, height, pixels } }
 let encoding = null; // seconds that the picture took
 const answers = new Map(); // task to { logits, seconds, map (of the shown size) } or null
+let every = false; // all classes were asked for: those that are probably not there are not looked for
 
 // ---- the network --------------------------------------------------------------------------
 
@@ -33,6 +35,7 @@ worker.onmessage = ({ data }) => {
   } else if (data.kind === "encoded" && data.picture === picture.id) {
     encoding = data.seconds;
     picture.presence = data.presence; // by task, NaN where it is not known; null where nothing tells
+    if (every) askEvery();
     tellTimes();
   } else if (data.kind === "logits" && data.picture === picture.id && answers.has(data.task)) {
     const [height, width] = model.crop_size;
@@ -53,12 +56,33 @@ function encode() {
   const pixels = planes(picture.pixels, picture.width, picture.height, width, height);
   worker.postMessage({ kind: "encode", picture: picture.id, pixels, height, width });
   encoding = null;
+  if (every) answers.clear(); // what this picture shows is said when it is encoded
   for (const task of answers.keys()) ask(task);
 }
 
 function ask(task) {
   answers.set(task, null);
   if (picture && ready) worker.postMessage({ kind: "ask", picture: picture.id, task });
+}
+
+function askEvery() {
+  if (picture.presence === undefined) return; // until the picture is encoded
+  for (const { task } of model.classes) if (!answers.has(task) && isLikely(task)) ask(task);
+  drawClasses();
+  draw();
+}
+
+/** Whether a class is worth looking for; one of which nobody knows is. */
+function isLikely(task) {
+  const presence = picture.presence?.[task] ?? NaN;
+  return !(presence < (model.presence_least ?? 0));
+}
+
+/** The classes of all that were not looked for, the likeliest first. */
+function leftOut() {
+  if (!every || !picture?.presence) return [];
+  const tasks = model.classes.map(({ task }) => task).filter((task) => !answers.has(task));
+  return tasks.sort((one, other) => picture.presence[other] - picture.presence[one]);
 }
 
 // ---- the picture --------------------------------------------------------------------------
@@ -138,6 +162,9 @@ function draw() {
   rows.sort((one, other) => missing(one) - missing(other)); // what was found comes first
   element("legend").replaceChildren(...rows);
   element("save").disabled = saving || !found.length;
+  const named = leftOut().map((task) => `${model.classes[task].name} (${Math.round(100 * picture.presence[task])} %)`);
+  const more = named.length > MOST_SAID ? ` and ${named.length - MOST_SAID} more` : "";
+  complain(named.length ? `Not looked for, probably not there: ${named.slice(0, MOST_SAID).join(", ")}${more}.` : "", "left-out");
 }
 
 function legendOf(task, answer, threshold) {
@@ -195,14 +222,15 @@ function isLight([red, green, blue]) {
 }
 
 function allAsked() {
-  return answers.size === model.classes.length;
+  return every || answers.size === model.classes.length;
 }
 
 function toggleAll() {
   complain("");
   if (!picture) return complain("First choose a picture.");
-  if (allAsked()) answers.clear();
-  else for (const { task } of model.classes) if (!answers.has(task)) ask(task);
+  every = !allAsked();
+  if (every) return askEvery();
+  answers.clear();
   drawClasses();
   draw();
 }
@@ -210,8 +238,10 @@ function toggleAll() {
 function toggle(task) {
   complain("");
   if (!picture) return complain("First choose a picture.");
-  if (answers.has(task)) answers.delete(task);
-  else ask(task);
+  if (answers.has(task)) {
+    answers.delete(task);
+    every = false;
+  } else ask(task);
   drawClasses();
   draw();
 }
@@ -242,7 +272,7 @@ async function save() {
   saving = true;
   element("save").disabled = true;
   try {
-    await saveZip(picture, answered(), model, sliders(), say);
+    await saveZip(picture, answered(), model, sliders(), say, leftOut());
     tellTimes();
   } catch (error) {
     complain(`The masks could not be saved: ${error.message}`);

@@ -6,8 +6,8 @@ import { compete, maskValues, measured, noWinners, probabilities, thresholdOf, t
 
 const MOST_LETTERS = 50; // of a class in a file's name: each may take 4 of the 255 bytes there are
 
-/** Save what was found, [task, { logits }] of each class; `told` is told how far it is. */
-export async function saveZip(picture, found, model, { threshold, opacity }, told) {
+/** Save what was found, [task, { logits }] of each class, and tasks left out; `told` is told how far it is. */
+export async function saveZip(picture, found, model, { threshold, opacity }, told, leftOut) {
   const [cropHeight, cropWidth] = model.crop_size;
   const { name: image, width, height } = picture;
   const files = {}, classes = [];
@@ -36,6 +36,10 @@ export async function saveZip(picture, found, model, { threshold, opacity }, tol
   tint(painted, width, winners, model.classes, opacity);
   files["overlay.png"] = await colourPng(painted, width, height);
   const result = { image, width, height, threshold: model.thresholds ? null : threshold, classes };
+  if (leftOut.length) {
+    const named = (task) => ({ class: model.classes[task].name, task_id: task, presence: picture.presence[task] });
+    result.not_found = leftOut.map(named);
+  }
   files["result.json"] = new TextEncoder().encode(JSON.stringify(result, null, 1));
   const zip = new Blob([zipSync(files, { level: 0 })], { type: "application/zip" });
   const link = document.createElement("a");
