@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from seg_training.datasets.data_module import DATASETS
+from seg_training.datasets.data_module import build_data_module
 
 __all__ = ["MASKS_PER_IMAGE", "trained_on_masks"]
 
@@ -21,21 +21,19 @@ def trained_on_masks(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         The same config where all data have label maps.
+
+    Raises:
+        UserError: if the settings of the data are wrong.
     """
     data = config["data"]
-    sections = data.get("datasets") or {"": data}
-    if not any(_overlap(section) for section in sections.values()):
+    sources = build_data_module(data, config["tasks"], config["seed"]).sources()
+    if not any(source.dataset.classes_overlap for source in sources.values()):
         return dict(config)
     on_masks = {**_more_masks(data), "prompts_per_image": MASKS_PER_IMAGE}
     if "datasets" in data:
         on_masks["datasets"] = {name: _more_masks(own) for name, own in data["datasets"].items()}
     model = {**config["model"], "other_channel": False, "overlapping": True}
     return {**config, "model": model, "data": on_masks}
-
-
-def _overlap(section: Mapping[str, Any]) -> bool:
-    dataset = DATASETS.get(str(section.get("dataset")))
-    return dataset is not None and dataset.classes_overlap
 
 
 def _more_masks(section: Mapping[str, Any]) -> dict[str, Any]:
