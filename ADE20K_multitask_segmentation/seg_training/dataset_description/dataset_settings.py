@@ -1,0 +1,76 @@
+"""From what was found to the data section of a config."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seg_training.dataset_description.annotation_candidate import Candidate
+from seg_training.dataset_description.split_choice import Splits
+from seg_training.dataset_description.split_words import SPLIT
+from seg_training.errors import counted
+
+__all__ = ["data_settings", "left_out"]
+
+
+def data_settings(
+    root: Path, candidate: Candidate, splits: Splits, classes: Path, lists: Path
+) -> dict[str, Any]:
+    """Give the settings that the data section of a config needs, in order.
+
+    Args:
+        root: the dataset's folder.
+        candidate: the annotations.
+        splits: which images are trained on, and which are evaluated.
+        classes: the classes file.
+        lists: the folder of lists that are written.
+    """
+    folder_split = splits.folder_split
+    in_lists = bool(splits.lists or splits.split_list)
+
+    def below(pattern: str) -> str:
+        return pattern.replace(SPLIT, folder_split) if in_lists else pattern
+
+    settings: dict[str, Any] = {
+        "root": str(root),
+        "images": below(candidate.images.folder),
+        "labels": below(candidate.labels),
+    }
+    if candidate.images.ending:
+        settings["image_suffix"] = candidate.images.ending
+    if candidate.label_ending:
+        settings["label_suffix"] = candidate.label_ending
+    if candidate.kind != "label_maps" or candidate.options:
+        options = {
+            key: below(value) if isinstance(value, str) else value
+            for key, value in candidate.options.items()
+        }
+        settings["annotation"] = {"name": candidate.kind, **options} if options else candidate.kind
+    if left_out(candidate, splits):
+        settings["unannotated"] = "leave_out"
+    settings["classes"] = str(classes)
+    if splits.lists:
+        settings["split_list"] = str(lists / f"{SPLIT}.txt")
+    elif splits.split_list:
+        settings["split_list"] = splits.split_list
+    return {**settings, "train_split": splits.train, "val_split": splits.val}
+
+
+def left_out(candidate: Candidate, splits: Splits) -> Mapping[str, int]:
+    """Count the images of each split that have no annotation; lists that are written have none."""
+    if splits.lists:
+        return {}
+    found = {}
+    for split in (splits.train, splits.val):
+        of_folder = splits.folder_split if splits.split_list else split
+        there = [key for key in candidate.images.files if key.split in (of_folder, "")]
+        annotated = candidate.annotated.get(of_folder, frozenset())
+        if missing := len(set(there) - annotated):
+            found[split] = missing
+    return found
+
+
+def unannotated_in_words(candidate: Candidate, splits: Splits) -> str:
+    """Say how many images have no annotation, for the report; nothing where all have one."""
+    annotated = frozenset[Any]().union(*candidate.annotated.values())
+    missing = len(candidate.images.files) - len(annotated)
+    return f"{counted(missing, 'image')} without annotation" if missing else ""

@@ -1,0 +1,95 @@
+"""What annotations that are pictures are: label maps, colours, masks; told by names and looks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seg_training.dataset_description.annotation_candidate import Candidate
+from seg_training.dataset_description.picture_looks import Look, looks_of
+from seg_training.dataset_description.picture_sides import Side
+from seg_training.dataset_description.role_words import role_of, words_of
+from seg_training.dataset_description.side_matching import Matching, Relation, match_sides
+from seg_training.dataset_description.split_words import SPLIT
+
+__all__ = ["picture_candidates"]
+
+_ABOUT: Mapping[str, str] = {
+    "label_maps": "label maps",
+    "voc": "label maps with palettes, as Pascal VOC has them",
+    "colours": "colour maps",
+    "binary": "masks of one class",
+    "class_masks": "a mask for each class",
+    "object_masks": "a mask for each object",
+}
+_LAYOUTS: Mapping[Relation, tuple[str, str]] = {
+    "class_folder": ("class_masks", "folder"),
+    "class_ending": ("class_masks", "suffix"),
+    "class_folder_objects": ("object_masks", "folder"),
+    "class_ending_objects": ("object_masks", "suffix"),
+}
+
+
+def picture_candidates(root: Path, sides: Sequence[Side]) -> Iterator[Candidate]:
+    """Find annotations among pictures.
+
+    Args:
+        root: the dataset's folder.
+        sides: its pictures.
+
+    Raises:
+        UserError: if one of the pictures that are looked at cannot be read.
+    """
+    for images in (side for side in sides if side.role == "image"):
+        for labels in (side for side in sides if side.role == "label"):
+            matching = match_sides(images, labels)
+            if matching is None:
+                continue
+            look = looks_of([root / file for file in matching.files])
+            if candidate := _candidate(images, matching, look):
+                yield candidate
+
+
+def _candidate(images: Side, matching: Matching, look: Look) -> Candidate | None:
+    if look.kind == "photo":
+        return None
+    labels = matching.side
+    options: dict[str, Any] = {}
+    if matching.relation == "plain":
+        kind = _plain_kind(labels, look)
+        if kind == "binary":
+            options["name"] = _name_of(labels)
+    elif matching.relation in _LAYOUTS:
+        kind, options["layout"] = _LAYOUTS[matching.relation]
+    else:
+        kind = "object_masks"
+    return Candidate(
+        kind,
+        images,
+        labels.folder,
+        matching.images,
+        options,
+        labels.ending,
+        _ABOUT[kind],
+        files=matching.files,
+    )
+
+
+def _plain_kind(labels: Side, look: Look) -> str:
+    if look.kind == "binary":
+        return "binary"
+    if look.kind in ("colours", "blurred_colours", "grey_as_colour"):
+        return "colours"
+    is_voc = look.is_palette and labels.folder.rpartition("/")[2] == "SegmentationClass"
+    return "voc" if is_voc else "label_maps"
+
+
+def _name_of(labels: Side) -> str:
+    """Name the class of masks after their folder or ending, where that says more than "mask"."""
+    for name in (labels.ending, *reversed(labels.folder.replace(SPLIT, "").split("/"))):
+        words = [word for word in words_of(name) if not role_of(word) and word not in _NO_NAMES]
+        if words:
+            return " ".join(words)
+    return "object"
+
+
+_NO_NAMES = frozenset(["binary", "png", "data", "dataset", "class", "object", "final"])
