@@ -42,10 +42,10 @@ def choose_annotations(contents: FolderContents) -> tuple[Candidate, list[str]]:
         raise UserError(_nothing_found(contents, sides, notes))
     best = max(candidates, key=_rank)
     for other in candidates:
-        if other is not best:
+        if other is not best and other.labels != best.labels:
             notes.append(
-                f"{other.labels} holds {other.about or other.kind}, too, of "
-                f"{counted(other.number, 'image')}: left out (data.also joins them)"
+                f"{other.labels} holds {other.about}, too, of {counted(other.number, 'image')}: "
+                "left out"
             )
     return best, notes
 

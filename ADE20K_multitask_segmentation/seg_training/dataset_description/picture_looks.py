@@ -18,8 +18,9 @@ Looks = Literal["photo", "label_maps", "grey_as_colour", "colours", "blurred_col
 _MOST_LOOKED_AT = 8
 _FEW_COLOURS = 300  # photos have tens of thousands
 _DARK, _BRIGHT = 16, 239
+_MIDDLE = (85, 170)
 _SOFT_VALUES = 12  # that many shades are no labels, where nearly all is dark or bright
-_EDGES_SHARE = 0.02  # of one shade of a soft edge
+_EDGE_SHARE = 0.05  # of one shade of a soft edge
 _FLAT_SHARE = 0.9  # of pixels with the colours that most have
 
 
@@ -99,13 +100,16 @@ def _look_of_grey(pixels: NDArray[np.generic], is_palette: bool) -> Look:
         return Look("label_maps", values, is_palette)
     if pixels.dtype == np.bool_ or values == {0, 255} or values == {255}:
         return Look("binary", values)
-    shares = counts / pixels.size
     between = (found > _DARK) & (found < _BRIGHT)
+    shares, shades = counts / pixels.size, found[between]
     is_soft = (
         len(found) > _SOFT_VALUES
         and found.max() >= _BRIGHT
         and found.min() <= _DARK
-        and shares[between].max(initial=0) <= _EDGES_SHARE
+        and len(shades) > 0
+        and shades.min() < _MIDDLE[0]
+        and shades.max() > _MIDDLE[1]
+        and shares[between].max() <= _EDGE_SHARE
         and shares[~between].sum() > 0.5
     )
     if is_soft:
