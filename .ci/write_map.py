@@ -27,12 +27,14 @@ LAYERS = (
     ("audit", "export"),
     ("benchmark", "tables", "browser_page", "web_app"),
 )
+KINDS = "datasets/annotation_kinds"  # a folder in a room, with a part of the map
 GENERATED = ("scenenet_pb2.py",)
 
 
 def rooms() -> dict[str, list[Path]]:
     """List the modules of each folder, in the order in which folders import from each other."""
     inside = [f"{SEG_TRAINING}/{name}" for layer in LAYERS for name in layer]
+    inside.insert(inside.index(f"{SEG_TRAINING}/datasets") + 1, f"{SEG_TRAINING}/{KINDS}")
     inside.append(f"{SEG_TRAINING}/browser_page/page")
     folders = [PACKAGES[0], SEG_TRAINING, *inside, PACKAGES[2], "scripts", "."]
     listed = {}

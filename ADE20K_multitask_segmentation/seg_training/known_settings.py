@@ -47,6 +47,13 @@ __all__ = [
 ]
 
 _a_folder = partial(a_path, nullable=False)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+_a_text = expecting("a text, in quotes where it is a number", lambda value: isinstance(value, str))
 _a_size = expecting(
     "[height, width], each at least 32 pixels",
     lambda value: (
@@ -296,8 +303,38 @@ class DatasetSettings(Section):
     images: str = setting(None, "folder of the images below the root", is_path=True)
     labels: str = setting(None, "folder of the label maps below the root", is_path=True)
     annotations: str = setting(None, "file below the root that labels the images", is_path=True)
-    split_list: str = setting(
-        None, "file below the root with the numbers of a split's images", is_path=True
+    image_suffix: str = setting(
+        None, "end of the images' names, without .jpg; the rest is the name of both", _a_text
+    )
+    label_suffix: str = setting(
+        None, "likewise of the annotations: _mask where they are a_mask.png", _a_text
+    )
+    split_list: str | None = setting(
+        None,
+        "file that lists a split's images, below the root or anywhere; null: its whole folder",
+        is_path=True,
+    )
+    annotation: str | Mapping[str, Any] = setting(
+        None,
+        "which kind of annotation: label_maps, colours, binary, class_masks, object_masks, yolo, "
+        "labelme, coco, panoptic, voc or parquet, with its options",
+        named(
+            "seg_training.datasets.annotation_kinds.annotation_registry:ANNOTATIONS", positional=1
+        ),
+    )
+    unannotated: str = setting(
+        None,
+        "what an image without annotation is: error, empty (nothing is there) or leave_out",
+        one_of(["error", "empty", "leave_out"]),
+    )
+    also: Sequence[Mapping[str, Any]] = setting(
+        None,
+        "further annotations of the same images: [{annotation: coco, labels: more.json}], say; "
+        "they join to one set of masks",
+        expecting(
+            "a list of {annotation: ..., labels: ..., label_suffix: ...}",
+            lambda value: isinstance(value, list) and all(map(_is_mapping, value)),
+        ),
     )
     trajectories: str = setting(None, "pattern of the protobufs below the root", is_path=True)
     wordnet: str = setting(None, "file below the root that gives ids a class", is_path=True)

@@ -29,14 +29,19 @@ def _problem(
         yield Problem(kind, severity, f"{what}: {len(files)}{cure}", files)
 
 
-def check_pairing(pairing: Pairing) -> Iterator[Problem]:
-    """Find images without label map, and label maps without image."""
+def check_pairing(pairing: Pairing, cure_of_unlabelled: str) -> Iterator[Problem]:
+    """Find images without label map, and label maps without image.
+
+    Args:
+        pairing: of a split.
+        cure_of_unlabelled: what the dataset says to do about the former.
+    """
     missing = {
         pair.image: f"{pair.image}: expected {pair.label_map}{pairing.near(pair.label_map)}"
         for pair in pairing.without_label_map
     }
     images = len(missing) + len(pairing.files)
-    cure = f" of {images}. Add the label map or remove the image"
+    cure = f" of {images}. {cure_of_unlabelled}"
     yield from _problem("no_label_map", "error", "images without label map", missing, cure)
     left_out = {file: file for file in pairing.without_image}
     what = "label maps without image, which are left out"

@@ -125,7 +125,7 @@ def audit_split(
         labels=labels,
         tasks=count_tasks(tasks, presence) if dataset.labelled else [],
         problems=[
-            *check_pairing(pairing),
+            *check_pairing(pairing, dataset.cure_of_unlabelled),
             *check_kinds(dataset.unread_pictures(split)),
             *file_problems,
             *check_looks(pairs),

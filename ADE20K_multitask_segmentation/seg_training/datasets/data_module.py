@@ -99,6 +99,7 @@ class SegmentationDataModule(DataModule):
         self._seed = seed
         self._augmentation = Augmentation(own.augmentation, own.fit, self.crop_size, own.view)
         self._cache_dir = user_path(own.cache_dir) if own.cache_dir else None
+        dataset.cache_dir = self._cache_dir
         self._resized_bytes = int(own.resized_cache_gib * 2**30)
         if self._resized_bytes and self._augmentation.takes_any_size:
             key = "fit" if self.view == "squeeze" else "view"

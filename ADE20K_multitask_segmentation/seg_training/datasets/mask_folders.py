@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class MaskFolders(SegmentationDataset):
     nobody labelled.
     """
 
-    classes_overlap: ClassVar[bool] = True
+    classes_overlap = True
 
     def __init__(
         self,

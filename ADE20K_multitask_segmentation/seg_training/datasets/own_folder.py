@@ -1,17 +1,54 @@
-"""A user's own images and label maps."""
+"""A user's own images, with annotations of any kind."""
 
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seg_training.datasets.segmentation_dataset import SegmentationDataset
+import numpy as np
+
+from seg_training.datasets.annotation_kinds.annotation_reader import AnnotationReader, Place
+from seg_training.datasets.annotation_kinds.annotation_registry import ANNOTATIONS
+from seg_training.datasets.annotation_kinds.joined_annotations import joined
+from seg_training.datasets.annotation_kinds.named_values import joined_classes, with_background
+from seg_training.datasets.annotations import Annotation, LabelMap, MaskSet
+from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
+from seg_training.datasets.split_lists import list_of_split, listed_images, lists_elsewhere
+from seg_training.errors import UserError
+from seg_training.files.file_suffixes import IMAGE_SUFFIXES
+from seg_training.pictures.picture_reading import image_size
+from seg_training.settings import check_keys, choose, choose_with_options, name_of
 from seg_training.tasks import LabelClasses
 
 __all__ = ["Folder"]
 
+_log = logging.getLogger(__name__)
+
+_UNANNOTATED = dict.fromkeys(["error", "empty", "leave_out"])
+_OF_FURTHER = ("annotation", "labels", "label_suffix")  # settings of further annotations
+
+
+@dataclass(frozen=True)
+class _Annotated:
+    """An image, and what annotates it: places of readers, and what they call the annotation."""
+
+    image: str
+    parts: tuple[tuple[int, str], ...]
+
 
 class Folder(SegmentationDataset):
-    """Any folder of images and label maps, with a classes file that names the label values."""
+    """Any folder of images and annotations; of which kind these are, ``annotation`` says.
+
+    What an image and its annotation are called may end differently (``a_img.jpg``, ``a_mask.png``),
+    they may share a folder, and splits may be folders or lists.
+    """
+
+    cure_of_unlabelled = (
+        "Add the label map or remove the image, or say by data.unannotated what such an image is: "
+        "empty (nothing is there) or leave_out"
+    )
 
     def __init__(
         self,
@@ -19,31 +56,227 @@ class Folder(SegmentationDataset):
         classes: str | Path | Mapping[str, Any],
         images: str = "images/{split}",
         labels: str = "annotations/{split}",
+        image_suffix: str = "",
+        label_suffix: str = "",
+        split_list: str | None = None,
+        annotation: str | Mapping[str, Any] = "label_maps",
+        unannotated: str = "error",
+        also: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Say where the files are and what their labels mean.
 
         Args:
             root: the dataset's folder.
             classes: the classes file, or what it holds: ``classes: {value: name}``,
-                ``other: [values]``, ``ignore: [values]``.
+                ``other: [values]``, ``ignore: [values]``. Empty: those that the annotations name
+                themselves, where their kind does.
             images: folder of the images below the root; ``{split}`` is the split's name.
-            labels: folder of the label maps, likewise.
+            labels: folder of the annotations, or the file that has all of them, likewise.
+            image_suffix: end of the images' file names, without ``.jpg``, that is not part of the
+                name of image and annotation.
+            label_suffix: likewise, of the annotations.
+            split_list: file that lists the images of a split, below the root or anywhere; by
+                default a split is its folder of images.
+            annotation: one of :data:`ANNOTATIONS`, or a mapping with its name and its options.
+            unannotated: what an image without annotation is: an error, ``empty``, so that nothing
+                of any class is there, or ``leave_out``.
+            also: further annotations of the same images, each with ``annotation``, ``labels`` and
+                ``label_suffix``; all of them join to one set of masks.
 
         Raises:
-            UserError: if the classes file is missing or has another form.
+            UserError: if the classes file is missing or has another form, or if a setting has no
+                such value.
         """
         super().__init__(root, images, labels)
-        self._classes = (
-            LabelClasses.from_mapping(classes, "data.classes")
-            if isinstance(classes, Mapping)
-            else LabelClasses.from_file(classes)
+        choose(unannotated, _UNANNOTATED, "data.unannotated")
+        self._image_suffix = image_suffix
+        self._split_list = split_list
+        self._annotation = annotation
+        self._unannotated = unannotated
+        self._also = [dict(each) for each in also]
+        first = {"annotation": annotation, "labels": self._labels, "label_suffix": label_suffix}
+        self._readers = [self._reader(first, "data")]
+        for number, each in enumerate(self._also):
+            setting = f"data.also[{number}]"
+            check_keys(each, _OF_FURTHER, setting)
+            self._readers.append(self._reader({**first, **each}, setting))
+        if len(self._readers) > 1 or self._readers[0].overlap:
+            self.classes_overlap = True
+        self._given: LabelClasses | None = None
+        if not isinstance(classes, Mapping):
+            self._given = LabelClasses.from_file(classes)
+        elif classes or not any(map(_names_classes, self._readers)):
+            self._given = LabelClasses.from_mapping(classes, "data.classes")
+        self._known: LabelClasses | None = None
+        self._annotated: dict[str, _Annotated] = {}
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether an annotation is just a label map, which :meth:`read_label_map` reads."""
+        is_map = name_of(self._annotation) == "label_maps"
+        return is_map and not self._also and self._unannotated != "empty"
+
+    def _reader(self, settings: Mapping[str, Any], setting: str) -> AnnotationReader:
+        if Path(settings["labels"]).is_absolute():
+            raise UserError(
+                f"{setting}.labels={settings['labels']} is absolute; give a path below data.root"
+            )
+        place = Place(
+            root=self.root,
+            labels=settings["labels"],
+            label_suffix=settings["label_suffix"],
+            files_by_stem=self._labels_by_stem,
+            missing=self._missing_folder,
+            setting=setting,
         )
+        made = choose_with_options(
+            settings["annotation"], ANNOTATIONS, f"{setting}.annotation", positional=1
+        )
+        return made(place)
 
     @property
     def classes(self) -> LabelClasses:
-        """What the classes file says."""
-        return self._classes
+        """What the classes file says, or what the annotations name themselves."""
+        if self._known is None:
+            known = self._given
+            if known is None:
+                own = [reader.own_classes() for reader in self._readers]
+                known = joined_classes([each for each in own if each is not None])
+            for reader in self._readers:
+                known = reader.completed(known)
+            if self._unannotated == "empty" and not self.classes_overlap:
+                known = with_background(known)
+            for reader in self._readers:
+                reader.use(known)
+            self._known = known
+        return self._known
 
     def settings(self) -> dict[str, Any]:
-        """Replace the path of the classes file by its content."""
-        return {**super().settings(), "classes": self._classes.to_mapping()}
+        """Replace the paths of what says what values mean by its content."""
+        settings = {**super().settings(), "classes": self.classes.to_mapping()}
+        if options := self._readers[0].settings():
+            settings["annotation"] = _with_options(self._annotation, options)
+        further = [reader.settings() for reader in self._readers[1:]]
+        if any(further):
+            settings["also"] = [
+                {**given, "annotation": _with_options(given.get("annotation", self._annotation), o)}
+                for given, o in zip(self._also, further, strict=True)
+            ]
+        if self._split_list and lists_elsewhere(self.root, self._split_list):
+            settings["split_list"] = str(Path(self._split_list).absolute())
+        return settings
+
+    def pair(self, split: str) -> Pairing:
+        """Find the annotations of every image of a split.
+
+        Raises:
+            UserError: if a folder is missing or empty, if two files have the same name, or if the
+                list of the split names an image that is not there.
+        """
+        _ = self.classes  # what values mean is known before anything is read
+        images = self._all_images(split)
+        found = [reader.find(split, images) for reader in self._readers]
+        files, without_label_map, left_out = [], [], 0
+        for name in self._names_of(split, images):
+            parts = tuple(
+                (place, own.keys[name]) for place, own in enumerate(found) if name in own.keys
+            )
+            key = " + ".join(part for _, part in parts)
+            if not parts and self._unannotated == "error":
+                without_label_map.append(ImageFiles(images[name], found[0].expected(name)))
+                continue
+            if not parts and self._unannotated == "leave_out":
+                left_out += 1
+                continue
+            pair = ImageFiles(images[name], key or f"{images[name]}#nothing")
+            self._annotated[pair.label_map] = _Annotated(pair.image, parts)
+            files.append(pair)
+        if left_out:
+            _log.info("%d images of split '%s' without annotation are left out", left_out, split)
+        if not files and not without_label_map:
+            raise UserError(f"no image of split '{split}' of {self.root} has an annotation")
+        without_image = sorted({label for own in found for label in own.without_image})
+        return Pairing(files, without_label_map, without_image)
+
+    def label_sources(self, label_map: str) -> list[Path]:
+        """List the files that an image's annotations are read from."""
+        if self._is_plain:
+            return super().label_sources(label_map)
+        parts = self._annotated[label_map].parts
+        return [source for place, key in parts for source in self._readers[place].sources(key)]
+
+    def reading(self) -> str:
+        """Say which kinds of annotations there are, and what their values mean."""
+        if self._is_plain:
+            return ""  # the files say all
+        return f"{self._annotation}|{self._also}|{self.settings()}"
+
+    def read_annotation(self, label_map: str) -> Annotation:
+        """Read an image's annotations, and join them where there are several.
+
+        Raises:
+            UserError: if one cannot be read, or is of another size than its image.
+        """
+        if self._is_plain:
+            return super().read_annotation(label_map)
+        annotated = self._annotated[label_map]
+        image = self.root / annotated.image
+        parts = [(place, self._readers[place].read(key, image)) for place, key in annotated.parts]
+        if not parts:
+            return self._nothing(image)
+        if len(self._readers) == 1:
+            return parts[0][1]
+        looked_for = None
+        if len(parts) < len(self._readers):
+            looked_for = frozenset().union(
+                *(self._readers[place].looked_for() for place, _ in parts)
+            )
+        return joined([each for _, each in parts], self.classes, looked_for)
+
+    def _nothing(self, image: Path) -> Annotation:
+        size = image_size(image)
+        if self.classes_overlap:
+            return MaskSet.of_objects([], size)
+        background = min(self.classes.other)
+        return LabelMap(np.full(size, background, np.min_scalar_type(background)))
+
+    def _all_images(self, split: str) -> dict[str, str]:
+        """List the images of a split's folder by their names; annotations beside them are none."""
+        folder = self._images.replace("{split}", split)
+        files = self._files_in(folder, IMAGE_SUFFIXES)
+        labels: set[Path] = set()
+        own_folder = os.path.normpath(self.root / folder)
+        for reader in self._readers:
+            if os.path.normpath(self.root / reader.place.below(split)) == own_folder:
+                labels |= reader.beside_images(files)
+                continue
+            others = [os.path.normpath(each) for each in reader.place.of_any_split()]
+            below = tuple(f"{each}{os.sep}" for each in others if each.startswith(own_folder))
+            labels.update(file for file in files if os.path.normpath(file).startswith(below))
+        end = self._image_suffix
+        kept = [file for file in files if file not in labels and file.stem.endswith(end)]
+        stems = self._named(folder, kept, IMAGE_SUFFIXES)
+        return {stem.removesuffix(end): file for stem, file in stems.items()}
+
+    def _names_of(self, split: str, images: Mapping[str, str]) -> list[str]:
+        if not self._split_list:
+            return sorted(images)
+        path = list_of_split(self.root, self._split_list, split)
+        return listed_images(path, images, self._image_suffix)
+
+    def _labels_by_stem(
+        self, folder: str, suffixes: tuple[str, ...], pattern: str, images: Collection[str]
+    ) -> dict[str, str]:
+        files = self._files_in(folder, suffixes)
+        if images:
+            files = [file for file in files if file.relative_to(self.root).as_posix() not in images]
+        return self._named(folder, files, suffixes, pattern)
+
+
+def _names_classes(reader: AnnotationReader) -> bool:
+    return type(reader).own_classes is not AnnotationReader.own_classes
+
+
+def _with_options(setting: str | Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    given = dict(setting) if isinstance(setting, Mapping) else {"name": setting}
+    return {**given, **options}

@@ -309,6 +309,7 @@ def _fingerprint(dataset: SegmentationDataset, files: list[ImageFiles]) -> str:
                 digest.update(os.fsencode(f"{path}\n"))
     if dataset.classes_overlap:  # they say what the values are, and whose pixels do not count
         digest.update(f"{dataset.classes.to_mapping()}\n".encode())
+    digest.update(dataset.reading().encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

@@ -91,13 +91,17 @@ class SegmentationDataset(ABC):
         root: the dataset's folder.
         labelled: whether there are label maps; without them there is only prediction.
         classes_overlap: whether annotations are sets of masks.
+        cache_dir: where a dataset may keep what it makes; None for the user's cache folder.
+        cure_of_unlabelled: what to do about an image without annotation, for messages.
         label_files: which files of the folder of label maps are some, as a pattern of their names.
         default_images: folder of the images below the root; ``{split}`` is the split's name.
         default_labels: folder of the label maps, likewise.
     """
 
     labelled: ClassVar[bool] = True
-    classes_overlap: ClassVar[bool] = False
+    classes_overlap: bool = False
+    cache_dir: Path | None = None
+    cure_of_unlabelled: str = "Add the label map or remove the image"
     label_files: ClassVar[str] = "*"
     default_images: ClassVar[str] = "images/{split}"
     default_labels: ClassVar[str] = "annotations/{split}"
@@ -190,8 +194,8 @@ class SegmentationDataset(ABC):
             raise UserError(
                 f"{len(without_label_map)} of {len(files) + len(without_label_map)} images have no "
                 f"label map; the first is {self.root / first.image}: expected "
-                f"{self.root / first.label_map}{pairing.near(first.label_map)}. Add the label map "
-                "or remove the image"
+                f"{self.root / first.label_map}{pairing.near(first.label_map)}. "
+                f"{self.cure_of_unlabelled}"
             )
         if without_image:
             _log.warning(
@@ -217,6 +221,13 @@ class SegmentationDataset(ABC):
             label_map: as :meth:`pair` gave it.
         """
         return [self.root / label_map]
+
+    def reading(self) -> str:
+        """Say what annotations' values depend on besides the files; then the index is built anew.
+
+        Nothing, for most datasets.
+        """
+        return ""
 
     def annotation(self, label_map: str) -> Annotation:
         """Give what is known of one image: what :meth:`read_annotation` reads, checked.
@@ -263,6 +274,32 @@ class SegmentationDataset(ABC):
         Of the two forms that Unicode has for ``é`` and its like, names have the composed one:
         copying between systems changes it.
         """
+        files = self._files_in(folder, suffixes)
+        return self._named(folder, files, suffixes, pattern)
+
+    def _named(
+        self, folder: str, files: Iterable[Path], suffixes: tuple[str, ...], pattern: str = "*"
+    ) -> dict[str, str]:
+        """Map files of a folder so; those whose names the pattern does not fit are left out."""
+        path = self.root / folder
+        found: dict[str, str] = {}
+        for file in files:
+            if not fnmatchcase(file.with_suffix(file.suffix.lower()).name, pattern):
+                continue
+            stem = file.relative_to(path).with_suffix("").as_posix()
+            composed = in_one_form(stem)
+            if composed in found:
+                first = self.root / found[composed]
+                same = first.relative_to(path).with_suffix("").as_posix() == stem
+                forms = "" if same else ", in two Unicode forms"
+                raise UserError(f"{first} and {file} have the same name{forms}; keep one")
+            found[composed] = file.relative_to(self.root).as_posix()
+        if not found:
+            named = f" named {pattern}" if pattern != "*" else ""
+            raise UserError(f"folder {path} holds no file of {', '.join(suffixes)}{named}")
+        return found
+
+    def _files_in(self, folder: str, suffixes: tuple[str, ...]) -> list[Path]:
         path = self.root / folder
         try:
             is_folder = path.is_dir()
@@ -285,22 +322,7 @@ class SegmentationDataset(ABC):
             _log.warning("%s", there.unread_in_words())
         if suffixes == IMAGE_SUFFIXES and there.not_followed:
             _log.warning("%s", there.not_followed_in_words())
-        found: dict[str, str] = {}
-        for file in there.files:
-            if not fnmatchcase(file.with_suffix(file.suffix.lower()).name, pattern):
-                continue
-            stem = file.relative_to(path).with_suffix("").as_posix()
-            composed = in_one_form(stem)
-            if composed in found:
-                first = self.root / found[composed]
-                same = first.relative_to(path).with_suffix("").as_posix() == stem
-                forms = "" if same else ", in two Unicode forms"
-                raise UserError(f"{first} and {file} have the same name{forms}; keep one")
-            found[composed] = file.relative_to(self.root).as_posix()
-        if not found:
-            named = f" named {pattern}" if pattern != "*" else ""
-            raise UserError(f"folder {path} holds no file of {', '.join(suffixes)}{named}")
-        return found
+        return there.files
 
     def _missing_folder(self, path: Path) -> str:
         """Say which part of the path is not there, and what is there instead."""

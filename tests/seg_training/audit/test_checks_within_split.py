@@ -71,7 +71,7 @@ DAMAGES: dict[Callable[[Path], None], tuple[str, str, str, str, str]] = {
     remove_label_map: (
         "no_label_map",
         "error",
-        "images without label map: 1 of 8. Add the label map or remove the image",
+        f"images without label map: 1 of 8. {Folder.cure_of_unlabelled}",
         "images/train/03.jpg",
         f"images/train/03.jpg: expected {LABEL_MAP}",
     ),
