@@ -21,6 +21,7 @@ class Candidate:
         annotated: the images that have one, by split, as folders or files call it; of the split
             ``""`` where they name none.
         options: of the kind.
+        class_name: of the one class that masks show; empty for other kinds.
         label_ending: of their names.
         about: what they are, in words, for the report.
         notes: what was chosen about them, each a sentence.
@@ -32,6 +33,7 @@ class Candidate:
     labels: str
     annotated: Mapping[str, frozenset[Key]] = field(repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
+    class_name: str = ""
     label_ending: str = ""
     about: str = ""
     notes: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from seg_training.dataset_description.class_names import GivenClasses
+from seg_training.datasets.annotation_kinds.named_values import BACKGROUND, UNLABELLED
 from seg_training.tasks import LabelClasses
 
 __all__ = ["Assumption", "ChosenClasses", "choose_classes"]
@@ -50,8 +51,11 @@ def choose_classes(values: Mapping[int, int], given: GivenClasses | None) -> Cho
         known_values = {*known.names, *known.other, *known.ignore}
         names, other, ignore = dict(known.names), set(known.other), set(known.ignore)
     else:
-        names = given.names_of(found) if given else {}
-        known_values, other, ignore = set(names), set[int](), set[int]()
+        said = given.names_of(found) if given else {}
+        known_values = set(said)
+        other = {value for value, name in said.items() if name.lower() in BACKGROUND}
+        ignore = {value for value, name in said.items() if name.lower() in UNLABELLED}
+        names = {value: name for value, name in said.items() if value not in other | ignore}
     assumptions = []
     for value in found:
         if value in known_values:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from seg_training.as_written.yaml_as_written import read_written
 from seg_training.dataset_description.folder_contents import FolderContents
+from seg_training.datasets.annotation_kinds.named_values import UNLABELLED
 from seg_training.errors import UserError
 from seg_training.tasks import LabelClasses
 
@@ -43,8 +44,9 @@ class GivenClasses(NamedTuple):
         """
         if not self.listed:
             return dict(self.names)
-        real = [value for value in values if value < len(self.listed) + 1]
-        start = int(len(self.listed) in real or 0 not in values)
+        if self.listed[0].lower() in UNLABELLED:  # of LabelMe, whose values begin at -1
+            return dict(enumerate(self.listed[1:]))
+        start = int(len(self.listed) in values or 0 not in values)
         return dict(enumerate(self.listed, start))
 
 

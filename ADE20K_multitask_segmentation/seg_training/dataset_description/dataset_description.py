@@ -1,7 +1,7 @@
 """Describing a folder: from what lies in it to a config that trains on it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from seg_training.dataset_description.annotation_candidate import Candidate
 from seg_training.dataset_description.annotation_choice import choose_annotations
 from seg_training.dataset_description.class_choice import Assumption, choose_classes
 from seg_training.dataset_description.class_names import GivenClasses, given_classes
+from seg_training.dataset_description.colour_choice import with_colour_table
 from seg_training.dataset_description.dataset_settings import data_settings, left_out
 from seg_training.dataset_description.described_files import (
     DescribedFiles,
@@ -81,6 +82,12 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
     root = root.absolute()
     contents = folder_contents(root)
     candidate, notes = choose_annotations(contents)
+    given = given_classes(contents)
+    if candidate.kind == "voc" and given:  # whose classes are others than Pascal VOC's
+        candidate = replace(candidate, kind="label_maps")
+    if candidate.kind == "colours":
+        candidate, said = with_colour_table(contents, candidate)
+        notes += said
     splits = choose_splits(contents, candidate)
     settings = data_settings(root, candidate, splits, files.classes, files.lists)
     for split, missing in left_out(candidate, splits).items():
@@ -91,8 +98,7 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
     for split, names in splits.lists.items():
         write_text("".join(f"{name}\n" for name in names), files.lists / f"{split}.txt")
 
-    given = given_classes(contents)
-    dataset = _dataset(settings, _classes_to_read_with(candidate, given))
+    dataset = _dataset(settings, _classes_to_read_with(candidate, settings, given))
     indexes = {
         split: presence_index(dataset, split)
         for split in dict.fromkeys((splits.train, splits.val))
@@ -133,10 +139,20 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
     )
 
 
-def _classes_to_read_with(candidate: Candidate, given: GivenClasses | None) -> dict[str, Any]:
-    if given and given.classes:
-        return given.classes.to_mapping()
-    return _PLACEHOLDER if candidate.kind in _VALUES_ALONE else {}
+def _classes_to_read_with(
+    candidate: Candidate, settings: Mapping[str, Any], given: GivenClasses | None
+) -> dict[str, Any]:
+    """Give the classes that annotations are read with, as the classes file will have them.
+
+    The presence index depends on them where annotations name classes.
+    """
+    if candidate.kind in _VALUES_ALONE:
+        return given.classes.to_mapping() if given and given.classes else _PLACEHOLDER
+    classes = given.classes.to_mapping() if given and given.classes else {}
+    if candidate.class_name and not classes:
+        classes = {"classes": {1: candidate.class_name}, "other": [0]}
+    known = _dataset(settings, classes).classes.to_mapping()
+    return {**known, "classes": dict(sorted(known["classes"].items()))}
 
 
 def _dataset(settings: Mapping[str, Any], classes: Mapping[str, Any]) -> Folder:

@@ -1,5 +1,6 @@
 """What annotations that are pictures are: label maps, colours, masks; told by names and looks."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ _ABOUT: Mapping[str, str] = {
     "class_masks": "a mask for each class",
     "object_masks": "a mask for each object",
 }
+_NO_NAMES = frozenset(["binary", "png", "data", "dataset", "class", "object", "final"])
+_VOC_CLASSES = 20
+_VOC_NAME = re.compile(r"\d{4}_\d{6}")  # 2007_000032
 _LAYOUTS: Mapping[Relation, tuple[str, str]] = {
     "class_folder": ("class_masks", "folder"),
     "class_ending": ("class_masks", "suffix"),
@@ -54,10 +58,11 @@ def _candidate(images: Side, matching: Matching, look: Look) -> Candidate | None
         return None
     labels = matching.side
     options: dict[str, Any] = {}
+    class_name = ""
     if matching.relation == "plain":
-        kind = _plain_kind(labels, look)
+        kind = _plain_kind(matching, look)
         if kind == "binary":
-            options["name"] = _name_of(labels)
+            class_name = _name_of(labels)
     elif matching.relation in _LAYOUTS:
         kind, options["layout"] = _LAYOUTS[matching.relation]
     else:
@@ -68,18 +73,23 @@ def _candidate(images: Side, matching: Matching, look: Look) -> Candidate | None
         labels.folder,
         matching.images,
         options,
+        class_name,
         labels.ending,
         _ABOUT[kind],
         files=matching.files,
     )
 
 
-def _plain_kind(labels: Side, look: Look) -> str:
+def _plain_kind(matching: Matching, look: Look) -> str:
     if look.kind == "binary":
         return "binary"
     if look.kind in ("colours", "blurred_colours", "grey_as_colour"):
         return "colours"
-    is_voc = look.is_palette and labels.folder.rpartition("/")[2] == "SegmentationClass"
+    is_voc = (
+        look.is_palette
+        and look.values <= {*range(_VOC_CLASSES + 1), 255}
+        and all(_VOC_NAME.fullmatch(file.stem) for file in matching.files)
+    )
     return "voc" if is_voc else "label_maps"
 
 
@@ -90,6 +100,3 @@ def _name_of(labels: Side) -> str:
         if words:
             return " ".join(words)
     return "object"
-
-
-_NO_NAMES = frozenset(["binary", "png", "data", "dataset", "class", "object", "final"])
