@@ -303,7 +303,8 @@ def panoptic(root: Path) -> None:
                     }
                 )
             save(
-                Image.fromarray(segments), root / "annotations" / f"panoptic_{split}" / f"{file}.png"
+                Image.fromarray(segments),
+                root / "annotations" / f"panoptic_{split}" / f"{file}.png",
             )
             images.append(
                 {"id": number, "file_name": f"{file}.jpg", "height": height, "width": width}

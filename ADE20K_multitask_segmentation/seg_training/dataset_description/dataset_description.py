@@ -100,8 +100,7 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
 
     dataset = _dataset(settings, _classes_to_read_with(candidate, settings, given))
     indexes = {
-        split: presence_index(dataset, split)
-        for split in dict.fromkeys((splits.train, splits.val))
+        split: presence_index(dataset, split) for split in dict.fromkeys((splits.train, splits.val))
     }
     images = {split: _images_of_values(index) for split, index in indexes.items()}
     together: dict[int, int] = {}

@@ -52,9 +52,7 @@ def document_candidates(
             elif kind:
                 about = {"labelme": "LabelMe's JSON files", "yolo": "YOLO's polygons"}[kind]
                 candidates.append(
-                    Candidate(
-                        kind, images, documents.folder, matching.images, about=about
-                    )
+                    Candidate(kind, images, documents.folder, matching.images, about=about)
                 )
             if kind:
                 of_one_image |= set(matching.files)

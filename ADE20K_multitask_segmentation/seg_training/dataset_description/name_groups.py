@@ -60,7 +60,7 @@ def seeded_share(stems: Sequence[str], share: float, seed: int) -> tuple[list[in
         if len(taken) < wanted and fits:
             taken += group
     if not taken:  # every group is larger than the share
-        taken = list(min(groups, key=len))
+        taken = sorted(groups, key=len)[0]
     return sorted(set(range(len(stems))) - set(taken)), sorted(taken)
 
 

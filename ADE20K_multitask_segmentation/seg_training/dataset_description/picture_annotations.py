@@ -9,7 +9,12 @@ from seg_training.dataset_description.annotation_candidate import Candidate
 from seg_training.dataset_description.picture_looks import Look, looks_of
 from seg_training.dataset_description.picture_sides import Side
 from seg_training.dataset_description.role_words import role_of, words_of
-from seg_training.dataset_description.side_matching import Matching, Relation, match_sides
+from seg_training.dataset_description.side_matching import (
+    Matching,
+    Relation,
+    match_sides,
+    sides_of_endings,
+)
 from seg_training.dataset_description.split_words import SPLIT
 
 __all__ = ["picture_candidates"]
@@ -23,6 +28,7 @@ _ABOUT: Mapping[str, str] = {
     "object_masks": "a mask for each object",
 }
 _NO_NAMES = frozenset(["binary", "png", "data", "dataset", "class", "object", "final"])
+_MASK_VALUES = frozenset([0, 1, 255])
 _VOC_CLASSES = 20
 _VOC_NAME = re.compile(r"\d{4}_\d{6}")  # 2007_000032
 _LAYOUTS: Mapping[Relation, tuple[str, str]] = {
@@ -45,12 +51,21 @@ def picture_candidates(root: Path, sides: Sequence[Side]) -> Iterator[Candidate]
     """
     for images in (side for side in sides if side.role == "image"):
         for labels in (side for side in sides if side.role == "label"):
-            matching = match_sides(images, labels)
-            if matching is None:
-                continue
-            look = looks_of([root / file for file in matching.files])
-            if candidate := _candidate(images, matching, look):
-                yield candidate
+            yield from _of_sides(root, images, labels)
+
+
+def _of_sides(root: Path, images: Side, labels: Side) -> Iterator[Candidate]:
+    matching = match_sides(images, labels)
+    if matching is None:
+        return
+    look = looks_of([root / file for file in matching.files])
+    is_masks = look.kind == "binary" or (bool(look.values) and look.values <= _MASK_VALUES)
+    names_classes = len(matching.classes) > 1 and is_masks
+    if matching.relation == "class_ending" and not names_classes:
+        for part in sides_of_endings(images, labels):
+            yield from _of_sides(root, images, part)
+    elif candidate := _candidate(images, matching, look):
+        yield candidate
 
 
 def _candidate(images: Side, matching: Matching, look: Look) -> Candidate | None:

@@ -134,11 +134,11 @@ def _place(parent: str) -> tuple[str | None, str, Role]:
     """Give the pattern of a folder, its split and what it says of the files."""
     pattern, split = split_path(parent)
     parts = pattern.split("/")
-    roles = [role_of(part.replace(SPLIT, " ")) for part in parts]
+    roles: list[Role] = [role_of(part.replace(SPLIT, " ")) for part in parts]
     says = [place for place, part in enumerate(parts) if roles[place] or SPLIT in part]
     if not says:
         return None, "", ""
-    role = next((each for each in reversed(roles) if each), "")
+    role: Role = next((each for each in reversed(roles) if each), "")
     return "/".join(parts[: says[-1] + 1]), split, role
 
 

@@ -8,16 +8,23 @@ from typing import Literal, NamedTuple
 
 from seg_training.dataset_description.picture_sides import Key, Side, prefixes
 
-__all__ = ["Matching", "Relation", "match_sides"]
+__all__ = ["Matching", "Relation", "match_sides", "sides_of_endings"]
 
 Relation = Literal[
-    "plain", "class_folder", "class_ending", "class_folder_objects", "class_ending_objects", "objects"
+    "plain",
+    "class_folder",
+    "class_ending",
+    "class_folder_objects",
+    "class_ending_objects",
+    "objects",
 ]
 """One annotation for an image; one in each class's folder; one for each class, whose name is the
 file's end; likewise several for the objects of each class, with numbers; objects of no class."""
 
-_ENDING = re.compile(r"[_\-. ](?:(?P<name>.*?[^\W\d_].*?)(?:[_\-. ]?(?P<number>\d+))?|(?P<bare>\d+))")
-_OBJECTS: dict[str, Relation] = {
+_ENDING = re.compile(
+    r"[_\-. ](?:(?P<name>.*?[^\W\d_].*?)(?:[_\-. ]?(?P<number>\d+))?|(?P<bare>\d+))"
+)
+_OBJECTS: dict[Relation, Relation] = {
     "class_folder": "class_folder_objects",
     "class_ending": "class_ending_objects",
 }
@@ -46,6 +53,7 @@ class _Match(NamedTuple):
     relation: Relation
     image: Key
     of_class: str = ""
+    ending: str = ""  # what follows the image's name
 
 
 def match_sides(images: Side, labels: Side) -> Matching | None:
@@ -65,10 +73,10 @@ def match_sides(images: Side, labels: Side) -> Matching | None:
         return None
     often = Counter(match.relation for match in found.values())
     relation = often.most_common(1)[0][0]
-    relations = {relation}
-    if (objects := _OBJECTS.get(relation)) in often:  # not every object has to have a number
-        relations.add(relation := objects)
-    relations |= {single for single, many in _OBJECTS.items() if many == relation}
+    objects = _OBJECTS.get(relation)
+    if objects is not None and objects in often:  # not every object has to have a number
+        relation = objects
+    relations = {relation, *(single for single, many in _OBJECTS.items() if many == relation)}
     kept = {path: match for path, match in found.items() if match.relation in relations}
     return Matching(
         labels,
@@ -77,6 +85,24 @@ def match_sides(images: Side, labels: Side) -> Matching | None:
         tuple(kept),
         tuple(sorted({match.of_class for match in kept.values()} - {""})),
     )
+
+
+def sides_of_endings(images: Side, labels: Side) -> list[Side]:
+    """Part annotations by the ends of their names, where these name no classes: ``a_L.png``.
+
+    Args:
+        images: the images.
+        labels: their annotations.
+    """
+    finder = _Finder(images)
+    parts: dict[str, Side] = {}
+    for key, path in labels.files.items():
+        match = finder.match(key)
+        if match and match.relation == "class_ending":
+            ending = f"{match.ending}{labels.ending}"
+            part = parts.setdefault(ending, Side(labels.folder, ending, "label", {}))
+            part.files[Key(key.split, key.name.removesuffix(match.ending))] = path
+    return list(parts.values())
 
 
 def _by_split(found: Set[tuple[str, Key]]) -> dict[str, frozenset[Key]]:
@@ -130,5 +156,5 @@ def _of_ending(image: Key, ending: str, of_class: str) -> _Match | None:
     if of_class:  # a folder and an end that both are no number: nobody knows what they say
         return None
     return _Match(
-        "class_ending_objects" if match["number"] else "class_ending", image, match["name"]
+        "class_ending_objects" if match["number"] else "class_ending", image, match["name"], ending
     )

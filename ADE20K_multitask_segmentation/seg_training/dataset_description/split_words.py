@@ -71,4 +71,3 @@ def training_first(split: str) -> tuple[int, str]:
 def is_training(split: str) -> bool:
     """Tell whether a split's name says that it is to be trained on."""
     return split.lower().startswith("train")
-
