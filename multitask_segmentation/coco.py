@@ -5,11 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from multitask_segmentation.coco_annotations import (
-    Annotations,
-    draw_segmentation,
-    read_annotations,
-)
+from multitask_segmentation.coco_annotations import draw_segmentation, read_annotations
+from seg_training.datasets.annotation_kinds.coco_files import CocoObjects
 from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES
@@ -43,7 +40,7 @@ class COCO(SegmentationDataset):
         """
         super().__init__(root, images)
         self._annotations = annotations
-        self._read: dict[str, Annotations] = {}
+        self._read: dict[str, CocoObjects] = {}
 
     @property
     def classes(self) -> LabelClasses:
@@ -84,7 +81,9 @@ class COCO(SegmentationDataset):
         annotations, _, stem = label_map.rpartition("#")
         size, objects = self._annotations_in(annotations).of(stem)
         drawn = np.zeros(size, np.uint8, order="F")  # as pycocotools gives masks
-        for category, segmentation in objects:
+        for _, category, segmentation, is_crowd in objects:
+            if is_crowd:
+                continue
             try:
                 np.maximum(
                     drawn, draw_segmentation(segmentation, size) * np.uint8(category), out=drawn
@@ -96,7 +95,7 @@ class COCO(SegmentationDataset):
                 ) from error
         return np.ascontiguousarray(drawn)
 
-    def _annotations_in(self, file: str) -> Annotations:
+    def _annotations_in(self, file: str) -> CocoObjects:
         if file not in self._read:
             self._read[file] = read_annotations(self.root / file, self.classes.names)
         return self._read[file]

@@ -1,54 +1,21 @@
-"""COCO's JSON files: read without the tree of all annotations, drawn by pycocotools."""
+"""COCO's own JSON files, whose categories are the official ones."""
 
-import io
-import json
-import pickle
 from collections.abc import Mapping
-from itertools import chain, pairwise
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask
 
-from seg_training.errors import UserError, suggest
-from seg_training.files.file_names import in_one_form
+from seg_training.datasets.annotation_kinds.coco_files import CocoObjects, read_coco
+from seg_training.errors import UserError
 
-__all__ = ["Annotations", "draw_segmentation", "read_annotations"]
-
-
-class Annotations(NamedTuple):
-    """What a JSON file says of its images: few objects, however many images, for workers to share.
-
-    Attributes:
-        path: the JSON file.
-        stems: (N,) str, the images' file names without suffix, sorted.
-        sizes: (N, 2) int64, their heights and widths.
-        offsets: (N + 1,) int64; image i owns the bytes from offsets[i] to offsets[i + 1].
-        objects: pickled (category, segmentation), one after the other.
-    """
-
-    path: Path
-    stems: NDArray[np.str_]
-    sizes: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    objects: bytes
-
-    def of(self, stem: str) -> tuple[tuple[int, int], list[tuple[int, Any]]]:
-        """Give the (height, width) of an image, and its objects' categories and segmentations."""
-        image = int(np.searchsorted(self.stems, stem))
-        if image == len(self.stems) or self.stems[image] != stem:
-            raise UserError(f"annotations file {self.path} does not list image '{stem}'")
-        height, width = self.sizes[image].tolist()
-        start, end = self.offsets[image : image + 2]
-        stream, objects = io.BytesIO(self.objects[start:end]), []
-        while stream.tell() < end - start:
-            objects.append(pickle.load(stream))
-        return (height, width), objects
+__all__ = ["draw_segmentation", "read_annotations"]
 
 
-def read_annotations(path: Path, categories: Mapping[int, str]) -> Annotations:
+def read_annotations(path: Path, categories: Mapping[int, str]) -> CocoObjects:
     """Read a JSON file of COCO's instances, of which only compact arrays stay in memory.
 
     Args:
@@ -58,46 +25,10 @@ def read_annotations(path: Path, categories: Mapping[int, str]) -> Annotations:
     Raises:
         UserError: if the file is missing, damaged, of another form, or has other categories.
     """
-    try:
-        content = json.loads(path.read_bytes(), object_hook=_pack)
-        _check_categories(path, content, categories)
-        return _compact(path, content)
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        near = suggest(path.name, sorted(file.name for file in path.parent.glob("*.json")))
-        raise UserError(
-            f"annotations file {path} does not exist (DATASET_PREPARATION.md shows the expected "
-            f"tree){near}"
-        ) from error
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"cannot read annotations file {path}: {error}. Download or unpack it again"
-        ) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} has another form than COCO's instances ({type(error).__name__}: {error}); "
-            "expected images with id, file_name, height and width, annotations with image_id, "
-            "category_id and segmentation, and categories with id and name"
-        ) from error
+    return read_coco(path, partial(_check_categories, expected=categories))
 
 
-def _pack(content: dict[str, Any]) -> Any:
-    """Pack an annotation as soon as it is read; a tree of all of them would take gigabytes.
-
-    Returns:
-        Image id, category and pickled object; None for a crowd; other parts of the file unchanged.
-    """
-    if content.keys().isdisjoint(("image_id", "category_id", "segmentation")):
-        return content
-    if content.get("iscrowd"):
-        return None
-    category = content["category_id"]
-    return content["image_id"], category, pickle.dumps((category, content["segmentation"]))
-
-
-def _check_categories(path: Path, content: Any, expected: Mapping[int, str]) -> None:
-    found = {category["id"]: category["name"] for category in content["categories"]}
+def _check_categories(path: Path, found: Mapping[int, str], expected: Mapping[int, str]) -> None:
     for value in sorted(found.keys() | expected.keys()):
         if found.get(value) != expected.get(value):
             here, official = (
@@ -105,39 +36,9 @@ def _check_categories(path: Path, content: Any, expected: Mapping[int, str]) -> 
             )
             raise UserError(
                 f"{path}: category {value} is {here}, in COCO it is {official}. Take COCO's own "
-                "file; objects of other categories can be drawn into label maps and read with "
-                "data.dataset=folder"
+                "file; one with categories of your own is read with data=folder "
+                "data.annotation=coco"
             )
-    used = {annotation[1] for annotation in content["annotations"] if annotation}
-    if unlisted := sorted(used - found.keys()):
-        raise UserError(
-            f"{path} has annotations of category {unlisted[0]}, which COCO does not have. "
-            "Correct or remove them"
-        )
-
-
-def _compact(path: Path, content: Any) -> Annotations:
-    images = sorted(content["images"], key=_stem)
-    stems = [_stem(image) for image in images]
-    if len(set(stems)) < len(stems):
-        twice = next(stem for stem, following in pairwise(stems) if stem == following)
-        raise UserError(f"{path} lists image '{twice}' twice; keep one")
-    objects: dict[int, list[bytes]] = {image["id"]: [] for image in images}
-    for image_id, _, packed in filter(None, content["annotations"]):
-        objects[image_id].append(packed)
-    by_image = [objects[image["id"]] for image in images]
-    return Annotations(
-        path=path,
-        stems=np.array(stems, np.str_),
-        sizes=np.array([(image["height"], image["width"]) for image in images], np.int64),
-        offsets=np.cumsum([0, *(sum(map(len, own)) for own in by_image)], dtype=np.int64),
-        objects=b"".join(chain.from_iterable(by_image)),
-    )
-
-
-def _stem(image: Mapping[str, Any]) -> str:
-    stem = PurePosixPath(image["file_name"]).with_suffix("").as_posix()
-    return in_one_form(stem)  # as the files' names are compared
 
 
 def draw_segmentation(segmentation: Any, size: tuple[int, int]) -> NDArray[np.uint8]:

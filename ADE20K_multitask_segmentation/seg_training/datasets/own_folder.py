@@ -2,8 +2,10 @@
 
 import logging
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, Segm
 from seg_training.datasets.split_lists import list_of_split, listed_images, lists_elsewhere
 from seg_training.errors import UserError
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES
+from seg_training.files.found_files import is_system_name
 from seg_training.pictures.picture_reading import image_size
 from seg_training.settings import check_keys, choose, choose_with_options, name_of
 from seg_training.tasks import LabelClasses
@@ -128,6 +131,9 @@ class Folder(SegmentationDataset):
             files_by_stem=self._labels_by_stem,
             missing=self._missing_folder,
             setting=setting,
+            image_suffix=self._image_suffix,
+            splits=partial(self._splits_there, settings["labels"]),
+            images=self._all_images,
         )
         made = choose_with_options(
             settings["annotation"], ANNOTATIONS, f"{setting}.annotation", positional=1
@@ -239,6 +245,23 @@ class Folder(SegmentationDataset):
             return MaskSet.of_objects([], size)
         background = min(self.classes.other)
         return LabelMap(np.full(size, background, np.min_scalar_type(background)))
+
+    def _splits_there(self, labels: str) -> list[str]:
+        """List the splits that have a folder of images and one of annotations."""
+        for pattern in (labels, self._images):
+            if "{split}" not in pattern:
+                continue
+            before, _, after = pattern.partition("{split}")
+            form = re.compile(f"{re.escape(before)}([^/]+){re.escape(after)}")
+            below = [path.relative_to(self.root) for path in self.root.glob(f"{before}*{after}")]
+            matches = [form.fullmatch(path.as_posix()) for path in sorted(below)]
+            splits = [match[1] for match in matches if match and not is_system_name(match[1])]
+            return [
+                split
+                for split in splits
+                if (self.root / self._images.replace("{split}", split)).is_dir()
+            ]
+        return [""]
 
     def _all_images(self, split: str) -> dict[str, str]:
         """List the images of a split's folder by their names; annotations beside them are none."""

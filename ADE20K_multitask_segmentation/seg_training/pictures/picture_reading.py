@@ -27,6 +27,7 @@ __all__ = [
     "image_mode",
     "image_size",
     "read_binary_mask",
+    "read_colours",
     "read_header",
     "read_image",
     "read_label_map",
@@ -191,7 +192,8 @@ def read_label_map(path: Path) -> NDArray[Any]:
         return values.astype(np.uint16 if is_small else np.uint32, copy=False)
     raise UserError(
         f"label map {path} is a picture of mode {mode}; expected one channel whose values are "
-        "labels (grey of 8, 16 or 32 bit, or a palette). Convert its colours to values first"
+        "labels (grey of 8, 16 or 32 bit, or a palette). Convert its colours to values first, or "
+        "have your own data read by data.annotation={name: colours, table: ...}"
     )
 
 
@@ -220,6 +222,27 @@ def read_binary_mask(path: Path) -> NDArray[np.uint8]:
         f"mask {path} is a picture of mode {mode} that is not grey of 8 bit; expected 0 where the "
         "class is not and 255 where it is"
     )
+
+
+def read_colours(path: Path) -> NDArray[np.uint8]:
+    """Read the colours of an annotation, a palette's too; what is transparent keeps its colour.
+
+    As pictures are, it is turned upright where EXIF data says so.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        UserError: if the file is missing, unreadable, of more than 8 bit, or one of several pages.
+    """
+    with _opened("colour map", path) as image:
+        _check_frames("colour map", path, image)
+        if image.mode.startswith(("I", "F")):
+            raise UserError(
+                f"colour map {path} is a picture of mode {image.mode}, which has no colours; if "
+                "its values are labels, it is read by data.annotation=label_maps"
+            )
+        return np.asarray(turned_upright(image).convert("RGB"))
 
 
 def _check_frames(kind: str, path: Path, image: Image.Image) -> None:

@@ -27,6 +27,9 @@ class Place:
             and files to leave out; gives files relative to the root, by their names without suffix.
         missing: says, for a message, which folder on the way to a path is not there.
         setting: what the config calls it: ``data``, or ``data.also[0]``.
+        image_suffix: end of the images' file names that their names do not have.
+        splits: lists the splits that are there.
+        images: gives the images of a split's folder, by their names.
     """
 
     root: Path
@@ -35,6 +38,9 @@ class Place:
     files_by_stem: Callable[[str, tuple[str, ...], str, Collection[str]], dict[str, str]]
     missing: Callable[[Path], str]
     setting: str = "data"
+    image_suffix: str = ""
+    splits: Callable[[], Sequence[str]] = lambda: [""]
+    images: Callable[[str], Mapping[str, str]] = lambda split: {}
 
     def below(self, split: str) -> str:
         """Name the folder or file of a split."""
@@ -132,6 +138,8 @@ class AnnotationReader(ABC):
         Args:
             files: pictures of the folder.
         """
+        if not self.suffixes:
+            return set()
         if self.place.label_suffix:
             return {file for file in files if file.stem.endswith(self.place.label_suffix)}
         photos = {

@@ -1,0 +1,89 @@
+"""The same objects in every kind of annotation: the same pixels, pairs and counts."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_datasets import annotated
+from fake_datasets.annotated import TREES
+from numpy.typing import NDArray
+
+from seg_training.datasets.own_folder import Folder
+from seg_training.datasets.presence_index import presence_index
+from seg_training.tasks import TaskTable
+
+
+def dataset_of(root: Path, kind: str, **changes: Any) -> Folder:
+    root.mkdir(exist_ok=True)
+    if not any(root.iterdir()):
+        TREES[kind].write(root)
+    return Folder(root, **{**TREES[kind].settings, **changes})
+
+
+def read_masks(dataset: Folder, split: str) -> dict[str, dict[str, NDArray[np.uint8]]]:
+    """Give each image's masks by the classes' names, by the stem of its file."""
+    index = presence_index(dataset, split, progress=False)
+    tasks = TaskTable(dataset.classes)
+    presence = index.task_presence(tasks)
+    found = {}
+    for number in range(len(index)):
+        truth = tasks.truth(dataset.annotation(str(index.label_maps[number])))
+        pixels = truth.task_pixels()
+        own = range(presence.offsets[number], presence.offsets[number + 1])
+        counted = {int(presence.task_ids[i]): int(presence.pixels[i]) for i in own}
+        assert counted == pixels
+        masks = truth.masks(torch.tensor(tasks.task_ids)).numpy()
+        stem = Path(str(index.images[number])).stem.removesuffix("_img")
+        found[stem] = {tasks.names[task]: masks[task] for task in pixels}
+    return found
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_labels_are_right_at_every_pixel(tmp_path: Path, kind: str) -> None:
+    tree = TREES[kind]
+    dataset = dataset_of(tmp_path / "data", kind)
+    assert tuple(TaskTable(dataset.classes).names) == tuple(tree.names)
+    for split, numbers in annotated.NUMBERS.items():
+        found = read_masks(dataset, split)
+        assert sorted(found) == [f"{split}_{number}" for number in numbers]
+        for number in numbers:
+            drawn = annotated.masks_of(split, number, tree.overlap)
+            drawn = {name: mask for name, mask in drawn.items() if name in tree.names}
+            own = found[f"{split}_{number}"]
+            assert sorted(own) == sorted(drawn)
+            for name, mask in drawn.items():
+                labelled = own[name] != 255
+                wrong = (own[name] == 1) != mask
+                if tree.exact:
+                    assert not (wrong & labelled).any()
+                else:
+                    assert not (wrong & ~near_border(mask)).any()
+
+
+def near_border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels beside one of the other kind."""
+    padded = np.pad(mask, 1, mode="edge")
+    height, width = mask.shape
+    shifted = [
+        padded[row : row + height, column : column + width]
+        for row in range(3)
+        for column in range(3)
+    ]
+    return np.any([each != mask for each in shifted], axis=0)
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_settings_of_a_checkpoint_stand_alone(tmp_path: Path, kind: str) -> None:
+    dataset = dataset_of(tmp_path / "data", kind)
+    settings = {**TREES[kind].settings, **dataset.settings()}
+    for name in ("labelmap.txt",):
+        (tmp_path / "data" / name).unlink(missing_ok=True)
+    again = Folder(**settings)
+    assert again.classes == dataset.classes
+    assert again.settings() == dataset.settings()
+    first = dataset.files("val")[0]
+    assert again.files("val")[0] == first
+    read, before = again.annotation(first.label_map), dataset.annotation(first.label_map)
+    assert read.counts()[1].tolist() == before.counts()[1].tolist()
