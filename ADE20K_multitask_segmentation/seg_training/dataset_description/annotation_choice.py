@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from seg_training.dataset_description.annotation_candidate import Candidate
 from seg_training.dataset_description.folder_contents import FolderContents
 from seg_training.dataset_description.json_documents import document_candidates
+from seg_training.dataset_description.parquet_files import parquet_candidates
 from seg_training.dataset_description.picture_annotations import picture_candidates
 from seg_training.dataset_description.picture_sides import Side, picture_sides
 from seg_training.dataset_description.role_words import words_of
@@ -14,7 +15,7 @@ __all__ = ["choose_annotations"]
 
 _KINDS = (
     *("coco", "class_masks", "panoptic", "labelme", "yolo", "voc", "label_maps", "colours"),
-    *("binary", "object_masks"),
+    *("binary", "object_masks", "parquet"),
 )
 """What is taken first of annotations of as many images: what names its classes says most."""
 
@@ -37,7 +38,7 @@ def choose_annotations(contents: FolderContents) -> tuple[Candidate, list[str]]:
     sides = picture_sides(contents.root, contents.pictures)
     candidates = list(picture_candidates(contents.root, sides))
     of_documents, notes = document_candidates(contents, sides)
-    candidates += of_documents
+    candidates += [*of_documents, *parquet_candidates(contents)]
     if not candidates:
         raise UserError(_nothing_found(contents, sides, notes))
     best = max(candidates, key=_rank)

@@ -134,7 +134,7 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
         source,
         assumptions,
         images,
-        (*contents.notes, *notes),
+        (*contents.notes, *candidate.notes, *notes),
     )
 
 

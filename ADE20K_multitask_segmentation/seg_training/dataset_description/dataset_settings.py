@@ -7,7 +7,6 @@ from typing import Any
 from seg_training.dataset_description.annotation_candidate import Candidate
 from seg_training.dataset_description.split_choice import Splits
 from seg_training.dataset_description.split_words import SPLIT
-from seg_training.errors import counted
 
 __all__ = ["data_settings", "left_out"]
 
@@ -35,6 +34,8 @@ def data_settings(
         "images": below(candidate.images.folder),
         "labels": below(candidate.labels),
     }
+    if candidate.kind == "parquet":  # which hold the images, too
+        del settings["images"]
     if candidate.images.ending:
         settings["image_suffix"] = candidate.images.ending
     if candidate.label_ending:
@@ -67,10 +68,3 @@ def left_out(candidate: Candidate, splits: Splits) -> Mapping[str, int]:
         if missing := len(set(there) - annotated):
             found[split] = missing
     return found
-
-
-def unannotated_in_words(candidate: Candidate, splits: Splits) -> str:
-    """Say how many images have no annotation, for the report; nothing where all have one."""
-    annotated = frozenset[Any]().union(*candidate.annotated.values())
-    missing = len(candidate.images.files) - len(annotated)
-    return f"{counted(missing, 'image')} without annotation" if missing else ""

@@ -28,6 +28,11 @@ _ABOUT: Mapping[str, str] = {
     "object_masks": "a mask for each object",
 }
 _NO_NAMES = frozenset(["binary", "png", "data", "dataset", "class", "object", "final"])
+_SOFT = (
+    "shades between black and white are taken for soft edges of masks: brighter than 127 is the "
+    "class (data.annotation={name: binary, threshold: ...}; label_maps, if they are labels)"
+)
+_CLASSES_SHARE = 0.5  # of files; more names are none of classes
 _MASK_VALUES = frozenset([0, 1, 255])
 _VOC_CLASSES = 20
 _VOC_NAME = re.compile(r"\d{4}_\d{6}")  # 2007_000032
@@ -82,6 +87,10 @@ def _candidate(images: Side, matching: Matching, look: Look) -> Candidate | None
         kind, options["layout"] = _LAYOUTS[matching.relation]
     else:
         kind = "object_masks"
+        if matching.relation == "image_folder_objects":
+            options["layout"] = "image"
+        if not 0 < len(matching.classes) <= len(matching.files) * _CLASSES_SHARE:
+            options["shows"] = _name_of(labels)  # names are numbers, or each another
     return Candidate(
         kind,
         images,
@@ -91,6 +100,7 @@ def _candidate(images: Side, matching: Matching, look: Look) -> Candidate | None
         class_name,
         labels.ending,
         _ABOUT[kind],
+        (_SOFT,) if kind == "binary" and len(look.values) > len(_MASK_VALUES) else (),
         files=matching.files,
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ _FEW_COLOURS = 300  # photos have tens of thousands
 _DARK, _BRIGHT = 16, 239
 _MIDDLE = (85, 170)
 _SOFT_VALUES = 12  # that many shades are no labels, where nearly all is dark or bright
-_EDGE_SHARE = 0.05  # of one shade of a soft edge
+_EDGE_SHARE, _EDGES_SHARE = 0.05, 0.4  # of one shade of soft edges, and of all
 _FLAT_SHARE = 0.9  # of pixels with the colours that most have
 
 
@@ -91,7 +91,7 @@ def _look(path: Path) -> Look:
     return Look("blurred_colours" if flat >= _FLAT_SHARE else "photo")
 
 
-def _look_of_grey(pixels: NDArray[np.generic], is_palette: bool) -> Look:
+def _look_of_grey(pixels: NDArray[Any], is_palette: bool) -> Look:
     found, counts = np.unique(pixels, return_counts=True)
     values = frozenset(int(value) for value in found)
     if pixels.dtype.kind == "f":
@@ -100,20 +100,30 @@ def _look_of_grey(pixels: NDArray[np.generic], is_palette: bool) -> Look:
         return Look("label_maps", values, is_palette)
     if pixels.dtype == np.bool_ or values == {0, 255} or values == {255}:
         return Look("binary", values)
-    between = (found > _DARK) & (found < _BRIGHT)
-    shares, shades = counts / pixels.size, found[between]
-    is_soft = (
-        len(found) > _SOFT_VALUES
-        and found.max() >= _BRIGHT
-        and found.min() <= _DARK
-        and len(shades) > 0
-        and shades.min() < _MIDDLE[0]
-        and shades.max() > _MIDDLE[1]
-        and shares[between].max() <= _EDGE_SHARE
-        and shares[~between].sum() > 0.5
-    )
-    if is_soft:
+    if _is_soft(found, counts / pixels.size):
         return Look("binary", values)
     if len(found) > 200:  # no dataset shows so many classes in one image
         return Look("photo")
     return Look("label_maps", values)
+
+
+def _is_soft(found: NDArray[Any], shares: NDArray[np.float64]) -> bool:
+    """Tell masks with soft edges from label maps: nearly all is black or white.
+
+    Args:
+        found: the values, in order.
+        shares: of the pixels of each.
+    """
+    between = (found > _DARK) & (found < _BRIGHT)
+    shades = found[between]
+    if found[0] > _DARK or found[-1] < _BRIGHT or not len(shades):
+        return False
+    if shares[between].max() > _EDGE_SHARE or shares[between].sum() > _EDGES_SHARE:
+        return False
+    if len(found) > _SOFT_VALUES:
+        return bool(shades[0] < _MIDDLE[0] and shades[-1] > _MIDDLE[1])
+    # Few shades, of a mask that was made smaller: no labels near 0, and more white than grey.
+    others = (found > 0) & (found < 255)
+    has_middle = bool(((shades >= 64) & (shades <= 191)).any())
+    is_white = found[-1] == 255 and shares[-1] > shares[between].sum()
+    return bool((others == between).all() and has_middle and is_white)

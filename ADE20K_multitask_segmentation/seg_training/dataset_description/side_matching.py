@@ -16,14 +16,17 @@ Relation = Literal[
     "class_ending",
     "class_folder_objects",
     "class_ending_objects",
+    "image_folder_objects",
     "objects",
 ]
 """One annotation for an image; one in each class's folder; one for each class, whose name is the
-file's end; likewise several for the objects of each class, with numbers; objects of no class."""
+file's end; likewise several for the objects of each class, with numbers; objects in a folder of
+each image; objects with numbers alone."""
 
 _ENDING = re.compile(
     r"[_\-. ](?:(?P<name>.*?[^\W\d_].*?)(?:[_\-. ]?(?P<number>\d+))?|(?P<bare>\d+))"
 )
+_NUMBER = re.compile(r"[_\-. ]?\d+$")
 _OBJECTS: dict[Relation, Relation] = {
     "class_folder": "class_folder_objects",
     "class_ending": "class_ending_objects",
@@ -130,7 +133,8 @@ class _Finder:
             return _Match("class_folder", image, first)
         folder = key.name.rpartition("/")[0]
         if folder and (image := self._find(key.split, folder)):
-            return _Match("objects", image)
+            last = key.name.rpartition("/")[2]
+            return _Match("image_folder_objects", image, _NUMBER.sub("", last))
         for name, of_class in ((key.name, ""), (below, first)):
             for start, rest in prefixes(name):
                 if image := self._find(key.split, start):
