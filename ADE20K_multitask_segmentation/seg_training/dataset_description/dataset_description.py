@@ -1,17 +1,21 @@
 """Describing a folder: from what lies in it to a config that trains on it."""
 
-from collections.abc import Mapping
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from seg_training.audit.audit_findings import DatasetAudit, SplitAudit
 from seg_training.audit.contact_sheet import contact_sheet
 from seg_training.dataset_description.annotation_candidate import Candidate
 from seg_training.dataset_description.annotation_choice import choose_annotations
-from seg_training.dataset_description.class_choice import Assumption, choose_classes
+from seg_training.dataset_description.class_choice import ChosenClasses, choose_classes
 from seg_training.dataset_description.class_names import GivenClasses, given_classes
 from seg_training.dataset_description.colour_choice import with_colour_table
 from seg_training.dataset_description.dataset_settings import data_settings, left_out
@@ -20,7 +24,7 @@ from seg_training.dataset_description.described_files import (
     classes_text,
     config_text,
 )
-from seg_training.dataset_description.folder_contents import folder_contents
+from seg_training.dataset_description.folder_contents import FolderContents, folder_contents
 from seg_training.dataset_description.split_choice import Splits, choose_splits
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import PresenceIndex, presence_index
@@ -30,7 +34,7 @@ from seg_training.files.text_files import write_text
 from seg_training.known_settings import OneDatasetSettings
 from seg_training.results.sample_pictures import save_picture
 from seg_training.settings import call_with_settings, parameters_of
-from seg_training.tasks import LabelClasses, TaskTable
+from seg_training.tasks import TaskTable
 
 __all__ = ["Description", "describe_dataset"]
 
@@ -47,9 +51,7 @@ class Description:
         candidate: its annotations.
         splits: which images are trained on, and which are evaluated.
         settings: the data section of the config.
-        classes: what the annotations' values mean.
-        class_source: what named the classes; empty where nothing did.
-        assumptions: what the files do not tell, with what was chosen.
+        chosen: what the annotations' values mean, and what of that is assumed.
         images: for each split and value how many images show it.
         notes: what else is to be known, each a sentence.
     """
@@ -58,9 +60,7 @@ class Description:
     candidate: Candidate
     splits: Splits
     settings: Mapping[str, Any]
-    classes: LabelClasses
-    class_source: str
-    assumptions: tuple[Assumption, ...]
+    chosen: ChosenClasses
     images: Mapping[str, Mapping[int, int]]
     notes: tuple[str, ...]
 
@@ -81,61 +81,95 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
     """
     root = root.absolute()
     contents = folder_contents(root)
-    candidate, notes = choose_annotations(contents)
     given = given_classes(contents)
+    candidate, notes = _annotations(contents, given)
+    splits = choose_splits(contents, candidate)
+    settings = data_settings(root, candidate, splits, files.classes, files.lists)
+    notes += _left_out_in_words(candidate, splits)
+    with _lists_of(splits, files.lists):
+        dataset = _dataset(settings, _classes_to_read_with(candidate, settings, given))
+        indexes = {
+            split: presence_index(dataset, split, progress=Console().is_terminal)
+            for split in (splits.train, splits.val)
+        }
+        images = {split: _images_of_values(index) for split, index in indexes.items()}
+        chosen = _classes(candidate, dataset, images, given)
+        tasks = TaskTable(chosen.classes)
+        settings |= _batch_size(indexes[splits.train], tasks)
+        dataset = _dataset(settings, chosen.classes.to_mapping())
+        write_text(_classes_text(chosen, images), files.classes)
+        about = f"{candidate.about} in {root}, written by scripts/describe_dataset.py"
+        write_text(config_text(settings, [about]), files.config)
+        _draw_sheet(dataset, tasks, indexes, files.sheet)
+    said = (*contents.notes, *candidate.notes, *notes)
+    return Description(root, candidate, splits, settings, chosen, images, said)
+
+
+def _annotations(
+    contents: FolderContents, given: GivenClasses | None
+) -> tuple[Candidate, list[str]]:
+    candidate, notes = choose_annotations(contents)
     if candidate.kind == "voc" and given:  # whose classes are others than Pascal VOC's
         candidate = replace(candidate, kind="label_maps")
     if candidate.kind == "colours":
         candidate, said = with_colour_table(contents, candidate)
         notes += said
-    splits = choose_splits(contents, candidate)
-    settings = data_settings(root, candidate, splits, files.classes, files.lists)
-    for split, missing in left_out(candidate, splits).items():
-        notes.append(
-            f"{counted(missing, 'image')} of split '{split}' without annotation: left out "
-            "(data.unannotated=empty, if they show no class)"
-        )
-    for split, names in splits.lists.items():
-        write_text("".join(f"{name}\n" for name in names), files.lists / f"{split}.txt")
+    return candidate, notes
 
-    dataset = _dataset(settings, _classes_to_read_with(candidate, settings, given))
-    indexes = {
-        split: presence_index(dataset, split) for split in dict.fromkeys((splits.train, splits.val))
-    }
-    images = {split: _images_of_values(index) for split, index in indexes.items()}
-    together: dict[int, int] = {}
-    for own in images.values():
-        for value, number in own.items():
-            together[value] = together.get(value, 0) + number
-    if candidate.kind in _VALUES_ALONE:
-        chosen = choose_classes(together, given)
-        classes, assumptions, source = chosen
-        if not classes.names:
-            raise UserError(
-                f"the label maps in {root} show background alone (values "
-                f"{', '.join(map(str, sorted(together)))}): there is no class to find"
-            )
-    else:
-        classes, assumptions = dataset.classes, ()
+
+def _left_out_in_words(candidate: Candidate, splits: Splits) -> list[str]:
+    return [
+        f"{counted(missing, 'image')} of split '{split}' without annotation: left out "
+        "(data.unannotated=empty, if they show no class)"
+        for split, missing in left_out(candidate, splits).items()
+    ]
+
+
+@contextmanager
+def _lists_of(splits: Splits, folder: Path) -> Iterator[None]:
+    """Write lists of splits, and take them away if what they are for fails."""
+    is_new = not folder.exists()
+    for split, names in splits.lists.items():
+        write_text("".join(f"{name}\n" for name in names), folder / f"{split}.txt")
+    try:
+        yield
+    except BaseException:
+        if splits.lists and is_new:
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.parent.rmdir()  # if it was made for them
+        raise
+
+
+def _classes(
+    candidate: Candidate,
+    dataset: Folder,
+    images: Mapping[str, Mapping[int, int]],
+    given: GivenClasses | None,
+) -> ChosenClasses:
+    """Say what values mean.
+
+    Raises:
+        UserError: if no class is there.
+    """
+    if candidate.kind not in _VALUES_ALONE:
         source = str(given.source) if given and given.classes else candidate.about
-    tasks = TaskTable(classes)
-    _write_classes(classes, together, assumptions, source, files)
-    settings |= _batch_size(indexes[splits.train], tasks)
-    about = [f"{candidate.about} in {root}, written by scripts/describe_dataset.py"]
-    write_text(config_text(settings, about), files.config)
-    dataset = _dataset(settings, classes.to_mapping())
-    _draw_sheet(dataset, tasks, indexes, files.sheet)
-    return Description(
-        root,
-        candidate,
-        splits,
-        settings,
-        classes,
-        source,
-        assumptions,
-        images,
-        (*contents.notes, *candidate.notes, *notes),
-    )
+        return ChosenClasses(dataset.classes, (), source)
+    values = _together(images)
+    chosen = choose_classes(values, given)
+    if not chosen.classes.names:
+        raise UserError(
+            f"the label maps in {dataset.root} show background alone (values "
+            f"{', '.join(map(str, sorted(values)))}): there is no class to find"
+        )
+    return chosen
+
+
+def _together(images: Mapping[str, Mapping[int, int]]) -> dict[int, int]:
+    counts: Counter[int] = Counter()
+    for own in images.values():
+        counts.update(own)
+    return dict(counts)
 
 
 def _classes_to_read_with(
@@ -166,16 +200,10 @@ def _images_of_values(index: PresenceIndex) -> dict[int, int]:
     return dict(zip(values.tolist(), images.tolist(), strict=True))
 
 
-def _write_classes(
-    classes: LabelClasses,
-    images: Mapping[int, int],
-    assumptions: tuple[Assumption, ...],
-    source: str,
-    files: DescribedFiles,
-) -> None:
-    about = f"named by {source}" if source else "nothing in the folder names these classes"
-    comments = {each.value: "assumed" for each in assumptions}
-    write_text(classes_text(classes, images, comments, about), files.classes)
+def _classes_text(chosen: ChosenClasses, images: Mapping[str, Mapping[int, int]]) -> str:
+    about = f"named by {chosen.source}" if chosen.source else "nothing in the folder names these"
+    comments = {each.value: "assumed" for each in chosen.assumptions}
+    return classes_text(chosen.classes, _together(images), comments, about)
 
 
 def _batch_size(index: PresenceIndex, tasks: TaskTable) -> dict[str, int]:

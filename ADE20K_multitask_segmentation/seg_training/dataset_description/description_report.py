@@ -38,10 +38,10 @@ def show_description(description: Description, files: DescribedFiles, console: C
         say(f"  {role:12} '{split}': {counted(splits.images[split], 'image')}")
     for text in splits.about:
         say(f"  {text}")
-    say(f"classes: {description.class_source or 'nothing names them'}", "bold")
+    say(f"classes: {description.chosen.source or 'nothing names them'}", "bold")
     console.print(_class_table(description))
     classes_file = files.classes.read_text(encoding="utf-8").splitlines()
-    for value, text in description.assumptions:
+    for value, text in description.chosen.assumptions:
         line = next(
             number
             for number, written in enumerate(classes_file, 1)
@@ -63,7 +63,7 @@ def _class_table(description: Description) -> Table:
     splits = list(description.images)
     for split in splits:
         table.add_column(f"images of {split}", justify="right")
-    classes = description.classes
+    classes = description.chosen.classes
     names = {
         **dict.fromkeys(classes.other, "(background)"),
         **dict.fromkeys(classes.ignore, "(unlabelled)"),

@@ -83,13 +83,14 @@ def _of_lists(
         if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
             pattern, split = _pattern(path)
             by_pattern.setdefault(pattern, {})[split] = content
+    of_images = [side for side in sides if side.role == "image"] or sides
     for pattern, contents in by_pattern.items():
         is_panoptic = any(
             "segments_info" in each for own in contents.values() for each in own["annotations"][:1]
         )
         found = [
             candidate
-            for images in sides
+            for images in of_images
             if (candidate := _of_list(pattern, contents, images, sides, is_panoptic))
         ]
         if found:

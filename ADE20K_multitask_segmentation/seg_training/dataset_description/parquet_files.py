@@ -37,7 +37,9 @@ def parquet_candidates(contents: FolderContents) -> Iterator[Candidate]:
         pattern = path.with_name(f"{stem}{path.suffix}").as_posix()
         by_pattern.setdefault(pattern, {}).setdefault(split, []).append(path)
     for pattern, splits in by_pattern.items():
-        rows, annotated, options = {}, {}, {}
+        rows: dict[Key, PurePosixPath] = {}
+        annotated: dict[str, frozenset[Key]] = {}
+        options: Mapping[str, str] = {}
         for split, files in splits.items():
             number, options = _rows_of(contents, files)
             keys = [Key(split, f"{row:06d}") for row in range(number)]
