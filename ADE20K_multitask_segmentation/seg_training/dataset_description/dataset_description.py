@@ -15,7 +15,7 @@ from seg_training.audit.audit_findings import DatasetAudit, SplitAudit
 from seg_training.audit.contact_sheet import contact_sheet
 from seg_training.dataset_description.annotation_candidate import Candidate
 from seg_training.dataset_description.annotation_choice import choose_annotations
-from seg_training.dataset_description.class_choice import ChosenClasses, choose_classes
+from seg_training.dataset_description.class_choice import Assumption, ChosenClasses, choose_classes
 from seg_training.dataset_description.class_names import GivenClasses, given_classes
 from seg_training.dataset_description.colour_choice import with_colour_table
 from seg_training.dataset_description.dataset_settings import data_settings, left_out
@@ -95,7 +95,10 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
         images = {split: _images_of_values(index) for split, index in indexes.items()}
         chosen = _classes(candidate, dataset, images, given)
         tasks = TaskTable(chosen.classes)
-        settings |= _batch_size(indexes[splits.train], tasks)
+        smaller = _batch_size(indexes[splits.train], tasks)
+        settings |= smaller
+        if smaller:
+            notes.append(f"few images: data.batch_size={smaller['batch_size']}")
         dataset = _dataset(settings, chosen.classes.to_mapping())
         write_text(_classes_text(chosen, images), files.classes)
         about = f"{candidate.about} in {root}, written by scripts/describe_dataset.py"
@@ -153,6 +156,9 @@ def _classes(
         UserError: if no class is there.
     """
     if candidate.kind not in _VALUES_ALONE:
+        if candidate.class_name and not (given and given.classes):
+            text = f"nothing names the class that is white: it is called '{candidate.class_name}'"
+            return ChosenClasses(dataset.classes, (Assumption(1, text),), "")
         source = str(given.source) if given and given.classes else candidate.about
         return ChosenClasses(dataset.classes, (), source)
     values = _together(images)

@@ -1,6 +1,7 @@
 """What a description says, for the terminal."""
 
 import os
+import shlex
 from pathlib import Path
 
 from rich import box
@@ -52,8 +53,9 @@ def show_description(description: Description, files: DescribedFiles, console: C
         say(f"note: {note}", "yellow")
     say(f"written: {_shown(files.config)}, {_shown(files.classes)}")
     say(f"look at: {_shown(files.sheet)}")
-    say(f"next:    python scripts/check_dataset.py --config {_shown(files.config)}")
-    say(f"         python train.py --config {_shown(files.config)}")
+    config = shlex.quote(_shown(files.config))
+    say(f"next:    python scripts/check_dataset.py --config {config}")
+    say(f"         python train.py --config {config}")
 
 
 def _class_table(description: Description) -> Table:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -73,9 +74,7 @@ def _kind_of_each(files: Sequence[Path]) -> str:
     return "boxes" if lines and all(_BOX.fullmatch(line) for line in lines) else ""
 
 
-def _of_lists(
-    root: Path, files: Sequence[PurePosixPath], sides: Sequence[Side]
-) -> Iterator[Candidate]:
+def _of_lists(root: Path, files: Sequence[PurePosixPath], sides: Sequence[Side]) -> list[Candidate]:
     """Find COCO's files, those of several splits together."""
     by_pattern: dict[str, dict[str, Mapping[str, Any]]] = {}
     for path in files:
@@ -83,6 +82,7 @@ def _of_lists(
         if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
             pattern, split = _pattern(path)
             by_pattern.setdefault(pattern, {})[split] = content
+    candidates = []
     of_images = [side for side in sides if side.role == "image"] or sides
     for pattern, contents in by_pattern.items():
         is_panoptic = any(
@@ -94,7 +94,32 @@ def _of_lists(
             if (candidate := _of_list(pattern, contents, images, sides, is_panoptic))
         ]
         if found:
-            yield max(found, key=lambda candidate: candidate.number)
+            candidates.append(max(found, key=lambda candidate: candidate.number))
+    return _joined(candidates, files)
+
+
+def _joined(candidates: list[Candidate], files: Sequence[PurePosixPath]) -> list[Candidate]:
+    """Take COCO files of one folder together, where each lists other images: two people's, say."""
+    joined = []
+    for folder in {PurePosixPath(each.labels).parent for each in candidates}:
+        own = [each for each in candidates if PurePosixPath(each.labels).parent == folder]
+        first = own[0]
+        there = [path for path in files if path.parent == folder]
+        keys = [key for each in own for images in each.annotated.values() for key in images]
+        is_one = (
+            len(there) == len(own) > 1
+            and len(set(keys)) == len(keys)
+            and all(each.kind == "coco" and each.images is first.images for each in own)
+        )
+        if not is_one:
+            joined += own
+            continue
+        annotated: dict[str, frozenset[Key]] = {}
+        for each in own:
+            for split, images in each.annotated.items():
+                annotated[split] = annotated.get(split, frozenset()) | images
+        joined.append(replace(first, labels=folder.as_posix(), annotated=annotated))
+    return joined
 
 
 def _of_list(

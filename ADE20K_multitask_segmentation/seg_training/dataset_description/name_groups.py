@@ -52,6 +52,8 @@ def seeded_share(stems: Sequence[str], share: float, seed: int) -> tuple[list[in
         Places of the first part and of the second, in order.
     """
     groups = name_groups(stems)
+    if len(groups) == 1:  # of one photo, all of them
+        groups = [[place] for place in groups[0]]
     wanted = min(max(1, round(share * len(stems))), len(stems) - 1)
     taken: list[int] = []
     for number in np.random.default_rng(seed).permutation(len(groups)):
