@@ -332,6 +332,26 @@ def write_panoptic(root: Path, folder: str, file: str) -> None:
         (root / file.replace("{split}", split)).write_text(json.dumps(content))
 
 
+def write_parquet(root: Path) -> None:
+    """As Hugging Face's datasets: files in a column of each kind, and the values' names."""
+    import pyarrow  # in extras
+    import pyarrow.parquet
+
+    (root / "data").mkdir(parents=True)
+    for split, numbers in NUMBERS.items():
+        columns: dict[str, list[Any]] = {"pixel_values": [], "label": []}
+        for number in numbers:
+            pictures = (image_of(split, number), Image.fromarray(label_map_of(split, number)))
+            for column, picture in zip(columns.values(), pictures, strict=True):
+                stream = io.BytesIO()
+                picture.save(stream, "PNG")
+                column.append({"bytes": stream.getvalue(), "path": None})
+        table = pyarrow.table(columns)
+        pyarrow.parquet.write_table(table, root / "data" / f"{split}-00000-of-00001.parquet")
+    names = {"0": "background", **{str(VALUES[name]): name for name in CLASSES}}
+    (root / "id2label.json").write_text(json.dumps(names))
+
+
 class Tree(NamedTuple):
     """A tree of files, and the settings of ``data`` that read it.
 
@@ -502,6 +522,12 @@ TREES: dict[str, Tree] = {
         write_images,
         lambda root: write_label_maps(root, name="{}.tif", dtype=np.int32),
         classes=WITH_VALUES,
+    ),
+    "parquet": tree(
+        write_parquet,
+        classes=OWN,
+        annotation={"name": "parquet", "image": "pixel_values"},
+        labels="data/{split}-*.parquet",
     ),
     "one folder with lists": tree(
         lambda root: write_images(root, "."),

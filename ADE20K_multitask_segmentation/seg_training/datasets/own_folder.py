@@ -16,11 +16,13 @@ from seg_training.datasets.annotation_kinds.annotation_registry import ANNOTATIO
 from seg_training.datasets.annotation_kinds.joined_annotations import joined
 from seg_training.datasets.annotation_kinds.named_values import joined_classes, with_background
 from seg_training.datasets.annotations import Annotation, LabelMap, MaskSet
+from seg_training.datasets.presence_index import default_cache_dir
 from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.datasets.split_lists import list_of_split, listed_images, lists_elsewhere
 from seg_training.errors import UserError
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES
 from seg_training.files.found_files import is_system_name
+from seg_training.files.user_paths import is_hub_name
 from seg_training.pictures.picture_reading import image_size
 from seg_training.settings import check_keys, choose, choose_with_options, name_of
 from seg_training.tasks import LabelClasses
@@ -91,6 +93,8 @@ class Folder(SegmentationDataset):
                 such value.
         """
         super().__init__(root, images, labels)
+        on_hub = name_of(annotation) == "parquet" and is_hub_name(str(root))
+        self._hub_name = str(root) if on_hub else None
         choose(unannotated, _UNANNOTATED, "data.unannotated")
         self._image_suffix = image_suffix
         self._split_list = split_list
@@ -102,7 +106,9 @@ class Folder(SegmentationDataset):
         for number, each in enumerate(self._also):
             setting = f"data.also[{number}]"
             check_keys(each, _OF_FURTHER, setting)
-            self._readers.append(self._reader({**first, **each}, setting))
+            if "annotation" not in each:
+                raise UserError(f"{setting} needs annotation: one of {', '.join(ANNOTATIONS)}")
+            self._readers.append(self._reader({**first, "label_suffix": "", **each}, setting))
         if len(self._readers) > 1 or self._readers[0].overlap:
             self.classes_overlap = True
         self._given: LabelClasses | None = None
@@ -112,6 +118,7 @@ class Folder(SegmentationDataset):
             self._given = LabelClasses.from_mapping(classes, "data.classes")
         self._known: LabelClasses | None = None
         self._annotated: dict[str, _Annotated] = {}
+        self._looked_for: list[frozenset[int]] = []  # of each reader
 
     @property
     def _is_plain(self) -> bool:
@@ -134,6 +141,8 @@ class Folder(SegmentationDataset):
             image_suffix=self._image_suffix,
             splits=partial(self._splits_there, settings["labels"]),
             images=self._all_images,
+            cache=self._cache_folder,
+            hub_name=self._hub_name,
         )
         made = choose_with_options(
             settings["annotation"], ANNOTATIONS, f"{setting}.annotation", positional=1
@@ -165,9 +174,11 @@ class Folder(SegmentationDataset):
         further = [reader.settings() for reader in self._readers[1:]]
         if any(further):
             settings["also"] = [
-                {**given, "annotation": _with_options(given.get("annotation", self._annotation), o)}
-                for given, o in zip(self._also, further, strict=True)
+                {**given, "annotation": _with_options(given["annotation"], options)}
+                for given, options in zip(self._also, further, strict=True)
             ]
+        if self._hub_name:
+            settings["root"] = self._hub_name
         if self._split_list and lists_elsewhere(self.root, self._split_list):
             settings["split_list"] = str(Path(self._split_list).absolute())
         return settings
@@ -182,6 +193,8 @@ class Folder(SegmentationDataset):
         _ = self.classes  # what values mean is known before anything is read
         images = self._all_images(split)
         found = [reader.find(split, images) for reader in self._readers]
+        if len(found) > 1:
+            self._looked_for = [reader.looked_for() for reader in self._readers]
         files, without_label_map, left_out = [], [], 0
         for name in self._names_of(split, images):
             parts = tuple(
@@ -234,9 +247,7 @@ class Folder(SegmentationDataset):
             return parts[0][1]
         looked_for = None
         if len(parts) < len(self._readers):
-            looked_for = frozenset().union(
-                *(self._readers[place].looked_for() for place, _ in parts)
-            )
+            looked_for = frozenset[int]().union(*(self._looked_for[place] for place, _ in parts))
         return joined([each for _, each in parts], self.classes, looked_for)
 
     def _nothing(self, image: Path) -> Annotation:
@@ -245,6 +256,9 @@ class Folder(SegmentationDataset):
             return MaskSet.of_objects([], size)
         background = min(self.classes.other)
         return LabelMap(np.full(size, background, np.min_scalar_type(background)))
+
+    def _cache_folder(self) -> Path:
+        return self.cache_dir or default_cache_dir()
 
     def _splits_there(self, labels: str) -> list[str]:
         """List the splits that have a folder of images and one of annotations."""
@@ -265,6 +279,8 @@ class Folder(SegmentationDataset):
 
     def _all_images(self, split: str) -> dict[str, str]:
         """List the images of a split's folder by their names; annotations beside them are none."""
+        if (own := self._readers[0].own_images(split)) is not None:
+            return own
         folder = self._images.replace("{split}", split)
         files = self._files_in(folder, IMAGE_SUFFIXES)
         labels: set[Path] = set()

@@ -30,6 +30,8 @@ class Place:
         image_suffix: end of the images' file names that their names do not have.
         splits: lists the splits that are there.
         images: gives the images of a split's folder, by their names.
+        cache: says where something may be kept.
+        hub_name: of a dataset on the Hugging Face hub; None where it is a folder.
     """
 
     root: Path
@@ -41,6 +43,8 @@ class Place:
     image_suffix: str = ""
     splits: Callable[[], Sequence[str]] = lambda: [""]
     images: Callable[[str], Mapping[str, str]] = lambda split: {}
+    cache: Callable[[], Path] = Path
+    hub_name: str | None = None
 
     def below(self, split: str) -> str:
         """Name the folder or file of a split."""
@@ -150,6 +154,17 @@ class AnnotationReader(ABC):
             for file in files
             if file.suffix.lower() in LABEL_MAP_SUFFIXES and file.with_suffix("") in photos
         }
+
+    def own_images(self, split: str) -> dict[str, str] | None:
+        """Give the images of a split, where they come with the annotations; else None.
+
+        Args:
+            split: which part of the dataset.
+
+        Returns:
+            Files by their names, absolute or relative to the root.
+        """
+        return None
 
     @abstractmethod
     def find(self, split: str, images: Mapping[str, str]) -> Found:

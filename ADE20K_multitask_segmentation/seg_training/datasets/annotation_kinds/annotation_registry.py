@@ -7,6 +7,7 @@ from seg_training.datasets.annotation_kinds.labelme_shapes import LabelMe
 from seg_training.datasets.annotation_kinds.mask_files import ClassMasks
 from seg_training.datasets.annotation_kinds.object_masks import ObjectMasks
 from seg_training.datasets.annotation_kinds.panoptic_maps import Panoptic
+from seg_training.datasets.annotation_kinds.parquet_rows import Parquet
 from seg_training.datasets.annotation_kinds.soft_masks import Binary
 from seg_training.datasets.annotation_kinds.value_maps import LabelMaps
 from seg_training.datasets.annotation_kinds.voc_maps import Voc
@@ -25,5 +26,6 @@ ANNOTATIONS: dict[str, type[AnnotationReader]] = {
     "yolo": Yolo,
     "labelme": LabelMe,
     "panoptic": Panoptic,
+    "parquet": Parquet,
 }
 """Kinds by their names; other packages add theirs."""
