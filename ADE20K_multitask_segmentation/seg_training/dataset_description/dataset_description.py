@@ -38,7 +38,7 @@ from seg_training.tasks import TaskTable
 
 __all__ = ["Description", "describe_dataset"]
 
-_VALUES_ALONE = ("label_maps",)  # kinds that tell no names of classes
+_VALUES_ALONE = ("label_maps", "parquet")  # kinds whose annotations tell no names of classes
 _PLACEHOLDER = {"classes": {1: "class_1"}}  # until the values are known; reading does not need it
 
 
@@ -186,7 +186,8 @@ def _classes_to_read_with(
     The presence index depends on them where annotations name classes.
     """
     if candidate.kind in _VALUES_ALONE:
-        return given.classes.to_mapping() if given and given.classes else _PLACEHOLDER
+        known_so_far = choose_classes({}, given).classes
+        return known_so_far.to_mapping() if known_so_far.names else _PLACEHOLDER
     classes = given.classes.to_mapping() if given and given.classes else {}
     if candidate.class_name and not classes:
         classes = {"classes": {1: candidate.class_name}, "other": [0]}
