@@ -1,6 +1,7 @@
 """Folders of others, described, checked, trained on and evaluated by commands with no change."""
 
 import importlib.util
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,17 +16,20 @@ from annotation_trees import (
     DOG,
     NEITHER,
     TREES,
+    coco,
     grey,
     label_map,
     make_tree,
     mask_of,
     numbered,
     photo,
+    polygon,
     save,
     shows_dog,
     write,
 )
 from own_process import REPOSITORY, run_script
+from PIL import Image
 from short_runs import SHORT_RUNS
 
 from seg_training.as_written.hydra_overrides import quoted
@@ -290,6 +294,61 @@ def test_two_kinds_at_once_and_what_is_not_annotated_are_said(
     assert len(module.dataset.files("train")) == 8
 
 
+def test_folders_of_any_name_are_told_by_their_looks(
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+) -> None:
+    root = tmp_path / "data"
+    for _, number in numbered():
+        save(photo(number), root / "one" / f"{number:03d}.png")
+        save(grey(label_map(number)), root / "two" / f"{number:03d}.png")
+    _, output = describe(root)
+    written = yaml.safe_load(output.read_text())["data"]
+    assert (written["images"], written["labels"]) == ("one", "two")
+
+
+def test_masks_of_roboflow_with_their_table(
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+) -> None:
+    root = tmp_path / "data"
+    for split, number in numbered():
+        name = f"{number:03d}_jpg.rf.0a1b2c"
+        save(photo(number), root / split / f"{name}.jpg")
+        save(grey(label_map(number)), root / split / f"{name}_mask.png")
+        table = "Pixel Value, Class\n0, background\n1, cat\n2, dog\n"
+        write(table, root / split / "_classes.csv")
+    said, output = describe(root)
+    assert module_of(output).task_names == ("cat", "dog")
+    assert "assumed" not in said
+
+
+def test_two_folders_of_images_and_one_is_taken(
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+) -> None:
+    root = tmp_path / "data"
+    for place, numbers in (("Urban", range(8)), ("Rural", range(8, 12))):
+        for number in numbers:
+            save(photo(number), root / place / "images_png" / f"{number:03d}.png")
+            save(grey(label_map(number)), root / place / "masks_png" / f"{number:03d}.png")
+    said, output = describe(root)
+    assert "note: Rural/masks_png holds label maps, too, of 4 images: left out" in said
+    assert yaml.safe_load(output.read_text())["data"]["images"] == "Urban/images_png"
+
+
+def test_coco_files_of_two_people_in_one_folder(
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+) -> None:
+    root = tmp_path / "data"
+    for person, numbers in (("ann", range(7)), ("bob", range(7, 12))):
+        for number in numbers:
+            save(photo(number), root / "images" / f"{number:03d}.jpg")
+        content = coco(numbers, lambda _, name: [polygon(name)], "{number:03d}.jpg")
+        write(json.dumps(content), root / "exports" / f"{person}.json")
+    _, output = describe(root)
+    assert yaml.safe_load(output.read_text())["data"]["labels"] == "exports"
+    module = module_of(output)
+    assert [len(module.dataset.files(split)) for split in ("train", "val")] == [10, 2]
+
+
 def test_masks_of_one_class_are_named_by_their_folder(
     tmp_path: Path, describe: Callable[..., tuple[str, Path]]
 ) -> None:
@@ -325,8 +384,6 @@ def test_ends_of_names_that_are_no_words(
     root = tmp_path / "data"
     for _, number in numbered():
         save(photo(number), root / "701_StillsRaw_full" / f"0001TP_{number:06d}.png")
-        from PIL import Image
-
         colours = np.zeros((*label_map(number).shape, 3), np.uint8)
         colours[mask_of(number, "cat")] = (128, 0, 0)
         folder = root / "LabeledApproved_full"

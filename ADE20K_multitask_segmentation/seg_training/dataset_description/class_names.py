@@ -17,7 +17,7 @@ __all__ = ["GivenClasses", "given_classes"]
 _CLASSES_FILE = ("classes.yaml", "classes.yml")
 _LISTS = ("classes.txt", "labels.txt", "label_names.txt", "class_names.txt", "names.txt")
 _ID2LABEL = ("id2label.json",)
-_IDS = ("idx", "id", "index", "value", "label", "class_id", "pixel")  # columns of a table
+_IDS = ("idx", "id", "index", "value", "label", "class_id", "pixel value")  # columns of a table
 _NAMES = ("name", "class", "class_name", "label_name", "names")
 
 

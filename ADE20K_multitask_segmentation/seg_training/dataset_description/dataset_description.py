@@ -87,7 +87,7 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
     settings = data_settings(root, candidate, splits, files.classes, files.lists)
     notes += _left_out_in_words(candidate, splits)
     with _lists_of(splits, files.lists):
-        dataset = _dataset(settings, _classes_to_read_with(candidate, settings, given))
+        dataset = _dataset_to_read(candidate, settings, given)
         indexes = {
             split: presence_index(dataset, split, progress=Console().is_terminal)
             for split in (splits.train, splits.val)
@@ -99,7 +99,8 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
         settings |= smaller
         if smaller:
             notes.append(f"few images: data.batch_size={smaller['batch_size']}")
-        dataset = _dataset(settings, chosen.classes.to_mapping())
+        if chosen.classes != dataset.classes:
+            dataset = _dataset(settings, chosen.classes.to_mapping())
         write_text(_classes_text(chosen, images), files.classes)
         about = f"{candidate.about} in {root}, written by scripts/describe_dataset.py"
         write_text(config_text(settings, [about]), files.config)
@@ -178,21 +179,25 @@ def _together(images: Mapping[str, Mapping[int, int]]) -> dict[int, int]:
     return dict(counts)
 
 
-def _classes_to_read_with(
+def _dataset_to_read(
     candidate: Candidate, settings: Mapping[str, Any], given: GivenClasses | None
-) -> dict[str, Any]:
-    """Give the classes that annotations are read with, as the classes file will have them.
+) -> Folder:
+    """Build the dataset with the classes that the classes file will have.
 
-    The presence index depends on them where annotations name classes.
+    The presence index depends on them, and on their order, where annotations name classes.
     """
     if candidate.kind in _VALUES_ALONE:
         known_so_far = choose_classes({}, given).classes
-        return known_so_far.to_mapping() if known_so_far.names else _PLACEHOLDER
+        return _dataset(settings, known_so_far.to_mapping() if known_so_far.names else _PLACEHOLDER)
     classes = given.classes.to_mapping() if given and given.classes else {}
     if candidate.class_name and not classes:
         classes = {"classes": {1: candidate.class_name}, "other": [0]}
-    known = _dataset(settings, classes).classes.to_mapping()
-    return {**known, "classes": dict(sorted(known["classes"].items()))}
+    dataset = _dataset(settings, classes)
+    names = dataset.classes.names
+    if [*names] == sorted(names):  # a large JSON file is not read again
+        return dataset
+    mapping = dataset.classes.to_mapping()
+    return _dataset(settings, {**mapping, "classes": dict(sorted(names.items()))})
 
 
 def _dataset(settings: Mapping[str, Any], classes: Mapping[str, Any]) -> Folder:
@@ -218,7 +223,10 @@ def _batch_size(index: PresenceIndex, tasks: TaskTable) -> dict[str, int]:
     default = int(OneDatasetSettings.entries()["batch_size"].default)
     presence = index.task_presence(tasks)
     if presence.num_pairs == 0:
-        raise UserError("no training image shows a class")
+        raise UserError(
+            "no image of the training split shows a class: are the annotations empty? See the "
+            "folder's own viewer, or another split"
+        )
     size = default
     while size > 1:
         try:

@@ -179,9 +179,17 @@ def _pattern(path: PurePosixPath) -> tuple[str, str]:
 def _read_json(path: Path) -> Any:
     """Read a document; None where it is damaged or of something else: readers say more."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_hook=_without_outlines)
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _without_outlines(content: dict[str, Any]) -> dict[str, Any]:
+    """Keep of outlines and pictures that they are there: those of COCO take gigabytes."""
+    for key in ("segmentation", "imageData"):
+        if key in content:
+            content[key] = bool(content[key])
+    return content
 
 
 def _lines(path: Path) -> list[str]:
