@@ -1,6 +1,6 @@
 """What an annotation says of an image, in the dataset's own values: one of two kinds."""
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ class MaskSet:
     @classmethod
     def of_objects(
         cls,
-        objects: Sequence[tuple[int, NDArray[Any]]],
+        objects: Iterable[tuple[int, NDArray[Any]]],
         size: tuple[int, int],
         unlabelled: NDArray[np.bool_] | None = None,
         absent: frozenset[int] | None = None,

@@ -265,9 +265,10 @@ class Folder(SegmentationDataset):
         for pattern in (labels, self._images):
             if "{split}" not in pattern:
                 continue
-            before, _, after = pattern.partition("{split}")
-            form = re.compile(f"{re.escape(before)}([^/]+){re.escape(after)}")
-            below = [path.relative_to(self.root) for path in self.root.glob(f"{before}*{after}")]
+            first, *others = map(re.escape, pattern.split("{split}"))
+            form = re.compile(first + "([^/]+)" + r"\1".join(others))
+            there = self.root.glob(pattern.replace("{split}", "*"))
+            below = [path.relative_to(self.root) for path in there]
             matches = [form.fullmatch(path.as_posix()) for path in sorted(below)]
             splits = [match[1] for match in matches if match and not is_system_name(match[1])]
             return [
@@ -307,8 +308,12 @@ class Folder(SegmentationDataset):
         self, folder: str, suffixes: tuple[str, ...], pattern: str, images: Collection[str]
     ) -> dict[str, str]:
         files = self._files_in(folder, suffixes)
-        if images:
-            files = [file for file in files if file.relative_to(self.root).as_posix() not in images]
+        files = [file for file in files if file.relative_to(self.root).as_posix() not in images]
+        if not files and folder in {Path(image).parent.as_posix() for image in images}:
+            raise UserError(
+                f"all pictures in {self.root / folder} are images: nothing tells annotations in "
+                "the same folder apart. Set data.label_suffix (_mask, say)"
+            )
         return self._named(folder, files, suffixes, pattern)
 
 

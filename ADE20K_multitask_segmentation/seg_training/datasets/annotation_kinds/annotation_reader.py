@@ -10,6 +10,7 @@ from seg_training.datasets.annotation_kinds.named_values import NamedValues
 from seg_training.datasets.annotations import Annotation
 from seg_training.errors import UserError
 from seg_training.files.file_suffixes import LABEL_MAP_SUFFIXES
+from seg_training.pictures.picture_reading import read_header
 from seg_training.tasks import LabelClasses
 
 __all__ = ["AnnotationReader", "Found", "PictureReader", "Place", "check_size"]
@@ -232,7 +233,8 @@ def check_size(path: object, found: tuple[int, int], image: Path, size: tuple[in
         UserError: if they differ.
     """
     if found != size:
+        cure = ". Make them the same size, or remove it"
         raise UserError(
             f"{path} is {found[1]}x{found[0]} pixels, its image {image.name} {size[1]}x{size[0]} "
-            "(width x height). Make them the same size, or remove it"
+            f"(width x height){read_header(image).before_turning(found) or cure}"
         )

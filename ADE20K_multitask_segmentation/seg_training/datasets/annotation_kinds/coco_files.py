@@ -127,6 +127,8 @@ def _categories(path: Path, listed: Any) -> dict[int, str]:
     found: dict[int, str] = {}
     for each in listed:
         number, name = each["id"], str(each["name"])
+        if not isinstance(number, int):
+            raise TypeError(f"a category's id is {number!r}, no whole number")
         if found.setdefault(number, name) != name:
             raise UserError(
                 f"{path}: category {number} is '{found[number]}' and '{name}'; give each an id of "

@@ -1,11 +1,11 @@
 """COCO's JSON files with categories of one's own: polygons and run lengths, which may overlap."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seg_training.datasets.annotation_kinds.annotation_reader import (
     AnnotationReader,
@@ -15,7 +15,12 @@ from seg_training.datasets.annotation_kinds.annotation_reader import (
 )
 from seg_training.datasets.annotation_kinds.coco_files import CocoObject, CocoObjects, read_coco
 from seg_training.datasets.annotation_kinds.named_values import classes_of_names, joined_classes
-from seg_training.datasets.annotation_kinds.object_drawing import DrawingError, draw_segmentation
+from seg_training.datasets.annotation_kinds.object_drawing import (
+    DrawingError,
+    Drawn,
+    RunLengths,
+    of_segmentation,
+)
 from seg_training.datasets.annotations import IGNORE, MaskSet
 from seg_training.datasets.image_names import ImageNames
 from seg_training.errors import UserError, listed, suggest
@@ -97,7 +102,7 @@ class Coco(AnnotationReader):
             UserError: if the file is of an image of another size, or if an object cannot be drawn.
         """
         size = image_size(image)
-        drawn = []
+        objects_of_classes, crowds = Drawn(size), Drawn(size)
         for file, stem in self._parts[key]:
             content = self._content(file)
             own_size, objects = content.of(stem)
@@ -106,23 +111,17 @@ class Coco(AnnotationReader):
             for each in objects:
                 value = self.values.value(content.categories[each.category], file.name)
                 if value is not None and (self._ignores_crowds or not each.is_crowd):
-                    mask = self._drawn(each, size, f"{file}#{stem}")
-                    drawn.append((value, mask * np.uint8(IGNORE if each.is_crowd else 1)))
-        return MaskSet.of_objects(drawn, size)
+                    drawn = crowds if each.is_crowd else objects_of_classes
+                    drawn.add(value, _parts(each, size, f"{file}#{stem}"))
+        masks = chain(
+            objects_of_classes.masks(),
+            ((value, mask * np.uint8(IGNORE)) for value, mask in crowds.masks()),
+        )
+        return MaskSet.of_objects(masks, size)
 
     def _key(self, parts: Sequence[tuple[Path, str]]) -> str:
         root = self.place.root
         return " + ".join(f"{file.relative_to(root).as_posix()}#{stem}" for file, stem in parts)
-
-    def _drawn(self, each: CocoObject, size: tuple[int, int], name: str) -> NDArray[np.uint8]:
-        try:
-            return draw_segmentation(each.segmentation, size)
-        except DrawingError as error:
-            number = "" if each.id is None else f" {each.id}"
-            raise UserError(
-                f"{name}: annotation{number} cannot be drawn: {error}. Correct "
-                "its segmentation, or remove the annotation"
-            ) from error
 
     def _check(self, content: CocoObjects) -> None:
         """Refuse a file of other categories than the dataset's classes, or of boxes."""
@@ -158,3 +157,14 @@ class Coco(AnnotationReader):
 def _files(path: Path) -> list[Path]:
     """List a JSON file, or those of a folder."""
     return sorted(path.glob("*.json")) if path.is_dir() else [path] if path.is_file() else []
+
+
+def _parts(each: CocoObject, size: tuple[int, int], name: str) -> list[RunLengths]:
+    try:
+        return of_segmentation(each.segmentation, size)
+    except DrawingError as error:
+        number = "" if each.id is None else f" {each.id}"
+        raise UserError(
+            f"{name}: annotation{number} cannot be drawn: {error}. Correct its segmentation, or "
+            "remove the annotation"
+        ) from error

@@ -1,6 +1,7 @@
 """Colour tables: which colour of a colour map is which class, as tools write that down."""
 
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,8 @@ def _checked(entries: Sequence[tuple[str, Any]], source: str) -> ColourTable:
         )
         if not is_colour:
             raise UserError(
-                f"{source}: the colour of '{name}' is {colour}; expected [red, green, blue], each "
-                "0 to 255"
+                f"{source}: the colour of '{name}' is {reprlib.repr(colour)}; expected "
+                "[red, green, blue], each 0 to 255"
             )
         red, green, blue = colour
         same = [other for other, its in table.items() if its == (red, green, blue)]

@@ -21,7 +21,13 @@ from seg_training.datasets.annotation_kinds.annotation_reader import (
     check_size,
 )
 from seg_training.datasets.annotation_kinds.named_values import classes_of_names
-from seg_training.datasets.annotation_kinds.object_drawing import DrawingError, draw_polygons
+from seg_training.datasets.annotation_kinds.object_drawing import (
+    DrawingError,
+    Drawn,
+    RunLengths,
+    of_mask,
+    of_polygons,
+)
 from seg_training.datasets.annotations import MaskSet
 from seg_training.errors import UserError
 from seg_training.pictures.picture_reading import image_size
@@ -29,6 +35,7 @@ from seg_training.tasks import LabelClasses
 
 __all__ = ["LabelMe"]
 
+_OPEN = -1  # in place of a value: nobody labelled that
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
 
@@ -76,27 +83,24 @@ class LabelMe(AnnotationReader):
         shapes, own_size = _read(path)
         if own_size is not None:
             check_size(path, own_size, image, size)
-        drawn = []
-        unlabelled: NDArray[np.bool_] | None = None
+        drawn = Drawn(size)
         for number, (label, shape) in enumerate(shapes, start=1):
             is_open = self.values.is_unlabelled(label)
-            value = None if is_open else self.values.value(label, path.name)
-            if value is None and not is_open:
+            value = _OPEN if is_open else self.values.value(label, path.name)
+            if value is None:
                 continue
             try:
-                mask = _draw(shape, size)
-            except (DrawingError, TypeError, ValueError, KeyError, IndexError) as error:
+                drawn.add(value, _parts(shape, size))
+            except (DrawingError, ArithmeticError, TypeError, ValueError, LookupError) as error:
                 raise UserError(
                     f"{path}: shape {number} ('{label}') cannot be drawn: {error}. Correct it, or "
                     "remove the shape"
                 ) from error
-            if mask is None:
-                continue
-            if value is None:
-                unlabelled = mask == 1 if unlabelled is None else unlabelled | (mask == 1)
-            else:
-                drawn.append((value, mask))
-        return MaskSet.of_objects(drawn, size, unlabelled)
+        masks = dict(drawn.masks())
+        unlabelled = masks.pop(_OPEN, None)
+        return MaskSet.of_objects(
+            masks.items(), size, None if unlabelled is None else unlabelled == 1
+        )
 
 
 def _read(path: Path) -> tuple[list[tuple[str, Mapping[str, Any]]], tuple[int, int] | None]:
@@ -120,34 +124,35 @@ def _without_picture(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _draw(shape: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """Draw a shape; None for one without area."""
+def _parts(shape: Mapping[str, Any], size: tuple[int, int]) -> list[RunLengths]:
+    """Draw a shape; nothing for one without area."""
     kind = shape.get("shape_type") or "polygon"
     if kind in _WITHOUT_AREA:
-        return None
+        return []
     points = np.asarray(shape["points"], np.float64).reshape(-1, 2)
     if kind == "polygon":
-        return draw_polygons([points], size)
-    if len(points) != 2:
-        raise DrawingError(f"a {kind} has {len(points)} points, not 2")
+        return of_polygons([points], size)
+    if len(points) != 2 or not np.isfinite(points).all():
+        raise DrawingError(f"a {kind} has two points, which are pairs of numbers")
     (left, upper), (right, lower) = points
     if kind == "rectangle":
-        return draw_polygons([[left, upper, right, upper, right, lower, left, lower]], size)
+        return of_polygons([[left, upper, right, upper, right, lower, left, lower]], size)
     if kind == "circle":
-        return _circle(points[0], math.dist(*points), size)
+        return [of_mask(_circle(points[0], math.dist(*points), size))]
     if kind == "mask":
-        return _mask(shape["mask"], points, size)
+        return [of_mask(_mask(shape["mask"], points, size))]
     raise DrawingError(f"its shape_type is '{kind}'; expected polygon, rectangle, circle or mask")
 
 
-def _circle(centre: NDArray[np.float64], radius: float, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _circle(centre: NDArray[np.float64], radius: float, size: tuple[int, int]) -> NDArray[np.bool_]:
     rows, columns = np.ogrid[: size[0], : size[1]]
-    squared = (columns + 0.5 - centre[0]) ** 2 + (rows + 0.5 - centre[1]) ** 2
-    inside: NDArray[np.uint8] = (squared <= radius**2).astype(np.uint8)
+    inside: NDArray[np.bool_] = (columns + 0.5 - centre[0]) ** 2 + (
+        rows + 0.5 - centre[1]
+    ) ** 2 <= radius**2
     return inside
 
 
-def _mask(text: str, points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _mask(text: str, points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Put a mask, which is as large as its box, into the image."""
     left, upper = (round(float(each)) for each in points.min(axis=0))
     try:
@@ -161,6 +166,6 @@ def _mask(text: str, points: NDArray[np.float64], size: tuple[int, int]) -> NDAr
             inside = np.asarray(file.convert("L")) > 0
     except (binascii.Error, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DrawingError(f"its mask is no PNG file in base64 ({error})") from error
-    drawn = np.zeros(size, np.uint8)
+    drawn = np.zeros(size, np.bool_)
     drawn[upper : upper + height, left : left + width] = inside
     return drawn

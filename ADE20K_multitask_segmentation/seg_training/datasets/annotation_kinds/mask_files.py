@@ -1,8 +1,9 @@
 """One mask file per class: ``car/a.png`` or ``a_car.png``, bright where the class is."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -83,17 +84,22 @@ class ClassMasks(AnnotationReader):
             UserError: if one cannot be read, is not grey, or is of another size than its image.
         """
         size = image_size(image)
-        drawn = []
-        unlabelled: NDArray[np.bool_] | None = None
+        nobodys = np.zeros(size, np.bool_)
+        masks = MaskSet.of_objects(self._drawn(key, image, size, nobodys), size)
+        return replace(masks, unlabelled=nobodys) if nobodys.any() else masks
+
+    def _drawn(
+        self, key: str, image: Path, size: tuple[int, int], nobodys: NDArray[np.bool_]
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Read one mask after the other; what is unlabelled is added to ``nobodys``."""
         for name, file in self._files[key]:
             path = self.place.root / file
             mask = above_threshold(path, self._threshold, self.place.setting)
             check_size(path, mask.shape, image, size)
             if self.values.is_unlabelled(name):
-                unlabelled = mask if unlabelled is None else unlabelled | mask
+                nobodys |= mask
             elif (value := self.values.value(name, self.place.labels)) is not None:
-                drawn.append((value, mask.astype(np.uint8)))
-        return MaskSet.of_objects(drawn, size, unlabelled)
+                yield value, mask.view(np.uint8)
 
     def beside_images(self, files: Sequence[Path]) -> set[Path]:
         """Tell masks from images in one folder: by their end, or by the image that they begin with.

@@ -170,7 +170,14 @@ def _read_segments(path: Path) -> _Segments:
         raise
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}. Download or unpack it again") from error
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise UserError(
             f"{path} has another form than COCO's panoptic files ({type(error).__name__}: "
             f"{error}); {_FORM}"

@@ -9,7 +9,7 @@ import yaml
 
 from seg_training.datasets.annotation_kinds.annotation_reader import AnnotationReader, Found, Place
 from seg_training.datasets.annotation_kinds.named_values import classes_of_names
-from seg_training.datasets.annotation_kinds.object_drawing import DrawingError, draw_polygons
+from seg_training.datasets.annotation_kinds.object_drawing import DrawingError, Drawn, of_polygons
 from seg_training.datasets.annotations import MaskSet
 from seg_training.errors import UserError, suggest
 from seg_training.pictures.picture_reading import image_size
@@ -72,7 +72,7 @@ class Yolo(AnnotationReader):
         path = self.place.root / key
         size = image_size(image)
         names = self._named()
-        drawn = []
+        drawn = Drawn(size)
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -101,11 +101,10 @@ class Yolo(AnnotationReader):
                 continue
             height, width = size
             try:
-                mask = draw_polygons([points.reshape(-1, 2) * (width, height)], size)
+                drawn.add(value, of_polygons([points.reshape(-1, 2) * (width, height)], size))
             except DrawingError as error:
                 raise UserError(f"{where}: {error}. Correct it, or remove the line") from error
-            drawn.append((value, mask))
-        return MaskSet.of_objects(drawn, size)
+        return MaskSet.of_objects(drawn.masks(), size)
 
     def _named(self) -> dict[int, str]:
         if self._names is None:
@@ -126,7 +125,7 @@ def _read_names(file: Path, setting: str) -> dict[int, str]:
         content: Any = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
         names = content["names"]
         pairs = enumerate(names) if isinstance(names, list) else names.items()
-        return {int(number): str(name) for number, name in pairs}
+        return {int(number): _scalar(name) for number, name in pairs}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"cannot read {file}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -134,3 +133,9 @@ def _read_names(file: Path, setting: str) -> dict[int, str]:
             f"{file} has no 'names: [car, tree]' or 'names: {{0: car, 1: tree}}' "
             f"({type(error).__name__}: {error})"
         ) from error
+
+
+def _scalar(name: Any) -> str:
+    if isinstance(name, list | dict):
+        raise TypeError("a name is no text")
+    return str(name)
