@@ -289,7 +289,7 @@ def test_two_kinds_at_once_and_what_is_not_annotated_are_said(
     shutil.copy(root / "train" / "000_jpg.rf.0a1b2c.jpg", root / "train" / "new.jpg")
     said, output = describe(root)
     assert "note: masks holds label maps, too, of 12 images: left out" in said
-    assert "note: 1 image of split 'train' without annotation: left out" in said
+    assert "note: 1 image without annotation left out, train/new.jpg for one" in said
     module = module_of(output)
     assert len(module.dataset.files("train")) == 8
 
@@ -347,6 +347,42 @@ def test_coco_files_of_two_people_in_one_folder(
     assert yaml.safe_load(output.read_text())["data"]["labels"] == "exports"
     module = module_of(output)
     assert [len(module.dataset.files(split)) for split in ("train", "val")] == [10, 2]
+
+
+def test_coco_files_of_splits_beside_one_folder_of_images(
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+) -> None:
+    root = tmp_path / "data"
+    for split, numbers in (("train", range(8)), ("val", range(8, 12))):
+        for number in numbers:
+            save(photo(number), root / "images" / f"{number:03d}.jpg")
+        content = coco(numbers, lambda _, name: [polygon(name)], "images/{number:03d}.jpg")
+        write(json.dumps(content), root / f"{split}.json")
+    said, output = describe(root)
+    assert "without annotation" not in said
+    module = module_of(output)
+    assert [len(module.dataset.files(split)) for split in ("train", "val")] == [8, 4]
+
+
+def test_yolo_writes_no_file_where_there_is_no_object(
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+) -> None:
+    root = make_tree("yolo", tmp_path)
+    save(photo(1), root / "images" / "train" / "empty.jpg")
+    said, output = describe(root)
+    assert "without annotation" not in said
+    assert len(module_of(output).dataset.files("train")) == 9
+
+
+def test_an_unannotated_image_is_in_no_list(
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+) -> None:
+    root = make_tree("labelme", tmp_path)
+    (root / "003.json").unlink()
+    said, output = describe(root)
+    assert "note: 1 image without annotation left out, 003.jpg for one (annotate them)" in said
+    module = module_of(output)
+    assert sum(len(module.dataset.files(split)) for split in ("train", "val")) == 11
 
 
 def test_masks_of_one_class_are_named_by_their_folder(

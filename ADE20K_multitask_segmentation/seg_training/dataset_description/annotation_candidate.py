@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from seg_training.dataset_description.picture_sides import Key, Side
 
@@ -23,6 +23,7 @@ class Candidate:
         options: of the kind.
         class_name: of the one class that masks show; empty for other kinds.
         label_ending: of their names.
+        unannotated: what an image without annotation is taken for.
         about: what they are, in words, for the report.
         notes: what was chosen about them, each a sentence.
         files: some of them that are pictures, in order; empty where they are documents.
@@ -35,6 +36,7 @@ class Candidate:
     options: Mapping[str, Any] = field(default_factory=dict)
     class_name: str = ""
     label_ending: str = ""
+    unannotated: Literal["leave_out", "empty"] = "leave_out"
     about: str = ""
     notes: tuple[str, ...] = ()
     files: tuple[PurePosixPath, ...] = field(default=(), repr=False)

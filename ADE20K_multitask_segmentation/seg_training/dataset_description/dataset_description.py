@@ -18,7 +18,7 @@ from seg_training.dataset_description.annotation_choice import choose_annotation
 from seg_training.dataset_description.class_choice import Assumption, ChosenClasses, choose_classes
 from seg_training.dataset_description.class_names import GivenClasses, given_classes
 from seg_training.dataset_description.colour_choice import with_colour_table
-from seg_training.dataset_description.dataset_settings import data_settings, left_out
+from seg_training.dataset_description.dataset_settings import data_settings
 from seg_training.dataset_description.described_files import (
     DescribedFiles,
     classes_text,
@@ -122,10 +122,15 @@ def _annotations(
 
 
 def _left_out_in_words(candidate: Candidate, splits: Splits) -> list[str]:
+    missing = candidate.images.files.keys() - frozenset().union(*candidate.annotated.values())
+    if not splits.lists and not splits.split_list:
+        missing = {key for key in missing if key.split in (splits.train, splits.val, "")}
+    if not missing:
+        return []
+    first = candidate.images.files[min(missing)]
+    cure = "annotate them" if splits.lists else "data.unannotated=empty, if they show no class"
     return [
-        f"{counted(missing, 'image')} of split '{split}' without annotation: left out "
-        "(data.unannotated=empty, if they show no class)"
-        for split, missing in left_out(candidate, splits).items()
+        f"{counted(len(missing), 'image')} without annotation left out, {first} for one ({cure})"
     ]
 
 

@@ -1,6 +1,5 @@
 """From what was found to the data section of a config."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ from seg_training.dataset_description.annotation_candidate import Candidate
 from seg_training.dataset_description.split_choice import Splits
 from seg_training.dataset_description.split_words import SPLIT
 
-__all__ = ["data_settings", "left_out"]
+__all__ = ["data_settings"]
 
 
 def data_settings(
@@ -46,8 +45,8 @@ def data_settings(
             for key, value in candidate.options.items()
         }
         settings["annotation"] = {"name": candidate.kind, **options} if options else candidate.kind
-    if left_out(candidate, splits):
-        settings["unannotated"] = "leave_out"
+    if candidate.unannotated == "empty" or _is_partly_annotated(candidate, splits):
+        settings["unannotated"] = candidate.unannotated
     settings["classes"] = str(classes)
     if splits.lists:
         settings["split_list"] = str(lists / f"{SPLIT}.txt")
@@ -56,15 +55,13 @@ def data_settings(
     return {**settings, "train_split": splits.train, "val_split": splits.val}
 
 
-def left_out(candidate: Candidate, splits: Splits) -> Mapping[str, int]:
-    """Count the images of each split that have no annotation; lists that are written have none."""
-    if splits.lists:
-        return {}
-    found = {}
-    for split in (splits.train, splits.val):
-        of_folder = splits.folder_split if splits.split_list else split
-        there = [key for key in candidate.images.files if key.split in (of_folder, "")]
-        annotated = candidate.annotated.get(of_folder, frozenset())
-        if missing := len(set(there) - annotated):
-            found[split] = missing
-    return found
+def _is_partly_annotated(candidate: Candidate, splits: Splits) -> bool:
+    """Tell whether an image of a split has no annotation there."""
+    if splits.lists:  # of those that have one
+        return False
+    wanted = [splits.folder_split] if splits.split_list else [splits.train, splits.val]
+    for split in wanted:
+        there = {key for key in candidate.images.files if key.split in (split, "")}
+        if there - candidate.annotated.get(split, frozenset()):
+            return True
+    return False

@@ -51,15 +51,27 @@ def document_candidates(
                     "no masks, and are left out"
                 )
             elif kind:
-                about = {"labelme": "LabelMe's JSON files", "yolo": "YOLO's polygons"}[kind]
-                candidates.append(
-                    Candidate(kind, images, documents.folder, matching.images, about=about)
-                )
+                candidates.append(_of_each(kind, images, documents, matching.images))
             if kind:
                 of_one_image |= set(matching.files)
     lists = [path for path in contents.documents_of(".json") if path not in of_one_image]
     candidates += _of_lists(contents.root, lists[:_MOST_LISTS], sides)
     return candidates, notes
+
+
+def _of_each(
+    kind: str, images: Side, documents: Side, annotated: Mapping[str, frozenset[Key]]
+) -> Candidate:
+    if kind == "labelme":
+        about = "LabelMe's JSON files"
+        return Candidate(kind, images, documents.folder, annotated, about=about)
+    # YOLO writes no file where there is no object.
+    all_images: dict[str, frozenset[Key]] = {
+        split: annotated[split] | {key for key in images.files if key.split in (split, "")}
+        for split in annotated
+    }
+    about = "YOLO's polygons"
+    return Candidate(kind, images, documents.folder, all_images, unannotated="empty", about=about)
 
 
 def _kind_of_each(files: Sequence[Path]) -> str:

@@ -99,8 +99,8 @@ def _candidate(images: Side, matching: Matching, look: Look) -> Candidate | None
         options,
         class_name,
         labels.ending,
-        _ABOUT[kind],
-        (_SOFT,) if kind == "binary" and len(look.values) > len(_MASK_VALUES) else (),
+        about=_ABOUT[kind],
+        notes=(_SOFT,) if kind == "binary" and len(look.values) > len(_MASK_VALUES) else (),
         files=matching.files,
     )
 
