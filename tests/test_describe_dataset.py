@@ -210,6 +210,13 @@ def other_names(root: Path) -> None:
         save(grey(label_map(number)), root / "masks" / f"label{number}.png")
 
 
+def other_splits(root: Path) -> None:
+    for split, number in numbered():
+        save(photo(number), root / "images" / split / f"{number}.jpg")
+        longer = {"train": "training", "val": "validation"}[split]
+        save(grey(label_map(number)), root / "masks" / longer / f"{number}.png")
+
+
 def one_pair(root: Path) -> None:
     save(photo(1), root / "images" / "a.jpg")
     save(grey(label_map(1)), root / "masks" / "a.png")
@@ -236,6 +243,7 @@ def empty_maps(root: Path) -> None:
         (heic, "pictures of kinds that are not read alone (.heic), IMG_1.HEIC for one"),
         (boxes, "the text files in labels hold boxes, and no outlines: boxes are no masks"),
         (other_names, "no annotation in {root} has the name of an image: there are images such as"),
+        (other_splits, "in folders of other splits: images/train and masks/training, for one"),
         (one_pair, "has 1 image with annotation; expected two at least"),
         (damaged, "cannot read picture {root}/annotations/train/000.png: it is no picture"),
         (empty_maps, "show background alone (values 0): there is no class to find"),

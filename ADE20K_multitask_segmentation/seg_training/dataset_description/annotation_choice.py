@@ -77,6 +77,12 @@ def _nothing_found(contents: FolderContents, sides: Sequence[Side], notes: Seque
             f"one) and no images; add the images that they are of. {_SEE}"
         )
     image = next(iter(images[0].files.values()))
+    if {key.name for key in images[0].files} & {key.name for key in labels[0].files}:
+        return (
+            f"images and annotations in {contents.root} have the same names, in folders of other "
+            f"splits: {image.parent} and {first.parent}, for one. Call the splits the same on "
+            "both sides"
+        )
     return (
         f"no annotation in {contents.root} has the name of an image: there are images such as "
         f"{image} and annotations such as {first}. Names have to be the same up to an ending "

@@ -27,7 +27,7 @@ _ABOUT: Mapping[str, str] = {
     "class_masks": "a mask for each class",
     "object_masks": "a mask for each object",
 }
-_NO_NAMES = frozenset(["binary", "png", "data", "dataset", "class", "object", "final"])
+_NO_NAMES = frozenset(["binary", "png", "jpg", "data", "dataset", "class", "object", "final"])
 _SOFT = (
     "shades between black and white are taken for soft edges of masks: brighter than 127 is the "
     "class (data.annotation={name: binary, threshold: ...}; label_maps, if they are labels)"
@@ -119,9 +119,9 @@ def _plain_kind(matching: Matching, look: Look) -> str:
 
 
 def _name_of(labels: Side) -> str:
-    """Name the class of masks after their folder or ending, where that says more than "mask"."""
-    for name in (labels.ending, *reversed(labels.folder.replace(SPLIT, "").split("/"))):
+    """Name the class of masks after their folder or ending, where that is one word: glass_masks."""
+    for name in (labels.ending, labels.folder.replace(SPLIT, "").rpartition("/")[2]):
         words = [word for word in words_of(name) if not role_of(word) and word not in _NO_NAMES]
-        if words:
-            return " ".join(words)
+        if len(words) == 1 and len(words[0]) > 1:
+            return words[0]
     return "object"

@@ -18,6 +18,7 @@ Looks = Literal["photo", "label_maps", "grey_as_colour", "colours", "blurred_col
 _MOST_LOOKED_AT = 8
 _FEW_COLOURS = 300  # photos have tens of thousands
 _DARK, _BRIGHT = 16, 239
+_BRIGHT_VALUES = 3
 _MIDDLE = (85, 170)
 _SOFT_VALUES = 12  # that many shades are no labels, where nearly all is dark or bright
 _EDGE_SHARE, _EDGES_SHARE = 0.05, 0.4  # of one shade of soft edges, and of all
@@ -116,9 +117,13 @@ def _is_soft(found: NDArray[Any], shares: NDArray[np.float64]) -> bool:
     """
     between = (found > _DARK) & (found < _BRIGHT)
     shades = found[between]
-    if found[0] > _DARK or found[-1] < _BRIGHT or not len(shades):
+    if found[0] > _DARK or found[-1] < _BRIGHT:
         return False
-    if shares[between].max() > _EDGE_SHARE or shares[between].sum() > _EDGES_SHARE:
+    if shares[between].max(initial=0) > _EDGE_SHARE or shares[between].sum() > _EDGES_SHARE:
+        return False
+    if len(found) > _SOFT_VALUES and (found >= _BRIGHT).sum() >= _BRIGHT_VALUES:
+        return True  # of labels there is one that is nearly white, if any
+    if not len(shades):
         return False
     if len(found) > _SOFT_VALUES:
         return bool(shades[0] < _MIDDLE[0] and shades[-1] > _MIDDLE[1])

@@ -71,6 +71,20 @@ def test_colours_of_a_jpeg_are_blurred(tmp_path: Path) -> None:
     assert looks_of([tmp_path / "a.jpg"]).kind in ("colours", "blurred_colours")
 
 
+def test_masks_that_were_saved_as_jpeg(tmp_path: Path) -> None:
+    mask = np.zeros(SIZE, np.uint8)
+    mask[11:44, 13:59] = 255
+    Image.fromarray(mask).save(tmp_path / "a.jpg", quality=80)
+    assert looks_of([tmp_path / "a.jpg"]).kind == "binary"
+
+
+def test_many_classes_and_unlabelled_pixels_are_no_mask(tmp_path: Path) -> None:
+    labels = np.full(SIZE, 255, np.uint8)
+    labels[:, :75] = np.repeat(np.arange(15, dtype=np.uint8), 5)[None]
+    Image.fromarray(labels).save(tmp_path / "a.png")
+    assert looks_of([tmp_path / "a.png"]).kind == "label_maps"
+
+
 def test_empty_masks_are_masks_beside_others(tmp_path: Path) -> None:
     for name, values in (("a", (0, 255)), ("b", (0, 0)), ("c", (255, 255))):
         Image.fromarray(blocks(*values)).save(tmp_path / f"{name}.png")
