@@ -214,8 +214,13 @@ class Folder(SegmentationDataset):
             _log.info("%d images of split '%s' without annotation are left out", left_out, split)
         if not files and not without_label_map:
             raise UserError(f"no image of split '{split}' of {self.root} has an annotation")
-        without_image = sorted({label for own in found for label in own.without_image})
-        return Pairing(files, without_label_map, without_image)
+        without_image = {
+            label
+            for reader, own in zip(self._readers, found, strict=True)
+            if "{split}" in reader.place.labels or "{split}" not in self._images or self._is_plain
+            for label in own.without_image  # of other splits' images, where they are together
+        }
+        return Pairing(files, without_label_map, sorted(without_image))
 
     def label_sources(self, label_map: str) -> list[Path]:
         """List the files that an image's annotations are read from."""
@@ -228,7 +233,9 @@ class Folder(SegmentationDataset):
         """Say which kinds of annotations there are, and what their values mean."""
         if self._is_plain:
             return ""  # the files say all
-        return f"{self._annotation}|{self._also}|{self.settings()}"
+        own = self.settings()  # as a checkpoint has them: the index of its data is this one, too
+        annotation, also = own.get("annotation", self._annotation), own.get("also", self._also)
+        return f"{annotation}|{also}|{own['classes']}|{self._unannotated}"
 
     def read_annotation(self, label_map: str) -> Annotation:
         """Read an image's annotations, and join them where there are several.

@@ -1,17 +1,23 @@
 """The same objects in every kind of annotation: the same pixels, pairs and counts."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from fake_datasets import annotated
 from fake_datasets.annotated import TREES
 from numpy.typing import NDArray
+from own_process import REPOSITORY
 
+from seg_training.audit.dataset_audit import audit_dataset
+from seg_training.datasets.annotation_kinds.annotation_registry import ANNOTATIONS
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import presence_index
+from seg_training.settings import choose_with_options, name_of, parameters_of
 from seg_training.tasks import TaskTable
 
 
@@ -90,6 +96,22 @@ def test_settings_of_a_checkpoint_stand_alone(tmp_path: Path, kind: str) -> None
     assert again.files("val")[0] == first
     read, before = again.annotation(first.label_map), dataset.annotation(first.label_map)
     assert read.counts()[1].tolist() == before.counts()[1].tolist()
+    indexes = [presence_index(each, "val", progress=False) for each in (dataset, again)]
+    assert indexes[0].fingerprint == indexes[1].fingerprint  # made once
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_an_audit_finds_nothing_wrong(tmp_path: Path, kind: str) -> None:
+    dataset = dataset_of(tmp_path / "data", kind)
+    audit = audit_dataset(
+        dataset,
+        TaskTable(dataset.classes),
+        {"fit": "train", "validate": "val"},
+        batch_size=2,
+        sampler="mixed",
+    )
+    assert [problem.message for problem in audit.all_problems] == []
+    assert [split.label_maps for split in audit.different_splits] == [5, 3]
 
 
 SAME = (
@@ -120,3 +142,19 @@ def same_masks(
         assert own.keys() == other[image].keys()
         for name, mask in own.items():
             assert np.array_equal(mask, other[image][name])
+
+
+def test_the_table_of_kinds_has_settings_that_work() -> None:
+    document = (REPOSITORY / "DATASET_PREPARATION.md").read_text(encoding="utf-8")
+    table = document.partition("| kind | the tree that is meant |")[2].partition("\n\n")[0]
+    names = []
+    for row in table.splitlines()[2:]:
+        settings = {
+            key: value
+            for text in re.findall("`([^`]+)`", row.split("|")[3])
+            for key, value in yaml.safe_load(text).items()
+        }
+        choose_with_options(settings["annotation"], ANNOTATIONS, "data.annotation", positional=1)
+        assert settings.keys() <= parameters_of(Folder).keys()
+        names.append(name_of(settings["annotation"]))
+    assert set(names) == ANNOTATIONS.keys()

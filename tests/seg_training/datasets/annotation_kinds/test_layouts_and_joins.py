@@ -258,3 +258,19 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=message):
             Folder(tmp_path, {}, labels=labels, annotation=annotation).files("train")
+
+
+def test_a_json_file_of_all_splits_names_images_of_others(tmp_path: Path) -> None:
+    annotated.write_images(tmp_path)
+    both = [annotated.coco_content(split) for split in annotated.NUMBERS]
+    for image in both[1]["images"]:
+        image["id"] += 100
+    for each in both[1]["annotations"]:
+        each["image_id"] += 100
+    content = {key: both[0][key] + both[1][key] for key in ("images", "annotations")}
+    (tmp_path / "all.json").write_text(json.dumps({**content, "categories": both[0]["categories"]}))
+    dataset = Folder(tmp_path, {}, labels="all.json", annotation="coco")
+    for split, numbers in annotated.NUMBERS.items():
+        pairing = dataset.pair(split)
+        assert len(pairing.files) == len(numbers)
+        assert pairing.without_image == []
