@@ -382,6 +382,45 @@ def test_yolo_writes_no_file_where_there_is_no_object(
     assert len(module_of(output).dataset.files("train")) == 9
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "names", "said"),
+    [
+        ("my-dataset.yml", "names: {0: lynx, 1: wolf}\n", ("lynx", "wolf"), ""),
+        ("classes.txt", "lynx\nwolf\n", ("lynx", "wolf"), "those of classes.txt"),
+        ("notes.txt", "lynx\n", ("class_0", "class_1"), "nothing names YOLO's numbers"),
+    ],
+)
+def test_names_of_yolo(
+    file: str,
+    text: str,
+    names: tuple[str, str],
+    said: str,
+    tmp_path: Path,
+    describe: Callable[..., tuple[str, Path]],
+) -> None:
+    root = make_tree("yolo", tmp_path)
+    (root / "data.yaml").unlink()
+    write(text, root / file)
+    answer, output = describe(root)
+    assert said in answer
+    assert module_of(output).task_names == names
+
+
+def test_classes_can_be_renamed_and_left_out(
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+) -> None:
+    """Of annotations that name their classes: the first line of the file says how."""
+    _, output = describe(make_tree("roboflow", tmp_path))
+    classes = output.parent / "mine_classes.yaml"
+    assert "; a name of your own goes before it: my name;its name\n" in classes.read_text()
+    classes.write_text("classes: {3: lynx;cat}\n")
+    module = module_of(output)
+    assert module.task_names == ("lynx",)
+    (pair, *_) = module.dataset.files("train")
+    truth = module.tasks.truth(module.dataset.annotation(pair.label_map))
+    assert truth.masks(torch.tensor([0]))[0, *CAT] == 1
+
+
 def test_an_unannotated_image_is_in_no_list(
     tmp_path: Path, describe: Callable[..., tuple[str, Path]]
 ) -> None:

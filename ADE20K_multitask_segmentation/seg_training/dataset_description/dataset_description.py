@@ -1,6 +1,5 @@
 """Describing a folder: from what lies in it to a config that trains on it."""
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from rich.console import Console
 
 from seg_training.audit.audit_findings import DatasetAudit, SplitAudit
@@ -83,10 +83,17 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
     contents = folder_contents(root)
     given = given_classes(contents)
     candidate, notes = _annotations(contents, given)
+    texts: dict[Path, str] = {}  # what reading needs
+    if isinstance(names := candidate.options.get("names"), Mapping):
+        texts[files.names] = yaml.safe_dump({"names": dict(names)}, allow_unicode=True)
+        candidate = replace(candidate, options={"names": str(files.names)})
     splits = choose_splits(contents, candidate)
     settings = data_settings(root, candidate, splits, files.classes, files.lists)
     notes += _left_out_in_words(candidate, splits)
-    with _lists_of(splits, files.lists):
+    for split, names_of_images in splits.lists.items():
+        lines = "".join(f"{name}\n" for name in names_of_images)
+        texts[files.lists / f"{split}.txt"] = lines
+    with _written(texts):
         dataset = _dataset_to_read(candidate, settings, given)
         indexes = {
             split: presence_index(dataset, split, progress=Console().is_terminal)
@@ -101,7 +108,7 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
             notes.append(f"few images: data.batch_size={smaller['batch_size']}")
         if chosen.classes != dataset.classes:
             dataset = _dataset(settings, chosen.classes.to_mapping())
-        write_text(_classes_text(chosen, images), files.classes)
+        write_text(_classes_text(candidate, chosen, images), files.classes)
         about = f"{candidate.about} in {root}, written by scripts/describe_dataset.py"
         write_text(config_text(settings, [about]), files.config)
         _draw_sheet(dataset, tasks, indexes, files.sheet)
@@ -135,18 +142,20 @@ def _left_out_in_words(candidate: Candidate, splits: Splits) -> list[str]:
 
 
 @contextmanager
-def _lists_of(splits: Splits, folder: Path) -> Iterator[None]:
-    """Write lists of splits, and take them away if what they are for fails."""
-    is_new = not folder.exists()
-    for split, names in splits.lists.items():
-        write_text("".join(f"{name}\n" for name in names), folder / f"{split}.txt")
+def _written(texts: Mapping[Path, str]) -> Iterator[None]:
+    """Write files, and take new ones away if what they are for fails."""
+    new = [path for path in texts if not path.exists()]
+    folders = {folder for path in new for folder in path.parents if not folder.exists()}
+    for path, text in texts.items():
+        write_text(text, path)
     try:
         yield
     except BaseException:
-        if splits.lists and is_new:
-            shutil.rmtree(folder, ignore_errors=True)
+        for path in new:
+            path.unlink(missing_ok=True)
+        for folder in sorted(folders, reverse=True):  # the deepest first
             with suppress(OSError):
-                folder.parent.rmdir()  # if it was made for them
+                folder.rmdir()
         raise
 
 
@@ -217,8 +226,12 @@ def _images_of_values(index: PresenceIndex) -> dict[int, int]:
     return dict(zip(values.tolist(), images.tolist(), strict=True))
 
 
-def _classes_text(chosen: ChosenClasses, images: Mapping[str, Mapping[int, int]]) -> str:
+def _classes_text(
+    candidate: Candidate, chosen: ChosenClasses, images: Mapping[str, Mapping[int, int]]
+) -> str:
     about = f"named by {chosen.source}" if chosen.source else "nothing in the folder names these"
+    if candidate.kind not in _VALUES_ALONE and not candidate.class_name:
+        about += "; a name of your own goes before it: my name;its name"
     comments = {each.value: "assumed" for each in chosen.assumptions}
     return classes_text(chosen.classes, _together(images), comments, about)
 

@@ -25,16 +25,14 @@ class DescribedFiles(NamedTuple):
         classes: the classes file beside it.
         lists: the folder for lists of splits, where the folder itself has no splits.
         sheet: the picture of images with their annotations.
+        names: YOLO's names, where the folder itself has no file of them that is read.
     """
 
     config: Path
     classes: Path
     lists: Path
     sheet: Path
-
-    def all(self) -> list[Path]:
-        """List them."""
-        return list(self)
+    names: Path
 
 
 def described_files(root: Path, output: Path | None, overwrite: bool) -> DescribedFiles:
@@ -72,8 +70,9 @@ def described_files(root: Path, output: Path | None, overwrite: bool) -> Describ
         beside.with_name(f"{output.stem}_classes.yaml"),
         beside.with_name(f"{output.stem}_splits"),
         beside.with_name(f"{output.stem}_sheet.png"),
+        beside.with_name(f"{output.stem}_names.yaml"),
     )
-    for path in (files.config, files.classes, files.sheet):
+    for path in (files.config, files.classes, files.sheet, files.names):
         check_output(path, "--output")
     there = [path for path in (files.config, files.classes) if path.exists()]
     if there and not overwrite:

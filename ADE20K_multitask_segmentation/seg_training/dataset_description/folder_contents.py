@@ -9,7 +9,7 @@ from seg_training.files.found_files import find_files
 
 __all__ = ["DOCUMENT_SUFFIXES", "FolderContents", "folder_contents"]
 
-DOCUMENT_SUFFIXES = (".json", ".txt", ".yaml", ".yml", ".csv", ".xml", ".parquet")
+DOCUMENT_SUFFIXES = (".json", ".txt", ".yaml", ".yml", ".csv", ".names", ".parquet")
 """Of files that may hold annotations, names of classes, or lists of images."""
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")

@@ -11,8 +11,9 @@ from seg_training.dataset_description.annotation_candidate import Candidate
 from seg_training.dataset_description.folder_contents import FolderContents
 from seg_training.dataset_description.picture_looks import spread
 from seg_training.dataset_description.picture_sides import Key, Side, document_sides
-from seg_training.dataset_description.side_matching import match_sides
+from seg_training.dataset_description.side_matching import Matching, match_sides
 from seg_training.dataset_description.split_words import split_path, split_stem
+from seg_training.dataset_description.yolo_names import yolo_names
 from seg_training.datasets.image_names import ImageNames
 
 __all__ = ["document_candidates"]
@@ -51,7 +52,7 @@ def document_candidates(
                     "no masks, and are left out"
                 )
             elif kind:
-                candidates.append(_of_each(kind, images, documents, matching.images))
+                candidates.append(_of_each(contents, kind, images, matching))
             if kind:
                 of_one_image |= set(matching.files)
     lists = [path for path in contents.documents_of(".json") if path not in of_one_image]
@@ -59,19 +60,24 @@ def document_candidates(
     return candidates, notes
 
 
-def _of_each(
-    kind: str, images: Side, documents: Side, annotated: Mapping[str, frozenset[Key]]
-) -> Candidate:
+def _of_each(contents: FolderContents, kind: str, images: Side, matching: Matching) -> Candidate:
+    folder, annotated = matching.side.folder, matching.images
     if kind == "labelme":
-        about = "LabelMe's JSON files"
-        return Candidate(kind, images, documents.folder, annotated, about=about)
-    # YOLO writes no file where there is no object.
-    all_images: dict[str, frozenset[Key]] = {
-        split: annotated[split] | {key for key in images.files if key.split in (split, "")}
-        for split in annotated
-    }
-    about = "YOLO's polygons"
-    return Candidate(kind, images, documents.folder, all_images, unannotated="empty", about=about)
+        return Candidate(kind, images, folder, annotated, about="LabelMe's JSON files")
+    names, said = yolo_names(contents, [contents.root / file for file in matching.files])
+    return Candidate(
+        kind,
+        images,
+        folder,
+        {  # YOLO writes no file where there is no object
+            split: own | {key for key in images.files if key.split in (split, "")}
+            for split, own in annotated.items()
+        },
+        {} if names is None else {"names": names},
+        unannotated="empty",
+        about="YOLO's polygons",
+        notes=(said,) if said else (),
+    )
 
 
 def _kind_of_each(files: Sequence[Path]) -> str:
