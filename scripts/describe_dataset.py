@@ -36,7 +36,7 @@ def main() -> None:
     from seg_training.dataset_description.description_report import show_description
 
     log_to_terminal()
-    files = described_files(arguments.folder, arguments.output, arguments.overwrite)
+    files = described_files(arguments.folder, arguments.output, arguments.overwrite, CONFIG_DIR)
     description = describe_dataset(arguments.folder, files)
     show_description(description, files, Console())
 

@@ -314,6 +314,17 @@ def test_folders_of_any_name_are_told_by_their_looks(
     assert (written["images"], written["labels"]) == ("one", "two")
 
 
+def test_names_that_mislead_give_way_to_looks(
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+) -> None:
+    root = tmp_path / "data"
+    for _, number in numbered():
+        save(photo(number), root / "to annotate labels" / f"{number:03d}.png")
+        save(grey(label_map(number)), root / "labels" / f"{number:03d}.png")
+    _, output = describe(root)
+    assert yaml.safe_load(output.read_text())["data"]["images"] == "to annotate labels"
+
+
 def test_masks_of_roboflow_with_their_table(
     tmp_path: Path, describe: Callable[..., tuple[str, Path]]
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from seg_training.dataset_description.annotation_candidate import Candidate
@@ -106,9 +107,10 @@ def _tables(contents: FolderContents) -> Iterator[tuple[PurePosixPath, ColourTab
 
 def _colours_of(files: Sequence[Path], title: str = "") -> set[tuple[int, int, int]]:
     found: set[int] = set()
+    is_shown = bool(title) and Console().is_terminal
     with ThreadPoolExecutor(usable_cores()) as threads:
         results = threads.map(_codes, files)
-        for codes in track(results, title, len(files), transient=True, disable=not title):
+        for codes in track(results, title, len(files), transient=True, disable=not is_shown):
             found.update(codes.tolist())
     return {(code >> 16, code >> 8 & 255, code & 255) for code in found}
 

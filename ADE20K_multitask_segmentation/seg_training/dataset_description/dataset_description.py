@@ -29,6 +29,7 @@ from seg_training.dataset_description.split_choice import Splits, choose_splits
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import PresenceIndex, presence_index
 from seg_training.datasets.prompt_samplers import choose_sampler
+from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError, counted
 from seg_training.files.text_files import write_text
 from seg_training.known_settings import OneDatasetSettings
@@ -108,6 +109,8 @@ def describe_dataset(root: Path, files: DescribedFiles) -> Description:
             notes.append(f"few images: data.batch_size={smaller['batch_size']}")
         if chosen.classes != dataset.classes:
             dataset = _dataset(settings, chosen.classes.to_mapping())
+            for split in indexes:
+                dataset.pair(split)  # reading may need it
         write_text(_classes_text(candidate, chosen, images), files.classes)
         about = f"{candidate.about} in {root}, written by scripts/describe_dataset.py"
         write_text(config_text(settings, [about]), files.config)
@@ -259,8 +262,8 @@ def _draw_sheet(
     dataset: Folder, tasks: TaskTable, indexes: Mapping[str, PresenceIndex], sheet: Path
 ) -> None:
     splits = {
-        stage: SplitAudit(split, readable=dataset.files(split))
-        for stage, split in zip(("fit", "validate"), indexes, strict=True)
+        stage: SplitAudit(split, readable=[*map(ImageFiles, index.images, index.label_maps)])
+        for stage, (split, index) in zip(("fit", "validate"), indexes.items(), strict=True)
     }
     picture = contact_sheet([DatasetAudit("", dataset, tasks, splits, [])])
     if picture is not None:

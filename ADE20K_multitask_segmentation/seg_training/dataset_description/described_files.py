@@ -35,19 +35,22 @@ class DescribedFiles(NamedTuple):
     names: Path
 
 
-def described_files(root: Path, output: Path | None, overwrite: bool) -> DescribedFiles:
+def described_files(
+    root: Path, output: Path | None, overwrite: bool, config_dir: Path | None = None
+) -> DescribedFiles:
     """Say where a description is written to, and check that it may be.
 
     Args:
         root: the dataset's folder, which nothing is written to.
         output: the config that was asked for; named after the folder by default.
         overwrite: whether files that are there may be replaced.
+        config_dir: where the project's configs are; :func:`default_config_dir` by default.
 
     Raises:
         UserError: if it lies in the dataset's folder, has the name of one of the project's configs
             or another suffix, cannot be written, or is there already.
     """
-    config_dir = default_config_dir()
+    config_dir = config_dir or default_config_dir()
     if output is None:
         name = file_name(root.absolute().name) or "my_data"
         if f"{name}.yaml" in experiment_names(config_dir):

@@ -19,6 +19,7 @@ from seg_training.datasets.image_names import ImageNames
 __all__ = ["document_candidates"]
 
 _LOOKED_AT = 5  # of documents that there is one of for each image
+_LISTS = ("images", "annotations")  # of COCO's files
 _MOST_LISTS = 40  # of documents that list many images
 _BOX = re.compile(r"\d+(?:\s+[-+.\deE]+){4}\s*")
 _POLYGON = re.compile(r"\d+(?:\s+[-+.\deE]+){6,}\s*")
@@ -97,7 +98,7 @@ def _of_lists(root: Path, files: Sequence[PurePosixPath], sides: Sequence[Side])
     by_pattern: dict[str, dict[str, Mapping[str, Any]]] = {}
     for path in files:
         content = _read_json(root / path)
-        if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
+        if isinstance(content, dict) and all(map(_are_entries, map(content.get, _LISTS))):
             pattern, split = _pattern(path)
             by_pattern.setdefault(pattern, {})[split] = content
     candidates = []
@@ -192,6 +193,10 @@ def _pattern(path: PurePosixPath) -> tuple[str, str]:
         return path.with_name(f"{stem}{path.suffix}").as_posix(), split
     folder, split = split_path(path.parent.as_posix())
     return (PurePosixPath(folder) / path.name).as_posix(), split
+
+
+def _are_entries(listed: Any) -> bool:
+    return isinstance(listed, list) and all(isinstance(each, dict) for each in listed)
 
 
 def _read_json(path: Path) -> Any:

@@ -67,7 +67,8 @@ def picture_sides(root: Path, pictures: Sequence[PurePosixPath]) -> list[Side]:
     """
     sides = [side for files in _by_folder(pictures).values() for side in _sides_of(files)]
     sides = [part for side in sides for part in _derived_apart(side)]
-    return [side if side.role else _looked_at(side, root) for side in sides]
+    names_mislead = len(sides) > 1 and all(side.role == "label" for side in sides)
+    return [_looked_at(side, root) if names_mislead or not side.role else side for side in sides]
 
 
 def document_sides(documents: Sequence[PurePosixPath]) -> list[Side]:
