@@ -315,7 +315,8 @@ class Folder(SegmentationDataset):
         self, folder: str, suffixes: tuple[str, ...], pattern: str, images: Collection[str]
     ) -> dict[str, str]:
         files = self._files_in(folder, suffixes)
-        files = [file for file in files if file.relative_to(self.root).as_posix() not in images]
+        if folder == "." or any(image.startswith(f"{folder}/") for image in images):
+            files = [file for file in files if file.relative_to(self.root).as_posix() not in images]
         if not files and folder in {Path(image).parent.as_posix() for image in images}:
             raise UserError(
                 f"all pictures in {self.root / folder} are images: nothing tells annotations in "

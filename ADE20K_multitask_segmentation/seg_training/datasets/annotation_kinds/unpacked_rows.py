@@ -31,7 +31,7 @@ _KINDS = (
     *((b"II*\x00", ".tif"), (b"MM\x00*", ".tif")),
 )
 _EXACT = (".png", ".tif", ".bmp")  # kinds of pictures that keep values as they are
-_INSTALL = "pip install 'tasformer[hub]'"
+_INSTALL = "pip install -e '.[hub]'"
 
 
 class Rows(NamedTuple):

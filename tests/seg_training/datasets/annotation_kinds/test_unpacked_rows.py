@@ -113,7 +113,7 @@ def test_without_the_library_it_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(unpacked_rows.importlib, "import_module", missing)
     with pytest.raises(
-        UserError, match=r"read by the library 'datasets': pip install 'tasformer\["
+        UserError, match=r"read by the library 'datasets': pip install -e '\.\[hub\]'"
     ):
         unpacked(rows, "image", "label", tmp_path / "cache")
 
