@@ -276,7 +276,7 @@ def test_names_of_all_sorts(tmp_path: Path, describe: Callable[..., tuple[str, P
     """Upper case, spaces, letters beyond ASCII, and what systems leave in folders."""
     root = tmp_path / "meine Daten ä ${x}"
     for split, number in numbered():
-        name = f"Foto Nr {number} ü"
+        name = f"Bild Nr {number} ü"
         save(photo(number), root / "Bilder Images" / split.title() / f"{name}.JPG")
         save(grey(label_map(number)), root / "MASKS" / split.title() / f"{name}.PNG")
     for left in (".DS_Store", "__MACOSX/._a.jpg", "MASKS/Thumbs.db", "Bilder Images/.x.jpg"):

@@ -55,11 +55,11 @@ def seeded_share(stems: Sequence[str], share: float, seed: int) -> tuple[list[in
     if len(groups) == 1:  # of one photo, all of them
         groups = [[place] for place in groups[0]]
     wanted = min(max(1, round(share * len(stems))), len(stems) - 1)
+    most = min(round(wanted * 1.2), len(stems) - 1)
     taken: list[int] = []
     for number in np.random.default_rng(seed).permutation(len(groups)):
         group = groups[number]
-        fits = len(taken) + len(group) <= max(wanted, round(wanted * 1.2))
-        if len(taken) < wanted and fits:
+        if len(taken) < wanted and len(taken) + len(group) <= most:
             taken += group
     if not taken:  # every group is larger than the share
         taken = sorted(groups, key=len)[0]
