@@ -73,7 +73,10 @@ def choose_classes(values: Mapping[int, int], given: GivenClasses | None) -> Cho
     unnamed = [value for value in found if value in names and value not in known_values]
     if unnamed:
         shown = f"{unnamed[0]}" if len(unnamed) == 1 else f"{unnamed[0]} to {unnamed[-1]}"
-        text = f"nothing names the values {shown}: they are called '{names[unnamed[0]]}' and so on"
+        text = (
+            f"nothing names the values {shown}: all are taken for classes, called "
+            f"'{names[unnamed[0]]}' and so on"
+        )
         assumptions.append(Assumption(unnamed[0], text))
     source = str(given.source) if given else ""
     classes = LabelClasses(dict(sorted(names.items())), frozenset(other), frozenset(ignore))

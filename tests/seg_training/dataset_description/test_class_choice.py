@@ -23,7 +23,10 @@ def test_what_nothing_names_is_assumed() -> None:
     assert [(each.value, each.text) for each in chosen.assumptions] == [
         (0, "0 (in 8 images) is taken for background, no class"),
         (255, "255 (in 8 images) is taken for pixels that nobody labelled"),
-        (1, "nothing names the values 1 to 7: they are called 'class_1' and so on"),
+        (
+            1,
+            "nothing names the values 1 to 7: all are taken for classes, called 'class_1' and so on",
+        ),
     ]
 
 
