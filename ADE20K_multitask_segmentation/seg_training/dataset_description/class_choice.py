@@ -74,7 +74,7 @@ def choose_classes(values: Mapping[int, int], given: GivenClasses | None) -> Cho
     if unnamed:
         shown = f"{unnamed[0]}" if len(unnamed) == 1 else f"{unnamed[0]} to {unnamed[-1]}"
         text = (
-            f"nothing names the values {shown}: all are taken for classes, called "
+            f"nothing names the values {shown}: all are classes, called "
             f"'{names[unnamed[0]]}' and so on"
         )
         assumptions.append(Assumption(unnamed[0], text))

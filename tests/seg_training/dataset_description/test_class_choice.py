@@ -25,7 +25,7 @@ def test_what_nothing_names_is_assumed() -> None:
         (255, "255 (in 8 images) is taken for pixels that nobody labelled"),
         (
             1,
-            "nothing names the values 1 to 7: all are taken for classes, called 'class_1' and so on",
+            "nothing names the values 1 to 7: all are classes, called 'class_1' and so on",
         ),
     ]
 
