@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -78,6 +78,7 @@ def commands(program: str) -> list[str]:
 
 PREDICT = "python predict.py"
 CHECK = "python scripts/check_dataset.py"
+DESCRIBE = "python scripts/describe_dataset.py"
 CONVERT = "python scripts/convert_checkpoint.py"
 FETCH = "python scripts/fetch_dataset.py"
 TABLES = "python scripts/reproduce_tables.py"
@@ -91,7 +92,7 @@ BROWSER = "python scripts/browser_page.py"
 WEB = "python scripts/web_app.py"
 KNOWN = (
     *("python train.py", "python eval.py", PREDICT),
-    *(CHECK, CONVERT, FETCH, TABLES, FIGURE, SAVE, SWEEP, BENCHMARK),
+    *(CHECK, DESCRIBE, CONVERT, FETCH, TABLES, FIGURE, SAVE, SWEEP, BENCHMARK),
     *(EXPORT_ONNX, EXPORT_TORCH, BROWSER, WEB),
     *("make ", "npm ci", "pip install", "python3 -m venv", "source "),
 )
@@ -161,15 +162,28 @@ def substitutes(drawn: Path, tmp_path: Path) -> Callable[[str], str]:
 
     def substitute(text: str) -> str:
         text = re.sub(r"/path/to/(\w+)", place, text)
+        described = tmp_path / "described" / "my_data.yaml"
+        if "--config my_data.yaml" in text and not described.is_file():
+            root = re.sub(r"/path/to/(\w+)", place, "/path/to/my_data")
+            assert run_script("describe_dataset", root, "--output", str(described)).code == 0
+        text = text.replace("--config my_data.yaml", f"--config {described}")
         return text.replace("=my_classes.yaml", f"={classes}")
 
     return substitute
 
 
-def train_as_written(command: str, mit_b0: Path, run_dir: Path, *more: str) -> TrainingResult:
+def composed(command: str, *more: str) -> dict[str, Any]:
+    """Compose the config of a command, the project's or one that was described."""
     arguments = translate_config_argument(shlex.split(command)[2:], CONFIGS)
-    experiment, overrides = arguments[1], arguments[2:]
-    settings = compose_config(experiment, overrides, CONFIGS)
+    if arguments[0] != "--config-dir":
+        return compose_config(arguments[1], [*arguments[2:], *more], CONFIGS)
+    _, folder, _, experiment, *overrides = arguments
+    shipped = f"hydra.searchpath=['file://{CONFIGS}']"
+    return compose_config(experiment, [shipped, *overrides, *more], Path(folder))
+
+
+def train_as_written(command: str, mit_b0: Path, run_dir: Path, *more: str) -> TrainingResult:
+    settings = composed(command)
     added = [
         "trainer.max_steps=2",
         "trainer.accelerator=cpu",
@@ -180,7 +194,7 @@ def train_as_written(command: str, mit_b0: Path, run_dir: Path, *more: str) -> T
     ]
     if settings["model"]["pretrained"]:
         added.append(f"model.pretrained={mit_b0}")
-    return train(compose_config(experiment, [*overrides, *added], CONFIGS))
+    return train(composed(command, *added))
 
 
 TRAININGS = [line for line in commands("python train.py") if "--cfg" not in line]
@@ -214,8 +228,7 @@ def test_training_commands(
 
 @pytest.mark.parametrize("command", TRAININGS)
 def test_training_commands_compose(command: str, substitutes: Callable[[str], str]) -> None:
-    arguments = translate_config_argument(shlex.split(substitutes(command))[2:], CONFIGS)
-    config = compose_config(arguments[1], arguments[2:], CONFIGS)
+    config = composed(substitutes(command))
     build_data_module(config["data"], config["tasks"], config["seed"])
 
 
@@ -235,6 +248,21 @@ def test_check_commands(
     assert list((tmp_path / "outputs" / "check_dataset").glob("*.png"))
     assert (tmp_path / "report.json").is_file() == ("--json report.json" in command)
     assert "contact sheet: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", commands(DESCRIBE))
+def test_describe_commands(
+    command: str,
+    substitutes: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = run_script("describe_dataset", *shlex.split(substitutes(command))[2:])
+    assert answer.code == 0, answer.text
+    assert {path.name for path in tmp_path.glob("my_data*")} == {
+        *("my_data.yaml", "my_data_classes.yaml", "my_data_sheet.png"),
+    }
 
 
 @pytest.fixture(scope="module")

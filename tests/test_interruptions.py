@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "scripts/browser_page.py": (*CKPT, "--output", "out"),
     "scripts/check_dataset.py": ("--config", "demo.yaml"),
     "scripts/convert_checkpoint.py": ("--input", "a", "--method", "emb", "--output", "out"),
+    "scripts/describe_dataset.py": ("data",),
     "scripts/draw_figure.py": (*CKPT, "--output", "out.png"),
     "scripts/export_onnx.py": (*CKPT, "--output", "out.onnx"),
     "scripts/export_torch.py": (*CKPT, "--output", "out.pt2"),
