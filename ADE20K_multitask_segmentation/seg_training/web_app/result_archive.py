@@ -6,13 +6,13 @@ from pathlib import Path
 
 from seg_training.files.cleaning_up import scratch_folder
 from seg_training.files.file_names import folder_name
-from seg_training.pictures.picture_reading import read_header, read_image
 from seg_training.prediction.picture_prediction import (
     result_settings,
     settings_for_picture,
     write_result,
 )
 from seg_training.web_app.painters import Painter
+from seg_training.web_app.uploaded_pictures import read_upload
 from transformers_update_for_adapters import asks_for_all
 
 __all__ = ["write_archive"]
@@ -37,7 +37,7 @@ def write_archive(
     Returns:
         A zip file with a folder named as the picture; of several networks one in each one's folder.
     """
-    pixels, frames = read_image(picture), read_header(picture).frames
+    pixels, frames = read_upload(picture)
     with scratch_folder(folder) as unpacked:
         for painter in painters:
             tasks = painter.understand(asked).tasks
