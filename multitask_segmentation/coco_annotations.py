@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import sys
 from collections.abc import Mapping
 from itertools import chain, pairwise
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pycocotools import mask
 
 from seg_training.errors import UserError, suggest
@@ -70,11 +72,16 @@ def read_annotations(path: Path, categories: Mapping[int, str]) -> Annotations:
             f"annotations file {path} does not exist (DATASET_PREPARATION.md shows the expected "
             f"tree){near}"
         ) from error
+    except RecursionError as error:
+        raise UserError(
+            f"cannot read annotations file {path}: it is nested deeper than COCO's files are. "
+            "Download or unpack it again"
+        ) from error
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"cannot read annotations file {path}: {error}. Download or unpack it again"
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
         raise UserError(
             f"{path} has another form than COCO's instances ({type(error).__name__}: {error}); "
             "expected images with id, file_name, height and width, annotations with image_id, "
@@ -122,6 +129,8 @@ def _compact(path: Path, content: Any) -> Annotations:
     if len(set(stems)) < len(stems):
         twice = next(stem for stem, following in pairwise(stems) if stem == following)
         raise UserError(f"{path} lists image '{twice}' twice; keep one")
+    for stem, image in zip(stems, images, strict=True):
+        _check_size(path, stem, image["height"], image["width"])
     objects: dict[int, list[bytes]] = {image["id"]: [] for image in images}
     for image_id, _, packed in filter(None, content["annotations"]):
         objects[image_id].append(packed)
@@ -133,6 +142,16 @@ def _compact(path: Path, content: Any) -> Annotations:
         offsets=np.cumsum([0, *(sum(map(len, own)) for own in by_image)], dtype=np.int64),
         objects=b"".join(chain.from_iterable(by_image)),
     )
+
+
+def _check_size(path: Path, stem: str, height: Any, width: Any) -> None:
+    """Refuse what would fill the memory as soon as an object is drawn."""
+    most = 2 * (Image.MAX_IMAGE_PIXELS or sys.maxsize)  # from there on Pillow reads no picture
+    if not (height > 0 and width > 0 and height * width <= most):
+        raise UserError(
+            f"{path} says that image '{stem}' is {width} wide and {height} high; expected at least "
+            f"one pixel and at most {most:,} (data.max_pixels). Correct it"
+        )
 
 
 def _stem(image: Mapping[str, Any]) -> str:
@@ -159,13 +178,47 @@ def draw_segmentation(segmentation: Any, size: tuple[int, int]) -> NDArray[np.ui
         polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
         if not polygons:
             return np.zeros(size, np.uint8)
+        for polygon in polygons:
+            _check_polygon(polygon, size)
         runs = mask.merge(mask.frPyObjects(polygons, *size))
     else:
         counts = segmentation["counts"]
         uncompressed = isinstance(counts, list)
         # pycocotools would fill what is missing with whatever is in memory.
-        if tuple(segmentation["size"]) != size or (uncompressed and sum(counts) != np.prod(size)):
+        lengths = counts if uncompressed else _lengths(counts)
+        fits = all(length >= 0 for length in lengths) and sum(lengths) == size[0] * size[1]
+        if tuple(segmentation["size"]) != size or not fits:
             raise ValueError(f"its run lengths are not of the image's {size[1]}x{size[0]} pixels")
         runs = mask.frPyObjects(segmentation, *size) if uncompressed else segmentation
     drawn: NDArray[np.uint8] = mask.decode(runs)
     return drawn
+
+
+def _check_polygon(polygon: Any, size: tuple[int, int]) -> None:
+    """Refuse an outline whose points pycocotools could not hold: it does not look."""
+    corners = np.asarray(polygon, np.float64)
+    if corners.ndim != 1 or len(corners) % 2 or not np.isfinite(corners).all():
+        raise ValueError("a polygon of it is no list of numbers x, y, x, y, ...")
+    around = np.abs(np.diff(corners.reshape(-1, 2), axis=0, append=corners[None, :2])).max(axis=1)
+    if around.sum() > 4 * size[0] * size[1] + 1000:
+        raise ValueError(f"a polygon of it leads far out of the image's {size[1]}x{size[0]} pixels")
+
+
+def _lengths(counts: str | bytes) -> list[int]:
+    """Unpack run lengths as pycocotools does, which would write beyond the mask of wrong ones."""
+    lengths: list[int] = []
+    value = bits = 0
+    for letter in counts.encode() if isinstance(counts, str) else counts:
+        code = letter - 48
+        if not 0 <= code < 64 or bits > 30:
+            raise ValueError("its run lengths are damaged")
+        value |= (code & 0x1F) << bits
+        bits += 5
+        if code & 0x20:  # more of this number follows
+            continue
+        value -= (1 << bits) if code & 0x10 else 0
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+        value = bits = 0
+    if bits:
+        raise ValueError("its run lengths end in the middle of a number")
+    return lengths
