@@ -129,8 +129,9 @@ def _compact(path: Path, content: Any) -> Annotations:
     if len(set(stems)) < len(stems):
         twice = next(stem for stem, following in pairwise(stems) if stem == following)
         raise UserError(f"{path} lists image '{twice}' twice; keep one")
-    for stem, image in zip(stems, images, strict=True):
-        _check_size(path, stem, image["height"], image["width"])
+    sizes = np.array([(image["height"], image["width"]) for image in images], np.int64)
+    for stem, size in zip(stems, sizes.tolist(), strict=True):
+        _check_size(path, stem, *size)
     objects: dict[int, list[bytes]] = {image["id"]: [] for image in images}
     for image_id, _, packed in filter(None, content["annotations"]):
         objects[image_id].append(packed)
@@ -138,13 +139,13 @@ def _compact(path: Path, content: Any) -> Annotations:
     return Annotations(
         path=path,
         stems=np.array(stems, np.str_),
-        sizes=np.array([(image["height"], image["width"]) for image in images], np.int64),
+        sizes=sizes,
         offsets=np.cumsum([0, *(sum(map(len, own)) for own in by_image)], dtype=np.int64),
         objects=b"".join(chain.from_iterable(by_image)),
     )
 
 
-def _check_size(path: Path, stem: str, height: Any, width: Any) -> None:
+def _check_size(path: Path, stem: str, height: int, width: int) -> None:
     """Refuse what would fill the memory as soon as an object is drawn."""
     most = 2 * (Image.MAX_IMAGE_PIXELS or sys.maxsize)  # from there on Pillow reads no picture
     if not (height > 0 and width > 0 and height * width <= most):

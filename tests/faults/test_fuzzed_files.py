@@ -31,6 +31,7 @@ from multitask_segmentation.scenenet_trajectories import read_trajectories, read
 from seg_training.as_written.yaml_as_written import read_written, with_written_classes
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.model_folders import load_network
+from seg_training.checkpoints.network_in_checkpoint import network_of
 from seg_training.checkpoints.restricted_pickle import read_inert
 from seg_training.checkpoints.whole_checkpoints import write_whole
 from seg_training.errors import UserError
@@ -390,3 +391,16 @@ def test_bombs_are_refused_as_they_are(tmp_path: Path) -> None:
 def test_what_pycocotools_would_write_elsewhere_is_refused(segmentation: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         draw_segmentation(segmentation, (3, 4))
+
+
+def test_kernels_of_the_hub_are_not_run(tmp_path: Path) -> None:
+    network = small_network()
+    network.model.save_pretrained(tmp_path)
+    described = json.loads((tmp_path / "config.json").read_text())
+    for key in ("attn_implementation", "_attn_implementation"):
+        (tmp_path / "config.json").write_text(json.dumps({**described, key: "evil/kernel"}))
+        with pytest.raises(UserError, match=r"names 'evil/kernel' as its .*code from the Hub"):
+            load_network(tmp_path)
+    said = {**described, "attn_implementation": "evil/kernel@main"}
+    with pytest.raises(UserError, match="the checkpoint names 'evil/kernel@main' as its attn"):
+        network_of({"network": said, "state_dict": {}})

@@ -54,12 +54,14 @@ def read_whole(file: Path) -> Any:
         Exception: nearly any, if it was something else.
     """
     data = file.read_bytes()
-    check_growth(file)
     found = _SUM.fullmatch(data[-_SUM_LENGTH:])
-    if found is None:
+    if found:
+        summed = hashlib.sha256(memoryview(data)[:-_SUM_LENGTH]).hexdigest()
+        if summed.encode() != found[1]:
+            raise _damaged(file, "its content is not what was written")
+    check_growth(file)
+    if not found:
         _check_parts(file, data)
-    elif hashlib.sha256(memoryview(data)[:-_SUM_LENGTH]).hexdigest().encode() != found[1]:
-        raise _damaged(file, "its content is not what was written")
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
