@@ -98,8 +98,8 @@ class HeldStep:
             module: whose parameters have it; a loss scaler's scale is taken off by now.
         """
         gradients = [own.grad for own in module.parameters() if own.grad is not None]
-        # The largest absolute value: a sum of squares overflows where each of them does not.
-        self._gradient = torch.nn.utils.get_total_norm(gradients, float("inf"))
+        # Where its squares overflow, so do Adam's, whose state would never get well again.
+        self._gradient = torch.nn.utils.get_total_norm(gradients)
         scaler = _scaler(module.trainer)
         self._scale = scaler.scale(torch.ones((), device=module.device)) if scaler else None
         self._over = True
@@ -126,7 +126,7 @@ class HeldStep:
         if gradient is None or np.isfinite(noted[1]):
             self._skipped = 0 if gradient is not None else self._skipped
             return
-        what = f"the gradient became {noted[1]}, of a loss of {noted[0]:.6g},"
+        what = f"the gradient's norm became {noted[1]}, of a loss of {noted[0]:.6g},"
         if self._scale is not None:
             self._skipped += 1
             if self._skipped < MOST_SKIPPED:
