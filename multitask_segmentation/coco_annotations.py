@@ -60,13 +60,47 @@ def draw_segmentation(segmentation: Any, size: tuple[int, int]) -> NDArray[np.ui
         polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
         if not polygons:
             return np.zeros(size, np.uint8)
+        for polygon in polygons:
+            _check_polygon(polygon, size)
         runs = mask.merge(mask.frPyObjects(polygons, *size))
     else:
         counts = segmentation["counts"]
         uncompressed = isinstance(counts, list)
         # pycocotools would fill what is missing with whatever is in memory.
-        if tuple(segmentation["size"]) != size or (uncompressed and sum(counts) != np.prod(size)):
+        lengths = counts if uncompressed else _lengths(counts)
+        fits = all(length >= 0 for length in lengths) and sum(lengths) == size[0] * size[1]
+        if tuple(segmentation["size"]) != size or not fits:
             raise ValueError(f"its run lengths are not of the image's {size[1]}x{size[0]} pixels")
         runs = mask.frPyObjects(segmentation, *size) if uncompressed else segmentation
     drawn: NDArray[np.uint8] = mask.decode(runs)
     return drawn
+
+
+def _check_polygon(polygon: Any, size: tuple[int, int]) -> None:
+    """Refuse an outline whose points pycocotools could not hold: it does not look."""
+    corners = np.asarray(polygon, np.float64)
+    if corners.ndim != 1 or len(corners) % 2 or not np.isfinite(corners).all():
+        raise ValueError("a polygon of it is no list of numbers x, y, x, y, ...")
+    around = np.abs(np.diff(corners.reshape(-1, 2), axis=0, append=corners[None, :2])).max(axis=1)
+    if around.sum() > 4 * size[0] * size[1] + 1000:
+        raise ValueError(f"a polygon of it leads far out of the image's {size[1]}x{size[0]} pixels")
+
+
+def _lengths(counts: str | bytes) -> list[int]:
+    """Unpack run lengths as pycocotools does, which would write beyond the mask of wrong ones."""
+    lengths: list[int] = []
+    value = bits = 0
+    for letter in counts.encode() if isinstance(counts, str) else counts:
+        code = letter - 48
+        if not 0 <= code < 64 or bits > 30:
+            raise ValueError("its run lengths are damaged")
+        value |= (code & 0x1F) << bits
+        bits += 5
+        if code & 0x20:  # more of this number follows
+            continue
+        value -= (1 << bits) if code & 0x10 else 0
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+        value = bits = 0
+    if bits:
+        raise ValueError("its run lengths end in the middle of a number")
+    return lengths

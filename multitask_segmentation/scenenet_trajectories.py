@@ -104,7 +104,10 @@ def read_wordnet_classes(path: Path, classes: LabelClasses) -> dict[str, int]:
     """
     lines = _read_lines(path)
     separator = next((mark for mark in "\t,;" if mark in lines[0]), None)
-    rows = list(csv.reader(lines, delimiter=separator) if separator else map(str.split, lines))
+    try:
+        rows = list(csv.reader(lines, delimiter=separator) if separator else map(str.split, lines))
+    except csv.Error as error:
+        raise UserError(f"cannot read {path} as a table: {error}. Download it again") from error
     header = [name.strip() for name in rows[0]]
     if _CLASS_COLUMN not in header:
         raise UserError(

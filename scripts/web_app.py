@@ -59,7 +59,7 @@ def main() -> None:
             held.enter_context(painter.network.kept())
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
         page = build_page(painters, examples, folder)
-        address = serve(page, arguments.host, arguments.port)
+        address, _ = serve(page, arguments.host, arguments.port, folder)
         with suppress(KeyboardInterrupt):
             print(f"open {address} in a browser; Ctrl-C ends the page", flush=True)
             page.block_thread()

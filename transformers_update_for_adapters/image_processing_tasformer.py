@@ -32,7 +32,14 @@ from transformers.models.segformer.image_processing_pil_segformer import Segform
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from .configuration_tasformer import TASFormerConfig
-from .pictures import number_of_frames, open_picture, picture_name, to_eight_bit, upright_rgb
+from .pictures import (
+    check_runs_nothing,
+    number_of_frames,
+    open_picture,
+    picture_name,
+    to_eight_bit,
+    upright_rgb,
+)
 from .views import padded, part_of_picture, shown
 
 __all__ = ["TASFormerImageProcessor"]
@@ -379,6 +386,7 @@ def _label_map(given: Any) -> NDArray[np.int64]:
     """Read one label map: (H, W), a palette's indices, any whole numbers."""
     if isinstance(given, str | PathLike):
         with Image.open(given) as file:
+            check_runs_nothing(file)
             return _label_map(file)
     if isinstance(given, Image.Image):
         if number_of_frames(given) > 1:

@@ -19,6 +19,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 __all__ = [
     "ORIENTATION",
+    "check_runs_nothing",
     "has_16_bit",
     "number_of_frames",
     "open_picture",
@@ -297,8 +298,25 @@ def _read(name: str, max_pixels: int | None) -> Image.Image:
                 source = io.BytesIO(answer.read())
         with Image.open(source) as file:
             file.filename = name
+            check_runs_nothing(file)
             _decode(file)
             return upright_rgb(file)
+
+
+def check_runs_nothing(picture: Image.Image) -> None:
+    """Refuse what is no picture but a program that draws one, by Ghostscript for Pillow.
+
+    Args:
+        picture: as Pillow opened it; no pixel was asked for yet.
+
+    Raises:
+        OSError: if it is one.
+    """
+    if picture.format == "EPS":
+        raise OSError(
+            f"{picture_name(picture)} is a PostScript program (EPS), which is not run; save it as "
+            "PNG"
+        )
 
 
 def _decode(picture: Image.Image) -> None:

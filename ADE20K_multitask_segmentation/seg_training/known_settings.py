@@ -459,7 +459,13 @@ class TrainerSettings(Section):
         None, "a share or a number of batches; all of them by default"
     )
     limit_val_batches: float | None = setting(None, "the same in validation")
-    deterministic: bool = setting(False, "the same numbers again on a GPU, slower", may_change=True)
+    deterministic: bool | str = setting(
+        False,
+        "true: the same weights again to the bit, slower on a GPU; what cannot do so is an error, "
+        "with warn a warning",
+        expecting("true, false or warn", lambda value: value in (True, False, "warn")),
+        may_change=True,
+    )
 
     check_val_every_n_epoch: int | None = setting(
         1, "null: count batches, not epochs", _positive, may_change=True, shown=False

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_to_keep
@@ -32,6 +33,7 @@ from seg_training.networks.recogniser_labels import match_labels
 from seg_training.pictures.nearest_resizing import resize_nearest
 from seg_training.settings import call_with_settings, name_of
 from seg_training.training.confused_classes import hand_out_confusion
+from seg_training.training.held_step import CURE, HeldStep, NonFiniteLossError
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import build_optimizer, check_optimizer, set_rates
 from seg_training.training.resuming import share_epoch
@@ -46,15 +48,6 @@ from transformers_update_for_adapters.recogniser_in_words import source_name
 __all__ = ["LitSeg", "NonFiniteLossError"]
 
 _log = logging.getLogger(__name__)
-
-_CURE = (
-    "Lower optimizer.lr, warm up longer (optimizer.warmup_steps), or train in full precision "
-    "(trainer.precision=32-true)"
-)
-
-
-class NonFiniteLossError(UserError):
-    """The loss became infinite or not a number."""
 
 
 class LitSeg(pl.LightningModule):
@@ -116,7 +109,7 @@ class LitSeg(pl.LightningModule):
         self._counter = PairCounter({}, len(task_names))
         self.pairs: PairTable | None = None
         self.result: BinaryIoUResult | None = None
-        self._unchecked_loss: Tensor | None = None
+        self._held = HeldStep()
 
     def _built(
         self, model: dict[str, Any], synonyms: Sequence[Sequence[str]], restoring: bool
@@ -170,19 +163,29 @@ class LitSeg(pl.LightningModule):
             The loss, and the logits of each dataset's batch for the pictures: (B, 1, H, W), or all
             channels of the baseline.
         """
-        self._check_last_loss()
+        self._held.check(self)
         batches = batch if isinstance(batch, Mapping) else {"": batch}
-        losses, logits = {}, {}
-        for name, own in batches.items():
-            losses[name], logits[name] = self._loss(own)
+        self._held.hold(batches, self)
+        losses, logits = self.losses(batches)
         loss = torch.stack(list(losses.values())).sum()
-        self._unchecked_loss = loss.detach()
+        self._held.note_loss(loss)
         num_samples = sum(len(own.task_ids) for own in batches.values())
         self.log("train/loss", loss, prog_bar=True, batch_size=num_samples)
         if len(losses) > 1:
             for name, own_loss in losses.items():
                 self.log(f"train_loss/{name}", own_loss, batch_size=len(batches[name].task_ids))
         return {"loss": loss, "logits": logits}
+
+    def losses(self, batches: Mapping[str, Batch]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Compute the loss of each dataset's batch: a scalar; with detached logits.
+
+        Args:
+            batches: by the datasets' names.
+        """
+        losses, logits = {}, {}
+        for name, own in batches.items():
+            losses[name], logits[name] = self._loss(own)
+        return losses, logits
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Of masks, or of label maps where all classes compete; with detached logits."""
@@ -205,6 +208,10 @@ class LitSeg(pl.LightningModule):
         batches_done = self.trainer.fit_loop.epoch_loop.batch_progress.total.completed
         draw = [self._seed, self.global_rank, batches_done]
         torch.manual_seed(int(np.random.SeedSequence(draw).generate_state(1)[0]))
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Note the gradient, to be checked with the loss."""
+        self._held.note_gradient(self)
 
     def on_validation_epoch_start(self) -> None:
         """Start a new table of pairs."""
@@ -361,26 +368,13 @@ class LitSeg(pl.LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         synonyms = task_synonyms(source.tasks for source in data.sources().values())
         checkpoint[NETWORK] = network_to_keep(self.network, data.crop_size, synonyms)
-        self._check_last_loss()
+        self._held.check(self)
         if not all(parameter.isfinite().all() for parameter in self.parameters()):
             raise NonFiniteLossError(
                 f"the weights are no longer finite at step {self.global_step} and are not saved. "
-                f"{_CURE}"
+                f"{CURE}"
             )
 
     def on_train_epoch_end(self) -> None:
-        """Check the epoch's last loss."""
-        self._check_last_loss()
-
-    def _check_last_loss(self) -> None:
-        """Stop on a loss that is not finite.
-
-        One step late, when it has long been computed: asking at once would make the CPU wait for
-        the GPU in every step.
-        """
-        loss, self._unchecked_loss = self._unchecked_loss, None
-        if loss is not None and not torch.isfinite(loss):
-            raise NonFiniteLossError(
-                f"the loss became {loss.item()} at step {self.global_step}; the weights of that "
-                f"step are not saved. {_CURE}"
-            )
+        """Check the epoch's last step."""
+        self._held.check(self)

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from seg_training.as_written.bounded_yaml import BoundedLoader
 from seg_training.errors import UserError
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
     "with_written_classes",
 ]
 
-_VALUE = re.compile(r"0|[1-9][0-9]*")
+_VALUE = re.compile(r"0|[1-9][0-9]{0,17}")
 _NOTHING = ("", "null", "~")  # what stands there for an empty list
 _NO_LETTERS = {"Cc", "Cs", "Zl", "Zp"}  # categories of Unicode
 _UNSEEN = {"Cf", "Zs"}
@@ -166,7 +167,7 @@ def checked_name(found: Any, given_in: str) -> str:
     return name
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(BoundedLoader):
     """Reads every scalar as :class:`Written`."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

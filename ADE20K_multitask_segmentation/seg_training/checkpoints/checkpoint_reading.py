@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from safetensors.torch import load_file
 
+from seg_training.as_written.bounded_yaml import BoundedLoader
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints.whole_checkpoints import read_whole
 from seg_training.config_sections import check_sections
@@ -70,7 +71,7 @@ def _read_model_folder(folder: Path) -> dict[str, Any]:
             )
     try:
         weights = load_file(folder / WEIGHTS)
-        config = dict(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
+        config = dict(yaml.load((folder / CONFIG).read_text(encoding="utf-8"), BoundedLoader))
         check_sections(config)
         model = json.loads((folder / _MODEL_CONFIG).read_text(encoding="utf-8"))
         task_names = list(model["task_names"])

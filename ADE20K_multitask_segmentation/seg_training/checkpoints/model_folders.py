@@ -10,6 +10,7 @@ from typing import Any
 
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.foreign_code import refuse_foreign_code
 from seg_training.checkpoints.network_in_checkpoint import network_of
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config_sections import save_config
@@ -105,10 +106,14 @@ def describe_network(
 
 def _from_folder(folder: Path) -> TASFormerForSemanticSegmentation:
     try:
+        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        refuse_foreign_code(described, f"{folder / 'config.json'}")
         with quiet_transformers():
             model: TASFormerForSemanticSegmentation = (
                 TASFormerForSemanticSegmentation.from_pretrained(folder, local_files_only=True)
             )
+    except UserError:
+        raise
     except Exception as error:  # a damaged file raises nearly anything
         raise UserError(
             f"{folder} holds no network that can be loaded ({type(error).__name__}: {error}); "

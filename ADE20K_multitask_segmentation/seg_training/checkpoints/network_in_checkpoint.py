@@ -11,6 +11,7 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 
 from seg_training.checkpoints.checkpoint_reading import NETWORK
+from seg_training.checkpoints.foreign_code import refuse_foreign_code
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
@@ -103,7 +104,11 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 def _config_in(checkpoint: Mapping[str, Any]) -> TASFormerConfig:
     try:
-        config: TASFormerConfig = TASFormerConfig.from_dict(dict(checkpoint[NETWORK]))
+        described = dict(checkpoint[NETWORK])
+        refuse_foreign_code(described, "the checkpoint")
+        config: TASFormerConfig = TASFormerConfig.from_dict(described)
+    except UserError:
+        raise
     except (ValueError, TypeError, StrictDataclassError) as error:
         raise UserError(f"what the checkpoint says of its network is wrong: {error}") from error
     return config

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import serialization
 
+from seg_training.checkpoints.whole_checkpoints import check_growth
 from seg_training.errors import UserError
 
 __all__ = ["INERT", "read_inert"]
@@ -77,8 +78,11 @@ def read_inert(file: Path) -> Any:
         UserError: if the file names anything else, or is damaged or no such file.
     """
     try:
+        check_growth(file)
         with _only_inert_names():
             return torch.load(file, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:  # a damaged file raises nearly anything
         if refused := _NAME_IN_MESSAGE.search(str(error)):
             raise UserError(

@@ -1,10 +1,12 @@
 """Unpacking archives of others: nothing lands outside the folder, and nothing fills the disk."""
 
 import stat
+import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from shutil import copyfileobj
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -17,6 +19,7 @@ __all__ = ["LIMITS", "Limits", "unpack"]
 
 _ENCRYPTED = 0x1
 _CHUNK = 2**20
+_DAMAGED = (BadZipFile, EOFError, NotImplementedError, zlib.error, LZMAError, struct.error)
 _AGAIN = "remove it and give the same command again"
 
 
@@ -89,7 +92,7 @@ def unpack(archive: Path, wanted: Mapping[str, str], folder: Path, limits: Limit
 def _readable(archive: Path) -> Iterator[None]:
     try:
         yield
-    except (BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
+    except _DAMAGED as error:
         raise UserError(f"{archive} is no zip archive, or damaged ({error}); {_AGAIN}") from error
     except OSError as error:
         raise UserError(f"cannot unpack {archive}: {error}") from error

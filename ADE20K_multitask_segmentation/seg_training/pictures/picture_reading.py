@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from seg_training.errors import UserError
 from transformers_update_for_adapters.pictures import (
     ORIENTATION,
+    check_runs_nothing,
     has_16_bit,
     number_of_frames,
     turned_upright,
@@ -258,6 +259,7 @@ def _opened(kind: str, path: Path) -> Iterator[Image.Image]:
     """Open a picture, and say of which file it is what Pillow raises."""
     try:
         with Image.open(path) as image:
+            check_runs_nothing(image)
             yield image
     except UserError:
         raise

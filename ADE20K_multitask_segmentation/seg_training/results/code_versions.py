@@ -1,7 +1,8 @@
-"""The versions of Python, PyTorch and this code that a result was computed with."""
+"""The versions of Python, libraries and this code that a result was computed with."""
 
 import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,17 @@ import torch
 
 __all__ = ["code_versions"]
 
+_COMPUTING = ("pytorch-lightning", "transformers", "albumentations", "numpy", "pillow")
+
 
 def code_versions() -> dict[str, Any]:
-    """List ``versions`` of Python and PyTorch, and the ``commit`` of the code."""
+    """List ``versions`` of what computes, and the ``commit`` of the code."""
     return {
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            **{name: version(name) for name in _COMPUTING},
+        },
         "commit": _commit(),
     }
 

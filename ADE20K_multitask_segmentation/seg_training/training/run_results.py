@@ -113,6 +113,8 @@ def run_results(
         "first_phase": _first_phase(config["model"].get("recogniser")),
         "run": run_of(evaluated),
         "seed": config["seed"],
+        "config": dict(config),
+        "data": trainer.datamodule.state_dict()["contents"],  # type: ignore[attr-defined]
         "seconds": round(record.seconds, 1),
         "curves": {"loss": record.loss, "bIoU": record.biou},
         "hardware": _hardware(trainer),

@@ -56,6 +56,11 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
     known = [name for name in parameters_of(pl.Trainer.__init__) if name not in (*fixed, "self")]
     check_keys(settings, [*known, *OWN_SETTINGS], "trainer")
     arguments = {key: value for key, value in settings.items() if key not in OWN_SETTINGS}
+    if settings.get("deterministic") and settings.get("benchmark"):
+        raise UserError(
+            "trainer.deterministic and trainer.benchmark contradict each other: cuDNN may choose "
+            "another algorithm each time. Leave one of them out"
+        )
     callbacks = list(fixed.pop("callbacks", ()))
     plugins = arguments.pop("plugins", None) or ()
     if settings.get("enable_progress_bar", True):

@@ -52,6 +52,7 @@ __all__ = ["TrainingResult", "train"]
 _log = logging.getLogger(__name__)
 
 _MACHINE = ("accelerator", "devices", "num_nodes", "strategy")
+_NOT_DETERMINISTIC = "does not have a deterministic implementation"  # PyTorch's words
 _NOTICED = 0.05  # percent of bIoU between a validation in training and that of the file
 
 
@@ -144,6 +145,15 @@ def _train(config: dict[str, Any]) -> TrainingResult:
     except UserError as error:
         kept = [str(file) for file in (checkpoints.last, checkpoints.best) if file.is_file()]
         raise UserError(f"{error}\nKept: {', '.join(kept) or 'no checkpoint yet'}") from error
+    except RuntimeError as error:
+        if _NOT_DETERMINISTIC not in str(error):
+            raise
+        operation = str(error).partition(_NOT_DETERMINISTIC)[0].strip()
+        raise UserError(
+            f"trainer.deterministic=true, but {operation} gives other numbers each time on this "
+            "device, and has no other form. Leave the setting out, let it only warn "
+            "(trainer.deterministic=warn), or train without what uses it"
+        ) from error
     except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
         saved = f"; go on with ckpt_path={checkpoints.last}" if checkpoints.last.is_file() else ""
         raise Interrupted(f"interrupted{saved}") from stop

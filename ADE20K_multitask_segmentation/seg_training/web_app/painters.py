@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.model_folders import load_network
 from seg_training.commands.devices import AUTO, find_device
-from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 from seg_training.networks import Network
-from seg_training.pictures.picture_reading import read_header, read_image
 from seg_training.prediction.asked_classes import named_tasks
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
 from seg_training.prediction.classes_in_picture import recognise_picture
+from seg_training.web_app.uploaded_pictures import read_upload
 from transformers_update_for_adapters import asks_for_all, find_task
 from transformers_update_for_adapters.class_thresholds import (
     has_own_thresholds,
@@ -164,10 +163,7 @@ class Painter:
         return sum(own.nbytes for answer in answers for own in answer.probabilities.values())
 
     def _look(self, file: Path, task_ids: Sequence[int], only_present: bool) -> Answer:
-        try:
-            picture, frames = read_image(file), read_header(file).frames
-        except UserError as error:  # where a server keeps a picture is nobody's business
-            raise UserError(str(error).replace(str(file), file.name)) from error
+        picture, frames = read_upload(file)
         start = time.perf_counter()
         shown = _shrunk(picture, LONGEST_SIDE)
         recognised = recognise_picture(self.network, picture, self.looks)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from seg_training.files.cleaning_up import scratch_folder
 from seg_training.files.file_names import folder_name
-from seg_training.pictures.picture_reading import read_header, read_image
 from seg_training.prediction.picture_prediction import (
     chosen_thresholds,
     result_settings,
@@ -14,6 +13,7 @@ from seg_training.prediction.picture_prediction import (
     write_result,
 )
 from seg_training.web_app.painters import Painter
+from seg_training.web_app.uploaded_pictures import read_upload
 from transformers_update_for_adapters.class_thresholds import USUAL
 
 __all__ = ["write_archive"]
@@ -38,7 +38,7 @@ def write_archive(
     Returns:
         A zip file with a folder named as the picture; of several networks one in each one's folder.
     """
-    pixels, frames = read_image(picture), read_header(picture).frames
+    pixels, frames = read_upload(picture)
     with scratch_folder(folder) as unpacked:
         for painter in painters:
             tasks, _, every = painter.understand(asked)

@@ -53,6 +53,10 @@ class KeptFiles:
                 if total > self._most_bytes and file not in files:
                     self._remove(file)
 
+    def trim(self) -> None:
+        """Remove what is too much, where something came that nobody uses yet."""
+        self.use([], None)
+
     def leave(self, visitor: str | None) -> None:
         """Remove what nobody but a visitor used."""
         with self._lock:

@@ -4,8 +4,12 @@ import socket
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from seg_training.errors import UserError
+from seg_training.web_app.doorkeeper import MOST_WAITING, Doorkeeper, Refused
+from seg_training.web_app.uploaded_pictures import MOST_BYTES
+from seg_training.web_app.visitor_files import KeptFiles
 
 __all__ = ["check_place", "serve"]
 
@@ -20,20 +24,27 @@ _THEME = gr.themes.Default(
 ).set(body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500")
 
 
-def serve(page: gr.Blocks, host: str, port: int | None) -> str:
+def serve(
+    page: gr.Blocks, host: str, port: int | None, folder: Path, most_waiting: int = MOST_WAITING
+) -> tuple[str, Refused]:
     """Start to serve a page; it goes on in the background.
 
     Args:
         page: from :func:`seg_training.web_app.web_page.build_page`.
         host: the address to listen at.
         port: to listen at; the first free one from 7860 on by default.
+        folder: where uploads go, of which the oldest go again.
+        most_waiting: questions that wait; more are refused.
 
     Returns:
-        Where the page is.
+        Where the page is, and how many were refused, which goes on being counted.
 
     Raises:
         UserError: if that cannot be listened at.
     """
+    refused = Refused()
+    doorkeeper = Middleware(Doorkeeper, refused=refused, after_upload=KeptFiles(folder).trim)
+    page.queue(max_size=most_waiting, api_open=False)
     try:
         _, address, _ = page.launch(
             server_name=host,
@@ -45,10 +56,12 @@ def serve(page: gr.Blocks, host: str, port: int | None) -> str:
             footer_links=[],
             theme=_THEME,
             css_paths=_STYLE,
+            max_file_size=MOST_BYTES,
+            app_kwargs={"middleware": [doorkeeper]},
         )
     except OSError as error:
         raise _cannot_serve(host, port) from error
-    return address
+    return address, refused
 
 
 def check_place(host: str, port: int | None) -> None:

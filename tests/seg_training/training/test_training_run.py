@@ -28,6 +28,7 @@ from seg_training.results.prediction_examples import load_examples
 from seg_training.training import training_progress as progress
 from seg_training.training import training_run as training
 from seg_training.training.losses import LOSSES
+from seg_training.training.trainer import build_trainer
 from seg_training.training.training_record import TrainingRecord
 from seg_training.training.training_run import TrainingResult, train
 
@@ -87,6 +88,12 @@ def test_a_run_leaves_everything_in_its_folder(settings: Settings) -> None:
     assert results["num_masks"] == trained.result.num_masks > 0
     assert results["steps"] == results["evaluated_step"] == 2
     assert results["parameters"] == 7_199_521 + 512 * (5 - 2)  # the paper's count at K = 2
+    assert results["versions"]["pytorch-lightning"] == pl.__version__
+    assert results["seed"] == results["config"]["seed"] == 0
+    assert results["config"]["optimizer"]["warmup_steps"] == 0
+    kept = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
+    assert results["data"] == kept["SegmentationDataModule"]["contents"]
+    assert len(results["data"][""]["train"]["content"]) > 20
     with (run_dir / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["val/bIoU"]) == pytest.approx(trained.result.bIoU, abs=1e-4)
@@ -303,7 +310,7 @@ def test_weights_that_are_not_finite_are_not_saved(
 
     monkeypatch.setitem(LOSSES, "bce", spoilt)
     config = settings("folder_adapter", "trainer.checkpoint_every_n_steps=1")
-    with pytest.raises(UserError, match="no longer finite at step 1 and are not saved"):
+    with pytest.raises(UserError, match=r"gradient's norm became nan, of a loss of .* at step 1"):
         train(config)
     assert not list(Path(config["run_dir"]).rglob("*.ckpt"))
 
@@ -637,3 +644,47 @@ def test_mixed_precision_and_accumulation_train_and_evaluate(settings: Settings)
     assert result == trained.result
     whole, _ = evaluate(trained.run_dir, ["trainer.precision=32-true"], CONFIGS)
     assert whole.bIoU == pytest.approx(result.bIoU, abs=2)
+
+
+def test_two_runs_are_the_same_to_the_bit_whatever_the_workers(
+    settings: Settings, tmp_path: Path
+) -> None:
+    states = []
+    for workers in (0, 2):
+        config = settings(
+            "folder_adapter",
+            *("trainer.deterministic=true", "trainer.max_steps=3", "log_plot_freq=0"),
+            *(f"data.num_workers={workers}", f"run_dir={tmp_path / str(workers)}"),
+        )
+        folder = train(config).run_dir
+        states.append(torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True))
+    torch.use_deterministic_algorithms(False)
+
+    for name, own in states[0]["state_dict"].items():
+        assert torch.equal(own, states[1]["state_dict"][name]), name
+    [first], [second] = (each["optimizer_states"] for each in states)
+    assert first["state"].keys() == second["state"].keys()
+    for number, moments in first["state"].items():
+        for name, own in moments.items():
+            assert torch.equal(own, second["state"][number][name]), (number, name)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_an_operation_that_has_no_deterministic_form_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def undetermined(logits: Tensor, mask: Tensor) -> Tensor:  # as PyTorch does on a GPU
+        raise RuntimeError(
+            "nll_loss2d_forward_out_cuda_template does not have a deterministic implementation, "
+            "but you set 'torch.use_deterministic_algorithms(True)'."
+        )
+
+    monkeypatch.setitem(LOSSES, "bce", undetermined)
+    with pytest.raises(UserError, match=r"but nll_loss2d_forward\S+ gives other numbers each time"):
+        train(settings("folder_adapter", "trainer.deterministic=true"))
+    torch.use_deterministic_algorithms(False)
+
+
+def test_deterministic_and_benchmark_contradict_each_other() -> None:
+    with pytest.raises(UserError, match=r"deterministic and trainer.benchmark contradict"):
+        build_trainer({"deterministic": True, "benchmark": True})
