@@ -66,7 +66,11 @@ class RunSettings(Section):
 
     seed: int = setting(0, "decides everything random", count(0, 2**32 - 1))
     ckpt_path: str | None = setting(
-        None, "a checkpoint or a run's folder to go on from", is_path=True, may_change=True
+        None,
+        "a checkpoint or a run's folder to go on from; auto: the newest whole one of an unfinished "
+        "run with these settings, in its folder (of run_dir alone, where that is given)",
+        is_path=True,
+        may_change=True,
     )
     run_dir: str | None = setting(
         None,

@@ -22,6 +22,7 @@ from seg_training.datasets.batches import (
     PredictionBatch,
     PredictionSample,
 )
+from seg_training.datasets.plain_spoken_loader import PlainSpokenLoader
 from seg_training.datasets.presence_index import usable_cores
 from seg_training.datasets.prompt_samplers import EvaluationSampler, ResumableSampler
 from seg_training.datasets.resumable_loader import ResumableLoader
@@ -205,8 +206,8 @@ class DataModule(pl.LightningDataModule, ABC):
             samples: the images.
             presence: which tasks they show; those that show none are left out.
         """
-        return DataLoader(
-            samples,  # type: ignore[arg-type]  # the collated batch is what the loader yields
+        return PlainSpokenLoader(
+            samples,
             sampler=EvaluationSampler(presence, *self._processes()),
             batch_size=self._eval_batch_size,
             **self._loading(EvaluationBatch.collate),
@@ -216,8 +217,8 @@ class DataModule(pl.LightningDataModule, ABC):
         """Load the images of the validation split, whether there are label maps or not."""
         samples, task_ids = self.prediction_samples()
         rank, world_size = self._processes()
-        return DataLoader(
-            samples,  # type: ignore[arg-type]  # the collated batch is what the loader yields
+        return PlainSpokenLoader(
+            samples,
             sampler=range(rank, len(samples), world_size),  # type: ignore[arg-type]
             batch_size=self._eval_batch_size,
             **self._loading(partial(PredictionBatch.collate, task_ids=torch.tensor(task_ids))),

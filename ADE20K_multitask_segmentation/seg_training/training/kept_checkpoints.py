@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from seg_training.checkpoints.run_identity import KEPT, best_so_far, bring_along, find_best, new_run
 from seg_training.errors import UnwritableError
 from seg_training.pl_module import LitSeg, NonFiniteLossError
+from seg_training.training.slurm_preemption import Preempted
 
 __all__ = ["BestAndLast"]
 
@@ -122,11 +123,12 @@ class BestAndLast(pl.Callback):
     ) -> None:
         """Save what was trained so far, unless the weights or the saving are what went wrong.
 
-        One process alone cannot save for several: the others may be gone.
+        One process alone cannot save for several: the others may be gone, unless all stop together.
         """
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         hopeless = isinstance(exception, NonFiniteLossError | UnwritableError)
-        if fitting and trainer.world_size == 1 and not hopeless:
+        together = trainer.world_size == 1 or isinstance(exception, Preempted)
+        if fitting and together and not hopeless:
             progress = trainer.fit_loop.epoch_loop.batch_progress
             if progress.current.processed < progress.current.ready:  # type: ignore[attr-defined]
                 # The batch that was interrupted is to be drawn again, and not counted twice.
@@ -141,3 +143,5 @@ class BestAndLast(pl.Callback):
         if trainer.global_step != self._saved_step:
             trainer.save_checkpoint(self.last)
             self._saved_step = trainer.global_step
+            for logger in trainer.loggers:  # a run that goes on from here has the rows before it
+                logger.save()

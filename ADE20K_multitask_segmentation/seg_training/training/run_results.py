@@ -1,6 +1,7 @@
 """What a training came to: its numbers, its network and what that paints, in the run's folder."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from seg_training.checkpoints.model_folders import RESULTS, describe_network, sa
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config import given_overrides
 from seg_training.datasets.data_module_base import DataModule
+from seg_training.errors import UnwritableError
 from seg_training.evaluation.checkpoint_evaluation import predict_examples
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.files.text_files import write_json, write_text
@@ -33,6 +35,8 @@ _OF_FIRST_PHASE = (
 )
 
 __all__ = ["count_parameters", "run_results", "save_run"]
+
+_log = logging.getLogger(__name__)
 
 
 def count_parameters(network: Network) -> tuple[int, int]:
@@ -69,10 +73,13 @@ def save_run(
     describe_network(network, config, results)
     save_network(run_dir / "model", network, config)
     examples = predict_examples(module, data)
-    save_examples(examples, run_dir / "examples")
-    write_text(run_html(results, examples, run_dir), run_dir / "results.html")
     picture = examples_picture(examples)
-    save_picture(picture, run_dir / "predictions.png")
+    try:
+        save_examples(examples, run_dir / "examples")
+        write_text(run_html(results, examples, run_dir), run_dir / "results.html")
+        save_picture(picture, run_dir / "predictions.png")
+    except UnwritableError as error:  # the numbers and the network are there
+        _log.warning("the run's pictures are not all there: %s", error)
     log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
 
 
