@@ -197,6 +197,13 @@ class SharedLoadingSettings(Section):
         is_path=True,
         may_change=True,
     )
+    on_bad_file: str | Mapping[str, Any] = setting(
+        "error",
+        "a file that cannot be read: an error; or skip: in training another image takes its place, "
+        "of {name: skip, most: 0.01} of the images; an evaluation lists what it lacks",
+        named("seg_training.datasets.bad_files:ON_BAD_FILE"),
+        may_change=True,
+    )
     max_pixels: int | None = setting(
         None,
         "read pictures of up to so many pixels (height x width); 179 million by default",

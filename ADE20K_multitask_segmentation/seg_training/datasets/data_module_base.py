@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from seg_training.datasets.bad_files import most_bad_files
 from seg_training.datasets.batches import (
     Batch,
     EvaluationBatch,
@@ -49,6 +50,8 @@ class DataModule(pl.LightningDataModule, ABC):
         crop_size: (height, width) that every image is resized to.
         view: how images come to the crop size, or, in evaluation, near it.
         with_label_maps: training batches have label maps, too.
+        most_bad_files: which share of the training images may be skipped because they cannot be
+            read; None where the first is an error.
     """
 
     with_label_maps = False
@@ -59,6 +62,7 @@ class DataModule(pl.LightningDataModule, ABC):
         height, width = settings.crop_size
         self.crop_size = (height, width)
         self.view: str = name_of(settings.view)
+        self.most_bad_files = most_bad_files(settings.on_bad_file)
         self._eval_batch_size = settings.eval_batch_size
         workers = settings.num_workers
         self._num_workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
@@ -130,6 +134,11 @@ class DataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def prediction_samples(self) -> tuple[Dataset[PredictionSample], list[int]]:
         """Give the images of the validation split, and the tasks to ask of each."""
+
+    @property
+    def num_training_images(self) -> int:
+        """How many images the training splits have."""
+        return sum(len(own.task_presence(own.splits["fit"])) for own in self.sources().values())
 
     def prepare_data(self) -> None:
         """Make files and indexes, in one process, before the others read them."""

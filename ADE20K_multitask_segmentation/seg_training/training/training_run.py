@@ -40,6 +40,7 @@ from seg_training.training.resuming import check_going_on
 from seg_training.training.run_folder import CHECKPOINTS, make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
 from seg_training.training.run_results import count_parameters, run_results, save_run
+from seg_training.training.skipped_files import SkippedFiles, skipped_in
 from seg_training.training.slurm_preemption import SlurmPreemption
 from seg_training.training.stop_between_steps import StopBetweenSteps
 from seg_training.training.trainer import build_trainer, prepare_network
@@ -137,12 +138,14 @@ def _train(config: dict[str, Any], preemption: SlurmPreemption, by_itself: bool)
         resume_from,
     )
     interruption = StopBetweenSteps()
+    skipped = SkippedFiles(data)
     trainer = build_trainer(
         config["trainer"],
         default_root_dir=run_dir,
         logger=build_loggers(config["logger"], run_dir, config["config_name"], going_on_at),
         callbacks=[
             record,  # before the checkpoints, which hold it
+            skipped,  # likewise
             *averaging,  # likewise
             checkpoints,
             LearningRateMonitor("step"),
@@ -177,6 +180,7 @@ def _train(config: dict[str, Any], preemption: SlurmPreemption, by_itself: bool)
         evaluated = read_checkpoint(checkpoints.evaluated)
         _tell_result(result, checkpoints, evaluated["global_step"])
         results = run_results(config, module, trained, result, evaluated, trainer, record)
+        results |= skipped_in(skipped, module)
         save_run(results, network_of(evaluated), module, data, config, run_dir, trainer)
     close_loggers(trainer.loggers)
     return TrainingResult(run_dir, result, module.task_names, module.dataset_names)
