@@ -11,6 +11,7 @@ from typing import Any
 
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.folder_sums import SUMS, check_sums
 from seg_training.checkpoints.network_in_checkpoint import network_of
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config_sections import save_config
@@ -71,6 +72,7 @@ def save_network(folder: Path, network: Network, config: Mapping[str, Any]) -> N
                 network.model.save_pretrained(unfinished)
             save_config(config, unfinished / CONFIG)
             folder.mkdir(exist_ok=True)
+            (folder / SUMS).unlink(missing_ok=True)  # of other weights
             for file in sorted(unfinished.iterdir()):
                 move_whole(file, folder / file.name)
     except OSError as error:
@@ -114,6 +116,7 @@ def describe_network(
 
 
 def _from_folder(folder: Path) -> TASFormerForSemanticSegmentation:
+    check_sums(folder)
     try:
         with quiet_transformers():
             model: TASFormerForSemanticSegmentation = (

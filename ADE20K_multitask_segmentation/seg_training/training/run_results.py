@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from seg_training.checkpoints.folder_sums import write_sums
 from seg_training.checkpoints.model_folders import RESULTS, describe_network, save_network
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config import given_overrides
@@ -72,6 +73,7 @@ def save_run(
     write_json(results, run_dir / RESULTS)
     describe_network(network, config, results)
     save_network(run_dir / "model", network, config)
+    write_sums(run_dir / "model")
     examples = predict_examples(module, data)
     picture = examples_picture(examples)
     try:
