@@ -21,6 +21,7 @@ UNFINISHED = ".unfinished"
 _OURS = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(UNFINISHED)}")  # no name that a person gives
 _ABANDONED_SECONDS = 3600
 _NO_PLACES = (Path("/dev"), Path("/proc"))  # what lies there is no file that could be replaced
+_IN_MEMORY = Path("/dev/shm")  # but here are files like any others
 
 
 @contextmanager
@@ -118,6 +119,7 @@ def _to_the_disk(path: Path) -> None:
 
 
 def _takes_no_other_in_its_place(file: Path) -> bool:
-    if any(file.is_relative_to(place) for place in _NO_PLACES):
+    in_no_place = any(file.is_relative_to(place) for place in _NO_PLACES)
+    if in_no_place and not file.is_relative_to(_IN_MEMORY):
         return True
     return file.exists() and not file.is_file() and not file.is_dir()
