@@ -31,7 +31,8 @@ def content_of(run: Path) -> list[Any]:
         found += [checkpoint[key] for key in ("global_step", "state_dict", "optimizer_states")]
     results = json.loads((run / "results.json").read_text())
     found += [results[key] for key in ("bIoU", "bIoU_calibrated", "num_masks", "per_class")]
-    return [*found, results["curves"]]
+    files = sorted(str(file.relative_to(run)) for file in run.rglob("*") if "model" in file.parts)
+    return [*found, results["curves"], files]
 
 
 def test_killed_trainings_end_as_if_nothing_had_happened(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ class BestAndLast(pl.Callback):
         return self.best if self._best else self.last
 
     @property
+    def in_words(self) -> str:
+        """What is kept, for a message: which of the two files are there."""
+        kept = [str(file) for file in (self.last, self.best) if file.is_file()]
+        return f"Kept: {', '.join(kept) or 'no checkpoint yet'}"
+
+    @property
     def score(self) -> float:
         """The best bIoU of a validation, in percent; -inf without one."""
         return self._best["score"] if self._best else -math.inf

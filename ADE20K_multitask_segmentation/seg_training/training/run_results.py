@@ -59,7 +59,7 @@ def save_run(
     run_dir: Path,
     trainer: pl.Trainer,
 ) -> None:
-    """Write results.json, the model's folder, examples of what it paints and the run's page.
+    """Write the model's folder, examples of what it paints, the run's page and results.json.
 
     Args:
         results: as :func:`run_results` gives them.
@@ -70,19 +70,20 @@ def save_run(
         run_dir: the run's folder.
         trainer: whose loggers get the picture of the examples.
     """
-    write_json(results, run_dir / RESULTS)
     describe_network(network, config, results)
     save_network(run_dir / "model", network, config)
     write_sums(run_dir / "model")
-    examples = predict_examples(module, data)
-    picture = examples_picture(examples)
     try:
+        examples = predict_examples(module, data)
+        picture = examples_picture(examples)
+        log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
         save_examples(examples, run_dir / "examples")
         write_text(run_html(results, examples, run_dir), run_dir / "results.html")
         save_picture(picture, run_dir / "predictions.png")
     except UnwritableError as error:  # the numbers and the network are there
         _log.warning("the run's pictures are not all there: %s", error)
-    log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
+    finally:
+        write_json(results, run_dir / RESULTS)  # last: a run that has it is finished
 
 
 def run_results(

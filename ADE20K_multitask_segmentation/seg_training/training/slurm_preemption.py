@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.plugins.environments import SLURMEnvironment
+from lightning_fabric.plugins.environments import SLURMEnvironment
 
 from seg_training.commands.process_ranks import process_rank
 from seg_training.errors import Interrupted
@@ -64,7 +64,7 @@ class SlurmPreemption(pl.Callback):
             ) from stop
         finally:
             self._listening = False
-            signal.signal(signal.SIGUSR1, before)
+            signal.signal(signal.SIGUSR1, before or signal.SIG_DFL)
 
     def _ask(self, *_: Any) -> None:
         self._asked = True
@@ -78,13 +78,15 @@ class SlurmPreemption(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the next step, with its batch drawn but not trained on."""
-        if self._listening and self._all_asked(trainer):
+        alone = trainer.world_size == 1
+        talking = alone or trainer.fit_loop.total_batch_idx % _BATCHES_BETWEEN_TALKS == 0
+        if talking and self._all_asked(trainer):
             self._stop()
 
-    def on_train_end(self, *_: Any, **__: Any) -> None:
+    def on_train_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the final evaluation."""
         self._training = False
-        if self._asked:
+        if self._all_asked(trainer):
             self._stop()
 
     def on_exception(self, *_: Any, **__: Any) -> None:
@@ -93,11 +95,8 @@ class SlurmPreemption(pl.Callback):
 
     def _all_asked(self, trainer: pl.Trainer) -> bool:
         """Whether one of the processes has heard it; the signals come at different steps."""
-        if trainer.world_size == 1:
-            return self._asked
-        if trainer.fit_loop.total_batch_idx % _BATCHES_BETWEEN_TALKS:
-            return False
-        self._asked = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
+        if self._listening and trainer.world_size > 1:
+            self._asked = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
         return self._asked
 
     def _stop(self) -> None:

@@ -20,7 +20,7 @@ from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.task_synonyms import task_synonyms
-from seg_training.errors import Interrupted, UserError
+from seg_training.errors import Interrupted, UnwritableError, UserError
 from seg_training.evaluation.checkpoint_evaluation import restore, run_validation
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.files.held_folders import release
@@ -161,12 +161,27 @@ def _train(config: dict[str, Any], preemption: SlurmPreemption, by_itself: bool)
             warnings.filterwarnings("ignore", ".* in eval mode at the start of training")
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
     except UserError as error:
-        kept = [str(file) for file in (checkpoints.last, checkpoints.best) if file.is_file()]
-        raise UserError(f"{error}\nKept: {', '.join(kept) or 'no checkpoint yet'}") from error
+        raise UserError(f"{error}\n{checkpoints.in_words}") from error
     except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
         saved = f"; go on with ckpt_path={checkpoints.last}" if checkpoints.last.is_file() else ""
         raise Interrupted(f"interrupted{saved}") from stop
 
+    try:
+        return _finish(config, module, trainer, run_dir, checkpoints, record, skipped)
+    except UnwritableError as error:
+        raise UnwritableError(f"{error}\n{checkpoints.in_words}") from error
+
+
+def _finish(
+    config: dict[str, Any],
+    module: LitSeg,
+    trainer: pl.Trainer,
+    run_dir: Path,
+    checkpoints: BestAndLast,
+    record: TrainingRecord,
+    skipped: SkippedFiles,
+) -> TrainingResult:
+    """Evaluate what counts, and write what a training came to."""
     # As eval.py does, with what is in the file alone: what callbacks of the training do to the
     # weights, and how it runs them, stays out.
     _, trained = count_parameters(module.network)
