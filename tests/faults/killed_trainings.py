@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -96,9 +97,10 @@ def train_through_kills(
         seed: of the moments.
         saves_before: the first kill is in the middle of the save after so many.
     """
-    random = np.random.default_rng(seed)
-    for kill in range(kills):
-        slow = SlowWriter(saves_before) if saves_before is not None and not kill else None
+    random, run = np.random.default_rng(seed), Path(config["run_dir"])
+    killed = 0
+    while killed < kills:
+        slow = SlowWriter(saves_before) if saves_before is not None and not killed else None
         process = start(config, slow)
         if slow is not None:
             assert slow.half_there.wait(_MOST_SECONDS)
@@ -106,11 +108,16 @@ def train_through_kills(
             process.join(random.uniform(0, seconds))
         process.kill()
         process.join()
-        for file in Path(config["run_dir"]).rglob("*.ckpt"):
+        for file in run.rglob("*.ckpt"):
             if not any(folder.name.endswith(".unfinished") for folder in file.parents):
                 read_checkpoint(file)
-    if (Path(config["run_dir"]) / "results.json").exists():
-        return  # the last kill came too late
+        if not (run / "results.json").exists():
+            killed += 1
+        elif killed:
+            return  # this one came too late
+        else:
+            shutil.rmtree(run)
+            seconds /= 2
     process = start(config)
     process.join(_MOST_SECONDS)
     assert process.exitcode == 0
