@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments import SLURMEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 from seg_training.commands.process_ranks import process_rank
 from seg_training.errors import Interrupted
