@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seg_training.errors import UserError
+from seg_training.errors import UnwritableError, UserError
 from seg_training.files.atomic_writes import replacing
 from seg_training.files.text_files import write_json
 from seg_training.pictures.channel_order import channels_first, channels_last
@@ -58,6 +58,10 @@ def save_examples(examples: Sequence[Example], folder: Path) -> None:
         UserError: if they cannot be written there.
     """
     listed = [{"name": example.name, "prompts": list(example.prompts)} for example in examples]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnwritableError(f"cannot write into {folder}: {error}") from error
     for number, example in enumerate(examples):
         _save(channels_last(example.image), folder / f"{number}_image.png")
         for prompt in range(len(example.prompts)):

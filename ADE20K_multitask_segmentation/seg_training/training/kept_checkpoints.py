@@ -102,8 +102,12 @@ class BestAndLast(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        """Save the last every so many steps."""
-        if trainer.global_step % self._every_n_steps == 0:
+        """Save the last every so many steps.
+
+        Not where a validation follows, which saves it, too: what was saved before it and is gone on
+        with would never be validated.
+        """
+        if trainer.global_step % self._every_n_steps == 0 and not _validates_next(trainer):
             self._save_last(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -151,3 +155,9 @@ class BestAndLast(pl.Callback):
             self._saved_step = trainer.global_step
             for logger in trainer.loggers:  # a run that goes on from here has the rows before it
                 logger.save()
+
+
+def _validates_next(trainer: pl.Trainer) -> bool:
+    loop = trainer.fit_loop
+    fetcher = loop._data_fetcher
+    return fetcher is not None and loop.epoch_loop._should_check_val_fx(fetcher)

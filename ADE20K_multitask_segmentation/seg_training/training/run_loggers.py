@@ -51,7 +51,18 @@ def build_loggers(
         "tensorboard": lambda: PicturesToo(str(run_dir), name="", version=""),
         "wandb": wandb,
     }
-    return [_forgiving(makers[logger]()) for logger in names]
+    made = [_forgiving(makers[logger]()) for logger in names]
+    return [logger for logger in made if _begins(logger)]
+
+
+def _begins(logger: Logger) -> bool:
+    """Whether TensorBoard can write the beginning of its file, which it would do later."""
+    try:
+        _ = isinstance(logger, PicturesToo) and logger.experiment
+    except OSError as error:
+        _log.warning("TensorBoard's events are not written, the training goes on: %s", error)
+        return False
+    return True
 
 
 def _forgiving(logger: Logger) -> Logger:

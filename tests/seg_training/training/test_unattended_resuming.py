@@ -1,6 +1,7 @@
 """ckpt_path=auto: a job that is started again goes on where it was, and nowhere else."""
 
 import csv
+import json
 import logging
 import os
 import shutil
@@ -15,7 +16,8 @@ from fake_datasets import folder
 from short_runs import SHORT_RUNS, small_config
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.errors import UserError
+from seg_training.errors import UnwritableError, UserError
+from seg_training.pl_module import LitSeg
 from seg_training.training.training_run import train
 from seg_training.training.unattended_resuming import find_by_itself
 
@@ -68,6 +70,30 @@ def test_a_restarted_job_goes_on_in_its_folder_exactly(
     caplog.clear()
     assert train(again).run_dir not in (whole, cut)
     assert "ckpt_path=auto: nothing to go on from in outputs: a new run" in caplog.text
+
+
+def test_a_validation_that_a_kill_interrupted_is_made_again(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often = ("trainer.max_steps=4", "trainer.val_check_interval=2", "ckpt_path=auto")
+    config = config_of(images, *often, "trainer.checkpoint_every_n_steps=1")
+    whole = train(config).run_dir
+
+    def killed(module: LitSeg) -> None:
+        if module.global_step == 4:
+            raise UnwritableError("after which nothing is saved")
+        begin(module)
+
+    begin = LitSeg.on_validation_epoch_start
+    with monkeypatch.context() as patch:
+        patch.setattr(LitSeg, "on_validation_epoch_start", killed)
+        with pytest.raises(UserError, match="after which nothing is saved"):
+            train(config)
+    again = train(config).run_dir
+    one, other = (json.loads((run / "results.json").read_text()) for run in (whole, again))
+    assert [step for step, _ in one["curves"]["bIoU"]] == [2, 4]
+    assert one["curves"] == other["curves"]
+    assert one["evaluated_step"] == other["evaluated_step"]
 
 
 def test_only_the_same_settings_count_but_for_those_that_may_change(

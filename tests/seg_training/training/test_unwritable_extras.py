@@ -45,7 +45,7 @@ def test_no_picture_and_no_log_ends_a_training(
     warnings = [record.getMessage() for record in caplog.records if "No space" in record.message]
     assert sorted(words.partition(" ")[0] for words in warnings) == [
         "KeptRows",
-        "PicturesToo",
+        "TensorBoard's",
         "cannot",  # the first picture of the training
         "the",  # the run's, after it
     ]
