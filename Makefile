@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-all test-mobile transformers-tests lint map recipes clean
+.PHONY: help demo test test-slow test-all test-faults test-mobile transformers-tests lint map recipes clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test-slow: $(INSTALLED) ## run the slow tests: every training command of the doc
 	$(PYTEST) -m "slow and not gpu"
 
 test-all: test test-slow ## run every test that needs no GPU
+
+test-faults: $(INSTALLED) ## kill trainings, in the middle of saves too, twenty times: about a quarter of an hour
+	FAULT_ROUNDS=20 $(BIN)/python -m pytest -m "slow or not slow" tests/faults
 
 test-mobile: $(INSTALLED) ## install ExecuTorch and torchao, and run the tests that need them
 	$(BIN)/pip install --quiet -r requirements-mobile.txt

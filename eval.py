@@ -59,6 +59,7 @@ def main() -> None:
                 "parameters": count_parameters(module.network)[0],
                 "checkpoint": str(find_checkpoint(arguments.ckpt)),
                 "overrides": arguments.overrides,
+                **({"skipped_images": module.skipped_images} if module.skipped_images else {}),
                 **code_versions(),
             }
             write_json(content, arguments.json)

@@ -1,5 +1,6 @@
 """COCO's own JSON files, whose categories are the official ones."""
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pycocotools import mask
 
 from seg_training.datasets.annotation_kinds.coco_files import CocoObjects, read_coco
@@ -25,7 +27,10 @@ def read_annotations(path: Path, categories: Mapping[int, str]) -> CocoObjects:
     Raises:
         UserError: if the file is missing, damaged, of another form, or has other categories.
     """
-    return read_coco(path, partial(_check_categories, expected=categories))
+    found = read_coco(path, partial(_check_categories, expected=categories))
+    for stem, size in zip(found.stems.tolist(), found.sizes.tolist(), strict=True):
+        _check_size(path, stem, *size)
+    return found
 
 
 def _check_categories(path: Path, found: Mapping[int, str], expected: Mapping[int, str]) -> None:
@@ -39,6 +44,16 @@ def _check_categories(path: Path, found: Mapping[int, str], expected: Mapping[in
                 "file; one with categories of your own is read with data=folder "
                 "data.annotation=coco"
             )
+
+
+def _check_size(path: Path, stem: str, height: int, width: int) -> None:
+    """Refuse what would fill the memory as soon as an object is drawn."""
+    most = 2 * (Image.MAX_IMAGE_PIXELS or sys.maxsize)  # from there on Pillow reads no picture
+    if not (height > 0 and width > 0 and height * width <= most):
+        raise UserError(
+            f"{path} says that image '{stem}' is {width} wide and {height} high; expected at least "
+            f"one pixel and at most {most:,} (data.max_pixels). Correct it"
+        )
 
 
 def draw_segmentation(segmentation: Any, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -229,7 +229,8 @@ class _EvaluationSamples(Dataset[EvaluationSample]):
             return self._samples[0][image]
         source = int(np.searchsorted(self._ends, image, side="right"))
         first = self._ends[source] - len(self._samples[source])
-        return self._samples[source][int(image - first)]._replace(position=image)
+        sample = self._samples[source][int(image - first)]
+        return sample._replace(position=image if sample.position >= 0 else -1 - image)
 
 
 def _collate_each(images: Mapping[str, int], samples: Sequence[Batch]) -> dict[str, Batch]:

@@ -73,7 +73,11 @@ class RunSettings(Section):
 
     seed: int = setting(0, "decides everything random", count(0, 2**32 - 1))
     ckpt_path: str | None = setting(
-        None, "a checkpoint or a run's folder to go on from", is_path=True, may_change=True
+        None,
+        "a checkpoint or a run's folder to go on from; auto: the newest whole one of an unfinished "
+        "run with these settings, in its folder (of run_dir alone, where that is given)",
+        is_path=True,
+        may_change=True,
     )
     run_dir: str | None = setting(
         None,
@@ -198,6 +202,13 @@ class SharedLoadingSettings(Section):
         None,
         "where indexes and resized images are kept; the user's cache folder by default",
         is_path=True,
+        may_change=True,
+    )
+    on_bad_file: str | Mapping[str, Any] = setting(
+        "error",
+        "a file that cannot be read: an error; or skip: in training another image takes its place, "
+        "of {name: skip, most: 0.01} of the images; an evaluation lists what it lacks",
+        named("seg_training.datasets.bad_files:ON_BAD_FILE"),
         may_change=True,
     )
     max_pixels: int | None = setting(

@@ -8,7 +8,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -16,7 +16,7 @@ from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_to_k
 from seg_training.checkpoints.recogniser_sources import load_recogniser
 from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatch
 from seg_training.datasets.task_synonyms import task_synonyms
-from seg_training.errors import UserError
+from seg_training.errors import UserError, counted, listed
 from seg_training.evaluation.mask_metrics import BinaryIoUResult, measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.evaluation.pair_table import PairNames, PairTable
@@ -60,6 +60,7 @@ class LitSeg(pl.LightningModule):
         optimizer_settings: the config's optimizer section.
         pairs: what the last validation counted.
         result: what it came to.
+        skipped_images: names of those that it left out, because a file cannot be read.
     """
 
     def __init__(
@@ -107,6 +108,8 @@ class LitSeg(pl.LightningModule):
         self._unsure_is_miss = run.unsure_is_miss
         self._asked: list[Tensor] = []
         self._counter = PairCounter({}, len(task_names))
+        self._skipped: list[str] = []
+        self.skipped_images: list[str] = []
         self.pairs: PairTable | None = None
         self.result: BinaryIoUResult | None = None
         self._held = HeldStep()
@@ -218,6 +221,7 @@ class LitSeg(pl.LightningModule):
         sources = self.trainer.datamodule.sources()  # type: ignore[attr-defined]
         self.dataset_names = tuple(sources)
         asked = [source.tasks.task_ids for source in sources.values()]
+        self._skipped = []
         self._counter = PairCounter(
             dict(enumerate(asked)), len(self.task_names), gate=self.network.gate
         )
@@ -235,8 +239,9 @@ class LitSeg(pl.LightningModule):
 
         A task of which nobody knows whether the image shows it is not asked.
         """
+        self._skipped += batch.skipped()
         for image, task_ids, truth, _, source, position in batch.samples():
-            if not len(task_ids):  # where another process had more images
+            if not len(task_ids):  # cannot be read, or where another process had more images
                 continue
             asked, joint, present, presence = task_ids, None, None, None
             if self._with_label_maps[source]:
@@ -257,6 +262,14 @@ class LitSeg(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Measure the pairs of all batches and processes, over all and per class."""
+        self.skipped_images = _of_all_processes(self._skipped)
+        if self.skipped_images:
+            _log.warning(
+                "%s cannot be read and %s left out of the numbers: %s",
+                counted(len(self.skipped_images), "image"),
+                "is" if len(self.skipped_images) == 1 else "are",
+                listed(self.skipped_images),
+            )
         self.pairs = self._counter.table(self.device)
         self.result = measured(self.pairs)
         if self.trainer.state.fn == "validate":
@@ -378,3 +391,12 @@ class LitSeg(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Check the epoch's last step."""
         self._held.check(self)
+
+
+def _of_all_processes(names: list[str]) -> list[str]:
+    """Put together what each process lists, in order."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return sorted(names)
+    everybody: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(everybody, names)
+    return sorted(name for own in everybody for name in own)

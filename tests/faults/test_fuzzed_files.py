@@ -113,10 +113,10 @@ def read_coco(file: Path) -> None:
     annotations = read_annotations(file, coco.CATEGORIES)
     for stem in annotations.stems.tolist():
         size, objects = annotations.of(stem)
-        for _, segmentation in objects:
+        for each in objects:
             # As the dataset does: whatever is raised becomes a user's error.
             with contextlib.suppress(Exception):
-                draw_segmentation(segmentation, size)
+                draw_segmentation(each.segmentation, size)
 
 
 def read_classes(file: Path) -> None:

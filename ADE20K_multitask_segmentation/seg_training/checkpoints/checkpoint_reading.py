@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from seg_training.as_written.bounded_yaml import BoundedLoader
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
+from seg_training.checkpoints.folder_sums import check_sums
 from seg_training.checkpoints.whole_checkpoints import read_whole
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
@@ -69,6 +70,7 @@ def _read_model_folder(folder: Path) -> dict[str, Any]:
                 f"{folder} holds {WEIGHTS}, but no {name}; give a folder that train.py (model/ of "
                 "a run) or scripts/convert_checkpoint.py wrote, as a whole"
             )
+    check_sums(folder)
     try:
         weights = load_file(folder / WEIGHTS)
         config = dict(yaml.load((folder / CONFIG).read_text(encoding="utf-8"), BoundedLoader))

@@ -4,17 +4,20 @@
 # Transformers has types for a part of its functions only.
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.folder_sums import SUMS, check_sums
 from seg_training.checkpoints.foreign_code import refuse_foreign_code
 from seg_training.checkpoints.network_in_checkpoint import network_of
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config_sections import save_config
 from seg_training.errors import UserError
+from seg_training.files.atomic_writes import move_whole, unfinished_folder
 from seg_training.files.text_files import finite
 from seg_training.networks import Network
 from seg_training.networks.network_building import quiet_transformers
@@ -25,6 +28,8 @@ __all__ = ["RESULTS", "describe_network", "load_network", "save_network"]
 
 RESULTS = "results.json"
 """What a training measured, in its run's folder."""
+
+_CARD = "README.md"
 
 
 def load_network(path: str | Path) -> Network:
@@ -53,7 +58,7 @@ def save_network(folder: Path, network: Network, config: Mapping[str, Any]) -> N
     """Write a network so that every command and Hugging Face's ``from_pretrained`` take it.
 
     Args:
-        folder: made if it is not there.
+        folder: made if it is not there; what is there stays until all is written beside it.
         network: described by :func:`describe_network`.
         config: the experiment's, as plain dicts and lists.
 
@@ -61,9 +66,16 @@ def save_network(folder: Path, network: Network, config: Mapping[str, Any]) -> N
         UserError: if the folder cannot be written.
     """
     try:
-        with quiet_transformers():
-            network.model.save_pretrained(folder)
-        save_config(config, folder / CONFIG)
+        with unfinished_folder(folder) as unfinished:
+            if (folder / _CARD).is_file():  # a person's stays
+                shutil.copyfile(folder / _CARD, unfinished / _CARD)
+            with quiet_transformers():
+                network.model.save_pretrained(unfinished)
+            save_config(config, unfinished / CONFIG)
+            folder.mkdir(exist_ok=True)
+            (folder / SUMS).unlink(missing_ok=True)  # of other weights
+            for file in sorted(unfinished.iterdir()):
+                move_whole(file, folder / file.name)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error}; choose another folder") from error
 
@@ -105,6 +117,7 @@ def describe_network(
 
 
 def _from_folder(folder: Path) -> TASFormerForSemanticSegmentation:
+    check_sums(folder)
     try:
         described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         refuse_foreign_code(described, f"{folder / 'config.json'}")

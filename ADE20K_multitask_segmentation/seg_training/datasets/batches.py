@@ -1,7 +1,7 @@
 """What data modules emit: batches for training and for evaluation."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ class Batch(NamedTuple):
         name: (B,) the images' names.
         image_rows: (B,) int64, which row of ``image`` each sample is of: 0 to B - 1 where each has
             an image of its own.
+        bad_files: (I,) what was said of files that cannot be read, in whose place each image is;
+            in general nothing.
     """
 
     image: Tensor
@@ -34,6 +36,7 @@ class Batch(NamedTuple):
     label_map: Tensor | None
     name: Sequence[str]
     image_rows: Tensor
+    bad_files: Sequence[Any] = ()
 
     @property
     def sample_images(self) -> Tensor:
@@ -43,7 +46,7 @@ class Batch(NamedTuple):
     @classmethod
     def collate(cls, samples: Sequence["Batch"]) -> "Batch":
         """Stack samples to a batch, or images with several prompts each."""
-        images, task_ids, masks, label_maps, names, _ = zip(*samples, strict=True)
+        images, task_ids, masks, label_maps, names, _, bad_files = zip(*samples, strict=True)
         number = task_ids[0].numel()
         with_prompts = task_ids[0].ndim > 0
         return cls(
@@ -53,6 +56,7 @@ class Batch(NamedTuple):
             None if label_maps[0] is None else torch.stack(label_maps),
             tuple(name for name in names for _ in range(number)),
             torch.arange(len(samples)).repeat_interleave(number),
+            bad_files,
         )
 
 
@@ -65,7 +69,8 @@ class EvaluationSample(NamedTuple):
         truth: what is known of it, at its own size.
         name: the image's name.
         source: which dataset it is from, where there are several.
-        position: of the image, among all that are evaluated.
+        position: of the image, among all that are evaluated; -1 - that where a file cannot be read
+            and is skipped, so that nothing is asked of the image.
     """
 
     image: Tensor
@@ -104,6 +109,12 @@ class EvaluationBatch(NamedTuple):
     def samples(self) -> Iterator[EvaluationSample]:
         """Take the batch apart again."""
         return (EvaluationSample(*fields) for fields in zip(*self, strict=True))
+
+    def skipped(self) -> list[str]:
+        """Name the images of which a file cannot be read."""
+        return [
+            name for name, position in zip(self.names, self.positions, strict=True) if position < 0
+        ]
 
 
 class PredictionSample(NamedTuple):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from seg_training.datasets.ade20k import ADE20K
 from seg_training.datasets.augmentations import Augmentation
+from seg_training.datasets.bad_files import StandIns
 from seg_training.datasets.batches import Batch
 from seg_training.datasets.calibration_images import (
     MOST_TRAINED_ON,
@@ -267,6 +268,7 @@ class SegmentationDataModule(DataModule):
             self._seed,
             self._resized_images(),
             with_label_maps,
+            None if self.most_bad_files is None else StandIns(self._trained_presence(), self._seed),
         )
 
     def training(
@@ -336,6 +338,7 @@ class SegmentationDataModule(DataModule):
             source,
             images,
             self.view,
+            self.most_bad_files is not None,
         )
 
     def prediction_samples(self) -> tuple[PredictionSamples, list[int]]:

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from seg_training.datasets.bad_files import most_bad_files
 from seg_training.datasets.batches import (
     Batch,
     EvaluationBatch,
@@ -22,6 +23,7 @@ from seg_training.datasets.batches import (
     PredictionBatch,
     PredictionSample,
 )
+from seg_training.datasets.plain_spoken_loader import PlainSpokenLoader
 from seg_training.datasets.presence_index import usable_cores
 from seg_training.datasets.prompt_samplers import EvaluationSampler, ResumableSampler
 from seg_training.datasets.resumable_loader import ResumableLoader
@@ -48,6 +50,8 @@ class DataModule(pl.LightningDataModule, ABC):
         crop_size: (height, width) that every image is resized to.
         view: how images come to the crop size, or, in evaluation, near it.
         with_label_maps: training batches have label maps, too.
+        most_bad_files: which share of the training images may be skipped because they cannot be
+            read; None where the first is an error.
     """
 
     with_label_maps = False
@@ -58,6 +62,7 @@ class DataModule(pl.LightningDataModule, ABC):
         height, width = settings.crop_size
         self.crop_size = (height, width)
         self.view: str = name_of(settings.view)
+        self.most_bad_files = most_bad_files(settings.on_bad_file)
         self._eval_batch_size = settings.eval_batch_size
         workers = settings.num_workers
         self._num_workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
@@ -129,6 +134,11 @@ class DataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def prediction_samples(self) -> tuple[Dataset[PredictionSample], list[int]]:
         """Give the images of the validation split, and the tasks to ask of each."""
+
+    @property
+    def num_training_images(self) -> int:
+        """How many images the training splits have."""
+        return sum(len(own.task_presence(own.splits["fit"])) for own in self.sources().values())
 
     def prepare_data(self) -> None:
         """Make files and indexes, in one process, before the others read them."""
@@ -205,8 +215,8 @@ class DataModule(pl.LightningDataModule, ABC):
             samples: the images.
             presence: which tasks they show; those that show none are left out.
         """
-        return DataLoader(
-            samples,  # type: ignore[arg-type]  # the collated batch is what the loader yields
+        return PlainSpokenLoader(
+            samples,
             sampler=EvaluationSampler(presence, *self._processes()),
             batch_size=self._eval_batch_size,
             **self._loading(EvaluationBatch.collate),
@@ -216,8 +226,8 @@ class DataModule(pl.LightningDataModule, ABC):
         """Load the images of the validation split, whether there are label maps or not."""
         samples, task_ids = self.prediction_samples()
         rank, world_size = self._processes()
-        return DataLoader(
-            samples,  # type: ignore[arg-type]  # the collated batch is what the loader yields
+        return PlainSpokenLoader(
+            samples,
             sampler=range(rank, len(samples), world_size),  # type: ignore[arg-type]
             batch_size=self._eval_batch_size,
             **self._loading(partial(PredictionBatch.collate, task_ids=torch.tensor(task_ids))),

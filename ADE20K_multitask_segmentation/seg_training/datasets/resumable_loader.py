@@ -6,6 +6,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from seg_training.datasets.batches import Batch
+from seg_training.datasets.plain_spoken_loader import workers_in_words
 from seg_training.datasets.prompt_samplers import ResumableSampler
 
 __all__ = ["ResumableLoader"]
@@ -26,9 +27,10 @@ class ResumableLoader(DataLoader[Batch]):
         A generator, so that the sampler is asked only once Lightning has set the epoch.
         """
         sampler = self.batch_sampler
-        for batch in super().__iter__():
-            sampler.start += 1
-            yield batch
+        with workers_in_words():
+            for batch in super().__iter__():
+                sampler.start += 1
+                yield batch
         sampler.start = 0
 
     def state_dict(self) -> dict[str, Any]:

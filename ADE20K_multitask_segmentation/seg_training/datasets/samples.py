@@ -1,5 +1,6 @@
 """Samples: a pair of image and task to train on, an image with all its pairs, a bare image."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from seg_training.datasets.augmentations import Augmentation
+from seg_training.datasets.bad_files import StandIns
 from seg_training.datasets.batches import Batch, EvaluationSample, PredictionSample
 from seg_training.datasets.image_and_labels import read_pair, read_resized_pair
 from seg_training.datasets.presence_index import PresenceIndex
@@ -19,12 +21,15 @@ from seg_training.datasets.resized_cache import ResizedCache
 from seg_training.datasets.segmentation_dataset import SegmentationDataset, common_folder
 from seg_training.datasets.task_presence import TaskPresence
 from seg_training.datasets.truths import LabelMapTruth
+from seg_training.errors import UserError
 from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.picture_reading import read_image
 from seg_training.pictures.resizing import shown_image
 from seg_training.tasks import TaskTable
 
 __all__ = ["EvaluationSamples", "PredictionSamples", "TrainingSamples"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +58,14 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         seed: decides all augmentations.
         resized: the first images at crop size, where they are kept.
         with_label_maps: samples have label maps, too.
+        stand_ins: what takes the place of images that cannot be read; else they are errors.
     """
 
     augmentation: Augmentation
     seed: int
     resized: ResizedCache | None = None
     with_label_maps: bool = False
+    stand_ins: StandIns | None = None
 
     def __getitem__(self, draw: Draw) -> Batch:
         """Make one sample: image uint8 (3, H, W), mask uint8 (H, W); of p tasks masks (p, H, W).
@@ -66,6 +73,20 @@ class TrainingSamples(_Samples, Dataset[Batch]):
         Raises:
             UserError: if a file cannot be read, or if a label map is asked for where there is none.
         """
+        try:
+            return self._sample(draw)
+        except UserError as error:
+            if self.stand_ins is None:
+                raise
+            bad_files = [str(error)]
+            for other in self.stand_ins.of(draw):
+                try:
+                    return self._sample(other)._replace(bad_files=tuple(bad_files))
+                except UserError as another:
+                    bad_files.append(str(another))
+            raise
+
+    def _sample(self, draw: Draw) -> Batch:
         if self.augmentation.takes_any_size:
             pixels, annotation = read_pair(self.dataset, self.index, draw.image)
         elif self.resized is not None and draw.image < len(self.resized):
@@ -106,12 +127,14 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
         source: which dataset this is, of several.
         images: which of the split, by their positions in the index; all by default.
         view: how the image comes before the network.
+        skips_bad_files: nothing is asked of an image that cannot be read; else that is an error.
     """
 
     presence: TaskPresence
     source: int = 0
     images: NDArray[np.int64] | None = None
     view: str = "squeeze"
+    skips_bad_files: bool = False
 
     def __len__(self) -> int:
         """How many images there are."""
@@ -135,7 +158,13 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
         """
         position = max(image, 0)
         in_index = self._in_index(position)
-        pixels, annotation = read_pair(self.dataset, self.index, in_index)
+        try:
+            pixels, annotation = read_pair(self.dataset, self.index, in_index)
+        except UserError as error:
+            if not self.skips_bad_files:
+                raise
+            _log.warning("left out of an evaluation: %s", error)
+            return self._nothing(position)
         present = self.presence.present(position)
         return EvaluationSample(
             image=channels_first(shown_image(pixels, self.view, self.crop_size)),
@@ -144,6 +173,20 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
             name=self.index.name(in_index),
             source=self.source,
             position=position,
+        )
+
+    def _nothing(self, position: int) -> EvaluationSample:
+        """Ask nothing, and say in the position's sign that a file cannot be read."""
+        return EvaluationSample(
+            image=torch.zeros((3, *self.crop_size), dtype=torch.uint8),
+            task_ids=torch.zeros(0, dtype=torch.int64),
+            truth=LabelMapTruth(
+                torch.zeros((1, 1), dtype=torch.uint8),
+                torch.zeros(self.presence.num_tasks, dtype=torch.bool),
+            ),
+            name=self.index.name(self._in_index(position)),
+            source=self.source,
+            position=-1 - position,
         )
 
 

@@ -182,7 +182,9 @@ def _predict_examples(
     datasets = list(data.sources())
     examples = []
     for position in track(_choose(presence.tasks_per_image, num_images), "Drawing", transient=True):
-        image, _, truth, name, source, _ = samples[position]
+        image, _, truth, name, source, place = samples[position]
+        if place < 0:  # cannot be read
+            continue
         largest = (-presence.pixels_of(position)).argsort(kind="stable")[:num_prompts]
         asked = presence.present(position)[largest].tolist()
         task_ids = torch.tensor(asked, device=module.device)

@@ -62,6 +62,8 @@ def _count(
 ) -> None:
     for batch in batches:
         for image, task_ids, truth, _, source, position in batch.samples():
+            if position < 0:  # cannot be read, and it is said
+                continue
             task_ids, truth = task_ids.to(module.device), truth.to(module.device)
             logits = module.network.task_logits(image[None].to(module.device), task_ids)[0]
             logits = module.network.part_of_picture(logits, truth.size)

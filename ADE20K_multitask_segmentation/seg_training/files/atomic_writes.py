@@ -13,7 +13,7 @@ from uuid import uuid4
 from seg_training.errors import UnwritableError
 from seg_training.files.cleaning_up import ending_on_signals
 
-__all__ = ["UNFINISHED", "remove_abandoned", "replacing", "unfinished_folder"]
+__all__ = ["UNFINISHED", "move_whole", "remove_abandoned", "replacing", "unfinished_folder"]
 
 UNFINISHED = ".unfinished"
 """What the names of folders end in that are gone when their command ends."""
@@ -21,6 +21,7 @@ UNFINISHED = ".unfinished"
 _OURS = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(UNFINISHED)}")  # no name that a person gives
 _ABANDONED_SECONDS = 3600
 _NO_PLACES = (Path("/dev"), Path("/proc"))  # what lies there is no file that could be replaced
+_IN_MEMORY = Path("/dev/shm")  # but here are files like any others
 
 
 @contextmanager
@@ -45,11 +46,24 @@ def replacing(file: Path, cure: str = "") -> Iterator[Path]:
         target = file.resolve() if file.is_symlink() else file
         with unfinished_folder(target) as folder:
             yield folder / target.name
-            _to_the_disk(folder / target.name)
-            (folder / target.name).replace(target)
-            _to_the_disk(target.parent)
+            move_whole(folder / target.name, target)
     except OSError as error:
         raise UnwritableError(f"cannot write {file}: {error}{cure and f'; {cure}'}") from error
+
+
+def move_whole(written: Path, target: Path) -> None:
+    """Put a file that is complete in its place, once it is on the disk.
+
+    Args:
+        written: on the same disk as the target.
+        target: is replaced.
+
+    Raises:
+        OSError: if it cannot be.
+    """
+    _to_the_disk(written)
+    written.replace(target)
+    _to_the_disk(target.parent)
 
 
 @contextmanager
@@ -75,16 +89,17 @@ def unfinished_folder(beside: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_abandoned(folder: Path) -> None:
+def remove_abandoned(folder: Path, at_once: bool = False) -> None:
     """Remove what commands that were killed have left of :func:`unfinished_folder`.
 
     Args:
         folder: where they wrote; it may be missing.
+        at_once: nobody else writes there, so that what is left is nobody's.
     """
     with suppress(OSError):  # another process removes them, too
         for each in folder.iterdir():
             ours = _OURS.fullmatch(each.name) and not each.is_symlink()
-            if ours and time.time() - each.stat().st_mtime > _ABANDONED_SECONDS:
+            if ours and (at_once or time.time() - each.stat().st_mtime > _ABANDONED_SECONDS):
                 shutil.rmtree(each, ignore_errors=True)
 
 
@@ -104,6 +119,7 @@ def _to_the_disk(path: Path) -> None:
 
 
 def _takes_no_other_in_its_place(file: Path) -> bool:
-    if any(file.is_relative_to(place) for place in _NO_PLACES):
+    in_no_place = any(file.is_relative_to(place) for place in _NO_PLACES)
+    if in_no_place and not file.is_relative_to(_IN_MEMORY):
         return True
     return file.exists() and not file.is_file() and not file.is_dir()

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from seg_training.errors import UserError
+from seg_training.errors import UnwritableError, UserError
+from seg_training.files.atomic_writes import replacing
 from seg_training.files.text_files import write_json
 from seg_training.pictures.channel_order import channels_first, channels_last
 from seg_training.results.sample_pictures import PREDICTED, TRUE, caption, paint, rows_picture
@@ -59,15 +60,19 @@ def save_examples(examples: Sequence[Example], folder: Path) -> None:
     listed = [{"name": example.name, "prompts": list(example.prompts)} for example in examples]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number, example in enumerate(examples):
-            Image.fromarray(channels_last(example.image)).save(folder / f"{number}_image.png")
-            for prompt in range(len(example.prompts)):
-                for kind, masks in (("predicted", example.predicted), ("true", example.truth)):
-                    mask = Image.fromarray(masks[prompt].numpy())
-                    mask.save(folder / f"{number}_{prompt}_{kind}.png")
     except OSError as error:
-        raise UserError(f"cannot write into {folder}: {error}") from error
+        raise UnwritableError(f"cannot write into {folder}: {error}") from error
+    for number, example in enumerate(examples):
+        _save(channels_last(example.image), folder / f"{number}_image.png")
+        for prompt in range(len(example.prompts)):
+            for kind, masks in (("predicted", example.predicted), ("true", example.truth)):
+                _save(masks[prompt].numpy(), folder / f"{number}_{prompt}_{kind}.png")
     write_json({"examples": listed}, folder / _LIST)
+
+
+def _save(pixels: NDArray[Any], file: Path) -> None:
+    with replacing(file) as unfinished:
+        Image.fromarray(pixels).save(unfinished, format="PNG")
 
 
 def load_examples(folder: Path) -> list[Example]:

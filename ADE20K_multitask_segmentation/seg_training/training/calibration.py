@@ -80,7 +80,9 @@ def _look(
     features, present = [np.zeros((0, network.num_tasks))], [np.zeros((0, network.num_tasks))]
     device = network.mean.device
     for batch in batches:
-        for image, task_ids, truth, *_ in batch.samples():
+        for image, task_ids, truth, _, _, position in batch.samples():
+            if position < 0:  # cannot be read, and it is said
+                continue
             ids, own = task_ids.to(device), image[None].to(device)
             recognition = network.recognise(own)
             logits = network.task_logits(own, ids, recognition)[0]

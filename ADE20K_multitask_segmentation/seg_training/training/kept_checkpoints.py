@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from seg_training.checkpoints.run_identity import KEPT, best_so_far, bring_along, find_best, new_run
 from seg_training.errors import UnwritableError
 from seg_training.pl_module import LitSeg, NonFiniteLossError
+from seg_training.training.slurm_preemption import Preempted
 
 __all__ = ["BestAndLast"]
 
@@ -50,6 +51,12 @@ class BestAndLast(pl.Callback):
     def evaluated(self) -> Path:
         """The checkpoint that counts: the best, or the last where nothing was validated."""
         return self.best if self._best else self.last
+
+    @property
+    def in_words(self) -> str:
+        """What is kept, for a message: which of the two files are there."""
+        kept = [str(file) for file in (self.last, self.best) if file.is_file()]
+        return f"Kept: {', '.join(kept) or 'no checkpoint yet'}"
 
     @property
     def score(self) -> float:
@@ -95,8 +102,12 @@ class BestAndLast(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        """Save the last every so many steps."""
-        if trainer.global_step % self._every_n_steps == 0:
+        """Save the last every so many steps.
+
+        Not where a validation follows, which saves it, too: what was saved before it and is gone on
+        with would never be validated.
+        """
+        if trainer.global_step % self._every_n_steps == 0 and not _validates_next(trainer):
             self._save_last(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -122,11 +133,12 @@ class BestAndLast(pl.Callback):
     ) -> None:
         """Save what was trained so far, unless the weights or the saving are what went wrong.
 
-        One process alone cannot save for several: the others may be gone.
+        One process alone cannot save for several: the others may be gone, unless all stop together.
         """
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         hopeless = isinstance(exception, NonFiniteLossError | UnwritableError)
-        if fitting and trainer.world_size == 1 and not hopeless:
+        together = trainer.world_size == 1 or isinstance(exception, Preempted)
+        if fitting and together and not hopeless:
             progress = trainer.fit_loop.epoch_loop.batch_progress
             if progress.current.processed < progress.current.ready:  # type: ignore[attr-defined]
                 # The batch that was interrupted is to be drawn again, and not counted twice.
@@ -141,3 +153,11 @@ class BestAndLast(pl.Callback):
         if trainer.global_step != self._saved_step:
             trainer.save_checkpoint(self.last)
             self._saved_step = trainer.global_step
+            for logger in trainer.loggers:  # a run that goes on from here has the rows before it
+                logger.save()
+
+
+def _validates_next(trainer: pl.Trainer) -> bool:
+    loop = trainer.fit_loop
+    fetcher = loop._data_fetcher
+    return fetcher is not None and loop.epoch_loop._should_check_val_fx(fetcher)

@@ -9,13 +9,21 @@ from typing import Any
 import pytorch_lightning as pl
 
 from seg_training.config_sections import SECTIONS
+from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError
 from seg_training.known_settings import entries, of_any_dataset
+from seg_training.networks.network_building import sizes_of_before
 from seg_training.settings import MISSING
 from transformers_update_for_adapters import TASFormerConfig
 
-__all__ = ["MAY_CHANGE", "check_going_on", "settings_by_key", "share_epoch"]
+__all__ = [
+    "MAY_CHANGE",
+    "check_going_on",
+    "is_same_training",
+    "settings_by_key",
+    "share_epoch",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +52,7 @@ def check_going_on(
     settings = checkpoint["hyper_parameters"]
     _check_tasks(file, settings["task_names"], data.task_names)
     changed = _changes(settings["config"], config, data)
-    stay = {key: words for key, words in changed.items() if of_any_dataset(key) not in MAY_CHANGE}
+    stay = _that_stay(changed)
     network = [words for key, words in stay.items() if key.startswith("model.")]
     if network:
         raise UserError(
@@ -62,6 +70,27 @@ def check_going_on(
     told = [words for key, words in changed.items() if key not in ("ckpt_path", "run_dir")]
     if told:
         _log.info("going on with %s", "; ".join(told))
+
+
+def is_same_training(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Tell whether a training would go on from a checkpoint, by its settings alone.
+
+    Args:
+        checkpoint: its content.
+        config: of the training that is to go on, as plain dicts.
+    """
+    before = checkpoint["hyper_parameters"]["config"]
+    data = build_data_module(config["data"], config["tasks"], config["seed"])
+    now = {
+        **config,
+        "model": sizes_of_before(config["model"], before["model"]),
+        "data": {**config["data"], **data.settings()},
+    }
+    return not _that_stay(_changes(before, now, data))
+
+
+def _that_stay(changed: Mapping[str, str]) -> dict[str, str]:
+    return {key: words for key, words in changed.items() if of_any_dataset(key) not in MAY_CHANGE}
 
 
 def settings_by_key(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,25 +3,34 @@
 import logging
 import netrc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from seg_training.errors import UserError
+from seg_training.errors import UnwritableError, UserError
 from seg_training.known_settings import LoggerSettings
 from seg_training.pictures.channel_order import channels_last
 from seg_training.settings import call_with_settings
+from seg_training.training.kept_rows import KeptRows
 
 __all__ = ["build_loggers", "close_loggers", "log_picture"]
 
 _log = logging.getLogger(__name__)
 
 
-def build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> list[Logger]:
-    """Make the loggers of a run.
+def build_loggers(
+    settings: Mapping[str, Any], run_dir: Path, name: str, from_step: int = 0
+) -> list[Logger]:
+    """Make the loggers of a run; what one of them cannot write is one warning.
+
+    Args:
+        settings: the config's logger section.
+        run_dir: the run's folder.
+        name: of the experiment.
+        from_step: where it goes on; rows that the folder has of before stay.
 
     Raises:
         UserError: if there is no such logger, or if one cannot write into that folder.
@@ -38,11 +47,65 @@ def build_loggers(settings: Mapping[str, Any], run_dir: Path, name: str) -> list
         return _wandb_logger(run_dir, name, own.project)
 
     makers = {
-        "csv": lambda: CSVLogger(run_dir, name="", version=""),
-        "tensorboard": lambda: TensorBoardLogger(str(run_dir), name="", version=""),
+        "csv": lambda: KeptRows(run_dir, from_step),
+        "tensorboard": lambda: PicturesToo(str(run_dir), name="", version=""),
         "wandb": wandb,
     }
-    return [makers[logger]() for logger in names]
+    made = [_forgiving(makers[logger]()) for logger in names]
+    return [logger for logger in made if _begins(logger)]
+
+
+def _begins(logger: Logger) -> bool:
+    """Whether TensorBoard can write the beginning of its file, which it would do later."""
+    try:
+        _ = isinstance(logger, PicturesToo) and logger.experiment
+    except OSError as error:
+        _log.warning("TensorBoard's events are not written, the training goes on: %s", error)
+        return False
+    return True
+
+
+def _forgiving(logger: Logger) -> Logger:
+    """Let a logger be silent from the first thing on that it cannot write."""
+    gone = False
+
+    def once(write: Callable[..., None]) -> Callable[..., None]:
+        def written(*arguments: Any, **options: Any) -> None:
+            nonlocal gone
+            if gone:
+                return
+            try:
+                write(*arguments, **options)
+            except Exception as error:
+                reason = _unwritable(error)
+                if reason is None:
+                    raise
+                gone = True
+                kind = type(logger).__name__
+                _log.warning("%s writes no more, the training goes on: %s", kind, reason)
+
+        return written
+
+    for method in ("log_metrics", "log_hyperparams", "save", "finalize", "log_picture"):
+        if hasattr(logger, method):
+            setattr(logger, method, once(getattr(logger, method)))
+    return logger
+
+
+def _unwritable(error: BaseException | None) -> BaseException | None:
+    """Find in an error's causes a file that cannot be written; TensorBoard blames the value."""
+    while error is not None and not isinstance(error, OSError | UnwritableError):
+        error = error.__cause__
+    return error
+
+
+class PicturesToo(TensorBoardLogger):
+    """TensorBoard's events, pictures among them."""
+
+    def log_picture(self, name: str, picture: torch.Tensor, step: int) -> None:
+        """Write a picture: (3, h, w) uint8 RGB."""
+        self.experiment.add_image(name, picture, step)
+        self.experiment.flush()  # after the training nobody else does
 
 
 def _is_utf8(path: Path) -> bool:
@@ -87,8 +150,7 @@ def log_picture(loggers: Sequence[Any], name: str, picture: torch.Tensor, step: 
         step: the training step it shows.
     """
     for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(name, picture, step)
-            logger.experiment.flush()  # after the training nobody else does
+        if isinstance(logger, PicturesToo):
+            logger.log_picture(name, picture, step)
         elif isinstance(logger, WandbLogger):
             logger.log_image(name, [channels_last(picture)], step)

@@ -1,6 +1,7 @@
 """What a training came to: its numbers, its network and what that paints, in the run's folder."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from seg_training.checkpoints.folder_sums import write_sums
 from seg_training.checkpoints.model_folders import RESULTS, describe_network, save_network
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config import given_overrides
 from seg_training.datasets.data_module_base import DataModule
+from seg_training.errors import UnwritableError
 from seg_training.evaluation.checkpoint_evaluation import predict_examples
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.files.text_files import write_json, write_text
@@ -34,6 +37,8 @@ _OF_FIRST_PHASE = (
 
 __all__ = ["count_parameters", "run_results", "save_run"]
 
+_log = logging.getLogger(__name__)
+
 
 def count_parameters(network: Network) -> tuple[int, int]:
     """Count a network's parameters: all of them, and those that are trained.
@@ -54,7 +59,7 @@ def save_run(
     run_dir: Path,
     trainer: pl.Trainer,
 ) -> None:
-    """Write results.json, the model's folder, examples of what it paints and the run's page.
+    """Write the model's folder, examples of what it paints, the run's page and results.json.
 
     Args:
         results: as :func:`run_results` gives them.
@@ -65,15 +70,20 @@ def save_run(
         run_dir: the run's folder.
         trainer: whose loggers get the picture of the examples.
     """
-    write_json(results, run_dir / RESULTS)
     describe_network(network, config, results)
     save_network(run_dir / "model", network, config)
-    examples = predict_examples(module, data)
-    save_examples(examples, run_dir / "examples")
-    write_text(run_html(results, examples, run_dir), run_dir / "results.html")
-    picture = examples_picture(examples)
-    save_picture(picture, run_dir / "predictions.png")
-    log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
+    write_sums(run_dir / "model")
+    try:
+        examples = predict_examples(module, data)
+        picture = examples_picture(examples)
+        log_picture(trainer.loggers, "val/predictions", picture, trainer.global_step)
+        save_examples(examples, run_dir / "examples")
+        write_text(run_html(results, examples, run_dir), run_dir / "results.html")
+        save_picture(picture, run_dir / "predictions.png")
+    except UnwritableError as error:  # the numbers and the network are there
+        _log.warning("the run's pictures are not all there: %s", error)
+    finally:
+        write_json(results, run_dir / RESULTS)  # last: a run that has it is finished
 
 
 def run_results(

@@ -34,6 +34,7 @@ class PredictionPictures(pl.Callback):
         self._every_n_batches = every_n_batches
         self._task_names = task_names
         self._most_samples = 6
+        self._writes = True
 
     def on_train_batch_end(
         self,
@@ -63,8 +64,10 @@ class PredictionPictures(pl.Callback):
             prompts += [self._task_names[task_id] for task_id in own.task_ids[:most].tolist()]
         picture = samples_picture(torch.cat(images), torch.cat(logits), torch.cat(masks), prompts)
         step = trainer.global_step
-        try:
-            save_picture(picture, self._folder / f"step_{step:07d}.png")
-        except UserError as error:  # a picture less is no reason to stop
-            _log.warning("%s", error)
+        if self._writes:
+            try:
+                save_picture(picture, self._folder / f"step_{step:07d}.png")
+            except UserError as error:  # a picture less is no reason to stop
+                _log.warning("%s; no more pictures are written, the training goes on", error)
+                self._writes = False
         log_picture(trainer.loggers, "train/predictions", picture, step)

@@ -48,12 +48,14 @@ class ProgressLines(ProgressBar):
         if not self._enabled or seconds < SECONDS_BETWEEN_LINES:
             return
         steps = trainer.global_step - self._told_step
+        skipped = trainer.progress_bar_metrics.get("train/skipped_files", 0)
         _log.info(
-            "step %d of %s, %.2g steps a second, loss %.4g",
+            "step %d of %s, %.2g steps a second, loss %.4g%s",
             trainer.global_step,
             trainer.estimated_stepping_batches,
             steps / seconds,
             trainer.progress_bar_metrics["train/loss"],
+            f", {skipped:.0f} files skipped" if skipped else "",
         )
         self._note(trainer.global_step)
 

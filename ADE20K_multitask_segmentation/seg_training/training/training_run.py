@@ -20,9 +20,10 @@ from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.task_synonyms import task_synonyms
-from seg_training.errors import Interrupted, UserError
+from seg_training.errors import Interrupted, UnwritableError, UserError
 from seg_training.evaluation.checkpoint_evaluation import restore, run_validation
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
+from seg_training.files.held_folders import release
 from seg_training.known_settings import OptimizerSettings, TrainerSettings, check_config
 from seg_training.networks.network_building import sizes_of_before
 from seg_training.pl_module import LitSeg
@@ -39,11 +40,14 @@ from seg_training.training.resuming import check_going_on
 from seg_training.training.run_folder import CHECKPOINTS, make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
 from seg_training.training.run_results import count_parameters, run_results, save_run
+from seg_training.training.skipped_files import SkippedFiles, skipped_in
+from seg_training.training.slurm_preemption import SlurmPreemption
 from seg_training.training.stop_between_steps import StopBetweenSteps
 from seg_training.training.trainer import build_trainer, prepare_network
 from seg_training.training.training_length import announce_schedule, check_limits
 from seg_training.training.training_pictures import PredictionPictures
 from seg_training.training.training_record import TrainingRecord
+from seg_training.training.unattended_resuming import AUTO, find_by_itself
 from transformers_update_for_adapters import METHODS, Method
 from transformers_update_for_adapters.expected_iou import RANKSEG
 
@@ -86,8 +90,19 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
         UserError: if a setting, the data or the checkpoint to resume from is wrong, or if the
             loss becomes infinite.
     """
-    config = plain_config(config)
+    preemption = SlurmPreemption()
+    try:
+        with preemption.listening():
+            return _train_phases(plain_config(config), preemption)
+    finally:
+        release()
+
+
+def _train_phases(config: dict[str, Any], preemption: SlurmPreemption) -> TrainingResult:
     _check_settings(config)  # before the data are listed, which may take minutes
+    by_itself = config["ckpt_path"] == AUTO
+    if by_itself:
+        config = find_by_itself(config)
     config = by_its_own_recipe(config)
     phases = phases_of(config)
     for phase in phases:
@@ -96,13 +111,13 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     config, first = phases_to_train(config, phases)
     if first is not None:
         _log.info("phase one: a SegFormer, which will be the recogniser")
-        _train(first)
+        _train(first, preemption, by_itself)
         _log.info("phase two: what is asked for, painted on what it sees")
-    return _train(config)
+    return _train(config, preemption, by_itself)
 
 
-def _train(config: dict[str, Any]) -> TrainingResult:
-    """Train one network."""
+def _train(config: dict[str, Any], preemption: SlurmPreemption, by_itself: bool) -> TrainingResult:
+    """Train one network; what goes on by itself may do so in the same folder."""
     record = TrainingRecord()  # its clock runs
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = _data(config)
@@ -113,8 +128,9 @@ def _train(config: dict[str, Any]) -> TrainingResult:
     config = dict(module.hparams["config"])
     prepare_network(module.network, config["trainer"])
 
-    run_dir = make_run_dir(config)
+    run_dir = make_run_dir(config, goes_on=by_itself)
     _log.info("run folder: %s", run_dir)
+    going_on_at = read_checkpoint(resume_from)["global_step"] if resume_from else 0
     decay = config["trainer"].get("ema_decay")
     averaging = [AveragedWeights(decay)] if decay else []
     checkpoints = BestAndLast(
@@ -123,16 +139,19 @@ def _train(config: dict[str, Any]) -> TrainingResult:
         resume_from,
     )
     interruption = StopBetweenSteps()
+    skipped = SkippedFiles(data)
     trainer = build_trainer(
         config["trainer"],
         default_root_dir=run_dir,
-        logger=build_loggers(config["logger"], run_dir, config["config_name"]),
+        logger=build_loggers(config["logger"], run_dir, config["config_name"], going_on_at),
         callbacks=[
             record,  # before the checkpoints, which hold it
+            skipped,  # likewise
             *averaging,  # likewise
             checkpoints,
             LearningRateMonitor("step"),
             PredictionPictures(run_dir / "pictures", config["log_plot_freq"], module.task_names),
+            preemption,
             interruption,  # last: everything else has done its part of the step
         ],
     )
@@ -143,8 +162,7 @@ def _train(config: dict[str, Any]) -> TrainingResult:
             warnings.filterwarnings("ignore", ".* in eval mode at the start of training")
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
     except UserError as error:
-        kept = [str(file) for file in (checkpoints.last, checkpoints.best) if file.is_file()]
-        raise UserError(f"{error}\nKept: {', '.join(kept) or 'no checkpoint yet'}") from error
+        raise UserError(f"{error}\n{checkpoints.in_words}") from error
     except RuntimeError as error:
         if _NOT_DETERMINISTIC not in str(error):
             raise
@@ -158,6 +176,22 @@ def _train(config: dict[str, Any]) -> TrainingResult:
         saved = f"; go on with ckpt_path={checkpoints.last}" if checkpoints.last.is_file() else ""
         raise Interrupted(f"interrupted{saved}") from stop
 
+    try:
+        return _finish(config, module, trainer, run_dir, checkpoints, record, skipped)
+    except UnwritableError as error:
+        raise UnwritableError(f"{error}\n{checkpoints.in_words}") from error
+
+
+def _finish(
+    config: dict[str, Any],
+    module: LitSeg,
+    trainer: pl.Trainer,
+    run_dir: Path,
+    checkpoints: BestAndLast,
+    record: TrainingRecord,
+    skipped: SkippedFiles,
+) -> TrainingResult:
+    """Evaluate what counts, and write what a training came to."""
     # As eval.py does, with what is in the file alone: what callbacks of the training do to the
     # weights, and how it runs them, stays out.
     _, trained = count_parameters(module.network)
@@ -171,6 +205,7 @@ def _train(config: dict[str, Any]) -> TrainingResult:
         evaluated = read_checkpoint(checkpoints.evaluated)
         _tell_result(result, checkpoints, evaluated["global_step"])
         results = run_results(config, module, trained, result, evaluated, trainer, record)
+        results |= skipped_in(skipped, module)
         save_run(results, network_of(evaluated), module, data, config, run_dir, trainer)
     close_loggers(trainer.loggers)
     return TrainingResult(run_dir, result, module.task_names, module.dataset_names)

@@ -1,7 +1,9 @@
 """Files that are there as a whole or not at all, and nobody else's are touched for it."""
 
+import contextlib
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -124,3 +126,17 @@ def test_abandoned_ones_are_those_of_some_age_alone(tmp_path: Path) -> None:
         remove_abandoned(tmp_path)
         assert not folder.exists()
     remove_abandoned(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no such file system")
+def test_files_in_memory_are_files() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        file = Path(folder) / "new" / "file"
+        with replacing(file) as unfinished:
+            assert unfinished != file
+            unfinished.write_text("whole")
+        assert file.read_text() == "whole"
+        with contextlib.suppress(RuntimeError), replacing(file) as unfinished:
+            unfinished.write_text("half")
+            raise RuntimeError
+        assert file.read_text() == "whole"

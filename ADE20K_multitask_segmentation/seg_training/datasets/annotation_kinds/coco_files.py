@@ -3,7 +3,6 @@
 import io
 import json
 import pickle
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import chain, pairwise
@@ -12,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from seg_training.datasets.image_names import ImageNames
 from seg_training.errors import UserError, suggest
@@ -172,8 +170,6 @@ def _compact(path: Path, content: Any, categories: Mapping[int, str]) -> CocoObj
         drawn += has_area
     by_image = [objects[image["id"]] for image in images]
     sizes = [(image["height"] or 0, image["width"] or 0) for image in images]
-    for stem, size in zip(stems, sizes, strict=True):
-        _check_size(path, stem, *size)
     return CocoObjects(
         path=path,
         categories=_without_groups(content, categories),
@@ -183,16 +179,6 @@ def _compact(path: Path, content: Any, categories: Mapping[int, str]) -> CocoObj
         has_areas=drawn > 0 or not content["annotations"],
         objects=b"".join(chain.from_iterable(by_image)),
     )
-
-
-def _check_size(path: Path, stem: str, height: int, width: int) -> None:
-    """Refuse what would fill the memory as soon as an object is drawn."""
-    most = 2 * (Image.MAX_IMAGE_PIXELS or sys.maxsize)  # from there on Pillow reads no picture
-    if not (height >= 0 and width >= 0 and height * width <= most):
-        raise UserError(
-            f"{path} says that image '{stem}' is {width} wide and {height} high; expected at least "
-            f"one pixel and at most {most:,} (data.max_pixels). Correct it"
-        )
 
 
 def _without_groups(content: Any, categories: Mapping[int, str]) -> dict[int, str]:

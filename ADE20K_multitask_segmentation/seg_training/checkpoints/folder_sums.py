@@ -1,0 +1,54 @@
+"""Sums of a model folder's files, kept beside them: what has changed since is refused."""
+
+import hashlib
+from pathlib import Path
+
+from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS
+from seg_training.errors import UserError
+from seg_training.files.text_files import write_text
+
+__all__ = ["SUMS", "check_sums", "write_sums"]
+
+SUMS = "SHA256SUMS"
+"""As ``sha256sum`` writes and checks it."""
+
+_SUMMED = (WEIGHTS, "config.json", CONFIG)  # a README is for people to edit
+
+
+def write_sums(folder: Path) -> None:
+    """Keep the sums of a folder that is complete.
+
+    Args:
+        folder: with weights and both configs.
+
+    Raises:
+        UnwritableError: if it cannot be written.
+    """
+    write_text("".join(f"{_sum(folder / name)}  {name}\n" for name in _SUMMED), folder / SUMS)
+
+
+def check_sums(folder: Path) -> None:
+    """Refuse a folder with another byte than when its sums were taken; one without sums passes.
+
+    Args:
+        folder: of a model.
+
+    Raises:
+        UserError: if a file or the sums are others; names the file.
+    """
+    kept = folder / SUMS
+    if not kept.is_file():
+        return
+    expected = kept.read_bytes()
+    for name in _SUMMED:
+        is_there = (folder / name).is_file()
+        if not is_there or f"{_sum(folder / name)}  {name}\n".encode() not in expected:
+            raise UserError(
+                f"{folder / name} is not what was written, by its sum in {SUMS}. Copy the folder "
+                f"again; if you changed it yourself, remove {kept}"
+            )
+
+
+def _sum(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,140 @@
+"""Going on without being told from where, for schedulers that restart jobs: ``ckpt_path=auto``."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.model_folders import RESULTS
+from seg_training.commands.process_ranks import process_rank
+from seg_training.errors import UserError
+from seg_training.files.held_folders import hold, release
+from seg_training.files.user_paths import user_path
+from seg_training.training.recipes import RECOGNISER, phases_of
+from seg_training.training.resuming import is_same_training
+from seg_training.training.run_folder import CHECKPOINTS, runs_of
+from seg_training.training.trainer import build_trainer
+
+__all__ = ["AUTO", "find_by_itself"]
+
+_log = logging.getLogger(__name__)
+
+AUTO = "auto"
+"""Of ``ckpt_path``: the newest whole checkpoint of an unfinished run of the same settings."""
+
+_DECIDED = "TASFORMER_GOING_ON"  # for processes that the first one starts
+
+
+def find_by_itself(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the checkpoint to go on from, and go on in its run's folder.
+
+    Args:
+        config: of the run, as plain dicts, with ``ckpt_path=auto``; where ``run_dir`` is given, no
+            other folder is looked into.
+
+    Returns:
+        The config with both settings filled in; where there is nothing to go on from, with
+        ``ckpt_path`` None: a new run.
+
+    Raises:
+        UserError: if the folder that was given holds a finished run, or one that is being trained.
+    """
+    return {**config, **_as_the_first_decides(config)}
+
+
+def _as_the_first_decides(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Look in the first process alone: what others see may have changed by then."""
+    started_together = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
+    if not started_together and process_rank() != 0:
+        if _DECIDED not in os.environ:
+            raise UserError(
+                "ckpt_path=auto with processes that were started by hand: name the checkpoint, or "
+                "start them with torchrun or SLURM"
+            )
+        own: dict[str, Any] = json.loads(os.environ[_DECIDED])
+        return own
+    decided = _decision(config) if process_rank() == 0 else {}
+    if started_together:
+        # The processes find each other as they will for the training.
+        trainer = build_trainer({**config["trainer"], "enable_progress_bar": False}, logger=False)
+        trainer.strategy.setup_environment()
+        decided = trainer.strategy.broadcast(decided)
+    if "error" in decided:
+        raise UserError(decided["error"])
+    os.environ[_DECIDED] = json.dumps(decided)
+    return decided
+
+
+def _decision(config: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        found = _newest(config)
+    except UserError as error:  # the others hear of it, too
+        return {"error": str(error)}
+    if found is None:
+        where = config["run_dir"] or "outputs"
+        _log.info("ckpt_path=auto: nothing to go on from in %s: a new run", where)
+        return {"ckpt_path": None}
+    run, file = found
+    _log.info("ckpt_path=auto: going on from %s", file)
+    return {"ckpt_path": str(file), "run_dir": str(run)}
+
+
+def _newest(config: Mapping[str, Any]) -> tuple[Path, Path] | None:
+    given = config["run_dir"] and user_path(config["run_dir"]).absolute()
+    if given and (given / RESULTS).exists():
+        raise UserError(f"run_dir={given} holds a finished run ({RESULTS}); choose another folder")
+    phases = phases_of({**config, "ckpt_path": None})
+    runs = [given] if given else sorted(runs_of(config), key=_changed, reverse=True)
+    for run in runs:
+        if (run / RESULTS).exists() or not _changed(run):
+            continue
+        if not _hold(run):
+            if given:
+                raise UserError(f"run_dir={run} is being trained by another process")
+            continue
+        for folder, phase in ((run, phases.second), (run / RECOGNISER, phases.first)):
+            whole = [(_step(file, phase, bool(given)), file) for file in _checkpoints(folder)]
+            step, file = max(whole, key=lambda each: each[0], default=(-1, run))
+            if step >= 0:
+                return run, file
+        if not given:
+            release()
+    return None
+
+
+def _hold(run: Path) -> bool:
+    held = all(hold(each) for each in (run, run / RECOGNISER) if each.is_dir())
+    if not held:
+        release()
+    return held
+
+
+def _changed(run: Path) -> float:
+    """When a run last saved a checkpoint; 0 where it has none."""
+    files = [*_checkpoints(run), *_checkpoints(run / RECOGNISER)]
+    return max((file.stat().st_mtime for file in files), default=0)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    files = [folder / "checkpoints" / name for name in CHECKPOINTS]
+    return [file for file in files if file.is_file()]
+
+
+def _step(file: Path, phase: Mapping[str, Any] | None, given: bool) -> int:
+    """Say how far a checkpoint is; -1 where it is damaged, or of another training.
+
+    What differs in a run that was given is left to what goes on from it: it says so.
+    """
+    try:
+        checkpoint = read_checkpoint(file)
+    except UserError as error:
+        _log.warning("ckpt_path=auto: %s", error)
+        return -1
+    goes_on = given or (phase is not None and is_same_training(checkpoint, phase))
+    return int(checkpoint["global_step"]) if goes_on else -1

@@ -1,0 +1,134 @@
+"""A training that is killed and started again with the same command, as a scheduler does it."""
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.training.training_run import train
+
+__all__ = ["SlowWriter", "other_file_system", "same_content", "start", "train_through_kills"]
+
+_IN_MEMORY = Path("/dev/shm")  # a file system that most machines have besides the disk
+_MOST_SECONDS = 300
+
+
+@contextlib.contextmanager
+def other_file_system(otherwise: Path) -> Iterator[Path]:
+    """Give a folder on another file system than temporary files, where the machine has one."""
+    usual = Path(tempfile.gettempdir()).stat().st_dev
+    if os.access(_IN_MEMORY, os.W_OK) and _IN_MEMORY.stat().st_dev != usual:
+        with tempfile.TemporaryDirectory(dir=_IN_MEMORY) as folder:
+            yield Path(folder)
+    else:
+        yield otherwise
+
+
+class SlowWriter:
+    """Writes half of a checkpoint, says so, and then takes its time."""
+
+    def __init__(self, before: int) -> None:
+        """Say which one.
+
+        Args:
+            before: how many checkpoints are written as usual.
+        """
+        self.half_there = multiprocessing.get_context("fork").Event()
+        self._left = before
+
+    def install(self) -> None:
+        """Take the place of what writes files, in this process."""
+        write = Path.write_bytes
+
+        def slowly(file: Path, data: Any) -> int:
+            if file.suffix == ".ckpt":
+                self._left -= 1
+                if self._left < 0:
+                    write(file, bytes(data)[: len(data) // 2])
+                    self.half_there.set()
+                    time.sleep(_MOST_SECONDS)
+            return write(file, data)
+
+        Path.write_bytes = slowly  # type: ignore[assignment, method-assign]
+
+
+def start(config: Mapping[str, Any], slow: SlowWriter | None = None) -> Any:
+    """Start a training in a process of its own.
+
+    Args:
+        config: with ``ckpt_path=auto`` and ``run_dir``.
+        slow: what writes its checkpoints.
+    """
+    # A fresh interpreter would take seconds to import.
+    process = multiprocessing.get_context("fork").Process(target=_train, args=(config, slow))
+    process.start()
+    return process
+
+
+def _train(config: Mapping[str, Any], slow: SlowWriter | None) -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    if slow is not None:
+        slow.install()
+    train(config)
+
+
+def train_through_kills(
+    config: Mapping[str, Any], seconds: float, kills: int, seed: int, saves_before: int | None
+) -> None:
+    """Train, be killed at random moments, and be started again each time, to the end.
+
+    Every checkpoint has to be whole after every kill.
+
+    Args:
+        config: with ``ckpt_path=auto`` and ``run_dir``.
+        seconds: how long it takes alone, about.
+        kills: how often it is killed.
+        seed: of the moments.
+        saves_before: the first kill is in the middle of the save after so many.
+    """
+    random, run = np.random.default_rng(seed), Path(config["run_dir"])
+    killed = 0
+    while killed < kills:
+        slow = SlowWriter(saves_before) if saves_before is not None and not killed else None
+        process = start(config, slow)
+        if slow is not None:
+            assert slow.half_there.wait(_MOST_SECONDS)
+        else:
+            process.join(random.uniform(0, seconds))
+        process.kill()
+        process.join()
+        for file in run.rglob("*.ckpt"):
+            if not any(folder.name.endswith(".unfinished") for folder in file.parents):
+                read_checkpoint(file)
+        if not (run / "results.json").exists():
+            killed += 1
+        elif killed:
+            return  # this one came too late
+        else:
+            shutil.rmtree(run)
+            seconds /= 2
+    process = start(config)
+    process.join(_MOST_SECONDS)
+    assert process.exitcode == 0
+
+
+def same_content(one: Any, other: Any) -> bool:
+    """Compare what checkpoints hold, tensors to the bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(same_content(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same_content, one, other))
+    return bool(one == other)

@@ -1,0 +1,54 @@
+"""A run's model folder with another byte than was written is refused."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.folder_sums import SUMS, check_sums, write_sums
+from seg_training.checkpoints.model_folders import load_network
+from seg_training.errors import UserError
+
+FILES = ("config.json", "config.yaml", "model.safetensors")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    for name in (*FILES, "README.md"):
+        (tmp_path / name).write_bytes(name.encode() * 3)
+    write_sums(tmp_path)
+    return tmp_path
+
+
+def test_the_sums_are_those_of_sha256sum(model: Path) -> None:
+    assert os.system(f"cd '{model}' && sha256sum --check --quiet --strict {SUMS}") == 0
+    check_sums(model)
+
+
+@pytest.mark.parametrize("name", [*FILES, SUMS])
+def test_a_flipped_byte_anywhere_is_refused(model: Path, name: str) -> None:
+    whole = (model / name).read_bytes()
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << (position % 8)
+        (model / name).write_bytes(damaged)
+        for read in (check_sums, read_checkpoint, load_network):
+            with pytest.raises(
+                UserError, match=r"is not what was written, by its sum in SHA256SUM"
+            ):
+                read(model)
+
+
+def test_a_card_may_be_edited_and_a_folder_without_sums_is_as_before(model: Path) -> None:
+    (model / "README.md").write_text("mine")
+    check_sums(model)
+    (model / FILES[0]).write_text("{}")
+    (model / SUMS).unlink()
+    check_sums(model)
+
+
+def test_a_missing_file_is_named(model: Path) -> None:
+    (model / FILES[2]).unlink()
+    with pytest.raises(UserError, match=r"model\.safetensors is not what was written"):
+        check_sums(model)
