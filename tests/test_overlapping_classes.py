@@ -158,12 +158,14 @@ def test_such_a_segformer_is_a_recogniser_by_its_name_and_paints_pictures(
 
 def test_channels_that_compete_are_refused(people: Path, tmp_path: Path) -> None:
     segformer = ("model=segformer_scratch", "data.sampler=images")
-    with pytest.raises(UserError, match=r"do not compete \(model=segformer_overlapping\), and"):
+    with pytest.raises(
+        UserError, match=r"do not compete \(model=segformer_overlapping_scratch\), and"
+    ):
         train(config_of(people, tmp_path / "run", *segformer))
-    overlapping = ("model=segformer_overlapping", "model.other_channel=true")
+    overlapping = ("model=segformer_overlapping_scratch", "model.other_channel=true")
     with pytest.raises(UserError, match="overlapping is True, and so is other_channel"):
         train(config_of(people, tmp_path / "run", *overlapping))
-    config = config_of(people, tmp_path / "run", "model=segformer_overlapping")
+    config = config_of(people, tmp_path / "run", "model=segformer_overlapping_scratch")
     with pytest.raises(UserError, match="unknown loss 'cross_entropy'"):
         train({**config, "loss": "cross_entropy"})
 

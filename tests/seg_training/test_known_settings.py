@@ -196,4 +196,5 @@ def test_a_config_that_was_written_for_eight_groups_composes_to_the_same(tmp_pat
     )
     shipped = f"hydra.searchpath=['file://{CONFIGS}']"
     mine = compose_config("of_mine", [shipped], tmp_path)
-    assert {**mine, "config_name": "demo"} == compose_config("demo", (), CONFIGS)
+    one_training = ("recipe=published", "data.calibration_share=0.0")
+    assert {**mine, "config_name": "demo"} == compose_config("demo", one_training, CONFIGS)

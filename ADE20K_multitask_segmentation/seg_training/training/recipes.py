@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.datasets.prompt_samplers import SAMPLERS
 from seg_training.errors import UserError
 from seg_training.files.user_paths import user_path
 from seg_training.known_settings import OptimizerSettings
@@ -15,6 +16,8 @@ from seg_training.settings import (
     check_keys,
     checked_number,
     choose_with_options,
+    name_of,
+    parameters_of,
 )
 from seg_training.training.recogniser_of_masks import trained_on_masks
 from seg_training.training.run_folder import CHECKPOINTS, choose_run_dir
@@ -49,6 +52,7 @@ def _painted(
     share: float = 0.7,
     optimizer: Mapping[str, Any] | None = None,
     loss: Any = None,
+    absent: float = 0.3,
 ) -> Phases | None:
     """A SegFormer on whole label maps first, which then is the recogniser.
 
@@ -57,6 +61,8 @@ def _painted(
         share: of its steps, epochs or time.
         optimizer: what is otherwise in its optimizer section.
         loss: its own; cross-entropy by default.
+        absent: share of the second phase's prompts for a class that is not there, where its sampler
+            takes such a share and does not say it.
 
     Returns:
         The configs of both phases; None of the first, where a recogniser is given. None where the
@@ -69,7 +75,11 @@ def _painted(
     call_with_settings(OptimizerSettings, settings, "recipe.optimizer")
     if not _is_prompted(config["model"]):
         return None
-    second = {**config, "loss": "bce_dice" if config["loss"] is None else config["loss"]}
+    second = {
+        **config,
+        "loss": "bce_dice" if config["loss"] is None else config["loss"],
+        "data": _asking_absent(config["data"], absent),
+    }
     if config["model"].get("recogniser"):
         return Phases(None, second)
     before, after = _divided(config["trainer"], share)
@@ -239,6 +249,20 @@ def _recogniser_of(model: Mapping[str, Any]) -> dict[str, Any]:
     of_methods = {field for method in METHODS.values() for field in method.fields}
     own = {name: value for name, value in model.items() if name not in of_methods}
     return {**own, "method": "segformer", "other_channel": True}
+
+
+def _asking_absent(data: Mapping[str, Any], absent: float) -> dict[str, Any]:
+    """Let a part of the prompts be in vain, of several datasets in each."""
+    asking, sampler = dict(data), data.get("sampler")
+    own = SAMPLERS.get(name_of(sampler)) if sampler is not None else None
+    if own is not None and "absent" in parameters_of(own):
+        options = sampler if isinstance(sampler, Mapping) else {"name": sampler}
+        asking["sampler"] = {"absent": absent, **options}
+    if "datasets" in data:
+        asking["datasets"] = {
+            name: _asking_absent(section, absent) for name, section in data["datasets"].items()
+        }
+    return asking
 
 
 def _whole_images(data: Mapping[str, Any]) -> dict[str, Any]:

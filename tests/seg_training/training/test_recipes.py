@@ -183,6 +183,36 @@ def test_the_second_phase_has_a_loss_of_its_own(images: Path, tmp_path: Path) ->
         assert (given.first, given.second["loss"]) == (None, expected)
 
 
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [
+        ("mixed", {"name": "mixed", "absent": 0.3}),
+        ("{name: mixed, absent: 0.1}", {"name": "mixed", "absent": 0.1}),
+        (
+            "{name: mixed, absent_by: frequent}",
+            {"name": "mixed", "absent_by": "frequent", "absent": 0.3},
+        ),
+        ("images", "images"),
+    ],
+)
+def test_a_share_of_the_prompts_is_in_vain(
+    images: Path, tmp_path: Path, sampler: str, expected: Any
+) -> None:
+    more = ("recipe=painted", f"data.sampler={sampler}")
+    phases = phases_of(small_config(images, tmp_path / "run", *more))
+    assert phases.first is not None
+    assert (phases.first["data"]["sampler"], phases.second["data"]["sampler"]) == (
+        "images",
+        expected,
+    )
+    none = phases_of(
+        small_config(
+            images, tmp_path / "run", "recipe={name: painted, absent: 0}", "data.sampler=mixed"
+        )
+    )
+    assert none.second["data"]["sampler"] == {"name": "mixed", "absent": 0}
+
+
 def test_a_segformer_is_what_the_first_phase_gives(images: Path, tmp_path: Path) -> None:
     more = ("model=segformer_scratch", "data.sampler=images", "recipe=painted")
     config = small_config(images, tmp_path / "run", *more)
