@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "scripts/export_torch.py": (*CKPT, "--output", "out.pt2"),
     "scripts/fetch_dataset.py": ("camvid", "--root", "data"),
     "scripts/reproduce_tables.py": ("--scale", "demo"),
+    "scripts/replay_batch.py": ("run",),
     "scripts/save_pretrained.py": (*CKPT, "--output", "out"),
     "scripts/sweep_threshold.py": CKPT,
     "scripts/web_app.py": CKPT,

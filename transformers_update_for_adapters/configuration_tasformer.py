@@ -157,7 +157,8 @@ class TASFormerConfig(SegformerConfig):
 
         What is given, by ``from_pretrained`` for one, holds for all that depends on it: other
         ``task_names`` bring their number, another ``num_tasks`` leaves the old names behind, and
-        with either go synonyms, measured numbers and thresholds. For ``segformer`` the labels of
+        with either go synonyms, measured numbers and thresholds; a recogniser knows the new classes
+        that its labels name, and of the others nothing. For ``segformer`` the labels of
         fine-tuning (``num_labels``, ``id2label``, ``label2id``) mean its output channels.
 
         Args:
@@ -383,6 +384,15 @@ def _names_of(
     return [named[index] for index in range(len(named))]
 
 
+def _recognition_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Let the recogniser know the tasks of a changed configuration by the names of its labels."""
+    recognition = dict(config["recognition"])
+    labels = list(recognition.get("labels") or ())
+    names = config.get("task_names") or [None] * config["num_tasks"]
+    recognition["channels"] = [[labels.index(own)] if own in labels else [] for own in names]
+    return recognition
+
+
 def _changed(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Put what is given into a stored configuration, and leave out what it makes untrue."""
     if isinstance(given.get("task_names"), tuple):
@@ -403,6 +413,9 @@ def _changed(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         config["task_names"] = None
     of_weights = ("measured", "thresholds", "iou_temperature", "presence")
     of_other_classes = ("task_synonyms", *of_weights, *_LABELS)
+    are_others = not changed.isdisjoint(("num_tasks", "task_names"))
+    if are_others and stored.get("recognition") and "recognition" not in given:
+        config["recognition"] = _recognition_of(config)
     untrue = of_other_classes if changed else _LABELS if labels else ()
     for name in untrue:
         if name not in given:

@@ -19,9 +19,12 @@ from .image_processing_tasformer import TASFormerImageProcessor
 from .model_card import is_generated, model_card
 from .weights_fingerprint import DESCRIBING, describe_saved_weights
 
-__all__ = ["SavedWithCard"]
+__all__ = ["SUMS", "SavedWithCard"]
 
 _CARD = "README.md"
+
+SUMS = "SHA256SUMS"
+"""What a training keeps beside its model: the sums of its files, as ``sha256sum`` writes them."""
 
 
 class SavedWithCard(TASFormerPreTrainedModel):
@@ -82,6 +85,7 @@ class SavedWithCard(TASFormerPreTrainedModel):
             )
             if not is_writer:
                 return
+            (folder / SUMS).unlink(missing_ok=True)  # of what lay there
             TASFormerImageProcessor.of_model(self.config).save_pretrained(folder)
             self._write_card(folder, "path/to/this/folder")
             if push_to_hub:

@@ -322,7 +322,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
     def _check_labels(self, labels: Tensor, batch_size: int) -> None:
         prompted = self.config.method_class.prompted
-        if self.config.overlapping:
+        if not prompted and self.config.overlapping:
             raise ValueError(
                 "labels say one class of each pixel, but the classes of this model may overlap: "
                 "give no labels, and compute the loss of the channels whose masks you have"

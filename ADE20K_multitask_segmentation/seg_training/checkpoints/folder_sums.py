@@ -6,11 +6,9 @@ from pathlib import Path
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS
 from seg_training.errors import UserError
 from seg_training.files.text_files import write_text
+from transformers_update_for_adapters.model_saving import SUMS
 
 __all__ = ["SUMS", "check_sums", "write_sums"]
-
-SUMS = "SHA256SUMS"
-"""As ``sha256sum`` writes and checks it."""
 
 _SUMMED = (WEIGHTS, "config.json", CONFIG)  # a README is for people to edit
 

@@ -121,13 +121,13 @@ def _refuse_page(file: Path, released: ReleasedCheckpoint) -> None:
 
 
 def _check_identity(file: Path, released: ReleasedCheckpoint) -> None:
-    weights, method = read_released(file)
-    counts = METHODS[method].released_counts(weights)
-    if method == released.method and (not counts or released.num_classes in counts):
+    weights, found = read_released(file)
+    counts = METHODS[found].released_counts(weights)
+    if found == released.method and (not counts or released.num_classes in counts):
         return
     classes = f" of {' or '.join(map(str, counts))} classes" if counts else ""
     raise UserError(
-        f"{file} is a checkpoint of '{method}'{classes}, not of '{released.method}' of "
+        f"{file} is a checkpoint of '{found}'{classes}, not of '{released.method}' of "
         f"{released.num_classes} classes: it is not {released.name}, so nothing was converted. "
         f"Remove it and fetch it again, or {_by_hand(released)}"
     )

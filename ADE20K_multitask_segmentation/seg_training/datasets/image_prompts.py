@@ -16,6 +16,7 @@ _Ids = NDArray[np.signedinteger[Any]]
 
 _MOST_AT_ONCE = 2**22  # numbers of a table that is made as a whole
 _TABLES = 8  # of images and tasks, that choosing needs at once
+_TURNS = 4  # after which hardly anything is too much
 _HARDLY_EVER = 1e-9  # the weight of what is asked only where nothing else is left
 
 
@@ -114,7 +115,7 @@ class ImagePrompts:
         with, then further ones that it shows. Where it shows too few, absent ones take their place,
         or, where too few are known to be absent, present ones; then tasks come again. Where few
         tasks are ever absent, these would be asked in vain more often than not, and learn that
-        nothing is there: what is too much asks for the drawn task again.
+        nothing is there: where it is too much, images are asked for fewer.
 
         Args:
             images: (n,) positions.
@@ -133,12 +134,16 @@ class ImagePrompts:
         for rows in in_parts(open_ones, _TABLES * self.num_tasks):
             asked[rows] = self._chosen(images[rows], task_ids[rows], absent_each[rows], random)
         if num_absent and self._most_absent < np.inf:
-            self._replace_excess(asked, images, task_ids, random)
+            for _ in range(_TURNS):
+                excess = np.minimum(self._excess(asked, images, random), absent_each)
+                absent_each = absent_each - excess
+                for rows in in_parts(np.flatnonzero(excess), _TABLES * self.num_tasks):
+                    fewer = absent_each[rows]
+                    asked[rows] = self._chosen(images[rows], task_ids[rows], fewer, random)
         return asked
 
-    def _replace_excess(
-        self, asked: _Ids, images: _Ids, task_ids: _Ids, random: np.random.Generator
-    ) -> None:
+    def _excess(self, asked: _Ids, images: _Ids, random: np.random.Generator) -> _Ids:
+        """Count the prompts of each image, (n,), that are absent and too many of their task."""
         is_absent = np.zeros(asked.shape, np.bool_)
         for rows in in_parts(np.arange(len(images)), _TABLES * self.num_tasks):
             absent = self.presence.absent_from(images[rows])
@@ -149,7 +154,7 @@ class ImagePrompts:
         tasks = asked.flat[places]
         rank = np.arange(len(tasks)) - np.searchsorted(tasks, tasks)
         excess = places[rank >= np.round(most)[tasks]]
-        asked.flat[excess] = task_ids[excess // self.number]
+        return np.bincount(excess // self.number, minlength=len(images))
 
     def _chosen(
         self, images: _Ids, task_ids: _Ids, absent_each: _Ids, random: np.random.Generator

@@ -146,7 +146,7 @@ class Network(nn.Module):
                 f"({number},)"
             )
         task_ids = self._checked_ids(task_ids, pixel_values)
-        if self.config.overlapping:  # channels do not compete: only those asked are resized
+        if not self.prompted and self.config.overlapping:  # only channels asked are resized
             label_logits = self.model.label_logits(self.normalised(pixel_values))
             if image_rows is not None:
                 label_logits = label_logits[image_rows]

@@ -146,7 +146,7 @@ def phases_to_train(
     if not config["ckpt_path"]:
         return second, first
     before = _checkpoint_of_phase(config["ckpt_path"])
-    if _config_in(before)["model"].get("method") == first["model"]["method"]:
+    if not _is_prompted(_config_in(before)["model"]):
         return {**second, "ckpt_path": None}, {**first, "ckpt_path": str(before)}
     return {**second, "ckpt_path": str(before)}, None
 
@@ -164,8 +164,8 @@ def by_its_own_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
         return dict(config)
     before = _config_in(_checkpoint_of_phase(config["ckpt_path"]))
     recipe = before.get("recipe", "published")  # there was no other
-    same_method = before["model"].get("method") == config["model"].get("method")
-    if recipe == config["recipe"] or not same_method:
+    is_first_phase = _is_prompted(config["model"]) and not _is_prompted(before["model"])
+    if recipe == config["recipe"] or is_first_phase:
         return dict(config)
     kept = {"recipe": recipe, "loss": before.get("loss")}
     of_data = {"calibration_share": 0.0} | {

@@ -86,9 +86,9 @@ def _forgiving(logger: Logger) -> Logger:
 
         return written
 
-    for method in ("log_metrics", "log_hyperparams", "save", "finalize", "log_picture"):
-        if hasattr(logger, method):
-            setattr(logger, method, once(getattr(logger, method)))
+    for name in ("log_metrics", "log_hyperparams", "save", "finalize", "log_picture"):
+        if hasattr(logger, name):
+            setattr(logger, name, once(getattr(logger, name)))
     return logger
 
 

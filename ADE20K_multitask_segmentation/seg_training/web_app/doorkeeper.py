@@ -65,7 +65,8 @@ class Doorkeeper:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it in words."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        kind = scope["type"], scope.get("method")
+        if kind != ("http", "POST"):
             await self._app(scope, receive, send)
             return
         # Servers read no more of a body than its length says.

@@ -90,7 +90,7 @@ def test_the_only_task_that_is_ever_absent_is_not_asked_in_vain_for_all_others(
     ]
     of_the_last = [table[image, task] for image, task in prompts if task == 7]
     assert len(of_the_last) > 100
-    assert 1 - np.mean(of_the_last) == pytest.approx(most, abs=0.01)
+    assert 0.85 * most < 1 - np.mean(of_the_last) < most + 0.01
     assert all(table[image, task] for image, task in prompts if task != 7)
 
 
@@ -193,8 +193,8 @@ def test_several_prompts_share_image_and_number() -> None:
     assert numbers == list(range(2 * len(batches)))
     tasks = [(draw.image, task) for batch in batches for draw in batch
              for task in (draw.task_id, *draw.further)]  # fmt: skip
-    # Of three prompts at least one is absent, for images show two tasks.
-    assert sum(not TABLE[pair] for pair in tasks) >= len(tasks) / 2 - 1
+    # Of three prompts at least one is absent, for images show two tasks at most.
+    assert sum(not TABLE[pair] for pair in tasks) >= len(tasks) / 3
     second = draws_of(sampler, 1)
     assert [draw.number for draw in second] == [number + len(numbers) for number in numbers]
 
