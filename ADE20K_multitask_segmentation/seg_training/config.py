@@ -112,7 +112,8 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
         elif file.is_file():
             folder = ["--config-dir", str(file.parent.absolute())]
         else:
-            hint = suggest(file.name, experiment_names(config_dir))
+            beside = experiment_names(file.parent) if file.parent.is_dir() else []
+            hint = suggest(file.name, [*beside, *experiment_names(config_dir)])
             raise UserError(f"config {file} does not exist{hint} (known: {_listed(config_dir)})")
         translated += [*folder, "--config-name", file.name.removesuffix(".yaml")]
     if not named:

@@ -56,6 +56,7 @@ def show_description(description: Description, files: DescribedFiles, console: C
     config = shlex.quote(_shown(files.config))
     say(f"next:    python scripts/check_dataset.py --config {config}")
     say(f"         python train.py --config {config}")
+    say("         (from weights of the Hugging Face hub; model=adapter_hf_scratch: from random)")
 
 
 def _class_table(description: Description) -> Table:

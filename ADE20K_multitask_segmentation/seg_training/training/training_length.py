@@ -189,7 +189,7 @@ def _validations(trainer: pl.Trainer, batches: int) -> str:
     if interval is None:
         return "by the clock (trainer.val_check_interval)"
     if every is None:
-        return f"every {interval} batches"
+        return f"every {interval} batches" if interval != NEVER else "at the end alone"
     within = _within_epoch(interval, batches)
     return f"every {within} batches of " + ("an epoch" if every == 1 else f"each {every}th epoch")
 
