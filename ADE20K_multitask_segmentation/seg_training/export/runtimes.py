@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seg_training.errors import UserError
 from transformers_update_for_adapters.input_checks import wrong_values
+from transformers_update_for_adapters.views import part_of_picture
 
 __all__ = ["Runtime", "RuntimeNetwork", "open_onnx", "runtimes_of", "runtimes_of_parts"]
 
@@ -236,17 +237,24 @@ def _named(outputs: Tensor | Sequence[Tensor]) -> dict[str, NDArray[np.float32]]
 class RuntimeNetwork(nn.Module):
     """A runtime in the place of a network, for evaluation."""
 
-    def __init__(self, runtime: Runtime, bounds: Bounds = lambda logits, task_ids: None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        bounds: Bounds = lambda logits, task_ids: None,
+        view: str = "squeeze",
+    ) -> None:
         """Wrap a runtime.
 
         Args:
             runtime: with a file of a whole network.
             bounds: that network's :meth:`Network.bounds`.
+            view: how it was trained to see pictures.
         """
         super().__init__()
         self.runtime = runtime
         self.bounds = bounds
         self.gate = 0.0  # files are not asked what there is
+        self.part_of_picture = partial(part_of_picture, view)
 
     def kept(self) -> AbstractContextManager["RuntimeNetwork"]:
         """Nothing needs to be held still: the file is what it is."""
