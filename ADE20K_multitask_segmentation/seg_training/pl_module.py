@@ -2,19 +2,21 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_to_keep
 from seg_training.checkpoints.recogniser_sources import load_recogniser
-from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatch
+from seg_training.commands.process_ranks import of_all_processes
+from seg_training.datasets.batches import Batch, EvaluationBatch, PredictionBatch, by_dataset
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError, counted, listed
 from seg_training.evaluation.mask_metrics import BinaryIoUResult, measured
@@ -167,7 +169,7 @@ class LitSeg(pl.LightningModule):
             channels of the baseline.
         """
         self._held.check(self)
-        batches = batch if isinstance(batch, Mapping) else {"": batch}
+        batches = by_dataset(batch)
         self._held.hold(batches, self)
         losses, logits = self.losses(batches)
         loss = torch.stack(list(losses.values())).sum()
@@ -262,7 +264,7 @@ class LitSeg(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Measure the pairs of all batches and processes, over all and per class."""
-        self.skipped_images = _of_all_processes(self._skipped)
+        self.skipped_images = sorted(chain.from_iterable(of_all_processes(self._skipped)))
         if self.skipped_images:
             _log.warning(
                 "%s cannot be read and %s left out of the numbers: %s",
@@ -391,12 +393,3 @@ class LitSeg(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Check the epoch's last step."""
         self._held.check(self)
-
-
-def _of_all_processes(names: list[str]) -> list[str]:
-    """Put together what each process lists, in order."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return sorted(names)
-    everybody: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(everybody, names)
-    return sorted(name for own in everybody for name in own)

@@ -1,9 +1,12 @@
-"""Which of several processes this is; nothing here needs Lightning."""
+"""Which of several processes this is, and what the others have; nothing here needs Lightning."""
 
 import os
 import sys
+from typing import Any, TypeVar
 
-__all__ = ["process_rank"]
+__all__ = ["are_several", "of_all_processes", "process_rank"]
+
+_Own = TypeVar("_Own")
 
 # Where launchers say it, in the order in which Lightning asks.
 _VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
@@ -16,3 +19,25 @@ def process_rank() -> int:
         rank: int = lightning.rank_zero_only.rank
         return rank
     return next((int(os.environ[name]) for name in _VARIABLES if name in os.environ), 0)
+
+
+def are_several() -> bool:
+    """Whether there are processes that have found each other, this one among them."""
+    from torch import distributed  # which commands that need none of it do not wait for
+
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def of_all_processes(own: _Own) -> list[_Own]:
+    """Gather what each process has, in the order of their ranks; alone, this one's.
+
+    Args:
+        own: this process's; the others call this, too.
+    """
+    if not are_several():
+        return [own]
+    from torch import distributed
+
+    everybody: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(everybody, own)
+    return everybody

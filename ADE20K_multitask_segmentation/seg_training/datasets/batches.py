@@ -1,6 +1,6 @@
 """What data modules emit: batches for training and for evaluation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -8,7 +8,14 @@ from torch import Tensor
 
 from seg_training.datasets.truths import Truth
 
-__all__ = ["Batch", "EvaluationBatch", "EvaluationSample", "PredictionBatch", "PredictionSample"]
+__all__ = [
+    "Batch",
+    "EvaluationBatch",
+    "EvaluationSample",
+    "PredictionBatch",
+    "PredictionSample",
+    "by_dataset",
+]
 
 
 class Batch(NamedTuple):
@@ -58,6 +65,15 @@ class Batch(NamedTuple):
             torch.arange(len(samples)).repeat_interleave(number),
             bad_files,
         )
+
+
+def by_dataset(batch: Batch | Mapping[str, Batch]) -> Mapping[str, Batch]:
+    """Give the parts of a training step's batch by the datasets' names: of one alone, ``""``.
+
+    Args:
+        batch: as a data module gives it; of several datasets a batch of each.
+    """
+    return batch if isinstance(batch, Mapping) else {"": batch}
 
 
 class EvaluationSample(NamedTuple):

@@ -44,7 +44,13 @@ from seg_training.settings import (
 )
 from seg_training.tasks import LabelClasses, TaskTable
 
-__all__ = ["DATASETS", "DATA_MODULES", "SegmentationDataModule", "build_data_module"]
+__all__ = [
+    "DATASETS",
+    "DATA_MODULES",
+    "SegmentationDataModule",
+    "build_data_module",
+    "build_dataset",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -134,14 +140,8 @@ class SegmentationDataModule(DataModule):
         dataset_class = choose(settings.pop("dataset", "?"), DATASETS, "data.dataset")
         own = parameters_of(dataset_class)
         check_keys(settings, {*own, *OneDatasetSettings.entries()}, "data")
-        if own.get("root") and settings.get("root") in (None, "", MISSING):
-            raise UserError(
-                "data.root is not set: where is the dataset? Add data.root=/path/to/it "
-                "(DATASET_PREPARATION.md shows the expected tree)"
-            )
-        dataset = call_with_settings(
-            dataset_class, {key: settings.pop(key) for key in own if key in settings}, "data"
-        )
+        dataset = build_dataset(data)
+        settings = {key: value for key, value in settings.items() if key not in own}
         check_keys(tasks, ["classes"], "tasks")
         asked = tasks.get("classes", "all")
         classes = dataset.classes if dataset.labelled else _classes_to_paint(asked, vocabulary)
@@ -383,6 +383,26 @@ def _classes_to_paint(asked: Any, vocabulary: Sequence[str] | None) -> LabelClas
 
 DATA_MODULES: dict[str, type[DataModule]] = {"one": SegmentationDataModule}
 """Data modules by their name in configs; other packages add theirs."""
+
+
+def build_dataset(data: Mapping[str, Any]) -> SegmentationDataset:
+    """Build the dataset of a data section, of which nothing else is read.
+
+    Args:
+        data: of one dataset; ``dataset`` names one of :data:`DATASETS`.
+
+    Raises:
+        UserError: if there is no such dataset, or if one of its settings is wrong.
+    """
+    dataset_class = choose(data.get("dataset", "?"), DATASETS, "data.dataset")
+    own = parameters_of(dataset_class)
+    if own.get("root") and data.get("root") in (None, "", MISSING):
+        raise UserError(
+            "data.root is not set: where is the dataset? Add data.root=/path/to/it "
+            "(DATASET_PREPARATION.md shows the expected tree)"
+        )
+    settings = {key: data[key] for key in own if key in data}
+    return call_with_settings(dataset_class, settings, "data")
 
 
 def build_data_module(

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from seg_training.commands.process_ranks import are_several
 from seg_training.datasets.truths import Truth, ignored_label
 from seg_training.evaluation.pair_scores import pair_scores, score_names
 from seg_training.evaluation.pair_table import COLUMNS, PairTable
@@ -93,7 +94,9 @@ class PairCounter:
         if presence is None:
             presence = logits.amax(dim=(1, 2)).float().sigmoid()
         place = (dataset, image)
-        calibrates, bounds = bounds is not None, presence if bounds is None else bounds
+        calibrates = bounds is not None
+        if bounds is None:  # what nobody reads, as many as there are tasks
+            bounds = torch.zeros_like(presence)
         if present is not None and not self._scores:
             counts = _counts_of_absent(logits, truth, task_ids, bounds if calibrates else None)
             rows = _rows(task_ids, place, counts, joint_counts, presence)
@@ -138,7 +141,7 @@ class PairCounter:
         width = len(COLUMNS) + len(self._scores)
         rows = torch.cat([torch.zeros(0, width, dtype=torch.int64, device=device), *self.rows])
         self.rows.clear()
-        if distributed.is_available() and distributed.is_initialized():
+        if are_several():
             rows = torch.cat(gather_all_tensors(rows))
         return PairTable.of_rows(
             rows.cpu().numpy(), self._scores, self._asked, self._num_tasks, self._gate

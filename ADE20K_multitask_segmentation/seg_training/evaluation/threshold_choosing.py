@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
+from seg_training.commands.process_ranks import are_several
 from seg_training.datasets.truths import Truth
 
 __all__ = [
@@ -97,7 +98,7 @@ class ThresholdCounter:
                 else this process has counted by itself, and asks no other.
         """
         sums = self._sums.clone()
-        if gather and distributed.is_available() and distributed.is_initialized():
+        if gather and are_several():
             distributed.all_reduce(sums)
         counts = sums.cpu().numpy() / _ONE
         return IoUCurves(counts[:, :-1], counts[:, -1].astype(np.int64))

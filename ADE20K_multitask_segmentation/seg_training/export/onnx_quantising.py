@@ -1,13 +1,13 @@
 """Weights and activations of an ONNX file in 8 bits, by ONNX Runtime's quantiser."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from seg_training.datasets.batches import Batch
+from seg_training.datasets.batches import by_dataset
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.export.onnx_files import OUTPUT
 from seg_training.files.atomic_writes import replacing
@@ -30,8 +30,7 @@ def calibration_batches(data: DataModule, number: int) -> Iterator[dict[str, NDA
     """
     data.setup("fit")
     for batch in islice(data.train_dataloader(), number):
-        each: Sequence[Batch] = list(batch.values()) if isinstance(batch, Mapping) else [batch]
-        for own in each:
+        for own in by_dataset(batch).values():
             yield {"images": own.sample_images.numpy(), "class_ids": own.task_ids[:, None].numpy()}
 
 

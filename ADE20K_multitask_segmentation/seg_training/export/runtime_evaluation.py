@@ -29,7 +29,7 @@ def evaluate_runtime(
     """
     trainer = build_trainer({**trainer_settings, "accelerator": "cpu", "devices": 1}, logger=False)
     network = module.network
-    module.network = RuntimeNetwork(runtime, network.bounds, network.config.view)  # type: ignore[assignment]
+    module.network = RuntimeNetwork(runtime, network)  # type: ignore[assignment]
     try:
         return run_validation(trainer, module, data)
     finally:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seg_training.errors import UserError
+from seg_training.networks import Network
 from transformers_update_for_adapters.input_checks import wrong_values
-from transformers_update_for_adapters.views import part_of_picture
 
 __all__ = ["Runtime", "RuntimeNetwork", "open_onnx", "runtimes_of", "runtimes_of_parts"]
 
 Logits = NDArray[np.float32]
 Run = Callable[[NDArray[np.uint8], NDArray[np.int64]], Logits]
-Bounds = Callable[[Tensor, Tensor], Tensor | None]
 Recognise = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.float32] | None]
 Graph = Callable[[Mapping[str, NDArray[Any]]], dict[str, NDArray[np.float32]]]
 
@@ -235,26 +234,29 @@ def _named(outputs: Tensor | Sequence[Tensor]) -> dict[str, NDArray[np.float32]]
 
 
 class RuntimeNetwork(nn.Module):
-    """A runtime in the place of a network, for evaluation."""
+    """A runtime in the place of a network, for evaluation: all but the masks is that network's."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        bounds: Bounds = lambda logits, task_ids: None,
-        view: str = "squeeze",
-    ) -> None:
+    gate = 0.0  # files are not asked what there is
+
+    def __init__(self, runtime: Runtime, network: Network | None = None) -> None:
         """Wrap a runtime.
 
         Args:
             runtime: with a file of a whole network.
-            bounds: that network's :meth:`Network.bounds`.
-            view: how it was trained to see pictures.
+            network: that network, where more than masks is asked for.
         """
         super().__init__()
         self.runtime = runtime
-        self.bounds = bounds
-        self.gate = 0.0  # files are not asked what there is
-        self.part_of_picture = partial(part_of_picture, view)
+        self.network = network
+
+    def __getattr__(self, name: str) -> Any:
+        """Give what the network has."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "network" or self.network is None:
+                raise
+            return getattr(self.network, name)
 
     def kept(self) -> AbstractContextManager["RuntimeNetwork"]:
         """Nothing needs to be held still: the file is what it is."""

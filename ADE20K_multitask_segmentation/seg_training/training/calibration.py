@@ -53,15 +53,19 @@ def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> N
     except UserError as error:
         _log.warning("no thresholds are chosen, and calibrated is what is at 0: %s", error)
         return
-    thresholds = ThresholdCounter(network.num_tasks, network.mean.device)
-    temperatures = TemperatureCounter()
-    counter = temperatures if by_rankseg else thresholds
+    counter = (
+        TemperatureCounter()
+        if by_rankseg
+        else ThresholdCounter(network.num_tasks, network.mean.device)
+    )
     with network.kept():
         features, present = _look(network, tracked(loader, "Calibrating"), counter)
     config = network.config
-    config.thresholds = None if by_rankseg else best_thresholds(thresholds.curves(gather=False))
-    config.iou_temperature = temperatures.best() if by_rankseg else None
-    config.presence = None
+    config.thresholds = config.iou_temperature = config.presence = None
+    if isinstance(counter, ThresholdCounter):
+        config.thresholds = best_thresholds(counter.curves(gather=False))
+    else:
+        config.iou_temperature = counter.best()
     if len(features):
         config.presence = fit_presence(features, present)
         _tell_unmeasured(network)

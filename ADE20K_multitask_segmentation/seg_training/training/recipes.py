@@ -23,7 +23,16 @@ from seg_training.training.recogniser_of_masks import trained_on_masks
 from seg_training.training.run_folder import CHECKPOINTS, choose_run_dir
 from seg_training.training.training_length import NEVER
 
-__all__ = ["RECIPES", "RECOGNISER", "Phases", "by_its_own_recipe", "phases_of", "phases_to_train"]
+__all__ = [
+    "RECIPES",
+    "RECOGNISER",
+    "InterruptedPhase",
+    "Phases",
+    "by_its_own_recipe",
+    "interrupted_phase",
+    "phases_of",
+    "phases_to_train",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -124,15 +133,48 @@ def phases_of(config: Mapping[str, Any]) -> Phases:
     return phases._replace(first=phases.first and trained_on_masks(phases.first))
 
 
+class InterruptedPhase(NamedTuple):
+    """What a training goes on from.
+
+    Attributes:
+        file: the checkpoint.
+        config: of the phase that it is of, as it began.
+    """
+
+    file: Path
+    config: Mapping[str, Any]
+
+
+def interrupted_phase(ckpt_path: str | None) -> InterruptedPhase | None:
+    """Find the last checkpoint of the phase that a run is in.
+
+    Args:
+        ckpt_path: a checkpoint of either phase, or the run's folder; None for a new run.
+
+    Raises:
+        UserError: if there is none, or if it is damaged.
+    """
+    if not ckpt_path:
+        return None
+    inside = user_path(ckpt_path) / RECOGNISER
+    try:
+        file = find_checkpoint(ckpt_path, CHECKPOINTS)
+    except UserError:
+        if not inside.is_dir():
+            raise
+        file = find_checkpoint(inside, CHECKPOINTS)
+    return InterruptedPhase(file, read_checkpoint(file)["hyper_parameters"]["config"])
+
+
 def phases_to_train(
-    config: Mapping[str, Any], phases: Phases
+    config: Mapping[str, Any], phases: Phases, before: InterruptedPhase | None
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Place both phases in one run's folder; of one that goes on, leave out what is done.
 
     Args:
-        config: of the run, as plain dicts; its ``ckpt_path`` may be a checkpoint of either phase,
-            or the run's folder.
+        config: of the run, as plain dicts.
         phases: from :func:`phases_of`.
+        before: from :func:`interrupted_phase`.
 
     Returns:
         The second phase's config, and the first's, None where it is done.
@@ -143,57 +185,39 @@ def phases_to_train(
     model = {**config["model"], "recogniser": str(run_dir / RECOGNISER)}
     second = {**phases.second, "run_dir": str(run_dir), "model": model}
     first = {**phases.first, "run_dir": str(run_dir / RECOGNISER)}
-    if not config["ckpt_path"]:
+    if before is None:
         return second, first
-    before = _checkpoint_of_phase(config["ckpt_path"])
-    if not _is_prompted(_config_in(before)["model"]):
-        return {**second, "ckpt_path": None}, {**first, "ckpt_path": str(before)}
-    return {**second, "ckpt_path": str(before)}, None
+    if not _is_prompted(before.config["model"]):
+        return {**second, "ckpt_path": None}, {**first, "ckpt_path": str(before.file)}
+    return {**second, "ckpt_path": str(before.file)}, None
 
 
-def by_its_own_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
+def by_its_own_recipe(config: Mapping[str, Any], before: InterruptedPhase | None) -> dict[str, Any]:
     """Go on as a training began, where its experiment has another recipe by now.
 
     Args:
         config: of the run, as plain dicts.
+        before: from :func:`interrupted_phase`.
 
     Returns:
         The config, with what belongs to a recipe as it is in the checkpoint.
     """
-    if not config["ckpt_path"]:
+    if before is None:
         return dict(config)
-    before = _config_in(_checkpoint_of_phase(config["ckpt_path"]))
-    recipe = before.get("recipe", "published")  # there was no other
-    is_first_phase = _is_prompted(config["model"]) and not _is_prompted(before["model"])
+    own = before.config
+    recipe = own.get("recipe", "published")  # there was no other
+    is_first_phase = _is_prompted(config["model"]) and not _is_prompted(own["model"])
     if recipe == config["recipe"] or is_first_phase:
         return dict(config)
-    kept = {"recipe": recipe, "loss": before.get("loss")}
+    kept = {"recipe": recipe, "loss": own.get("loss")}
     of_data = {"calibration_share": 0.0} | {
-        name: before["data"][name]
-        for name in ("sampler", "calibration_share")
-        if name in before["data"]
+        name: own["data"][name] for name in ("sampler", "calibration_share") if name in own["data"]
     }
     _log.warning(
         "the training that goes on began with %s: it keeps that",
         ", ".join(f"{name}={value}" for name, value in {**kept, **of_data}.items()),
     )
     return {**config, **kept, "data": {**config["data"], **of_data}}
-
-
-def _config_in(checkpoint: Path) -> dict[str, Any]:
-    config: dict[str, Any] = read_checkpoint(checkpoint)["hyper_parameters"]["config"]
-    return config
-
-
-def _checkpoint_of_phase(path: str) -> Path:
-    """Find the last checkpoint of the phase that a run is in."""
-    inside = user_path(path) / RECOGNISER
-    try:
-        return find_checkpoint(path, CHECKPOINTS)
-    except UserError:
-        if not inside.is_dir():
-            raise
-        return find_checkpoint(inside, CHECKPOINTS)
 
 
 def _divided(trainer: Mapping[str, Any], share: float) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from seg_training.datasets.data_module import build_data_module
+from seg_training.datasets.data_module import build_dataset
+from seg_training.errors import UserError
 
 __all__ = ["MASKS_PER_IMAGE", "trained_on_masks"]
 
@@ -21,19 +22,23 @@ def trained_on_masks(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         The same config where all data have label maps.
-
-    Raises:
-        UserError: if the settings of the data are wrong.
     """
     data = config["data"]
-    sources = build_data_module(data, config["tasks"], config["seed"]).sources()
-    if not any(source.dataset.classes_overlap for source in sources.values()):
+    sections = data.get("datasets") or {"": data}
+    if not any(map(_overlap, sections.values())):
         return dict(config)
     on_masks = {**_more_masks(data), "prompts_per_image": MASKS_PER_IMAGE}
     if "datasets" in data:
         on_masks["datasets"] = {name: _more_masks(own) for name, own in data["datasets"].items()}
     model = {**config["model"], "other_channel": False, "overlapping": True}
     return {**config, "model": model, "data": on_masks}
+
+
+def _overlap(section: Mapping[str, Any]) -> bool:
+    try:
+        return build_dataset(section).classes_overlap
+    except UserError:  # said where the data are built, with the dataset's name
+        return False
 
 
 def _more_masks(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import distributed
 
-from seg_training.datasets.batches import Batch
+from seg_training.commands.process_ranks import of_all_processes
+from seg_training.datasets.batches import Batch, by_dataset
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError, counted
 from seg_training.pl_module import LitSeg
@@ -64,8 +64,7 @@ class SkippedFiles(pl.Callback):
         most = self._data.most_bad_files
         if most is None:
             return
-        batches = batch.values() if isinstance(batch, Mapping) else [batch]
-        for own in batches:
+        for own in by_dataset(batch).values():
             self.samples += sum(bool(each) for each in own.bad_files)
             for said in {said for each in own.bad_files for said in each} - self.files:
                 _log.warning("skipped: %s", said)
@@ -89,11 +88,8 @@ class SkippedFiles(pl.Callback):
         self._gather()
 
     def _gather(self) -> None:
-        if self._data.most_bad_files is None or not _several():
-            return
-        everybody: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(everybody, self.files)
-        self.files = set().union(*everybody)
+        if self._data.most_bad_files is not None:
+            self.files = set().union(*of_all_processes(self.files))
 
 
 def skipped_in(training: SkippedFiles, module: LitSeg) -> dict[str, Any]:
@@ -109,7 +105,3 @@ def skipped_in(training: SkippedFiles, module: LitSeg) -> dict[str, Any]:
     if module.skipped_images:
         content["skipped_images"] = module.skipped_images
     return content
-
-
-def _several() -> bool:
-    return distributed.is_available() and distributed.is_initialized()

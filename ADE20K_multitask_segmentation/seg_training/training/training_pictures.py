@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 
-from seg_training.datasets.batches import Batch
+from seg_training.datasets.batches import Batch, by_dataset
 from seg_training.errors import UserError
 from seg_training.pl_module import LitSeg
 from seg_training.results.sample_pictures import samples_picture, save_picture
@@ -49,7 +49,7 @@ class PredictionPictures(pl.Callback):
         due = self._every_n_batches and seen % self._every_n_batches == 0
         if not due or not trainer.is_global_zero:
             return
-        batches = batch if isinstance(batch, Mapping) else {"": batch}
+        batches = by_dataset(batch)
         most = max(1, self._most_samples // len(batches))
         network = cast(LitSeg, pl_module).network
         images, logits, masks, prompts = [], [], [], []

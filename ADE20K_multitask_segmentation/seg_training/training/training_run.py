@@ -35,7 +35,12 @@ from seg_training.training.confused_classes import check_confusion
 from seg_training.training.kept_checkpoints import BestAndLast
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import check_optimizer
-from seg_training.training.recipes import by_its_own_recipe, phases_of, phases_to_train
+from seg_training.training.recipes import (
+    by_its_own_recipe,
+    interrupted_phase,
+    phases_of,
+    phases_to_train,
+)
 from seg_training.training.resuming import check_going_on
 from seg_training.training.run_folder import CHECKPOINTS, make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
@@ -103,12 +108,13 @@ def _train_phases(config: dict[str, Any], preemption: SlurmPreemption) -> Traini
     by_itself = config["ckpt_path"] == AUTO
     if by_itself:
         config = find_by_itself(config)
-    config = by_its_own_recipe(config)
+    before = interrupted_phase(config["ckpt_path"])
+    config = by_its_own_recipe(config, before)
     phases = phases_of(config)
     for phase in phases:
         if phase is not None:
             _check_settings(phase)
-    config, first = phases_to_train(config, phases)
+    config, first = phases_to_train(config, phases, before)
     if first is not None:
         _log.info("phase one: a SegFormer, which will be the recogniser")
         _train(first, preemption, by_itself)
@@ -123,14 +129,13 @@ def _train(config: dict[str, Any], preemption: SlurmPreemption, by_itself: bool)
     data = _data(config)
     config["data"] = {**config["data"], **data.settings()}
     resume_from = config["ckpt_path"] and find_checkpoint(config["ckpt_path"], CHECKPOINTS)
-    module = _module(config, data, resume_from)
+    module, going_on_at = _module(config, data, resume_from)
     check_confusion(module.network, data)
     config = dict(module.hparams["config"])
     prepare_network(module.network, config["trainer"])
 
     run_dir = make_run_dir(config, goes_on=by_itself)
     _log.info("run folder: %s", run_dir)
-    going_on_at = read_checkpoint(resume_from)["global_step"] if resume_from else 0
     decay = config["trainer"].get("ema_decay")
     averaging = [AveragedWeights(decay)] if decay else []
     checkpoints = BestAndLast(
@@ -248,8 +253,14 @@ def _data(config: Mapping[str, Any]) -> DataModule:
     return data
 
 
-def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) -> LitSeg:
-    """Build the module; one that goes on takes nothing from the hub, but must be the same."""
+def _module(
+    config: dict[str, Any], data: DataModule, resume_from: Path | None
+) -> tuple[LitSeg, int]:
+    """Build the module; one that goes on takes nothing from the hub, but must be the same.
+
+    Returns:
+        The module, and the step that its training begins at.
+    """
     samplers = {name_of(source.sampler) for source in data.sources().values()}
     method = config["model"].get("method")
     if _on_label_maps(config) and samplers != {"images"}:
@@ -259,14 +270,14 @@ def _module(config: dict[str, Any], data: DataModule, resume_from: Path | None) 
         )
     if not resume_from:
         synonyms = task_synonyms(source.tasks for source in data.sources().values())
-        return LitSeg(config, data.task_names, synonyms=synonyms)
+        return LitSeg(config, data.task_names, synonyms=synonyms), 0
     checkpoint = read_checkpoint(resume_from)
     before = checkpoint["hyper_parameters"]["config"]["model"]
     config = {**config, "model": sizes_of_before(config["model"], before)}
     check_going_on(resume_from, checkpoint, config, data)
     # Where the weights came from at first stays known.
     config["model"]["pretrained"] = before["pretrained"]
-    return LitSeg(config, data.task_names, restoring=True)
+    return LitSeg(config, data.task_names, restoring=True), checkpoint["global_step"]
 
 
 def _announce(

@@ -17,7 +17,6 @@ from PIL import Image
 from seg_training.datasets.annotation_kinds.annotation_reader import (
     AnnotationReader,
     Found,
-    Place,
     check_size,
 )
 from seg_training.datasets.annotation_kinds.named_values import classes_of_names
@@ -44,10 +43,6 @@ class LabelMe(AnnotationReader):
 
     overlap = True
     suffixes: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, place: Place) -> None:
-        """Take where the JSON files are."""
-        super().__init__(place)
 
     def own_classes(self) -> LabelClasses:
         """Number the labels of all splits in the order of their names, from 1."""
