@@ -210,7 +210,10 @@ class Folder(SegmentationDataset):
             pair = ImageFiles(images[name], key or f"{images[name]}#nothing")
             self._annotated[pair.label_map] = _Annotated(pair.image, parts)
             files.append(pair)
-        if left_out:
+        of_other_splits = "{split}" not in self._images and any(
+            "{split}" in reader.place.labels for reader in self._readers
+        )
+        if left_out and not of_other_splits:
             _log.info("%d images of split '%s' without annotation are left out", left_out, split)
         if not files and not without_label_map:
             raise UserError(f"no image of split '{split}' of {self.root} has an annotation")

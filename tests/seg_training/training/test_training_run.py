@@ -160,13 +160,14 @@ def test_eval_refuses_another_network_and_unknown_keys(settings: Settings) -> No
 
 
 @pytest.fixture(scope="module")
-def uninterrupted() -> Callable[..., TrainingResult]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TrainingResult]:
     """Train to the end, once with the same overrides: interrupted runs are compared with it."""
     done: dict[tuple[str, ...], TrainingResult] = {}
 
     def run(settings: Settings, *overrides: str) -> TrainingResult:
         if overrides not in done:
-            done[overrides] = train(settings("folder_adapter", *overrides))
+            run_dir = tmp_path_factory.mktemp("uninterrupted") / "run"
+            done[overrides] = train(settings("folder_adapter", *overrides, f"run_dir={run_dir}"))
         return done[overrides]
 
     return run
