@@ -7,7 +7,7 @@ from seg_training.errors import UserError, counted, listed, suggest
 from seg_training.files.file_suffixes import IMAGE_SUFFIXES
 from seg_training.files.found_files import find_files
 
-__all__ = ["DOCUMENT_SUFFIXES", "FolderContents", "folder_contents"]
+__all__ = ["DOCUMENT_SUFFIXES", "FolderContents", "check_folder", "folder_contents"]
 
 DOCUMENT_SUFFIXES = (".json", ".txt", ".yaml", ".yml", ".csv", ".names", ".parquet")
 """Of files that may hold annotations, names of classes, or lists of images."""
@@ -47,7 +47,7 @@ def folder_contents(root: Path) -> FolderContents:
         UserError: if it is no folder, cannot be looked into, or holds neither pictures nor Parquet
             files.
     """
-    _check_folder(root)
+    check_folder(root)
     found = find_files(root, (*IMAGE_SUFFIXES, *DOCUMENT_SUFFIXES, *_ARCHIVES), once=False)
     if found.unreachable:
         path, reason = min(found.unreachable.items())
@@ -79,7 +79,15 @@ def folder_contents(root: Path) -> FolderContents:
     return FolderContents(root, pictures, documents, tuple(filter(None, notes)))
 
 
-def _check_folder(root: Path) -> None:
+def check_folder(root: Path) -> None:
+    """Check that there is such a folder.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        UserError: if there is none, or it is a file.
+    """
     if root.is_dir():
         return
     if root.is_file():

@@ -35,6 +35,8 @@ __all__ = ["calibrate", "keep_calibration"]
 
 _log = logging.getLogger(__name__)
 
+_FEW_IMAGES = 20  # of which a class of every second image has ten pairs
+
 
 def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> None:
     """Choose thresholds, and calibrate presence, on images that are not evaluated.
@@ -72,6 +74,12 @@ def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> N
     number = len(loader.dataset)  # type: ignore[arg-type]
     what = f"temperature {config.iou_temperature:g}" if by_rankseg else "thresholds"
     _log.info("%s chosen on %d training images", what, number)
+    if number < _FEW_IMAGES:
+        _log.warning(
+            "%d images are few to choose by: what was chosen may be far off; a larger "
+            "data.calibration_share takes more, thresholds=none paints above 0",
+            number,
+        )
 
 
 @torch.inference_mode()
@@ -141,7 +149,7 @@ def _tell_unmeasured(network: Network) -> None:
     ]
     if unmeasured:
         _log.info(
-            "whether %s %s there is not calibrated: no image without %s, or none with %s, was seen",
+            "no score of presence for %s: the images held out all show %s, or none does",
             listed(unmeasured),
-            *(("is", "it", "it") if len(unmeasured) == 1 else ("are", "them", "them")),
+            "it" if len(unmeasured) == 1 else "them",
         )
