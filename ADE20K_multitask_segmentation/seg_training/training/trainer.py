@@ -6,7 +6,8 @@ from typing import Any
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-from seg_training.errors import UserError
+from seg_training.commands.process_ranks import processes_of_torchrun
+from seg_training.errors import UserError, counted
 from seg_training.known_settings import TrainerSettings
 from seg_training.networks import Network
 from seg_training.settings import check_keys, parameters_of
@@ -61,6 +62,7 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
             "trainer.deterministic and trainer.benchmark contradict each other: cuDNN may choose "
             "another algorithm each time. Leave one of them out"
         )
+    _check_launched(arguments.get("devices", 1), arguments.get("num_nodes", 1))
     callbacks = list(fixed.pop("callbacks", ()))
     plugins = arguments.pop("plugins", None) or ()
     if settings.get("enable_progress_bar", True):
@@ -78,3 +80,18 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {error}") from error
+
+
+def _check_launched(devices: Any, num_nodes: int) -> None:
+    """Refuse to train the same in several processes, each as if it were alone."""
+    launched = processes_of_torchrun()
+    if launched is None or not isinstance(devices, int) or devices < 1:
+        return
+    if devices * num_nodes != launched.everywhere:
+        number = "1 process" if launched.everywhere == 1 else f"{launched.everywhere} processes"
+        raise UserError(
+            f"torchrun has started {number} on "
+            f"{counted(launched.machines, 'machine')}, but trainer.devices={devices} and "
+            f"trainer.num_nodes={num_nodes} ask for {devices * num_nodes}; add "
+            f"trainer.devices={launched.here} trainer.num_nodes={launched.machines}"
+        )
