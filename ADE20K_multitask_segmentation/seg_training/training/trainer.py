@@ -69,7 +69,7 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
         callbacks.append(progress_callback())
     try:
         # The samplers share the batches between the processes themselves.
-        return pl.Trainer(
+        trainer = pl.Trainer(
             **arguments,
             **fixed,
             callbacks=callbacks,
@@ -80,6 +80,11 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {error}") from error
+    if arguments.get("sync_batchnorm") and trainer.strategy.root_device.type != "cuda":
+        raise UserError(
+            "trainer.sync_batchnorm=true on a CPU: PyTorch has it for GPUs only; leave it out"
+        )
+    return trainer
 
 
 def _check_launched(devices: Any, num_nodes: int) -> None:
