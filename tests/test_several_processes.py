@@ -19,7 +19,7 @@ TOGETHER = 4  # samples of a step, of all processes
 STEPS = 8
 TRAINED = (
     *("optimizer.lr=0.01", f"trainer.max_steps={STEPS}", "trainer.val_check_interval=100"),
-    *("thresholds=none", "data.augmentation=published"),
+    "thresholds=none",
 )
 
 

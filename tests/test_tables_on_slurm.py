@@ -1,4 +1,4 @@
-"""Cells of the tables as jobs of SLURM, by Hydra's launcher of submitit: its commands are made up."""
+"""Cells of tables as jobs of SLURM, by Hydra's launcher of submitit: its commands are made up."""
 
 import os
 import shlex

@@ -24,5 +24,5 @@ def test_an_error_of_the_connection_is_one_line(error: RuntimeError) -> None:
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(RuntimeError, match="^out of memory$"), saying_who_is_lost():
+    with pytest.raises(RuntimeError, match="out of memory"), saying_who_is_lost():
         raise RuntimeError("out of memory")
