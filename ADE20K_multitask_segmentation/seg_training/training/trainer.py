@@ -15,7 +15,7 @@ from seg_training.training.frozen_parts import freeze_parts
 from seg_training.training.training_progress import progress_callback
 from seg_training.training.whole_checkpoint_io import WholeCheckpointIO
 
-__all__ = ["build_trainer", "prepare_network"]
+__all__ = ["build_trainer", "check_launched", "prepare_network"]
 
 OWN_SETTINGS = TrainerSettings.entries().keys() - parameters_of(pl.Trainer.__init__).keys()
 """Settings of the trainer section that are ours, not Lightning's."""
@@ -62,7 +62,7 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
             "trainer.deterministic and trainer.benchmark contradict each other: cuDNN may choose "
             "another algorithm each time. Leave one of them out"
         )
-    _check_launched(arguments.get("devices", 1), arguments.get("num_nodes", 1))
+    check_launched(settings)
     callbacks = list(fixed.pop("callbacks", ()))
     plugins = arguments.pop("plugins", None) or ()
     if settings.get("enable_progress_bar", True):
@@ -87,8 +87,16 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
     return trainer
 
 
-def _check_launched(devices: Any, num_nodes: int) -> None:
-    """Refuse to train the same in several processes, each as if it were alone."""
+def check_launched(settings: Mapping[str, Any]) -> None:
+    """Refuse to train the same in several processes, each as if it were alone.
+
+    Args:
+        settings: the config's trainer section.
+
+    Raises:
+        UserError: if torchrun has started another number of processes than the settings ask for.
+    """
+    devices, num_nodes = settings.get("devices", 1), settings.get("num_nodes", 1)
     launched = processes_of_torchrun()
     if launched is None or not isinstance(devices, int) or devices < 1:
         return

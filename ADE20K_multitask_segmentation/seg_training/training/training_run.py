@@ -52,7 +52,7 @@ from seg_training.training.skipped_files import SkippedFiles, skipped_in
 from seg_training.training.slurm_preemption import SlurmPreemption
 from seg_training.training.stalls import Stalls
 from seg_training.training.stop_between_steps import StopBetweenSteps
-from seg_training.training.trainer import build_trainer, prepare_network
+from seg_training.training.trainer import build_trainer, check_launched, prepare_network
 from seg_training.training.training_length import announce_schedule, check_limits
 from seg_training.training.training_pictures import PredictionPictures
 from seg_training.training.training_record import TrainingRecord
@@ -239,6 +239,7 @@ def _calibrate(
 
 def _check_settings(config: Mapping[str, Any]) -> None:
     check_config(config)
+    check_launched(config["trainer"])
     check_rankseg(config["thresholds"])
     check_optimizer(call_with_settings(OptimizerSettings, config["optimizer"], "optimizer"))
     build_loss(config["loss"], _on_label_maps(config))
