@@ -18,7 +18,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write a mask of each class for each picture.")
     add = parser.add_argument
     add("--ckpt", required=True, help="a checkpoint, a run's folder or a model folder")
-    add("--image", nargs="+", required=True, help="pictures, folders or patterns such as '*.jpg'")
+    add(
+        "--image",
+        nargs="+",
+        required=True,
+        help="pictures, folders or patterns such as '*.jpg'; s3://... and the like; parquet files",
+    )
     add("--classes", nargs="+", type=_in_utf8, required=True, help="names or synonyms, or all")
     add("--output", type=as_path, required=True, help="a folder; each picture gets one in it")
     add(
@@ -44,10 +49,12 @@ def main() -> None:
     add("--window", type=int, help="look at windows of so many pixels (trained: whole)")
     add("--overwrite", action="store_true", help="write results anew that are there already")
     add("--max-pixels", type=int, help="of the largest picture; 179 million by default")
+    add("--engine", default="process", help="ray: a Ray cluster's workers (RAY_ADDRESS says whose)")
     add("--device", default="auto", help="cpu, cuda or mps; a GPU where there is one by default")
     arguments = parser.parse_args()
 
     # Said at once, not after the seconds that the imports of PyTorch take.
+    from seg_training.prediction.picture_sources import is_elsewhere
     from seg_training.prediction.pictures_to_paint import find_pictures
     from seg_training.prediction.prediction_options import (
         check_looks,
@@ -56,7 +63,8 @@ def main() -> None:
     )
 
     find_checkpoint(arguments.ckpt)
-    find_pictures([each for each in arguments.image if not Path(each).is_dir()])
+    here = [each for each in arguments.image if not is_elsewhere(each)]
+    find_pictures([each for each in here if not Path(each).is_dir()])
     if arguments.threshold is not None:
         check_threshold(arguments.threshold)
     check_looks(arguments.scales, arguments.window)
@@ -81,6 +89,7 @@ def main() -> None:
         arguments.device,
         arguments.max_pixels,
         arguments.only_present,
+        arguments.engine,
     )
     if report.written:
         sys.stdout.write(f"results written to {arguments.output}: {len(report.written)}\n")

@@ -487,6 +487,12 @@ class TrainerSettings(Section):
     strategy: Any = setting(
         "auto", "how several devices work together", may_change=True, shown=False
     )
+    sync_batchnorm: bool = setting(
+        False,
+        "of several GPUs: batch normalisation over the samples of all of them",
+        a_flag,
+        shown=False,
+    )
     benchmark: Any = setting(None, "let cuDNN try its algorithms", may_change=True, shown=False)
     enable_progress_bar: bool = setting(True, "show how far it is", may_change=True, shown=False)
     profiler: Any = setting(None, "where the time goes", may_change=True, shown=False)

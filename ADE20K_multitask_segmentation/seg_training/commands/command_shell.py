@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from seg_training.commands.lost_processes import end_with_parent
 from seg_training.commands.standard_streams import forgiving_streams, printing_problem
 from seg_training.errors import Interrupted, UserError
 
@@ -28,6 +29,8 @@ def run_shell(main: Callable[[], None], config_dir: Path) -> None:
         # processes need; without spinning each operation would have to wake them.
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     forgiving_streams()
+    if "LOCAL_RANK" in os.environ:  # one of several, which torchrun or Lightning has started
+        end_with_parent()
     try:
         main()
         if problem := printing_problem():

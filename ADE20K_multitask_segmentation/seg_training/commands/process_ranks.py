@@ -2,9 +2,15 @@
 
 import os
 import sys
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["are_several", "of_all_processes", "process_rank"]
+__all__ = [
+    "Launched",
+    "are_several",
+    "of_all_processes",
+    "process_rank",
+    "processes_of_torchrun",
+]
 
 _Own = TypeVar("_Own")
 
@@ -19,6 +25,30 @@ def process_rank() -> int:
         rank: int = lightning.rank_zero_only.rank
         return rank
     return next((int(os.environ[name]) for name in _VARIABLES if name in os.environ), 0)
+
+
+class Launched(NamedTuple):
+    """How many processes were started.
+
+    Attributes:
+        here: on this machine.
+        everywhere: on all machines.
+    """
+
+    here: int
+    everywhere: int
+
+    @property
+    def machines(self) -> int:
+        """How many machines there are, all with as many processes."""
+        return self.everywhere // self.here
+
+
+def processes_of_torchrun() -> Launched | None:
+    """Say how many processes torchrun has started; None where it has not started this one."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    return Launched(int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"]))
 
 
 def are_several() -> bool:

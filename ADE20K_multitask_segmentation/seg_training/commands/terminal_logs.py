@@ -15,7 +15,11 @@ _USELESS_WARNINGS = (
     ".*exists and is not empty.*",  # the run's folder holds its config before the logger starts
     ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # between Lightning 2.6 and PyTorch
     ".*smaller than the logging interval.*",  # short runs are runs, too
+    ".*sync_dist=True.*",  # what every process has the same of needs no average
+    "Grad strides do not match bucket view strides.*",  # of 1x1 kernels; costs a copy
 )
+
+_SAYS_WHO_DIED = "lightning_fabric.strategies.launchers.subprocess_script"  # at level INFO
 
 
 class _PlainLines(logging.Formatter):
@@ -36,5 +40,6 @@ def log_to_terminal() -> None:
         logging.getLogger(package).setLevel(level)
     for library in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger(_SAYS_WHO_DIED).setLevel(logging.INFO)
     for message in _USELESS_WARNINGS:
         warnings.filterwarnings("ignore", message)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.progress import track
 
+from seg_training.commands.one_at_a_time import one_at_a_time
 from seg_training.datasets.annotations import Annotation, MaskSet
 from seg_training.datasets.segmentation_dataset import (
     ImageFiles,
@@ -273,7 +274,8 @@ def presence_index(
 ) -> PresenceIndex:
     """Read the index of a split from the cache, or build and cache it.
 
-    It is renewed when a file was added, removed or changed (by size or time).
+    It is renewed when a file was added, removed or changed (by size or time). Of several processes
+    one builds it, and the others wait for that.
 
     Args:
         dataset: whose label maps to index.
@@ -287,12 +289,14 @@ def presence_index(
     files = dataset.files(split)
     fingerprint = _fingerprint(dataset, files)
     cache = (cache_dir or default_cache_dir()) / "index" / f"{cache_name(dataset, split)}.npz"
-    cached = _load(cache)
-    if cached is not None and cached.fingerprint == fingerprint:
-        return cached
-    index = _build(dataset, files, fingerprint, f"Indexing {escape(split)}" if progress else None)
-    _save(index, cache)
-    return index
+    with one_at_a_time(cache, f"indexes split '{split}' of {dataset.root}"):
+        cached = _load(cache)
+        if cached is not None and cached.fingerprint == fingerprint:
+            return cached
+        description = f"Indexing {escape(split)}" if progress else None
+        index = _build(dataset, files, fingerprint, description)
+        _save(index, cache)
+        return index
 
 
 def _fingerprint(dataset: SegmentationDataset, files: list[ImageFiles]) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from seg_training.commands.one_at_a_time import one_at_a_time
 from seg_training.datasets.annotations import IGNORE, Annotation, LabelMap, MaskSet
 from seg_training.datasets.image_and_labels import read_resized_pair
 from seg_training.datasets.presence_index import (
@@ -157,7 +158,7 @@ def resized_cache(
 ) -> ResizedCache | None:
     """Open a split's cache; it is made where it is missing, too short, or older than the files.
 
-    Several processes may do so at once: each writes a file of its own, and the last one stays.
+    Of several processes one makes it, and the others wait for that.
 
     Args:
         dataset: whose images to keep.
@@ -196,7 +197,9 @@ def resized_cache(
     folder = (cache_dir or default_cache_dir()) / "resized"
     stem = f"{cache_name(dataset, split)}-{height}x{width}"
     file = folder / f"{stem}-{state}{_SUFFIX}"
-    if not file.exists() or file.stat().st_size < records.ends[number - 1]:
+    with one_at_a_time(file, f"resizes the images of split '{split}' of {dataset.root}"):
+        if file.exists() and file.stat().st_size >= records.ends[number - 1]:
+            return ResizedCache(file, records)
         try:
             _make(file, make, number, f"Resizing to {height}x{width}" if progress else None)
         except OSError as error:  # a full or read-only disk costs time, not the run
@@ -205,9 +208,7 @@ def resized_cache(
         for other in folder.glob(f"{stem}-*{_SUFFIX}"):
             if other != file:  # of files that have changed since
                 other.unlink(missing_ok=True)
-        _log.info(
-            "kept %d resized images: %s (%.3g GiB)", number, file, file.stat().st_size / 2**30
-        )
+    _log.info("kept %d resized images: %s (%.3g GiB)", number, file, file.stat().st_size / 2**30)
     return ResizedCache(file, records)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
+from seg_training.commands.one_at_a_time import one_at_a_time
 from seg_training.errors import UserError
 from seg_training.files.atomic_writes import unfinished_folder
 
@@ -391,15 +392,22 @@ def generate_scenes(root: Path, num_training: int, num_validation: int, seed: in
     }
     if _found(root, record):
         return
+    with one_at_a_time(root, f"draws scenes into {root}"):
+        if not _found(root, record):
+            _draw(root, record)
+
+
+def _draw(root: Path, record: dict[str, int]) -> None:
     with unfinished_folder(root) as unfinished:
         folder = unfinished / root.name
-        splits = (("training", "train", num_training), ("validation", "val", num_validation))
-        for number, (split, short, count) in enumerate(splits):
+        splits = (("training", "train"), ("validation", "val"))
+        for number, (split, short) in enumerate(splits):
+            count = record[f"num_{split}"]
             images, annotations = folder / "images" / split, folder / "annotations" / split
             images.mkdir(parents=True)
             annotations.mkdir(parents=True)
             for i in track(range(1, count + 1), description=f"drawing {split} scenes"):
-                image, labels = draw_scene(np.random.default_rng([seed, number, i]))
+                image, labels = draw_scene(np.random.default_rng([record["seed"], number, i]))
                 name = f"scene_{short}_{i:08d}"
                 Image.fromarray(image).save(images / f"{name}.jpg", quality=92)
                 Image.fromarray(labels).save(annotations / f"{name}.png")
@@ -407,7 +415,7 @@ def generate_scenes(root: Path, num_training: int, num_validation: int, seed: in
         try:
             folder.rename(root)  # an empty folder is replaced
         except OSError:
-            if not _found(root, record):  # another process was faster
+            if not _found(root, record):  # without locks another process may have been faster
                 raise
 
 

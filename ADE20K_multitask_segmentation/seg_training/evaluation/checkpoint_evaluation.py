@@ -16,6 +16,8 @@ from torch import Tensor
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.network_in_checkpoint import load_weights, take_calibration
+from seg_training.commands.lost_processes import saying_who_is_lost
+from seg_training.commands.process_ranks import processes_of_torchrun
 from seg_training.config import default_config_dir, override_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
@@ -120,6 +122,8 @@ def restore(
     here = {**trained["trainer"], "accelerator": accelerator, "devices": 1}
     for key in ("strategy", "num_nodes"):
         here.pop(key, None)
+    if (launched := processes_of_torchrun()) is not None:
+        here |= {"devices": launched.here, "num_nodes": launched.machines}
     config = override_config(
         {**trained, "trainer": here}, overrides, (config_dir or default_config_dir()).absolute()
     )
@@ -141,7 +145,7 @@ def restore(
 def run_validation(trainer: pl.Trainer, module: LitSeg, data: DataModule) -> BinaryIoUResult:
     """Run the validation that training runs as well, once."""
     try:
-        with module.network.kept():
+        with module.network.kept(), saying_who_is_lost():
             trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
     except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
         raise Interrupted("interrupted") from stop

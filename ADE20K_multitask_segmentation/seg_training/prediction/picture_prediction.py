@@ -4,10 +4,10 @@ import errno
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,7 +36,8 @@ from seg_training.prediction.classes_in_picture import (
     recognise_picture,
 )
 from seg_training.prediction.existing_results import containing_result, settings_of
-from seg_training.prediction.pictures_to_paint import find_pictures
+from seg_training.prediction.picture_sources import Picture, local_file
+from seg_training.prediction.pictures_to_paint import find_pictures_anywhere
 from seg_training.prediction.prediction_options import (
     check_looks,
     check_pixels,
@@ -44,6 +45,7 @@ from seg_training.prediction.prediction_options import (
     check_threshold,
 )
 from seg_training.prediction.result_writing import PictureResult
+from seg_training.settings import choose
 from transformers_update_for_adapters import asks_for_all
 from transformers_update_for_adapters.class_thresholds import (
     paints_by_rankseg,
@@ -53,11 +55,16 @@ from transformers_update_for_adapters.class_thresholds import (
 from transformers_update_for_adapters.expected_iou import RANKSEG
 
 __all__ = [
+    "ENGINES",
+    "Outcome",
+    "Painter",
+    "Prediction",
     "PredictionReport",
     "chosen_thresholds",
     "predict",
     "result_settings",
     "settings_for_picture",
+    "start_painting",
     "write_result",
 ]
 
@@ -83,12 +90,27 @@ class PredictionReport:
         left: those that were not come to, because the disk was full, say.
     """
 
-    written: list[Path] = field(default_factory=list)
-    kept: list[Path] = field(default_factory=list)
-    others: list[Path] = field(default_factory=list)
-    failed: dict[Path, str] = field(default_factory=dict)
-    refused: dict[Path, str] = field(default_factory=dict)
-    left: list[Path] = field(default_factory=list)
+    written: list[Picture] = field(default_factory=list)
+    kept: list[Picture] = field(default_factory=list)
+    others: list[Picture] = field(default_factory=list)
+    failed: dict[Picture, str] = field(default_factory=dict)
+    refused: dict[Picture, str] = field(default_factory=dict)
+    left: list[Picture] = field(default_factory=list)
+
+    def take(self, picture: Picture, name: str, outcome: "Outcome") -> None:
+        """Take down what became of a picture.
+
+        Args:
+            picture: which.
+            name: of its result.
+            outcome: what :meth:`Painter.paint` gave.
+        """
+        if outcome.kind in ("failed", "refused"):
+            getattr(self, outcome.kind)[picture] = outcome.words
+        else:
+            getattr(self, outcome.kind).append(picture)
+            if outcome.words:
+                _log.info("%s: %s", name, outcome.words)
 
 
 def predict(
@@ -104,12 +126,13 @@ def predict(
     device: str = AUTO,
     max_pixels: int | None = None,
     only_present: bool | None = None,
+    engine: str = "process",
 ) -> PredictionReport:
     """Paint classes on pictures and write a folder for each.
 
     Args:
         ckpt: a checkpoint, a run's folder or a model folder.
-        pictures: files, folders or patterns.
+        pictures: files, folders or patterns; addresses of object stores, parquet files.
         classes: names or synonyms, or ``all``.
         output: where the folders go.
         threshold: probabilities from it on are the class, in (0, 1); or ``rankseg``, for each class
@@ -124,6 +147,7 @@ def predict(
             default.
         only_present: ask only classes that are probably there, and those of which nobody knows; by
             default of ``all``, where the network tells what is there.
+        engine: one of :data:`ENGINES`.
 
     Returns:
         What became of the pictures: one that cannot be read, or whose result cannot be written,
@@ -132,80 +156,204 @@ def predict(
     Raises:
         UserError: if the checkpoint, a name, a path or an option is wrong.
     """
-    if threshold is not None:
-        check_threshold(threshold)
-    check_looks(scales, window)
-    if max_pixels is not None:
-        check_pixels(max_pixels)
-        allow_pixels(max_pixels)
-    output = user_path(output)
-    if not output.is_dir() and (output.exists() or output.is_symlink()):
-        what = "a link to nothing" if output.is_symlink() else "a file"
-        raise UserError(f"output {output} is {what}; give a folder")
-    if (above := containing_result(output / "any")) is not None:
-        raise UserError(f"output {output} lies in a picture's result, {above}; give another folder")
-    names = find_pictures(pictures)
-    network = load_network(ckpt).to(find_device(device, "device", auto=True))
-    tasks = named_tasks(classes, network)
-    looks = Looks.of_network(network, flip, scales, window)
-    if only_present:
-        check_tells_presence(network)
-    write_empty = not asks_for_all(classes, network.config)
-    if only_present is None:
-        only_present = not write_empty and network.tells_presence
-    thresholds = chosen_thresholds(network, tasks, threshold)
-    settings = result_settings(
-        find_checkpoint(ckpt), network, tasks, write_empty, thresholds, looks, only_present
+    asked = Prediction(
+        *(str(ckpt), tuple(classes), user_path(output), threshold, flip, tuple(scales), window),
+        *(overwrite, device, max_pixels, only_present),
     )
+    paint = choose(engine, ENGINES, "--engine")
+    asked.check()
+    return paint(asked, find_pictures_anywhere(pictures))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is asked of each picture, wherever it is painted; see :func:`predict`."""
+
+    ckpt: str
+    classes: tuple[str, ...]
+    output: Path
+    threshold: float | str | None = None
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    window: int | None = None
+    overwrite: bool = False
+    device: str = AUTO
+    max_pixels: int | None = None
+    only_present: bool | None = None
+
+    def check(self) -> None:
+        """Refuse what is wrong whatever the network is.
+
+        Raises:
+            UserError: if an option or the output is.
+        """
+        if self.threshold is not None:
+            check_threshold(self.threshold)
+        check_looks(self.scales, self.window)
+        if self.max_pixels is not None:
+            check_pixels(self.max_pixels)
+        output = self.output
+        if not output.is_dir() and (output.exists() or output.is_symlink()):
+            what = "a link to nothing" if output.is_symlink() else "a file"
+            raise UserError(f"output {output} is {what}; give a folder")
+        if (above := containing_result(output / "any")) is not None:
+            raise UserError(
+                f"output {output} lies in a picture's result, {above}; give another folder"
+            )
+
+    def painter(self) -> "Painter":
+        """Load the network.
+
+        Raises:
+            UserError: if the checkpoint, a name or the device is wrong.
+        """
+        if self.max_pixels is not None:
+            allow_pixels(self.max_pixels)
+        network = load_network(self.ckpt).to(find_device(self.device, "device", auto=True))
+        tasks = named_tasks(self.classes, network)
+        looks = Looks.of_network(network, self.flip, self.scales, self.window)
+        only_present = self.only_present
+        if only_present:
+            check_tells_presence(network)
+        write_empty = not asks_for_all(self.classes, network.config)
+        if only_present is None:
+            only_present = not write_empty and network.tells_presence
+        thresholds = chosen_thresholds(network, tasks, self.threshold)
+        file = find_checkpoint(self.ckpt)
+        settings = result_settings(
+            file, network, tasks, write_empty, thresholds, looks, only_present
+        )
+        return Painter(self.output, network, tasks, looks, settings, self.overwrite)
+
+
+class Outcome(NamedTuple):
+    """What became of a picture.
+
+    Attributes:
+        kind: ``written``, ``kept``, ``others``, ``failed``, ``refused`` or ``left``: a list of
+            :class:`PredictionReport`.
+        words: why it is not written, or what was not found.
+    """
+
+    kind: str
+    words: str = ""
+
+
+class Painter:
+    """Paints pictures one by one, as one process does, or each of a cluster.
+
+    Attributes:
+        network: whose weights count.
+        settings: from :func:`result_settings`.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        network: Network,
+        tasks: Mapping[int, str],
+        looks: Looks,
+        settings: Mapping[str, Any],
+        overwrite: bool,
+    ) -> None:
+        """Start; see :func:`write_result`.
+
+        Args:
+            output: where the results' folders go.
+            network: in evaluation mode.
+            tasks: task id to name.
+            looks: how to look at pictures.
+            settings: from :func:`result_settings`.
+            overwrite: write results anew that are there already.
+        """
+        self.network = network
+        self.settings = settings
+        self._output = output
+        self._tasks = tasks
+        self._looks = looks
+        self._overwrite = overwrite
+        self._sources: dict[tuple[int, int], Picture] = {}  # of the results so far, by their places
+        self._is_full = False
+
+    def paint(self, picture: Picture, name: str) -> Outcome:
+        """Paint a picture, unless its result is there.
+
+        Args:
+            picture: any.
+            name: of its result.
+        """
+        if self._is_full:
+            return Outcome("left")
+        try:
+            with local_file(picture) as file:
+                return self._paint(picture, file, name)
+        except UserError as error:
+            return Outcome("failed", str(error))
+
+    def _paint(self, picture: Picture, file: Path, name: str) -> Outcome:
+        folder = self._output / name
+        own = settings_for_picture(self.settings, file)
+        there = None if self._overwrite else settings_of(folder)
+        pixels = read_image(file) if there is None else None
+        frames = read_header(file).frames if there is None else 1
+        outcome = Outcome("written")
+        try:
+            if folder.exists() and (other := self._sources.get(_place(folder))) is not None:
+                raise UserError(f"it has the result of {other} already")
+            if pixels is None:
+                outcome = Outcome("kept" if there == own else "others")
+            else:
+                left_out = write_result(
+                    *(folder, picture, pixels, self.network, self._tasks, self._looks, own, frames)
+                )
+                if left_out:
+                    outcome = Outcome("written", f"not found: {likeliest_first(left_out)}")
+            self._sources[_place(folder)] = picture
+        except (OSError, UnicodeEncodeError, UserError) as error:  # of a name in ASCII
+            self._is_full = _takes_nothing_more(error)
+            return Outcome("refused", f"cannot write {folder}: {error}")
+        return outcome
+
+
+def _paint_here(asked: Prediction, names: Mapping[Picture, str]) -> PredictionReport:
+    """Paint one picture after the other."""
+    painter = asked.painter()
+    start_painting(asked, names, painter.network)
+    report = PredictionReport()
+    with painter.network.kept():
+        for picture, name in tracked(names.items(), "Predicting"):
+            report.take(picture, name, painter.paint(picture, name))
+    return report
+
+
+def _paint_on_ray(asked: Prediction, names: Mapping[Picture, str]) -> PredictionReport:
+    from seg_training.prediction.ray_engine import paint_on_ray  # which needs what is above
+
+    return paint_on_ray(asked, names)
+
+
+ENGINES: dict[str, Callable[[Prediction, Mapping[Picture, str]], PredictionReport]] = {
+    "process": _paint_here,
+    "ray": _paint_on_ray,
+}
+"""What paints pictures: this process, or the workers of a Ray cluster."""
+
+
+def start_painting(asked: Prediction, names: Mapping[Picture, str], network: Network) -> None:
+    """Tidy up what killed commands have left, and say what is unusual.
+
+    Args:
+        asked: of each picture.
+        names: of all results.
+        network: that will paint.
+    """
     if network.num_tasks > _MOST_COLOURS:
         _log.warning(
             "label maps of %d classes are grey of 16 bit: a palette has 256 colours",
             network.num_tasks,
         )
-    with network.kept():
-        return _write_results(names, output, network, tasks, looks, settings, overwrite)
-
-
-def _write_results(
-    names: Mapping[Path, str],
-    output: Path,
-    network: Network,
-    tasks: Mapping[int, str],
-    looks: Looks,
-    settings: Mapping[str, Any],
-    overwrite: bool,
-) -> PredictionReport:
-    report = PredictionReport()
-    for folder in {(output / name).parent for name in names.values()}:
+    for folder in {(asked.output / name).parent for name in names.values()}:
         remove_abandoned(folder)
-    sources: dict[tuple[int, int], Path] = {}  # of the results so far, by where they are on a disk
-    for number, (file, name) in enumerate(tracked(names.items(), "Predicting"), start=1):
-        folder = output / name
-        try:
-            own = settings_for_picture(settings, file)
-            there = None if overwrite else settings_of(folder)
-            picture = read_image(file) if there is None else None
-            frames = read_header(file).frames if there is None else 1
-        except UserError as error:
-            report.failed[file] = str(error)
-            continue
-        try:
-            if folder.exists() and (other := sources.get(_place(folder))) is not None:
-                raise UserError(f"it has the result of {other} already")
-            if picture is None:
-                (report.kept if there == own else report.others).append(file)
-            else:
-                left_out = write_result(folder, file, picture, network, tasks, looks, own, frames)
-                report.written.append(file)
-                if left_out:
-                    _log.info("%s: not found: %s", name, likeliest_first(left_out))
-            sources[_place(folder)] = file
-        except (OSError, UnicodeEncodeError, UserError) as error:  # of a name in ASCII
-            report.refused[file] = f"cannot write {folder}: {error}"
-            if _takes_nothing_more(error):
-                report.left += list(names)[number:]
-                break
-    return report
 
 
 def _takes_nothing_more(error: BaseException | None) -> bool:
@@ -311,7 +459,7 @@ def settings_for_picture(settings: Mapping[str, Any], picture: Path) -> dict[str
 
 def write_result(
     folder: Path,
-    file: Path,
+    file: Picture,
     picture: NDArray[np.uint8],
     network: Network,
     tasks: Mapping[int, str],
@@ -325,7 +473,7 @@ def write_result(
 
     Args:
         folder: of the result.
-        file: the picture's.
+        file: where the picture is.
         picture: (H, W, 3) uint8 RGB.
         network: in evaluation mode.
         tasks: task id to name.

@@ -15,9 +15,10 @@ from seg_training.files.file_suffixes import IMAGE_SUFFIXES
 from seg_training.files.found_files import find_files, is_system_name
 from seg_training.files.user_paths import user_path
 from seg_training.prediction.existing_results import is_result_file
+from seg_training.prediction.picture_sources import Picture, find_elsewhere, is_elsewhere
 from seg_training.prediction.result_folders import result_names
 
-__all__ = ["find_pictures", "spread"]
+__all__ = ["find_pictures", "find_pictures_anywhere", "spread"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,29 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
         UserError: if something does not exist or holds no picture, or if two pictures of different
             folders have the same name.
     """
-    found: dict[Path, Path] = {}  # file to its path below what was given
+    return result_names(_found(given))
+
+
+def find_pictures_anywhere(given: Sequence[str]) -> dict[Picture, str]:
+    """As :func:`find_pictures`; addresses of object stores and parquet files may be among them.
+
+    Args:
+        given: those, files, folders and patterns.
+
+    Raises:
+        UserError: as :func:`find_pictures` and :func:`find_elsewhere` do.
+    """
+    here = [each for each in given if not is_elsewhere(each)]
+    found: dict[Picture, Path] = dict(_found(here))
+    for each in given:
+        if is_elsewhere(each):
+            found |= find_elsewhere(each)
+    return result_names(found)
+
+
+def _found(given: Sequence[str]) -> dict[Path, Path]:
+    """List files, each with its path below what was given."""
+    found: dict[Path, Path] = {}
     for each in given:
         path = user_path(each)
         if len(given) > 1 and _left_by_system(path):  # a shell's * gives it, nobody means it
@@ -61,7 +84,7 @@ def find_pictures(given: Sequence[str]) -> dict[Path, str]:
             found |= {file: Path(file.name) for file in _matches(path)}
         else:
             raise missing_file(path, "picture")
-    return result_names(found)
+    return found
 
 
 def _is_folder(path: Path) -> bool:

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from seg_training.errors import UserError
 from seg_training.files.file_names import folder_name
@@ -12,11 +13,14 @@ from seg_training.files.file_names import folder_name
 __all__ = ["result_names"]
 
 
-def result_names(pictures: Mapping[Path, Path]) -> dict[Path, str]:
+_File = TypeVar("_File")
+
+
+def result_names(pictures: Mapping[_File, Path]) -> dict[_File, str]:
     """Name the results of pictures.
 
     Args:
-        pictures: file to its path below what was given.
+        pictures: file, or whatever else is a picture, to its path below what was given.
 
     Returns:
         File to that path without its suffix. Where two would have the same name, or one would lie

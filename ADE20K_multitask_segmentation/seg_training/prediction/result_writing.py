@@ -29,6 +29,7 @@ from seg_training.prediction.existing_results import (
     files_of_result,
 )
 from seg_training.prediction.joint_label_map import JointLabelMap
+from seg_training.prediction.picture_sources import Picture
 from seg_training.results.overlays import distinct_colours, legend_picture, tinted
 
 __all__ = ["PictureResult", "check_place", "outline"]
@@ -46,7 +47,7 @@ class PictureResult:
     def __init__(
         self,
         folder: Path,
-        file: Path,
+        file: Picture,
         picture: NDArray[np.uint8],
         threshold: float | str | Mapping[str, float],
         settings: Mapping[str, Any],
@@ -57,7 +58,7 @@ class PictureResult:
 
         Args:
             folder: of the result.
-            file: the picture's.
+            file: where the picture is.
             picture: (H, W, 3) uint8 RGB.
             threshold: probabilities from it on are the class; of all classes, or by their names; or
                 the name of a rule, which says it of each class as that is added.

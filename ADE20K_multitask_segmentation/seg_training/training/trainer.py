@@ -6,7 +6,8 @@ from typing import Any
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-from seg_training.errors import UserError
+from seg_training.commands.process_ranks import processes_of_torchrun
+from seg_training.errors import UserError, counted
 from seg_training.known_settings import TrainerSettings
 from seg_training.networks import Network
 from seg_training.settings import check_keys, parameters_of
@@ -14,7 +15,7 @@ from seg_training.training.frozen_parts import freeze_parts
 from seg_training.training.training_progress import progress_callback
 from seg_training.training.whole_checkpoint_io import WholeCheckpointIO
 
-__all__ = ["build_trainer", "prepare_network"]
+__all__ = ["build_trainer", "check_launched", "prepare_network"]
 
 OWN_SETTINGS = TrainerSettings.entries().keys() - parameters_of(pl.Trainer.__init__).keys()
 """Settings of the trainer section that are ours, not Lightning's."""
@@ -61,13 +62,14 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
             "trainer.deterministic and trainer.benchmark contradict each other: cuDNN may choose "
             "another algorithm each time. Leave one of them out"
         )
+    check_launched(settings)
     callbacks = list(fixed.pop("callbacks", ()))
     plugins = arguments.pop("plugins", None) or ()
     if settings.get("enable_progress_bar", True):
         callbacks.append(progress_callback())
     try:
         # The samplers share the batches between the processes themselves.
-        return pl.Trainer(
+        trainer = pl.Trainer(
             **arguments,
             **fixed,
             callbacks=callbacks,
@@ -78,3 +80,31 @@ def build_trainer(settings: Mapping[str, Any], **fixed: Any) -> pl.Trainer:
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer: {error}") from error
+    if arguments.get("sync_batchnorm") and trainer.strategy.root_device.type != "cuda":
+        raise UserError(
+            "trainer.sync_batchnorm=true on a CPU: PyTorch has it for GPUs only; leave it out"
+        )
+    return trainer
+
+
+def check_launched(settings: Mapping[str, Any]) -> None:
+    """Refuse to train the same in several processes, each as if it were alone.
+
+    Args:
+        settings: the config's trainer section.
+
+    Raises:
+        UserError: if torchrun has started another number of processes than the settings ask for.
+    """
+    devices, num_nodes = settings.get("devices", 1), settings.get("num_nodes", 1)
+    launched = processes_of_torchrun()
+    if launched is None or not isinstance(devices, int) or devices < 1:
+        return
+    if devices * num_nodes != launched.everywhere:
+        number = "1 process" if launched.everywhere == 1 else f"{launched.everywhere} processes"
+        raise UserError(
+            f"torchrun has started {number} on "
+            f"{counted(launched.machines, 'machine')}, but trainer.devices={devices} and "
+            f"trainer.num_nodes={num_nodes} ask for {devices * num_nodes}; add "
+            f"trainer.devices={launched.here} trainer.num_nodes={launched.machines}"
+        )

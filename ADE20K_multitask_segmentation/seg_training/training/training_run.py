@@ -15,7 +15,9 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.network_in_checkpoint import network_of, take_calibration
+from seg_training.commands.lost_processes import saying_who_is_lost
 from seg_training.commands.process_ranks import process_rank
+from seg_training.commands.waits import waiting_for
 from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
@@ -32,6 +34,7 @@ from seg_training.settings import call_with_settings, name_of
 from seg_training.training.averaged_weights import AveragedWeights
 from seg_training.training.calibration import calibrate, keep_calibration
 from seg_training.training.confused_classes import check_confusion
+from seg_training.training.first_process import are_started_together, as_the_first_decides
 from seg_training.training.kept_checkpoints import BestAndLast
 from seg_training.training.losses import build_loss
 from seg_training.training.optimizers import check_optimizer
@@ -42,13 +45,14 @@ from seg_training.training.recipes import (
     phases_to_train,
 )
 from seg_training.training.resuming import check_going_on
-from seg_training.training.run_folder import CHECKPOINTS, make_run_dir
+from seg_training.training.run_folder import CHECKPOINTS, choose_run_dir, make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
 from seg_training.training.run_results import count_parameters, run_results, save_run
 from seg_training.training.skipped_files import SkippedFiles, skipped_in
 from seg_training.training.slurm_preemption import SlurmPreemption
+from seg_training.training.stalls import Stalls
 from seg_training.training.stop_between_steps import StopBetweenSteps
-from seg_training.training.trainer import build_trainer, prepare_network
+from seg_training.training.trainer import build_trainer, check_launched, prepare_network
 from seg_training.training.training_length import announce_schedule, check_limits
 from seg_training.training.training_pictures import PredictionPictures
 from seg_training.training.training_record import TrainingRecord
@@ -97,7 +101,7 @@ def train(config: Mapping[str, Any]) -> TrainingResult:
     """
     preemption = SlurmPreemption()
     try:
-        with preemption.listening():
+        with preemption.listening(), saying_who_is_lost():
             return _train_phases(plain_config(config), preemption)
     finally:
         release()
@@ -108,6 +112,9 @@ def _train_phases(config: dict[str, Any], preemption: SlurmPreemption) -> Traini
     by_itself = config["ckpt_path"] == AUTO
     if by_itself:
         config = find_by_itself(config)
+    if not config["run_dir"] and are_started_together():
+        run_dir = as_the_first_decides(config["trainer"], lambda: str(choose_run_dir(config)))
+        config = {**config, "run_dir": run_dir}
     before = interrupted_phase(config["ckpt_path"])
     config = by_its_own_recipe(config, before)
     phases = phases_of(config)
@@ -156,13 +163,14 @@ def _train(config: dict[str, Any], preemption: SlurmPreemption, by_itself: bool)
             checkpoints,
             LearningRateMonitor("step"),
             PredictionPictures(run_dir / "pictures", config["log_plot_freq"], module.task_names),
+            Stalls(),
             preemption,
             interruption,  # last: everything else has done its part of the step
         ],
     )
     _announce(config, module, data, trainer)
     try:
-        with interruption.listening(), warnings.catch_warnings():
+        with interruption.listening(), saying_who_is_lost(), warnings.catch_warnings():
             # What is held still is so on purpose.
             warnings.filterwarnings("ignore", ".* in eval mode at the start of training")
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
@@ -224,12 +232,14 @@ def _calibrate(
         module.to(trainer.strategy.root_device)
         calibrate(module.network, data, by_rankseg)
         keep_calibration(file, module.network)
-    trainer.strategy.barrier("calibrated")
+    with waiting_for("the first one, which chooses thresholds on training images"):
+        trainer.strategy.barrier("calibrated")
     take_calibration(module.network, read_checkpoint(file))
 
 
 def _check_settings(config: Mapping[str, Any]) -> None:
     check_config(config)
+    check_launched(config["trainer"])
     check_rankseg(config["thresholds"])
     check_optimizer(call_with_settings(OptimizerSettings, config["optimizer"], "optimizer"))
     build_loss(config["loss"], _on_label_maps(config))
@@ -246,8 +256,8 @@ def _data(config: Mapping[str, Any]) -> DataModule:
     data = build_data_module(config["data"], config["tasks"], config["seed"])
     if _on_label_maps(config) or config["metrics"] == "all":
         data.check_label_maps()
+    data.prepare_data()  # what is missing one process makes, and the others wait for it
     if process_rank() == 0:
-        data.prepare_data()
         data.setup("fit")
         data.training()
     return data

@@ -7,19 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.model_folders import RESULTS
 from seg_training.commands.process_ranks import process_rank
 from seg_training.errors import UserError
 from seg_training.files.held_folders import hold, release
 from seg_training.files.user_paths import user_path
+from seg_training.training.first_process import are_started_together, as_the_first_decides
 from seg_training.training.recipes import RECOGNISER, phases_of
 from seg_training.training.resuming import is_same_training
 from seg_training.training.run_folder import CHECKPOINTS, runs_of
-from seg_training.training.trainer import build_trainer
 
 __all__ = ["AUTO", "find_by_itself"]
 
@@ -45,37 +42,25 @@ def find_by_itself(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: if the folder that was given holds a finished run, or one that is being trained.
     """
-    return {**config, **_as_the_first_decides(config)}
+    return {**config, **_decided(config)}
 
 
-def _as_the_first_decides(config: Mapping[str, Any]) -> dict[str, Any]:
+def _decided(config: Mapping[str, Any]) -> dict[str, Any]:
     """Look in the first process alone: what others see may have changed by then."""
-    started_together = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
-    if not started_together and process_rank() != 0:
-        if _DECIDED not in os.environ:
-            raise UserError(
-                "ckpt_path=auto with processes that were started by hand: name the checkpoint, or "
-                "start them with torchrun or SLURM"
-            )
-        own: dict[str, Any] = json.loads(os.environ[_DECIDED])
-        return own
-    decided = _decision(config) if process_rank() == 0 else {}
-    if started_together:
-        # The processes find each other as they will for the training.
-        trainer = build_trainer({**config["trainer"], "enable_progress_bar": False}, logger=False)
-        trainer.strategy.setup_environment()
-        decided = trainer.strategy.broadcast(decided)
-    if "error" in decided:
-        raise UserError(decided["error"])
-    os.environ[_DECIDED] = json.dumps(decided)
-    return decided
+    if process_rank() == 0 or are_started_together():
+        decided = as_the_first_decides(config["trainer"], lambda: _decision(config))
+        os.environ[_DECIDED] = json.dumps(decided)
+    if _DECIDED not in os.environ:
+        raise UserError(
+            "ckpt_path=auto with processes that were started by hand: name the checkpoint, or "
+            "start them with torchrun or SLURM"
+        )
+    own: dict[str, Any] = json.loads(os.environ[_DECIDED])
+    return own
 
 
 def _decision(config: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        found = _newest(config)
-    except UserError as error:  # the others hear of it, too
-        return {"error": str(error)}
+    found = _newest(config)
     if found is None:
         where = config["run_dir"] or "outputs"
         _log.info("ckpt_path=auto: nothing to go on from in %s: a new run", where)

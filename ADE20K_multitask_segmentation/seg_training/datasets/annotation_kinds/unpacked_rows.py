@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from seg_training.commands.one_at_a_time import one_at_a_time
 from seg_training.errors import UserError, suggest
 from seg_training.files.atomic_writes import remove_abandoned, unfinished_folder
 from seg_training.files.file_names import file_name
@@ -72,25 +73,12 @@ def unpacked(rows: Rows, image: str, label_map: str, cache: Path) -> Path:
     whose = hashlib.sha256(identity.encode()).hexdigest()[:12]
     stem = f"{file_name(rows.source, 60)}-{file_name(rows.split, 60)}-{whose}"
     folder = cache / "unpacked" / f"{stem}-{state}"
-    if folder.is_dir():
-        return folder
-    remove_abandoned(folder.parent)
-    _log.info("unpacking split '%s' of %s into %s", rows.split, rows.source, folder)
-    try:
-        with unfinished_folder(folder) as unfinished:
-            made = unfinished / folder.name
-            for name in (IMAGES, LABEL_MAPS):
-                (made / name).mkdir(parents=True)
-            _write(rows, image, label_map, made)
-            if not folder.is_dir():  # another process may have been faster
-                made.rename(folder)
-    except OSError as error:
-        raise UserError(
-            f"cannot unpack {rows.source} into {folder}: {error}; set data.cache_dir"
-        ) from error
-    for other in folder.parent.glob(f"{stem}-*"):
-        if other != folder:  # of files that have changed since
-            shutil.rmtree(other, ignore_errors=True)
+    with one_at_a_time(folder, f"unpacks split '{rows.split}' of {rows.source}"):
+        if not folder.is_dir():
+            _unpack(rows, image, label_map, folder)
+            for other in folder.parent.glob(f"{stem}-*"):
+                if other != folder:  # of files that have changed since
+                    shutil.rmtree(other, ignore_errors=True)
     return folder
 
 
@@ -112,6 +100,23 @@ def hub_file(name: str, file: str, revision: str | None) -> Path:
         raise UserError(
             f"cannot fetch {file} of dataset {name} from the hub: {_first_line(error)}. Set "
             "data.classes to a classes file, or the option id2label to a file of the repository"
+        ) from error
+
+
+def _unpack(rows: Rows, image: str, label_map: str, folder: Path) -> None:
+    remove_abandoned(folder.parent)
+    _log.info("unpacking split '%s' of %s into %s", rows.split, rows.source, folder)
+    try:
+        with unfinished_folder(folder) as unfinished:
+            made = unfinished / folder.name
+            for name in (IMAGES, LABEL_MAPS):
+                (made / name).mkdir(parents=True)
+            _write(rows, image, label_map, made)
+            if not folder.is_dir():  # without locks another may have been faster
+                made.rename(folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot unpack {rows.source} into {folder}: {error}; set data.cache_dir"
         ) from error
 
 
