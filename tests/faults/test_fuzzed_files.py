@@ -23,6 +23,7 @@ from faults.fuzzed_parsers import NAMES, Parser, parsers
 from faults.reached_lines import ReachedLines
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from PIL import Image
 from small_networks import small_network
 
 from multitask_segmentation.coco_annotations import draw_segmentation, read_annotations
@@ -37,6 +38,7 @@ from seg_training.pictures.picture_reading import read_image
 CASES = int(os.environ.get("TASFORMER_FUZZ_CASES", "15"))
 TABLE = os.environ.get("TASFORMER_FUZZ_TABLE")
 _MOST_MEMORY = 2**30  # that all cases of a parser may add to the process
+_MOST_PIXELS = 2**22
 _MANY, _MOST_MISSED = 5_000, 0.15
 
 # What breaks parsers: depth, large numbers, names that lead elsewhere, markup of each format.
@@ -137,8 +139,9 @@ def test_every_parser_is_fuzzed(made: dict[str, Parser]) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_damaged_file_is_a_clear_error_or_an_answer(
-    made: dict[str, Parser], name: str, tmp_path: Path
+    made: dict[str, Parser], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", _MOST_PIXELS)  # what data.max_pixels bounds
     parser, folder = made[name], tmp_path / "fuzzed"
     if parser.beside is None:
         folder.mkdir()
