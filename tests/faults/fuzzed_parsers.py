@@ -39,6 +39,7 @@ from seg_training.errors import UserError
 from seg_training.fetching import resumable_downloads
 from seg_training.fetching.careful_unpacking import unpack
 from seg_training.fetching.resumable_downloads import download
+from seg_training.networks import Network
 from seg_training.pictures.picture_reading import (
     read_binary_mask,
     read_colours,
@@ -107,8 +108,10 @@ def _picture(kind: str, mode: str = "RGB", **options: Any) -> bytes:
     return written.getvalue()
 
 
-def _checkpoint() -> dict[str, Any]:
-    network = small_network()
+def _checkpoint(network: Network | None = None) -> dict[str, Any]:
+    if network is None:  # few parts, which are quickly damaged
+        hyper = {"config": SECTIONS, "task_names": ["a", "b"]}
+        return {"state_dict": {"w": torch.arange(6.0)}, "hyper_parameters": hyper}
     return {
         "state_dict": {f"network.{name}": own for name, own in network.state_dict().items()},
         "hyper_parameters": {"config": SECTIONS, "task_names": list(network.config.task_names)},
@@ -140,8 +143,8 @@ def _with_sums(png: bytes) -> bytes:
     return png
 
 
-def _with_network(content: dict[str, Any], folder: Path, described: bytes) -> bytes:
-    """Put what is said of the network, if it is JSON still, into a checkpoint whose sum is right.
+def _with_network(content: dict[str, Any], described: bytes) -> bytes:
+    """Put what is said of the network, if it is JSON still, into a checkpoint.
 
     What is none stands there as text.
     """
@@ -149,8 +152,9 @@ def _with_network(content: dict[str, Any], folder: Path, described: bytes) -> by
         network = json.loads(described)
     except (ValueError, RecursionError):
         network = described.decode(errors="replace")
-    write_whole({**content, "network": network}, folder / "sealed.ckpt")
-    return (folder / "sealed.ckpt").read_bytes()
+    written = io.BytesIO()
+    torch.save({**content, "network": network}, written)
+    return written.getvalue()
 
 
 def _read_pictures(file: Path) -> None:
@@ -347,17 +351,18 @@ def _model_parsers(folder: Path, whole: bytes, content: dict[str, Any]) -> Itera
         pickled = parts.read(name)
     old = io.BytesIO()
     torch.save({"state_dict": {"w": torch.ones(3)}}, old, _use_new_zipfile_serialization=False)
+    painting = _checkpoint(small_network())
     length = whole.index(b"\nsha256 of all before")
     yield Parser("checkpoint", "a.ckpt", whole, read_checkpoint, (_WHOLE,))
     yield Parser("checkpoint's sum", "a.ckpt", whole[length:], read_checkpoint, (_WHOLE,),
                  lambda changed: whole[:length] + changed)  # fmt: skip
     yield Parser("pickle in a checkpoint", "a.ckpt", pickled, read_checkpoint,
                  (_READ,), partial(_with_pickle, whole))  # fmt: skip
-    yield Parser("network in a checkpoint", "a.ckpt", json.dumps(content["network"]).encode(),
+    yield Parser("network in a checkpoint", "a.ckpt", json.dumps(painting["network"]).encode(),
                  lambda file: network_of(read_checkpoint(file)),
                  (f"{_CHECKPOINTS}.network_in_checkpoint:network_of,build_for,_config_in,load_weights",
                   f"{_CHECKPOINTS}.network_extent"),
-                 partial(_with_network, content, folder))  # fmt: skip
+                 partial(_with_network, painting))  # fmt: skip
     yield Parser("released checkpoint", "a.ckpt", old.getvalue(), read_inert,
                  (f"{_CHECKPOINTS}.restricted_pickle",))  # fmt: skip
     step = {"hyper_parameters": content["hyper_parameters"], "state_dict": {"w": torch.ones(2)},
