@@ -41,6 +41,8 @@ class TaskMaps(DrawsItself, nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw the maps: N(0, 0.13^2), or random unit vectors that depend on the seed alone."""
+        if self.weight.is_meta:
+            return
         if self.seed is None:
             init.normal_(self.weight, std=0.13)
             return

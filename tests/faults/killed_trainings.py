@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import shutil
+import socket
 import tempfile
 import time
 import warnings
@@ -17,10 +18,11 @@ import torch
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.training.training_run import train
 
-__all__ = ["SlowWriter", "other_file_system", "same_content", "start", "train_through_kills"]
+__all__ = ["SlowWriter", "Training", "other_file_system", "same_content", "train_through_kills"]
 
 _IN_MEMORY = Path("/dev/shm")  # a file system that most machines have besides the disk
-_MOST_SECONDS = 300
+_MOST_SECONDS = 1800  # of a machine that has much else to do
+_GRACE_SECONDS = 5
 
 
 @contextlib.contextmanager
@@ -62,20 +64,81 @@ class SlowWriter:
         Path.write_bytes = slowly  # type: ignore[assignment, method-assign]
 
 
-def start(config: Mapping[str, Any], slow: SlowWriter | None = None) -> Any:
-    """Start a training in a process of its own.
+class Training:
+    """A training that was started: one process, or several that train together.
 
-    Args:
-        config: with ``ckpt_path=auto`` and ``run_dir``.
-        slow: what writes its checkpoints.
+    Attributes:
+        processes: the first one's rank is 0.
     """
-    # A fresh interpreter would take seconds to import.
-    process = multiprocessing.get_context("fork").Process(target=_train, args=(config, slow))
-    process.start()
-    return process
+
+    def __init__(
+        self, config: Mapping[str, Any], number: int = 1, slow: SlowWriter | None = None
+    ) -> None:
+        """Start it.
+
+        Args:
+            config: with ``ckpt_path=auto`` and ``run_dir``.
+            number: of processes, as torchrun starts them.
+            slow: what writes its checkpoints.
+        """
+        # A fresh interpreter would take seconds to import.
+        context, port = multiprocessing.get_context("fork"), _free_port()
+        together = [
+            _as_torchrun(rank, number, port) if number > 1 else {} for rank in range(number)
+        ]
+        self.processes = [
+            context.Process(target=_train, args=(config, None if rank else slow, own))
+            for rank, own in enumerate(together)
+        ]
+        for process in self.processes:
+            process.start()
+
+    def join(self, seconds: float = _MOST_SECONDS) -> None:
+        """Wait for the end of the first process."""
+        self.processes[0].join(seconds)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all have ended well; waits for the others where the first one has."""
+        for process in self.processes:
+            process.join(_MOST_SECONDS if self.processes[0].exitcode == 0 else 0)
+        return all(process.exitcode == 0 for process in self.processes)
+
+    def kill(self, first: int) -> None:
+        """Kill one with SIGKILL, and end the others as torchrun does.
+
+        Args:
+            first: rank of the one.
+        """
+        self.processes[first].kill()
+        self.processes[first].join()
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.join(_GRACE_SECONDS)
+            process.kill()
+            process.join()
 
 
-def _train(config: Mapping[str, Any], slow: SlowWriter | None) -> None:
+def _free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
+
+
+def _as_torchrun(rank: int, number: int, port: int) -> dict[str, str]:
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "MASTER_PORT": port}
+    sizes = {"WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
+    return {
+        **{name: str(value) for name, value in {**numbers, **sizes}.items()},
+        "MASTER_ADDR": "127.0.0.1",
+        "TORCHELASTIC_RUN_ID": "faults",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+
+
+def _train(config: Mapping[str, Any], slow: SlowWriter | None, variables: dict[str, str]) -> None:
+    os.environ.update(variables)
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     if slow is not None:
@@ -84,7 +147,12 @@ def _train(config: Mapping[str, Any], slow: SlowWriter | None) -> None:
 
 
 def train_through_kills(
-    config: Mapping[str, Any], seconds: float, kills: int, seed: int, saves_before: int | None
+    config: Mapping[str, Any],
+    seconds: float,
+    kills: int,
+    seed: int,
+    saves_before: int | None,
+    number: int = 1,
 ) -> None:
     """Train, be killed at random moments, and be started again each time, to the end.
 
@@ -96,18 +164,19 @@ def train_through_kills(
         kills: how often it is killed.
         seed: of the moments.
         saves_before: the first kill is in the middle of the save after so many.
+        number: of processes, of which a random one is killed.
     """
     random, run = np.random.default_rng(seed), Path(config["run_dir"])
     killed = 0
     while killed < kills:
         slow = SlowWriter(saves_before) if saves_before is not None and not killed else None
-        process = start(config, slow)
+        training = Training(config, number, slow)
         if slow is not None:
             assert slow.half_there.wait(_MOST_SECONDS)
+            training.kill(0)
         else:
-            process.join(random.uniform(0, seconds))
-        process.kill()
-        process.join()
+            training.join(random.uniform(0, seconds))
+            training.kill(int(random.integers(number)))
         for file in run.rglob("*.ckpt"):
             if not any(folder.name.endswith(".unfinished") for folder in file.parents):
                 read_checkpoint(file)
@@ -118,9 +187,9 @@ def train_through_kills(
         else:
             shutil.rmtree(run)
             seconds /= 2
-    process = start(config)
-    process.join(_MOST_SECONDS)
-    assert process.exitcode == 0
+    training = Training(config, number)
+    training.join()
+    assert training.is_done
 
 
 def same_content(one: Any, other: Any) -> bool:

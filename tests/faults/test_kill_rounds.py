@@ -5,13 +5,19 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_datasets import folder
-from faults.killed_trainings import other_file_system, same_content, start, train_through_kills
+from faults.killed_trainings import (
+    Training,
+    other_file_system,
+    same_content,
+    train_through_kills,
+)
 from short_runs import SHORT_RUNS, small_config
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
@@ -35,20 +41,24 @@ def content_of(run: Path) -> list[Any]:
     return [*found, results["curves"], files]
 
 
-def test_killed_trainings_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_killed_trainings_end_as_if_nothing_had_happened(processes: int, tmp_path: Path) -> None:
     folder.make(tmp_path / "data")
+    settings = (*LONG, OFTEN, f"trainer.devices={processes}")
     with other_file_system(tmp_path) as place:
         whole = place / "whole"
         began = time.monotonic()
-        process = start(small_config(tmp_path / "data", whole, *LONG, OFTEN))
-        process.join()
-        assert process.exitcode == 0
+        training = Training(small_config(tmp_path / "data", whole, *settings), processes)
+        training.join()
+        assert training.is_done
         seconds = time.monotonic() - began
         expected = content_of(whole)
         for number in range(ROUNDS):
             run = place / str(number)
-            config = small_config(tmp_path / "data", run, *LONG, OFTEN)
+            config = small_config(tmp_path / "data", run, *settings)
             # Every tenth round, and the first, dies in the middle of a save.
             saves = number % 7 if number % 10 == 0 else None
-            train_through_kills(config, seconds, 1 + number % 3, number, saves)
+            train_through_kills(config, seconds, 1 + number % 3, number, saves, processes)
             assert same_content(content_of(run), expected), f"round {number}"
+            print(f"round {number}: {1 + number % 3} kills")  # noqa: T201 - pytest shows it
+            shutil.rmtree(run)

@@ -4,10 +4,26 @@ from typing import Any
 
 import yaml
 
-__all__ = ["BoundedLoader"]
+__all__ = ["BoundedLoader", "read_bounded"]
 
 _MOST_NODES = 1_000_000
 _DEEPEST = 100
+
+
+def read_bounded(text: str) -> Any:
+    """Read YAML of bounded size.
+
+    Args:
+        text: of a file.
+
+    Raises:
+        yaml.YAMLError: if it is no YAML, if there is too much, or if a value cannot be: the
+            thirtieth of February, or a number of five thousand digits.
+    """
+    try:
+        return yaml.load(text, BoundedLoader)
+    except (ValueError, OverflowError, LookupError, AttributeError, TypeError) as error:
+        raise yaml.YAMLError(f"a value in it cannot be read ({error})") from error
 
 
 class BoundedLoader(yaml.SafeLoader):

@@ -3,21 +3,23 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+import torch
 from safetensors.torch import load_file
 
-from seg_training.as_written.bounded_yaml import BoundedLoader
+from seg_training.as_written.bounded_json import read_json
+from seg_training.as_written.bounded_yaml import read_bounded
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints.folder_sums import check_sums
+from seg_training.checkpoints.network_extent import check_entries, check_numbers
 from seg_training.checkpoints.whole_checkpoints import read_whole
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 
-__all__ = ["NETWORK", "read_checkpoint"]
+__all__ = ["NETWORK", "check_content", "read_checkpoint"]
 
 NETWORK = "network"
 """Where a checkpoint says all of its network, as ``config.json`` of a model folder does."""
@@ -60,7 +62,38 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{file} was not written by train.py: it holds no config and task names. "
             "Give a run's folder or its checkpoints/best.ckpt"
         )
+    check_content(content, file)
     return dict(content)
+
+
+def check_content(content: Mapping[str, Any], file: Path) -> None:
+    """Refuse parts of other kinds than everything that uses a checkpoint expects.
+
+    Args:
+        content: of a checkpoint, or of a step that was kept, as it was read.
+        file: that it was read from, for messages.
+
+    Raises:
+        UserError: if one is of another kind, or too large to be walked through.
+    """
+    settings, weights = content.get("hyper_parameters"), content.get("state_dict")
+    is_ours = (
+        isinstance(settings, dict)
+        and isinstance(settings.get("config"), dict)
+        and isinstance(settings.get("task_names"), list | tuple)
+        and all(isinstance(name, str) for name in settings["task_names"])
+        and isinstance(weights, dict)
+        and all(isinstance(name, str) for name in weights)
+        and all(isinstance(own, torch.Tensor) for own in weights.values())
+        and isinstance(content.get(NETWORK, {}), dict)
+    )
+    if not is_ours:
+        raise UserError(
+            f"{file} was not written by train.py: its config, task names, weights or network are "
+            "of another kind. Give a run's folder or its checkpoints/best.ckpt"
+        )
+    check_entries([settings, content.get(NETWORK)], str(file))
+    check_numbers(settings["config"].get("model"), str(file))
 
 
 def _read_model_folder(folder: Path) -> dict[str, Any]:
@@ -73,10 +106,12 @@ def _read_model_folder(folder: Path) -> dict[str, Any]:
     check_sums(folder)
     try:
         weights = load_file(folder / WEIGHTS)
-        config = dict(yaml.load((folder / CONFIG).read_text(encoding="utf-8"), BoundedLoader))
+        config = dict(read_bounded((folder / CONFIG).read_text(encoding="utf-8")))
         check_sections(config)
-        model = json.loads((folder / _MODEL_CONFIG).read_text(encoding="utf-8"))
+        model = read_json((folder / _MODEL_CONFIG).read_text(encoding="utf-8"))
         task_names = list(model["task_names"])
+        check_entries([config, model], str(folder))
+        check_numbers([config["model"], model], str(folder))
     except Exception as error:  # a damaged file raises nearly anything
         raise UserError(
             f"{folder} is damaged, or was not written by train.py or "

@@ -3,16 +3,20 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
-import json
 import shutil
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
+from seg_training.as_written.bounded_json import read_json
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.folder_sums import SUMS, check_sums
 from seg_training.checkpoints.foreign_code import refuse_foreign_code
+from seg_training.checkpoints.network_extent import check_memory, check_numbers
 from seg_training.checkpoints.network_in_checkpoint import network_of
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config_sections import save_config
@@ -21,7 +25,7 @@ from seg_training.files.atomic_writes import move_whole, unfinished_folder
 from seg_training.files.text_files import finite
 from seg_training.networks import Network
 from seg_training.networks.network_building import quiet_transformers
-from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
 __all__ = ["RESULTS", "describe_network", "load_network", "save_network"]
@@ -30,6 +34,7 @@ RESULTS = "results.json"
 """What a training measured, in its run's folder."""
 
 _CARD = "README.md"
+_MEASURED = ("bIoU", "num_masks", "per_class")  # what a model says of its results
 
 
 def load_network(path: str | Path) -> Network:
@@ -99,7 +104,7 @@ def describe_network(
     own.measured = None
     if results is not None:
         # JSON has no nan, and this becomes config.json.
-        own.measured = {key: finite(results[key]) for key in ("bIoU", "num_masks", "per_class")}
+        own.measured = {key: finite(results[key]) for key in _MEASURED}
         for key in ("bIoU_interval", "bIoU_calibrated", "bIoU_calibrated_interval"):
             if key in results:  # earlier results have none
                 own.measured[key] = finite(results[key])
@@ -119,8 +124,15 @@ def describe_network(
 def _from_folder(folder: Path) -> TASFormerForSemanticSegmentation:
     check_sums(folder)
     try:
-        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        refuse_foreign_code(described, f"{folder / 'config.json'}")
+        described = read_json((folder / "config.json").read_text(encoding="utf-8"))
+        where = f"{folder / 'config.json'}"
+        check_numbers(described, where)
+        refuse_foreign_code(described, where)
+        check_memory(
+            lambda: TASFormerForSemanticSegmentation(TASFormerConfig.from_dict(described)),
+            _stored_numbers(folder),
+            where,
+        )
         with quiet_transformers():
             model: TASFormerForSemanticSegmentation = (
                 TASFormerForSemanticSegmentation.from_pretrained(folder, local_files_only=True)
@@ -138,15 +150,22 @@ def _from_folder(folder: Path) -> TASFormerForSemanticSegmentation:
     return model
 
 
+def _stored_numbers(folder: Path) -> int:
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+
+
 def _results_of(file: Path, checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Read the run's results, if they are of this checkpoint."""
     try:
-        results = json.loads((file.parent.parent / RESULTS).read_text(encoding="utf-8"))
+        results = read_json((file.parent.parent / RESULTS).read_text(encoding="utf-8"))
         # Results of before runs had names tell the step alone.
-        is_of_it = results["evaluated_step"] == checkpoint["global_step"] and (
-            results.get("run") == run_of(checkpoint)
+        is_of_it = (
+            results.keys() >= {*_MEASURED}
+            and results["evaluated_step"] == checkpoint["global_step"]
+            and (results.get("run") == run_of(checkpoint))
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return dict(results) if is_of_it else None
 

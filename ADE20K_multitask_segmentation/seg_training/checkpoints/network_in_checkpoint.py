@@ -4,14 +4,15 @@
 # Transformers has types for a part of its functions only.
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 
 from seg_training.checkpoints.checkpoint_reading import NETWORK
 from seg_training.checkpoints.foreign_code import refuse_foreign_code
+from seg_training.checkpoints.network_extent import check_memory, check_numbers
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
@@ -21,11 +22,14 @@ from transformers_update_for_adapters.weights_fingerprint import CALIBRATION, fo
 
 __all__ = [
     "NETWORK",
+    "build_for",
     "load_weights",
     "network_of",
     "network_to_keep",
     "take_calibration",
 ]
+
+Built = TypeVar("Built", bound=nn.Module)
 
 _WEIGHTS = "network."  # how the network's weights are called in a checkpoint
 
@@ -60,18 +64,19 @@ def network_of(checkpoint: Mapping[str, Any]) -> Network:
     Raises:
         UserError: if the weights do not fit what the checkpoint says of its network.
     """
-    if NETWORK in checkpoint:
-        network = Network(TASFormerForSemanticSegmentation(_config_in(checkpoint)))
-    else:
-        settings = checkpoint["hyper_parameters"]
-        network = _network_of_before(settings["config"], settings["task_names"])
     weights = {
         name.removeprefix(_WEIGHTS): tensor
         for name, tensor in checkpoint["state_dict"].items()
         if name.startswith(_WEIGHTS)
     }
-    load_weights(network, weights)
-    return network.eval()
+
+    def build() -> Network:
+        if NETWORK in checkpoint:
+            return Network(TASFormerForSemanticSegmentation(_config_in(checkpoint)))
+        settings = checkpoint["hyper_parameters"]
+        return _network_of_before(settings["config"], settings["task_names"])
+
+    return build_for(weights, build).eval()
 
 
 def take_calibration(network: Network, checkpoint: Mapping[str, Any]) -> None:
@@ -90,6 +95,30 @@ def take_calibration(network: Network, checkpoint: Mapping[str, Any]) -> None:
         setattr(network.config, name, getattr(config, name))
 
 
+def build_for(weights: Mapping[str, Tensor], build: Callable[[], Built]) -> Built:
+    """Build what a checkpoint describes, unless that is larger than its weights, and load these.
+
+    Args:
+        weights: of the checkpoint.
+        build: builds it by the checkpoint's own words.
+
+    Raises:
+        UserError: if it would be larger, if it cannot be built, or if the weights do not fit.
+    """
+    try:
+        check_memory(build, sum(own.numel() for own in weights.values()), "the checkpoint")
+        module = build()
+    except UserError:
+        raise
+    except Exception as error:  # what is not described by us raises nearly anything
+        raise UserError(
+            "no network can be built of what the checkpoint says of it "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    load_weights(module, weights)
+    return module
+
+
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load a checkpoint's weights into what was built by its own config.
 
@@ -105,6 +134,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def _config_in(checkpoint: Mapping[str, Any]) -> TASFormerConfig:
     try:
         described = dict(checkpoint[NETWORK])
+        check_numbers(described, "the checkpoint")
         refuse_foreign_code(described, "the checkpoint")
         config: TASFormerConfig = TASFormerConfig.from_dict(described)
     except UserError:

@@ -1,11 +1,11 @@
 """Names of classes that a folder has beside its label maps: a classes file, a list, a table."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.as_written.yaml_as_written import read_written
 from seg_training.dataset_description.folder_contents import FolderContents
 from seg_training.datasets.annotation_kinds.named_values import UNLABELLED
@@ -95,7 +95,7 @@ def _text(path: Path) -> str:
 
 def _names_of_json(path: Path) -> dict[int, str]:
     try:
-        content: Any = json.loads(_text(path))
+        content: Any = read_json(_text(path))
         return {int(value): str(name) for value, name in content.items()}
     except (ValueError, AttributeError):
         return {}

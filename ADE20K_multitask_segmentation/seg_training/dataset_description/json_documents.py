@@ -1,12 +1,12 @@
 """What JSON and text files beside images hold: LabelMe's shapes, YOLO's polygons, COCO's lists."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.dataset_description.annotation_candidate import Candidate
 from seg_training.dataset_description.folder_contents import FolderContents
 from seg_training.dataset_description.picture_looks import spread
@@ -202,7 +202,7 @@ def _are_entries(listed: Any) -> bool:
 def _read_json(path: Path) -> Any:
     """Read a document; None where it is damaged or of something else: readers say more."""
     try:
-        return json.loads(path.read_bytes(), object_hook=_without_outlines)
+        return read_json(path.read_bytes(), object_hook=_without_outlines)
     except (OSError, ValueError, RecursionError):
         return None
 

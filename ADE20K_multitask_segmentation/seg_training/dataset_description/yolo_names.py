@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from seg_training.as_written.bounded_yaml import read_bounded
 from seg_training.dataset_description.folder_contents import FolderContents
 
 __all__ = ["yolo_names"]
@@ -46,7 +47,7 @@ def _has_names(path: Path) -> bool:
     try:
         if path.stat().st_size > _MOST_BYTES:
             return False
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        content = read_bounded(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return False
     return isinstance(content, Mapping) and bool(content.get("names"))

@@ -75,7 +75,7 @@ def listed_images(path: Path, images: Mapping[str, str], image_suffix: str = "")
     for line in lines:
         named = names.find(line)  # a name may have spaces
         if not named:
-            first, *rest = line.replace(",", " ").split()
+            first, *rest = line.replace(",", " ").split() or [line]
             if rest == [_NOT_THERE]:
                 continue
             named = names.find(first)

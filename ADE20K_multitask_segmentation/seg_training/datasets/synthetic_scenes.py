@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.commands.one_at_a_time import one_at_a_time
 from seg_training.errors import UserError
 from seg_training.files.atomic_writes import unfinished_folder
@@ -424,7 +425,7 @@ def _found(root: Path, record: dict[str, int]) -> bool:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
-        found = json.loads((root / "scenes.json").read_text(encoding="utf-8"))
+        found = read_json((root / "scenes.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = None
     if found == record:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.checkpoints.network_in_checkpoint import load_weights, take_calibration
+from seg_training.checkpoints.network_in_checkpoint import build_for, take_calibration
 from seg_training.commands.lost_processes import saying_who_is_lost
 from seg_training.commands.process_ranks import processes_of_torchrun
 from seg_training.config import default_config_dir, override_config, plain_config
@@ -47,8 +47,10 @@ def load_module(checkpoint: Mapping[str, Any], changed: Mapping[str, Any] | None
         UserError: if the weights do not fit the config in it.
     """
     settings = checkpoint["hyper_parameters"]
-    module = LitSeg(changed or settings["config"], settings["task_names"], restoring=True)
-    load_weights(module, checkpoint["state_dict"])
+    module = build_for(
+        checkpoint["state_dict"],
+        lambda: LitSeg(changed or settings["config"], settings["task_names"], restoring=True),
+    )
     take_calibration(module.network, checkpoint)
     return module.eval()
 

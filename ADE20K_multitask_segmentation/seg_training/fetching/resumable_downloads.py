@@ -15,6 +15,7 @@ from typing import Self
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.commands.progress_bars import tracked_bytes
 from seg_training.errors import Interrupted, UserError
 from seg_training.fetching.disk_space import check_space
@@ -73,7 +74,7 @@ class _Part:
     def version(self, url: str) -> _Version | None:
         """Say what it is a part of; None where nothing of this address can be gone on with."""
         try:
-            version = _Version(**json.loads(self._note.read_text(encoding="utf-8")))
+            version = _Version(**read_json(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
         return version if self.size and version.url == url else None

@@ -1,11 +1,11 @@
 """Results that are there already: which files, and with which settings they were made."""
 
-import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.files.atomic_writes import UNFINISHED
 
 __all__ = [
@@ -50,7 +50,7 @@ def files_of_result(folder: Path) -> frozenset[str] | None:
         Names, of files that may be gone; None where the folder holds no result of ours.
     """
     try:
-        content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        content = read_json((folder / RESULT).read_text(encoding="utf-8"))
         if PARTS in content:
             names = set(content[PARTS])
         else:
@@ -79,7 +79,7 @@ def settings_of(folder: Path) -> Any:
         no known settings.
     """
     try:
-        content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        content = read_json((folder / RESULT).read_text(encoding="utf-8"))
         files = [LABEL_MAP, OVERLAY]
         files += [each[kind] for each in content["classes"] for kind in KINDS if kind in each]
         is_whole = all((folder / file).is_file() for file in files)

@@ -4,7 +4,6 @@ The results page of a run shows its own; the report of the tables puts those of 
 by side.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.errors import UnwritableError, UserError
 from seg_training.files.atomic_writes import replacing
 from seg_training.files.text_files import write_json
@@ -87,7 +87,7 @@ def load_examples(folder: Path) -> list[Example]:
     if not (folder / _LIST).is_file():
         return []
     try:
-        listed = json.loads((folder / _LIST).read_text(encoding="utf-8"))["examples"]
+        listed = read_json((folder / _LIST).read_text(encoding="utf-8"))["examples"]
         examples = [
             Example(
                 name=entry["name"],

@@ -1,13 +1,14 @@
 """Reading the results of finished runs: one per cell and seed, averaged over seeds."""
 
-import json
 import re
+import reprlib
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.errors import UserError
 from seg_training.tables.cell_runs import Run, finished_results
 from seg_training.tables.table_layout import Scale
@@ -45,7 +46,8 @@ class Result:
 
     def _of_both_phases(self, key: str) -> Any:
         own = self.content.get(key)
-        return None if own is None else own + (self.content.get("first_phase") or {}).get(key, 0)
+        first = (self.content.get("first_phase") or {}).get(key)
+        return None if own is None else own + (first or 0)
 
 
 @dataclass(frozen=True)
@@ -151,15 +153,34 @@ def _files(folder: Path) -> Iterator[tuple[int, Path]]:
             yield int(match[1]), file
 
 
-_SHAPES: dict[str, type | tuple[type, ...]] = {
-    "bIoU": (int, float, type(None)),
-    "bIoU_interval": (list, type(None)),
-    "bIoU_calibrated": (int, float, type(None)),
-    "bIoU_calibrated_interval": (list, type(None)),
-    "first_phase": (dict, type(None)),
-    "per_class": dict,
-    "per_share": list,
-    "curves": dict,
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _is_interval(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+    )
+
+
+def _is_first_phase(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, dict) and all(_is_number(value.get(key)) for key in ("steps", "seconds"))
+    )
+
+
+_NUMBERS = (
+    *("bIoU", "bIoU_calibrated", "mIoU", "fwIoU", "mACC", "pACC"),
+    *("steps", "evaluated_step", "seconds", "num_masks", "parameters", "seed"),
+)
+_SHAPES: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(_NUMBERS, _is_number),
+    "bIoU_interval": _is_interval,
+    "bIoU_calibrated_interval": _is_interval,
+    "first_phase": _is_first_phase,
+    "per_class": lambda value: isinstance(value, dict),
+    "per_share": lambda value: isinstance(value, list),
+    "curves": lambda value: isinstance(value, dict),
 }
 """What some keys of a result must be, where they are there."""
 
@@ -168,7 +189,7 @@ def _read(file: Path) -> dict[str, Any]:
     what = file.parent if file.name == "results.json" else file
     cure = f"delete {what} to train that cell again"
     try:
-        content = json.loads(
+        content = read_json(
             file.read_text(encoding="utf-8"),
             parse_constant=lambda _: None,  # NaN of older files
         )
@@ -176,7 +197,8 @@ def _read(file: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {file}: {error}; {cure}") from error
     if not isinstance(content, dict) or "bIoU" not in content:
         raise UserError(f"{file} is no result of train.py: it has no bIoU; {cure}")
-    for key, shape in _SHAPES.items():
-        if key in content and not isinstance(content[key], shape):
-            raise UserError(f"{file} is damaged: {key} is {content[key]!r}; {cure}")
+    for key, fits in _SHAPES.items():
+        if key in content and not fits(content[key]):
+            found = reprlib.repr(content[key])
+            raise UserError(f"{file} is damaged: {key} is {found}; {cure}")
     return content

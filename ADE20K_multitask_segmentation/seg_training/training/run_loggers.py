@@ -14,6 +14,7 @@ from seg_training.errors import UnwritableError, UserError
 from seg_training.known_settings import LoggerSettings
 from seg_training.pictures.channel_order import channels_last
 from seg_training.settings import call_with_settings
+from seg_training.training.continued_wandb import ContinuedWandb
 from seg_training.training.kept_rows import KeptRows
 
 __all__ = ["build_loggers", "close_loggers", "log_picture"]
@@ -30,7 +31,7 @@ def build_loggers(
         settings: the config's logger section.
         run_dir: the run's folder.
         name: of the experiment.
-        from_step: where it goes on; rows that the folder has of before stay.
+        from_step: where it goes on; what the folder has of the steps before stays.
 
     Raises:
         UserError: if there is no such logger, or if one cannot write into that folder.
@@ -48,7 +49,7 @@ def build_loggers(
 
     makers = {
         "csv": lambda: KeptRows(run_dir, from_step),
-        "tensorboard": lambda: PicturesToo(str(run_dir), name="", version=""),
+        "tensorboard": lambda: _tensorboard_logger(run_dir, from_step),
         "wandb": wandb,
     }
     made = [_forgiving(makers[logger]()) for logger in names]
@@ -116,6 +117,16 @@ def _is_utf8(path: Path) -> bool:
     return True
 
 
+def _tensorboard_logger(run_dir: Path, from_step: int) -> Logger:
+    """Begin a file; of a run that goes on, TensorBoard drops what files of before have from there.
+
+    Those are the steps between the last save and a kill, which come again.
+    """
+    goes_on = any(run_dir.glob("events.out.tfevents.*"))
+    purged = {"purge_step": from_step} if goes_on else {}
+    return PicturesToo(str(run_dir), name="", version="", **purged)
+
+
 def _wandb_logger(run_dir: Path, name: str, project: str) -> Logger:
     """Log online where somebody is logged in, offline otherwise: never ask for a login."""
     offline = os.environ.get("WANDB_MODE") == "offline" or not (
@@ -123,7 +134,7 @@ def _wandb_logger(run_dir: Path, name: str, project: str) -> Logger:
     )
     if offline:
         _log.info("wandb is offline; upload later with: wandb sync %s/wandb/offline-*", run_dir)
-    return WandbLogger(name=name, save_dir=str(run_dir), project=project, offline=offline)
+    return ContinuedWandb(run_dir, name=name, project=project, offline=offline)
 
 
 def _has_netrc_login(host: str) -> bool:

@@ -1,6 +1,5 @@
 """What a training came to: its numbers, its network and what that paints, in the run's folder."""
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.checkpoints.folder_sums import write_sums
 from seg_training.checkpoints.model_folders import RESULTS, describe_network, save_network
 from seg_training.checkpoints.run_identity import run_of
@@ -137,8 +137,10 @@ def _first_phase(recogniser: str | None) -> dict[str, Any] | None:
     if recogniser is None:
         return None
     try:
-        results = json.loads((user_path(recogniser) / RESULTS).read_text(encoding="utf-8"))
+        results = read_json((user_path(recogniser) / RESULTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        return None
+    if not isinstance(results, dict):
         return None
     told = {key: results[key] for key in _OF_FIRST_PHASE if key in results}
     return {"source": recogniser, **told}

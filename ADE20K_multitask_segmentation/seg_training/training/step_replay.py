@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.plugins import Precision
 from torch import Tensor, nn
 
+from seg_training.checkpoints.checkpoint_reading import check_content
 from seg_training.checkpoints.whole_checkpoints import read_whole
 from seg_training.datasets.batches import Batch
 from seg_training.errors import UserError
@@ -18,7 +19,7 @@ from seg_training.evaluation.checkpoint_evaluation import load_module
 from seg_training.training.held_step import BAD_STEP, restore_random_states
 from seg_training.training.trainer import build_trainer, prepare_network
 
-__all__ = ["ReplayedStep", "find_bad_step", "replay_step"]
+__all__ = ["ReplayedStep", "find_bad_step", "read_bad_step", "replay_step"]
 
 _PARTS = {"hyper_parameters", "state_dict", "step", "loss", "scale", "batches", "random"}
 
@@ -71,7 +72,7 @@ def replay_step(file: Path, device: torch.device) -> ReplayedStep:
     Raises:
         UserError: if the file is damaged, or none of a step.
     """
-    content = _read(file)
+    content = read_bad_step(file)
     config = content["hyper_parameters"]["config"]
     module = load_module(content).train()
     prepare_network(module.network, {**config["trainer"], "compile": False})
@@ -104,7 +105,15 @@ def replay_step(file: Path, device: torch.device) -> ReplayedStep:
     return replayed
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_bad_step(file: Path) -> dict[str, Any]:
+    """Read a step that a training kept.
+
+    Args:
+        file: as :func:`find_bad_step` gives it.
+
+    Raises:
+        UserError: if the file is damaged, or none of a step.
+    """
     try:
         content = read_whole(file)
     except UserError:
@@ -115,6 +124,7 @@ def _read(file: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or not content.keys() >= _PARTS:
         raise UserError(f"{file} is no {BAD_STEP}: expected what a training wrote of a step")
+    check_content(content, file)
     return content
 
 

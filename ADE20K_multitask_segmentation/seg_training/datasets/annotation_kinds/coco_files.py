@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.datasets.image_names import ImageNames
 from seg_training.errors import UserError, suggest
 
@@ -86,7 +87,7 @@ def read_coco(
         UserError: if the file is missing, damaged, of another form, or contradicts itself.
     """
     try:
-        content = json.loads(path.read_bytes(), object_hook=_pack)
+        content = read_json(path.read_bytes(), object_hook=_pack)
         categories = _categories(path, content["categories"])
         if check:
             check(path, categories)

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from seg_training.as_written.bounded_yaml import read_bounded
 from seg_training.errors import UserError, suggest
 from seg_training.files.user_paths import user_path
 
@@ -70,7 +71,7 @@ def colour_table(table: Any, root: Path) -> ColourTable:
 
 def _from_yaml(text: str, file: Path) -> list[tuple[str, Any]]:
     try:
-        content = yaml.safe_load(text)
+        content = read_bounded(text)
     except yaml.YAMLError as error:
         raise UserError(f"{file} is no valid YAML: {error} ({_FORMS})") from error
     if not isinstance(content, Mapping):

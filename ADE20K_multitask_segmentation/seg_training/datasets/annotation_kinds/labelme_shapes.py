@@ -3,7 +3,6 @@
 import base64
 import binascii
 import io
-import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.datasets.annotation_kinds.annotation_reader import (
     AnnotationReader,
     Found,
@@ -101,13 +101,13 @@ class LabelMe(AnnotationReader):
 def _read(path: Path) -> tuple[list[tuple[str, Mapping[str, Any]]], tuple[int, int] | None]:
     """Give the labelled shapes of a file, and the (height, width) that it says."""
     try:
-        content = json.loads(path.read_bytes(), object_hook=_without_picture)
+        content = read_json(path.read_bytes(), object_hook=_without_picture)
         shapes = [(str(shape["label"]), shape) for shape in content["shapes"]]
         height, width = content.get("imageHeight"), content.get("imageWidth")
         return shapes, (int(height), int(width)) if height and width else None
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}. Save it again, or remove it") from error
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(
             f"{path} has another form than LabelMe's ({type(error).__name__}: {error}); expected "
             "'shapes', each with 'label', 'points' and 'shape_type'"

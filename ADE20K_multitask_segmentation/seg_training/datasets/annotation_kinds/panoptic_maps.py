@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.datasets.annotation_kinds.annotation_reader import AnnotationReader, Found, Place
 from seg_training.datasets.annotation_kinds.named_values import (
     classes_of_names,
@@ -144,7 +145,7 @@ class Panoptic(AnnotationReader):
 
 def _read_segments(path: Path) -> _Segments:
     try:
-        content: Any = json.loads(path.read_bytes())
+        content: Any = read_json(path.read_bytes())
         categories = {each["id"]: str(each["name"]) for each in content["categories"]}
         names = {each["id"]: str(each["file_name"]) for each in content["images"]}
         images, segments = {}, {}

@@ -1,10 +1,10 @@
 """Hugging Face datasets: rows of an image and a label map, in parquet files or on the hub."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from seg_training.as_written.bounded_json import read_json
 from seg_training.datasets.annotation_kinds.annotation_reader import Found, Place
 from seg_training.datasets.annotation_kinds.named_values import classes_of_names
 from seg_training.datasets.annotation_kinds.unpacked_rows import (
@@ -65,7 +65,7 @@ class Parquet(LabelMaps):
                 "data.classes to a classes file, or the option id2label to a file below data.root"
             )
         try:
-            names = {int(value): str(name) for value, name in json.loads(file.read_bytes()).items()}
+            names = {int(value): str(name) for value, name in read_json(file.read_bytes()).items()}
         except (OSError, ValueError, AttributeError, TypeError) as error:
             raise UserError(
                 f'{file} is no {{"0": "road", "1": "tree"}} ({type(error).__name__}: {error})'

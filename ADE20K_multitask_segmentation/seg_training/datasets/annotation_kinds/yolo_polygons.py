@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import yaml
 
+from seg_training.as_written.bounded_yaml import read_bounded
 from seg_training.datasets.annotation_kinds.annotation_reader import AnnotationReader, Found, Place
 from seg_training.datasets.annotation_kinds.named_values import classes_of_names
 from seg_training.datasets.annotation_kinds.object_drawing import DrawingError, Drawn, of_polygons
@@ -122,13 +123,13 @@ def _read_names(file: Path, setting: str) -> dict[int, str]:
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has {file.stat().st_size:,} bytes")
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        content: Any = read_bounded(file.read_text(encoding="utf-8-sig"))
         names = content["names"]
         pairs = enumerate(names) if isinstance(names, list) else names.items()
         return {int(number): _scalar(name) for number, name in pairs}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"cannot read {file}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
             f"{file} has no 'names: [car, tree]' or 'names: {{0: car, 1: tree}}' "
             f"({type(error).__name__}: {error})"
