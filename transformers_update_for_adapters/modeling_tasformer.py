@@ -121,7 +121,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         self.recogniser = None if config.recognition is None else Recogniser(config)
         self.task_channels = channels_of_tasks(config)
         self.unknown_margins: nn.Parameter | None = None
-        if self.recogniser is not None and not all(self.label_channels.known):
+        if self.recogniser is not None and not all(self.label_channels.with_margin):
             self.unknown_margins = nn.Parameter(torch.zeros(config.num_tasks))
         self._saw_the_class = False
         self._folded: Kept[FoldedHead] = Kept()
@@ -293,6 +293,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
     def _margins(self, scores: Tensor, task_ids: Tensor) -> Tensor:
         """Say what the recogniser makes of (B, T) tasks: (B, T, h, w) logits."""
+        task_ids = self.label_channels.margins_of(task_ids)
         margins = self.label_channels.margins(scores, task_ids)
         if self.unknown_margins is None:
             return margins
