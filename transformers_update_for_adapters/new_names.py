@@ -10,15 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from .configuration_tasformer import TASFormerConfig
-from .near_words import NearWord, nearest_tasks
+from .near_words import ZERO_SHOT, NearWord, nearest_tasks, unknown_names
 from .task_names import ALL, is_known
 from .word_embeddings import WordEmbeddings
 from .word_encoder import word_encoder
 
 if TYPE_CHECKING:
-    from .modeling_tasformer import TASFormerForSemanticSegmentation
+    from .modeling_tasformer import Recognition, TASFormerForSemanticSegmentation
 
-__all__ = ["WITHOUT_WORDS", "stand_in", "start_vector", "take_names", "with_names"]
+__all__ = [
+    "WITHOUT_WORDS",
+    "knowing",
+    "nearest_margins",
+    "stand_in",
+    "start_vector",
+    "take_names",
+    "with_names",
+]
 
 WITHOUT_WORDS = (
     "the network was trained without words: of a name that it does not know it can take the "
@@ -118,7 +126,7 @@ def with_names(
         stand_ins = [stand_in(name, model.config).task_id for name in names]
     with torch.random.fork_rng(devices=[]):  # random weights are drawn first
         grown = type(model)(_config_with(model.config, names, stand_ins))
-    grown.to(device=model.device, dtype=model.dtype)
+    nn.Module.to(grown, device=model.device, dtype=model.dtype)
     added = {"vectors": vectors, "residual": None, "unknown_margins": None}
     own = model.state_dict()
     for name, tensor in grown.state_dict().items():
@@ -131,7 +139,56 @@ def with_names(
             rows = own[name][list(stand_ins)]
         tensor[: len(own[name])] = own[name]
         tensor[len(own[name]) :] = 0 if rows is None else rows
-    return grown.eval()
+    grown.eval()
+    return grown
+
+
+def knowing(
+    model: "TASFormerForSemanticSegmentation", asked: Sequence[str], unknown: str
+) -> tuple["TASFormerForSemanticSegmentation", dict[str, NearWord]]:
+    """Let a network know whatever it is asked for, if names are to be painted without training.
+
+    Args:
+        model: stays as it is.
+        asked: names, known and unknown.
+        unknown: one of ``near_words.UNKNOWN``; does nothing but for ``zero_shot``.
+
+    Returns:
+        The network, or a copy that knows more names; of each of these the nearest class.
+
+    Raises:
+        ValueError: as :func:`with_names` does.
+        ImportError: likewise.
+    """
+    names = unknown_names(asked, model.config) if unknown == ZERO_SHOT else []
+    if not names:
+        return model, {}
+    if not isinstance(_embeddings(model), WordEmbeddings):
+        raise ValueError(WITHOUT_WORDS)
+    nearest = {name: stand_in(name, model.config) for name in names}
+    return with_names(model, names, [own.task_id for own in nearest.values()]), nearest
+
+
+@torch.no_grad()
+def nearest_margins(
+    model: "TASFormerForSemanticSegmentation",
+    recognition: "Recognition",
+    task_ids: Sequence[int],
+    size: Sequence[int],
+) -> Tensor:
+    """Say where the recogniser alone sees the classes that stand in for new names.
+
+    Args:
+        model: from :func:`with_names`.
+        recognition: what it said of one image.
+        task_ids: T of the new names.
+        size: (H, W) of the image.
+
+    Returns:
+        (1, T, H, W) float logits: the margins.
+    """
+    asked = torch.tensor([list(task_ids)], device=recognition.label_logits.device)
+    return model.upsample(model.margins(recognition.label_logits, asked), size)
 
 
 def _config_with(

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from seg_training.pictures.picture_reading import (
     read_image,
     unreadable,
 )
-from seg_training.prediction.asked_classes import named_tasks
+from seg_training.prediction.asked_classes import asked_classes
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
 from seg_training.prediction.classes_in_picture import (
     check_tells_presence,
@@ -44,6 +45,7 @@ from seg_training.prediction.prediction_options import (
     check_threshold,
 )
 from seg_training.prediction.result_writing import PictureResult
+from seg_training.prediction.words_in_result import words_of_class, words_settings
 from transformers_update_for_adapters import asks_for_all
 from transformers_update_for_adapters.class_thresholds import (
     paints_by_rankseg,
@@ -51,6 +53,7 @@ from transformers_update_for_adapters.class_thresholds import (
     thresholds_in_picture,
 )
 from transformers_update_for_adapters.expected_iou import RANKSEG
+from transformers_update_for_adapters.near_words import NEAREST
 
 __all__ = [
     "PredictionReport",
@@ -104,6 +107,7 @@ def predict(
     device: str = AUTO,
     max_pixels: int | None = None,
     only_present: bool | None = None,
+    unknown: str = NEAREST,
 ) -> PredictionReport:
     """Paint classes on pictures and write a folder for each.
 
@@ -124,6 +128,9 @@ def predict(
             default.
         only_present: ask only classes that are probably there, and those of which nobody knows; by
             default of ``all``, where the network tells what is there.
+        unknown: what a name is that the network does not know: ``nearest``, the class whose name is
+            nearest in meaning, if that is near and the text encoder is installed; ``zero_shot``, a
+            class of its own, of networks trained with ``model.words=true``; or ``error``.
 
     Returns:
         What became of the pictures: one that cannot be read, or whose result cannot be written,
@@ -146,7 +153,8 @@ def predict(
         raise UserError(f"output {output} lies in a picture's result, {above}; give another folder")
     names = find_pictures(pictures)
     network = load_network(ckpt).to(find_device(device, "device", auto=True))
-    tasks = named_tasks(classes, network)
+    asked = asked_classes(classes, network, unknown)
+    network, tasks = asked.network, asked.tasks
     looks = Looks.of_network(network, flip, scales, window)
     if only_present:
         check_tells_presence(network)
@@ -157,6 +165,7 @@ def predict(
     settings = result_settings(
         find_checkpoint(ckpt), network, tasks, write_empty, thresholds, looks, only_present
     )
+    settings |= words_settings(asked)
     if network.num_tasks > _MOST_COLOURS:
         _log.warning(
             "label maps of %d classes are grey of 16 bit: a palette has 256 colours",
@@ -360,7 +369,9 @@ def write_result(
                 maps = probability[None]
                 [least] = thresholds_in_picture(network.config, [task_id], maps, threshold)
             own = probability.cpu().numpy()
-            result.add(task_id, tasks[task_id], own, not settings["only_found"], scores, least)
+            name, write_empty = tasks[task_id], not settings["only_found"]
+            words = partial(words_of_class, network, recognised, name, settings)
+            result.add(task_id, name, own, write_empty, scores, least, words)
         for task_id, name in tasks.items():
             if name in left_out:
                 result.leave_out(task_id, name)
