@@ -44,6 +44,14 @@ def main() -> None:
         dest="only_present",
         help="ask every class of 'all', also those that are probably not there",
     )
+    add(
+        "--unknown",
+        default="nearest",
+        choices=("nearest", "zero_shot", "error"),
+        help="a name that the network does not know: the class nearest in meaning, if it is near "
+        "and the text encoder is installed; zero_shot: painted by its name alone, by a network "
+        "trained with model.words=true; or an error",
+    )
     add("--flip", action="store_true", help="average with the mirrored picture")
     add("--scales", type=float, nargs="+", default=[1.0], help="average over sizes (1: as trained)")
     add("--window", type=int, help="look at windows of so many pixels (trained: whole)")
@@ -90,6 +98,7 @@ def main() -> None:
         arguments.max_pixels,
         arguments.only_present,
         arguments.engine,
+        arguments.unknown,
     )
     if report.written:
         sys.stdout.write(f"results written to {arguments.output}: {len(report.written)}\n")

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 from fake_datasets.folder import fake_classes, fake_folder
+from stand_in_encoder import stand_in_encoder
 
-__all__ = ["fake_classes", "fake_folder"]  # fixtures for every test
+from transformers_update_for_adapters import word_encoder
+
+__all__ = ["fake_classes", "fake_folder", "stand_in_encoder"]  # fixtures for every test
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the other cores have tests of their own
     torch.set_num_threads(1)
@@ -54,6 +57,12 @@ def own_cache(
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def no_text_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let names be found as they are written, whatever is installed; see stand_in_encoder.py."""
+    monkeypatch.setattr(word_encoder, "PACKAGE", "no_such_text_encoder")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from .kept_values import Kept
 from .plain_modules import is_plain
 from .task_conditions import MOST_NUMBERS, Conditions, select_conditions
+from .word_embeddings import WordEmbeddings
 
 if TYPE_CHECKING:
     from .configuration_tasformer import TASFormerConfig
@@ -108,7 +109,10 @@ class AdapterGenerator(nn.Module):
 
 
 # What a hypernetwork is made of.
-_PARTS = (nn.Embedding, nn.Sequential, nn.Linear, nn.ReLU, nn.ModuleList, AdapterGenerator)
+_PARTS = (
+    *(nn.Embedding, WordEmbeddings),
+    *(nn.Sequential, nn.Linear, nn.ReLU, nn.ModuleList, AdapterGenerator),
+)
 
 
 class AdapterHypernet(nn.Module):
@@ -130,7 +134,9 @@ class AdapterHypernet(nn.Module):
         self.num_tasks = config.num_tasks
         num_blocks = sum(self.depths)
         dim = config.task_embedding_dim
-        self.task_embeddings = nn.Embedding(config.num_tasks, dim)
+        self.task_embeddings = (
+            WordEmbeddings(config) if config.words else nn.Embedding(config.num_tasks, dim)
+        )
         self.block_embeddings = nn.Embedding(num_blocks, dim) if block_embeddings else None
         self.projector = nn.Sequential(
             nn.Linear(
@@ -166,7 +172,8 @@ class AdapterHypernet(nn.Module):
         """
         if self._may_look_up():
             every = torch.arange(self.num_tasks, device=task_ids.device)
-            of_all = self._of_all.get(self.parameters(), lambda: self._make(every))
+            weights = [*self.parameters(), *self.buffers()]
+            of_all = self._of_all.get(weights, lambda: self._make(every))
             return select_conditions(of_all, task_ids)
         return self._make(task_ids)
 

@@ -52,6 +52,9 @@ class TASFormerConfig(SegformerConfig):
         projector_hidden_dim: hidden width of the projector (adapters).
         projector_dim: width of the projected embedding, from which weights are made (adapters).
         adapter_reduction: block width divided by adapter bottleneck.
+        words: embeddings come from the classes' names, by a text encoder and a learnt projection,
+            so that further names have embeddings, too (adapters); building such a network needs the
+            encoder and ``task_names``, using it does not.
         task_map_shape: (channels, height, width) of a task's map (``emb``, ``vsa_emb``).
         num_vectors: ``vsa_emb`` only: number of random vectors. Task k has vector k, and every
             task from ``num_vectors - 1`` on has the last one: 2, as published, tells only the
@@ -78,8 +81,9 @@ class TASFormerConfig(SegformerConfig):
             its number of channels C; ``channels``, per task those that are it, none where it does
             not know the task; ``overlapping``, whether labels may be on the same pixel; and
             ``shared_backbone``, whether it reads the features of the class-prompted path, whose
-            backbone then is held still, too. ``labels``, their names, ``source`` and ``license``
-            are for the reader.
+            backbone then is held still, too. ``stand_ins``, where it is there, names per task
+            another one whose margin it has, or None: of names that were never trained. ``labels``,
+            their names, ``source`` and ``license`` are for the reader.
         presence: how the recogniser's scores become probabilities that a class is in the picture,
             or None, see ``presence_scores``: per class ``scale`` and ``bias``, None where it was
             not to be measured; ``least``, from which on a class is looked for; and ``gate``, from
@@ -102,6 +106,7 @@ class TASFormerConfig(SegformerConfig):
     projector_hidden_dim: int = 256
     projector_dim: int = 64
     adapter_reduction: int = 8
+    words: bool = False
     task_map_shape: list[int] | tuple[int, ...] = (10, 80, 80)
     num_vectors: int = 2
     vector_seed: int = 0
@@ -313,6 +318,15 @@ class TASFormerConfig(SegformerConfig):
                 f"recognition names the channels of {len(channels)} tasks, but num_tasks is "
                 f"{self.num_tasks}"
             )
+        stand_ins = self.recognition.get("stand_ins") or [None] * len(channels)
+        if len(stand_ins) != len(channels) or not all(
+            other is None or (type(other) is int and 0 <= other < len(channels))
+            for other in stand_ins
+        ):
+            raise ValueError(
+                f"recognition has stand_ins {stand_ins}; expected for each of {len(channels)} "
+                "tasks the id of another one, or None"
+            )
         named = Counter(channel for own in channels for channel in own)
         if wrong := [channel for channel in named if not 0 <= channel < number]:
             raise ValueError(f"recognition has {number} labels, and so no channel {wrong[0]}")
@@ -390,6 +404,7 @@ def _recognition_of(config: Mapping[str, Any]) -> dict[str, Any]:
     labels = list(recognition.get("labels") or ())
     names = config.get("task_names") or [None] * config["num_tasks"]
     recognition["channels"] = [[labels.index(own)] if own in labels else [] for own in names]
+    recognition.pop("stand_ins", None)
     return recognition
 
 

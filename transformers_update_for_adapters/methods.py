@@ -206,7 +206,10 @@ class RandomMaps(LearnedMaps):
 class Adapters(Method):
     """Adapters in the encoder's blocks, made by a generator per block."""
 
-    fields = ("task_embedding_dim", "projector_hidden_dim", "projector_dim", "adapter_reduction")
+    fields = (
+        *("task_embedding_dim", "projector_hidden_dim", "projector_dim", "adapter_reduction"),
+        "words",
+    )
     released_prefix = "tasformer."
 
     @classmethod

@@ -37,6 +37,8 @@ from .input_checks import (
 from .kept_values import Kept
 from .methods import MultiClassBaseline
 from .model_saving import SavedWithCard
+from .near_words import NEAREST
+from .new_names import start_vector, with_names
 from .plain_modules import is_plain
 from .presence_scores import presence_scores
 from .recogniser import Recogniser, channels_of_tasks
@@ -121,7 +123,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         self.recogniser = None if config.recognition is None else Recogniser(config)
         self.task_channels = channels_of_tasks(config)
         self.unknown_margins: nn.Parameter | None = None
-        if self.recogniser is not None and not all(self.label_channels.known):
+        if self.recogniser is not None and not all(self.label_channels.with_margin):
             self.unknown_margins = nn.Parameter(torch.zeros(config.num_tasks))
         self._saw_the_class = False
         self._folded: Kept[FoldedHead] = Kept()
@@ -293,6 +295,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
     def _margins(self, scores: Tensor, task_ids: Tensor) -> Tensor:
         """Say what the recogniser makes of (B, T) tasks: (B, T, h, w) logits."""
+        task_ids = self.label_channels.margins_of(task_ids)
         margins = self.label_channels.margins(scores, task_ids)
         if self.unknown_margins is None:
             return margins
@@ -631,6 +634,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         classes: Sequence[str],
         threshold: Threshold = None,
         max_pixels: int | None = None,
+        unknown: str = NEAREST,
     ) -> Segmentation:
         """Ask classes of a picture: ``model.segment("photo.jpg", ["tree", "sky"]).masks["tree"]``.
 
@@ -642,6 +646,10 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
                 class the mask whose expected IoU is largest; by default what the network was
                 calibrated with, and 0.5 where it was not.
             max_pixels: that a file may have; by default Pillow's limit, 179 million.
+            unknown: what a name is that the network does not know: ``nearest``, the class whose
+                name is nearest in meaning, if that is near and the text encoder is installed;
+                ``zero_shot``, a class of its own (of networks trained with ``words``); or
+                ``error``.
 
         Returns:
             Probabilities and masks at the picture's own size, and how likely each class is to be
@@ -654,7 +662,38 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             OSError: if the file is missing or damaged, or no picture.
             ImportError: if the package ``rankseg`` is needed, and is not installed.
         """
-        return segment_picture(self, picture, classes, threshold, max_pixels)
+        return segment_picture(self, picture, classes, threshold, max_pixels, unknown)
+
+    def with_names(self, names: Sequence[str]) -> "TASFormerForSemanticSegmentation":
+        """Make a copy that paints further names, which it was never trained on.
+
+        Args:
+            names: that the network, which was trained with ``words``, does not know.
+
+        Returns:
+            A network in evaluation mode; known classes answer as before.
+
+        Raises:
+            ValueError: if it was trained without words, or if a name is known already.
+            ImportError: if the text encoder is not installed.
+        """
+        return with_names(self, names)
+
+    def start_vector(self, name: str) -> Tensor:
+        """Say where the embedding of a new class may begin, by its name.
+
+        Args:
+            name: any.
+
+        Returns:
+            (D,) float; of a network trained without ``words``, the embedding of the class whose
+            name is nearest in meaning.
+
+        Raises:
+            ValueError: if the method has no task embeddings.
+            ImportError: if the text encoder is not installed.
+        """
+        return start_vector(self, name)
 
 
 def _upsampled(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:

@@ -135,7 +135,7 @@ class ClassPromptedSegmentationPipeline(Pipeline):
         opening = {} if max_pixels is None else {"max_pixels": max_pixels}
         tasks: dict[str, Any] = {}
         if classes is not None:
-            tasks = {"tasks": asked_tasks(classes, self.model.config)}
+            tasks = {"tasks": asked_tasks(classes, self.model.config)[0]}
         if threshold is None:
             return opening, tasks, tasks
         check_threshold(threshold)

@@ -55,7 +55,10 @@ def channels_of_tasks(config: TASFormerConfig) -> TaskChannels | None:
         return None
     recognition = config.recognition
     return TaskChannels(
-        recognition["channels"], recognition["num_labels"], recognition["overlapping"]
+        recognition["channels"],
+        recognition["num_labels"],
+        recognition["overlapping"],
+        recognition.get("stand_ins"),
     )
 
 

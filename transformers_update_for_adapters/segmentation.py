@@ -6,7 +6,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from .class_thresholds import Threshold, check_threshold, thresholds_in_picture
 from .configuration_tasformer import TASFormerConfig
 from .image_processing_tasformer import TASFormerImageProcessor
+from .near_words import NEAREST, NearWord, check_unknown, understand
+from .new_names import knowing, nearest_margins
 from .pictures import open_picture
-from .task_names import asks_for_all, find_tasks
+from .task_names import asks_for_all
 
 if TYPE_CHECKING:
     from .modeling_tasformer import Recognition, TASFormerForSemanticSegmentation
@@ -44,11 +46,19 @@ class Segmentation:
         thresholds: by class name: probabilities from it on are the class.
         presence: by class name, how likely the class is to be there, in [0, 1]; None where the
             network does not say.
+        near: by names that the network was not trained with, the nearest class: the one that was
+            painted in the name's place, or, of a name painted without training, the one whose
+            margin and threshold it has.
+        margins: by names painted without training, the mean probability, in the mask, that the
+            recogniser alone sees the nearest class there; None where it paints nothing or there is
+            no recogniser.
     """
 
     probabilities: dict[str, NDArray[np.float32]]
     thresholds: dict[str, float]
     presence: dict[str, float | None]
+    near: dict[str, NearWord] = field(default_factory=dict)
+    margins: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def masks(self) -> dict[str, NDArray[np.bool_]]:
@@ -68,22 +78,25 @@ class Segmentation:
         return different.pop()
 
 
-def asked_tasks(classes: Sequence[str], config: TASFormerConfig) -> dict[str, int]:
+def asked_tasks(
+    classes: Sequence[str], config: TASFormerConfig, unknown: str = NEAREST
+) -> tuple[dict[str, int], dict[str, NearWord]]:
     """Find the tasks of the classes that a user asks for.
 
     Args:
-        classes: names, or synonyms of ``config.task_synonyms``; or ``["all"]``.
+        classes: names, or synonyms of ``config.task_synonyms``, or near words; or ``["all"]``.
         config: a network's.
+        unknown: what a name that is not known may be, see ``near_words.UNKNOWN``.
 
     Returns:
-        The id by the name that was asked for.
+        The id by the name that was asked for; and the classes that were taken for near words.
 
     Raises:
         ValueError: if it is no list of names, one word say, or if a name is not known.
     """
-    task_ids = find_tasks(classes, config)
+    task_ids, near = understand(classes, config, unknown)
     names = list((config.task_names or []) if asks_for_all(classes, config) else classes)
-    return dict(zip(names, task_ids, strict=True))
+    return dict(zip(names, task_ids, strict=True)), near
 
 
 def prepare_picture(
@@ -166,6 +179,7 @@ def segment_picture(
     classes: Sequence[str],
     threshold: Threshold = None,
     max_pixels: int | None = None,
+    unknown: str = NEAREST,
 ) -> Segmentation:
     """Ask classes of a picture.
 
@@ -177,6 +191,7 @@ def segment_picture(
             the mask whose expected IoU is largest; by default what the network was calibrated with,
             and 0.5 where it was not.
         max_pixels: that the picture may have; Pillow's limit by default.
+        unknown: what a name that is not known may be, see ``near_words.UNKNOWN``.
 
     Returns:
         Probabilities and masks at the picture's own size, by the names that were asked for.
@@ -189,7 +204,9 @@ def segment_picture(
     """
     if threshold is not None:
         check_threshold(threshold)
-    tasks = asked_tasks(classes, model.config)
+    check_unknown(unknown)
+    model, new = knowing(model, classes, unknown)
+    tasks, near = asked_tasks(classes, model.config, unknown)
     processor = TASFormerImageProcessor.of_model(model.config)
     pixel_values, size = prepare_picture(picture, processor, max_pixels)
     # Where weights are offloaded, hooks bring the input to where they will be.
@@ -200,7 +217,16 @@ def segment_picture(
         recognition = recognition_of(model, pixel_values)
         logits = model.class_logits(pixel_values, task_ids, recognition)
     presence = None if recognition is None else recognition.presence[:, task_ids]
-    return read_logits(logits, size, tasks, model.config, threshold, processor, presence)
+    found = read_logits(logits, size, tasks, model.config, threshold, processor, presence)
+    margins: dict[str, float | None] = dict.fromkeys(new)
+    if new and recognition is not None:
+        asked = [tasks[name] for name in new]
+        alone = nearest_margins(model, recognition, asked, pixel_values.shape[-2:])
+        [seen] = processor.post_process_class_probabilities(alone, [size])
+        for name, own in zip(new, seen.cpu().numpy(), strict=True):
+            mask = found.masks[name]
+            margins[name] = float(own[mask].mean()) if mask.any() else None
+    return replace(found, near=near | new, margins=margins)
 
 
 @contextmanager

@@ -16,7 +16,11 @@ class TaskChannels:
     """
 
     def __init__(
-        self, channels: Sequence[Sequence[int]], num_channels: int, overlapping: bool = False
+        self,
+        channels: Sequence[Sequence[int]],
+        num_channels: int,
+        overlapping: bool = False,
+        stand_ins: Sequence[int | None] | None = None,
     ) -> None:
         """Say which channels are which task.
 
@@ -26,10 +30,18 @@ class TaskChannels:
             num_channels: C.
             overlapping: a channel says whether its label is there, whatever else is; else the
                 largest wins.
+            stand_ins: per task another one whose margin it has, or None; such a task competes with
+                no other.
         """
         self.num_channels = num_channels
         self.overlapping = overlapping
         self.known = tuple(bool(own) for own in channels)
+        own_margins = range(len(channels))
+        self._margins_of = [
+            task if other is None else other
+            for task, other in zip(own_margins, stand_ins or [None for _ in channels], strict=True)
+        ]
+        self.with_margin = tuple(self.known[task] for task in self._margins_of)
         some = [list(own) or [0] for own in channels]
         most = max(map(len, some))
         # Shorter lists are filled up: a channel twice is no larger than once.
@@ -41,6 +53,16 @@ class TaskChannels:
         self._tasks = slice(first, first + len(some)) if in_order else self._first
         self._rest = sorted(set(range(num_channels)) - set(chain.from_iterable(channels)))
         self._is_alone = sum(self.known) + bool(self._rest) == 1
+
+    def margins_of(self, task_ids: Tensor) -> Tensor:
+        """Say whose margins tasks have: their own, or those of the tasks that stand in for them.
+
+        Args:
+            task_ids: int64 in [0, K).
+        """
+        if self._margins_of == list(range(len(self._margins_of))):
+            return task_ids
+        return torch.tensor(self._margins_of, device=task_ids.device)[task_ids]
 
     def scores(self, label_logits: Tensor) -> Tensor:
         """Bring the channels into the order of the tasks.

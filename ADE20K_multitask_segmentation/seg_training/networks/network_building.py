@@ -26,6 +26,7 @@ from transformers_update_for_adapters import (
 )
 from transformers_update_for_adapters.backbones import BACKBONES, backbone_of
 from transformers_update_for_adapters.methods import methods_that_read
+from transformers_update_for_adapters.new_names import take_names
 
 __all__ = [
     "OF_A_TRAINING",
@@ -82,6 +83,7 @@ def build_network(
     backbone: str | None = None,
     recogniser: str | None = None,
     shared_backbone: bool = True,
+    word_vectors: bool = True,
     **options: Any,
 ) -> Network:
     """Build a network.
@@ -97,6 +99,8 @@ def build_network(
         recogniser: of a config's model section: None here; see :func:`build_painted_network` for a
             network on a recogniser.
         shared_backbone: likewise; read with a recogniser alone.
+        word_vectors: with ``words``: encode the names; not where weights that are loaded next have
+            their vectors, so that no text encoder is needed.
         **options: fields of ``TASFormerConfig``, such as ``other_channel`` or ``task_names``.
 
     Returns:
@@ -124,9 +128,19 @@ def build_network(
     options |= {"method": method, "num_tasks": num_tasks}
     if pretrained is None:
         config = _make_config(**_with_backbone(backbone, options))
-        return Network(TASFormerForSemanticSegmentation(config))
-    model = _load_backbone(str(pretrained), backbone, options)
+        model = TASFormerForSemanticSegmentation(config)
+    else:
+        model = _load_backbone(str(pretrained), backbone, options)
+    if options.get("words") and word_vectors:
+        _take_names(model)
     return Network(model).train()  # Transformers loads in evaluation mode
+
+
+def _take_names(model: TASFormerForSemanticSegmentation) -> None:
+    try:
+        take_names(model)
+    except (ValueError, ImportError) as error:
+        raise UserError(f"model.words=true: {error}") from error
 
 
 def check_settings(model: Mapping[str, Any]) -> None:
@@ -141,7 +155,8 @@ def check_settings(model: Mapping[str, Any]) -> None:
     method = model.get("method")
     for name in model:
         readers = methods_that_read(name)
-        if readers and method in METHODS and method not in readers:
+        is_off = name == "words" and not model[name]  # all configs list it
+        if readers and method in METHODS and method not in readers and not is_off:
             raise UserError(
                 f"model.{name}={model[name]} does nothing with model.method={method}: only "
                 f"{', '.join(readers)} {'reads' if len(readers) == 1 else 'read'} it. Leave it "

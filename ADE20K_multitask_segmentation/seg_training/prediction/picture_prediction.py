@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from seg_training.pictures.picture_reading import (
     read_image,
     unreadable,
 )
-from seg_training.prediction.asked_classes import named_tasks
+from seg_training.prediction.asked_classes import asked_classes
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
 from seg_training.prediction.classes_in_picture import (
     check_tells_presence,
@@ -45,6 +46,7 @@ from seg_training.prediction.prediction_options import (
     check_threshold,
 )
 from seg_training.prediction.result_writing import PictureResult
+from seg_training.prediction.words_in_result import words_of_class, words_settings
 from seg_training.settings import choose
 from transformers_update_for_adapters import asks_for_all
 from transformers_update_for_adapters.class_thresholds import (
@@ -53,6 +55,7 @@ from transformers_update_for_adapters.class_thresholds import (
     thresholds_in_picture,
 )
 from transformers_update_for_adapters.expected_iou import RANKSEG
+from transformers_update_for_adapters.near_words import NEAREST
 
 __all__ = [
     "ENGINES",
@@ -127,6 +130,7 @@ def predict(
     max_pixels: int | None = None,
     only_present: bool | None = None,
     engine: str = "process",
+    unknown: str = NEAREST,
 ) -> PredictionReport:
     """Paint classes on pictures and write a folder for each.
 
@@ -148,6 +152,9 @@ def predict(
         only_present: ask only classes that are probably there, and those of which nobody knows; by
             default of ``all``, where the network tells what is there.
         engine: one of :data:`ENGINES`.
+        unknown: what a name is that the network does not know: ``nearest``, the class whose name is
+            nearest in meaning, if that is near and the text encoder is installed; ``zero_shot``, a
+            class of its own, of networks trained with ``model.words=true``; or ``error``.
 
     Returns:
         What became of the pictures: one that cannot be read, or whose result cannot be written,
@@ -158,7 +165,7 @@ def predict(
     """
     asked = Prediction(
         *(str(ckpt), tuple(classes), user_path(output), threshold, flip, tuple(scales), window),
-        *(overwrite, device, max_pixels, only_present),
+        *(overwrite, device, max_pixels, only_present, unknown),
     )
     paint = choose(engine, ENGINES, "--engine")
     asked.check()
@@ -180,6 +187,7 @@ class Prediction:
     device: str = AUTO
     max_pixels: int | None = None
     only_present: bool | None = None
+    unknown: str = NEAREST
 
     def check(self) -> None:
         """Refuse what is wrong whatever the network is.
@@ -210,7 +218,8 @@ class Prediction:
         if self.max_pixels is not None:
             allow_pixels(self.max_pixels)
         network = load_network(self.ckpt).to(find_device(self.device, "device", auto=True))
-        tasks = named_tasks(self.classes, network)
+        asked = asked_classes(self.classes, network, self.unknown)
+        network, tasks = asked.network, asked.tasks
         looks = Looks.of_network(network, self.flip, self.scales, self.window)
         only_present = self.only_present
         if only_present:
@@ -223,6 +232,7 @@ class Prediction:
         settings = result_settings(
             file, network, tasks, write_empty, thresholds, looks, only_present
         )
+        settings |= words_settings(asked)
         return Painter(self.output, network, tasks, looks, settings, self.overwrite)
 
 
@@ -508,7 +518,9 @@ def write_result(
                 maps = probability[None]
                 [least] = thresholds_in_picture(network.config, [task_id], maps, threshold)
             own = probability.cpu().numpy()
-            result.add(task_id, tasks[task_id], own, not settings["only_found"], scores, least)
+            name, write_empty = tasks[task_id], not settings["only_found"]
+            words = partial(words_of_class, network, recognised, name, settings)
+            result.add(task_id, name, own, write_empty, scores, least, words)
         for task_id, name in tasks.items():
             if name in left_out:
                 result.leave_out(task_id, name)

@@ -1,7 +1,7 @@
 """The files that one picture's result consists of."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,7 @@ class PictureResult:
         write_empty: bool,
         scores: Mapping[str, float] | None = None,
         least: float | None = None,
+        words: Callable[[NDArray[np.bool_]], Mapping[str, Any]] | None = None,
     ) -> None:
         """Write one class's mask and probabilities.
 
@@ -109,6 +110,7 @@ class PictureResult:
             write_empty: write files of an empty mask, too.
             scores: of the class in the picture, by :data:`SCORES`' names.
             least: probabilities from it on are the class, where a rule says it.
+            words: what is said of its name, from its mask, (H, W) bool.
         """
         threshold = self._threshold
         if isinstance(threshold, float):
@@ -137,6 +139,7 @@ class PictureResult:
                 "confidence": round(float(probability[mask].mean()), 4) if found else None,
                 **outline(mask),
                 **({"scores": finite(dict(scores))} if scores else {}),
+                **(words(mask) if words else {}),
                 **files,
             }
         )

@@ -28,6 +28,7 @@ from transformers_update_for_adapters.class_thresholds import (
     probability_thresholds,
     thresholds_in_picture,
 )
+from transformers_update_for_adapters.near_words import near_word, taken_for
 
 __all__ = ["LONGEST_SIDE", "Answer", "Painter", "Prompt", "load_painters", "short_names"]
 
@@ -45,7 +46,7 @@ class Prompt(NamedTuple):
 
     Attributes:
         tasks: task id to the task's own name, in the order that was asked for.
-        unknown: a sentence about each name that it does not know.
+        unknown: a sentence about each name that it does not know, or took for the nearest class.
         every: all classes were asked for: those that are probably not there need not be looked for.
     """
 
@@ -113,7 +114,10 @@ class Painter:
             try:
                 task_id = find_task(name, self.network.config)
             except ValueError as error:
-                unknown.append(str(error))
+                near = near_word(name, self.network.config)
+                unknown.append(taken_for(name, near) if near else str(error))
+                if near:
+                    tasks[near.task_id] = near.name
             else:
                 tasks[task_id] = self.network.task_names[task_id]
         return Prompt(tasks, unknown)
