@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from fake_datasets import folder
-from own_process import REPOSITORY, run_script
+from own_process import run_script
 from short_runs import SHORT_RUNS, small_config
 
 from seg_training.checkpoints.model_folders import load_network
@@ -80,8 +80,8 @@ def test_the_encoder_is_needed_to_train_alone(
     again = small_config(tmp_path / "data", tmp_path / "again", *overrides)
     assert train(again).run_dir == tmp_path / "again"
     before, after = (
-        load_network(each).model.segformer.hypernet.task_embeddings
-        for each in (run, again["run_dir"])
+        load_network(each / "checkpoints/last.ckpt").model.segformer.hypernet.task_embeddings
+        for each in (run, tmp_path / "again")
     )
     assert torch.equal(before.vectors, after.vectors)
     assert not torch.equal(before.projection, after.projection)
@@ -104,4 +104,3 @@ def test_a_training_without_the_encoder_says_what_to_install(tmp_path: Path) -> 
         *(*where, f"data.classes={classes}", "model.words=true", "recipe=published"),
     )
     assert "model.words=True does nothing with model.method=emb" in answer.text
-    assert REPOSITORY.is_dir()
