@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
-from seg_training.tables.recipes_document import with_main_rows, with_tables
+from seg_training.tables.recipes_document import with_main_rows, with_tables, with_words
 
 DOCS = Path(__file__).parents[1] / "docs"
-DOCUMENTS = {DOCS / "recipes.md": with_tables, DOCS.parent / "README.md": with_main_rows}
+DOCUMENTS = {
+    DOCS / "recipes.md": with_tables,
+    DOCS.parent / "README.md": with_main_rows,
+    DOCS / "words.md": with_words,
+}
 
 if __name__ == "__main__":
     for document, filled in DOCUMENTS.items():

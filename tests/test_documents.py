@@ -22,7 +22,7 @@ from file_server import Publisher, serving
 from own_process import run_script, served
 from registries import registries_kept
 from released_files import saved, with_drive
-from short_runs import SHORT_RUNS
+from short_runs import SHORT_RUNS, small_config
 from small_archives import draw, published
 from small_benchmark import QUICK, WHOLE_BENCHMARK, shrink
 from transformers import SegformerConfig, SegformerForImageClassification
@@ -94,10 +94,12 @@ EXPORT_ONNX = "python scripts/export_onnx.py"
 EXPORT_TORCH = "python scripts/export_torch.py"
 BROWSER = "python scripts/browser_page.py"
 WEB = "python scripts/web_app.py"
+MEASURE_WORDS = "python scripts/measure_words.py"
+A_RUN_WITH_WORDS = "outputs/words/2026-01-31_12-00-00"
 KNOWN = (
     *("python train.py", "python eval.py", PREDICT),
     *(CHECK, DESCRIBE, CONVERT, FETCH, TABLES, FIGURE, SAVE, SWEEP, BENCHMARK),
-    *(EXPORT_ONNX, EXPORT_TORCH, BROWSER, WEB),
+    *(EXPORT_ONNX, EXPORT_TORCH, BROWSER, WEB, MEASURE_WORDS),
     *("make ", "npm ci", "pip install", "python3 -m venv", "source "),
     "torchrun ",
 )
@@ -215,8 +217,11 @@ def test_training_commands(
     tmp_path: Path,
     a_run: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.chdir(REPOSITORY)
+    if "model.words=true" in command:
+        request.getfixturevalue("stand_in_encoder")
     written = A_RUN.sub(str(a_run), substitutes(command))
     more = []
     if "demo.yaml" in command:  # on fewer scenes
@@ -301,7 +306,14 @@ def test_evaluation_commands(command: str, a_run: Path, tmp_path: Path) -> None:
     assert result.num_masks > 0
 
 
-@pytest.mark.parametrize("command", [each for each in commands(PREDICT) if not is_of_several(each)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        each
+        for each in commands(PREDICT)
+        if not is_of_several(each) and A_RUN_WITH_WORDS not in each
+    ],
+)
 def test_prediction_commands(
     command: str, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +326,44 @@ def test_prediction_commands(
     runpy.run_path(str(REPOSITORY / words[0]), run_name="__main__")
     results = list((tmp_path / words[words.index("--output") + 1]).glob("*/result.json"))
     assert len(results) == (1 if "*1.jpg" in command else 8)
+
+
+@pytest.fixture
+def a_run_with_words(tmp_path: Path, stand_in_encoder: Path) -> Path:
+    """A run on made-up images that knows sky, road and car, where the documents have theirs."""
+    folder.make(tmp_path / "data")
+    run_dir = tmp_path / A_RUN_WITH_WORDS
+    known = ("tasks.classes=[sky,road,car]", "model.words=true")
+    train(small_config(tmp_path / "data", run_dir, *known))
+    shutil.copytree(tmp_path / "data" / "images" / "val", tmp_path / "photos")
+    return run_dir
+
+
+@pytest.mark.parametrize(
+    "command", [line for line in commands(PREDICT) if A_RUN_WITH_WORDS in line]
+)
+def test_prediction_commands_with_words(
+    command: str, a_run_with_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words, _ = run_written(command, a_run_with_words)
+    results = list((tmp_path / words[words.index("--output") + 1]).glob("*/result.json"))
+    settings = json.loads(results[0].read_text())["settings"]
+    assert ("zero_shot" in settings) == ("zero_shot" in words)
+    assert ("taken_for" in settings) == ("zero_shot" not in words)
+
+
+@pytest.mark.parametrize("command", commands(MEASURE_WORDS))
+def test_measuring_commands(
+    command: str, a_run_with_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [kept] = re.findall(r"--neighbours (\S+)", command)
+    assert (REPOSITORY / kept).is_file()
+    (tmp_path / "mine.json").write_text('{"by hand": {"tree": "road", "lamp": "car"}}')
+    here = re.sub("--names .* --neigh", "--names tree lamp --neigh", command)
+    run_written(here.replace(kept, "mine.json"), a_run_with_words)
+    assert "by hand" in json.loads((tmp_path / "words.json").read_text())["ways"]
 
 
 def run_written(command: str, a_run: Path) -> tuple[list[str], str]:
@@ -556,6 +606,8 @@ def test_python_snippets(
     monkeypatch.chdir(tmp_path)
     photo = next((a_run.parent / "scenes" / "images" / "validation").glob("*.jpg"))
     shutil.copy(photo, tmp_path / "photo.jpg")
+    if A_RUN_WITH_WORDS in block.text:
+        request.getfixturevalue("a_run_with_words")
     if EXPORTED in block.text:
         Path(EXPORTED).parent.mkdir()
         shutil.copy(request.getfixturevalue("exported"), EXPORTED)
@@ -563,7 +615,7 @@ def test_python_snippets(
         [command] = [line for line in EVALUATIONS if "--pairs" in line]
         monkeypatch.setattr(sys, "argv", shlex.split(A_RUN.sub(str(a_run), command))[1:])
         runpy.run_path(str(REPOSITORY / "eval.py"), run_name="__main__")
-    text = A_RUN.sub(str(a_run), block.text)
+    text = block.text if A_RUN_WITH_WORDS in block.text else A_RUN.sub(str(a_run), block.text)
     with registries_kept():  # some snippet may add to them
         exec(compile(text, block.document, "exec"), {})
 

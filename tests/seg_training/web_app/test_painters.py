@@ -172,6 +172,15 @@ def test_names_that_are_known_are_not_stopped_by_others(painter: Painter) -> Non
     )
 
 
+@pytest.mark.usefixtures("stand_in_encoder")
+def test_near_words_are_taken_and_said(painter: Painter) -> None:
+    prompt = painter.understand(["automobile", "lorry", "sky"])
+    assert prompt.tasks == {2: "car", 1: "sky"}
+    taken, unknown = prompt.unknown
+    assert "no class 'automobile'; 'car' is taken, the nearest in meaning (0." in taken
+    assert unknown.startswith("the network knows no class 'lorry'")
+
+
 def test_a_damaged_picture_is_named_without_its_folder(painter: Painter, tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no picture at all")
     words = r"^cannot read image notes\.jpg: it is no picture"
