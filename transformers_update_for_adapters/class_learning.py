@@ -31,7 +31,7 @@ from .weights_fingerprint import fingerprint
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
 
-__all__ = ["LEARNT", "LearningSettings", "learn_classes"]
+__all__ = ["LEARNT", "LearningSettings", "learn_classes", "part_pictures"]
 
 _log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class _Lesson:
         self._settings = settings
         self._learns = learns
         self._generator = torch.Generator().manual_seed(settings.seed)
-        self._folds = _folds(pictures, self._generator)
+        self._folds = part_pictures(pictures, self._generator)
 
     def learn(self) -> tuple[list[float], list[Expectation]]:
         """Put what was learnt into the grown network; give thresholds and what is expected."""
@@ -307,7 +307,9 @@ class _Lesson:
         return curves
 
 
-def _folds(pictures: Sequence[LabelledPicture], generator: torch.Generator) -> list[set[int]]:
+def part_pictures(
+    pictures: Sequence[LabelledPicture], generator: torch.Generator
+) -> list[set[int]]:
     """Part pictures so that those of each class are spread; nothing of one picture."""
     number = min(_FOLDS, len(pictures))
     if number < 2:
