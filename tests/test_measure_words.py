@@ -55,7 +55,7 @@ def test_wrong_questions_are_answered(run: Path, tmp_path: Path) -> None:
         return answer.text
 
     assert "was trained on 'car'" in answer_to("--names", "car")
-    assert "'treee'" in answer_to("--names", "treee")
+    assert "'trree'" in answer_to("--names", "trree")
     (tmp_path / "n.json").write_text('{"by hand": {"tree": "rod"}}')
     wrong = ("--names", "tree", "--neighbours", str(tmp_path / "n.json"))
     assert "the class 'rod', which the network does not know; did you mean 'road'?" in answer_to(

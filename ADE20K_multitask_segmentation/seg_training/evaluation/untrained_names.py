@@ -214,6 +214,8 @@ def _measured_before(file: Path, content: Mapping[str, Any]) -> dict[str, Any]:
 class _AskedAs(nn.Module):
     """A network under other ids: of name k it is asked ``task_ids[k]``."""
 
+    task_ids: Tensor
+
     def __init__(self, network: Network, task_ids: Sequence[int]) -> None:
         super().__init__()
         self.inner = network
