@@ -25,7 +25,7 @@ TRAINED = (
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where all runs of this file lie: 24 pairs to train on, six whole steps; 5 images to evaluate."""
+    """Where all runs lie: 24 pairs to train on, six whole steps; 5 images to evaluate."""
     place = tmp_path_factory.mktemp("several")
     folder.make(place / "data", num_train=7, num_val=5)
     return place
