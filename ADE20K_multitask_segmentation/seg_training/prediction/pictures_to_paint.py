@@ -51,8 +51,7 @@ def find_pictures_anywhere(given: Sequence[str]) -> dict[Picture, str]:
         UserError: as :func:`find_pictures` and :func:`find_elsewhere` do.
     """
     here = [each for each in given if not is_elsewhere(each)]
-    found: dict[Picture, Path] = {}
-    found |= _found(here)
+    found: dict[Picture, Path] = {**_found(here)}
     for each in given:
         if is_elsewhere(each):
             found |= find_elsewhere(each)
