@@ -109,7 +109,9 @@ def test_torchrun_and_the_config_must_agree_on_how_many_train(place: Path) -> No
     launcher = torchrun("--standalone", "--nproc_per_node=2")
     process = start(place, ["training", "data", "refused", *TRAINED], launcher)
     assert process.wait(300) != 0
-    assert "add trainer.devices=2 trainer.num_nodes=1" in said(place)
+    assert "trainer.devices=1 and trainer.num_nodes=1 ask for 1; add trainer.devices=2\n" in said(
+        place
+    )
     assert not (place / "refused").exists()
 
 
@@ -184,7 +186,7 @@ def test_two_machines_train_and_measure_what_one_does(
     place: Path, two: Path, measured: dict[str, bytes], machines: list[Machine], one: Path
 ) -> None:
     name = f"machines_{machines[0].interface}"
-    where = ("trainer.devices=1", "trainer.num_nodes=2")
+    where = ("trainer.devices=1", "+trainer.num_nodes=2")
     on_both(
         place,
         machines,

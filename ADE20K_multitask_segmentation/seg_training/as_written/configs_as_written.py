@@ -54,6 +54,11 @@ class _ConfigFiles(FileConfigSource):
         return result
 
 
+# A job of a launcher gets this registry and lets Hydra register its own once more: of the same name
+# it leaves ours.
+_ConfigFiles.__name__ = FileConfigSource.__name__
+
+
 def take_classes_as_written() -> None:
     """Let Hydra read every config file so, those that its command line names as well."""
     Plugins.instance()  # registers Hydra's own, once

@@ -51,7 +51,7 @@ def find_pictures_anywhere(given: Sequence[str]) -> dict[Picture, str]:
         UserError: as :func:`find_pictures` and :func:`find_elsewhere` do.
     """
     here = [each for each in given if not is_elsewhere(each)]
-    found: dict[Picture, Path] = dict(_found(here))
+    found: dict[Picture, Path] = {file: below for file, below in _found(here).items()}
     for each in given:
         if is_elsewhere(each):
             found |= find_elsewhere(each)

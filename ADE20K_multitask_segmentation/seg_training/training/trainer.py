@@ -101,10 +101,11 @@ def check_launched(settings: Mapping[str, Any]) -> None:
     if launched is None or not isinstance(devices, int) or devices < 1:
         return
     if devices * num_nodes != launched.everywhere:
+        several = f" +trainer.num_nodes={launched.machines}" if launched.machines > 1 else ""
         number = "1 process" if launched.everywhere == 1 else f"{launched.everywhere} processes"
         raise UserError(
             f"torchrun has started {number} on "
             f"{counted(launched.machines, 'machine')}, but trainer.devices={devices} and "
             f"trainer.num_nodes={num_nodes} ask for {devices * num_nodes}; add "
-            f"trainer.devices={launched.here} trainer.num_nodes={launched.machines}"
+            f"trainer.devices={launched.here}{several}"
         )
