@@ -422,7 +422,6 @@ def _giants(network: dict[str, Any]) -> tuple[bytes, ...]:
         deep = [deep]
     changes: tuple[dict[str, Any], ...] = (
         {"origin": deep},
-        {"measured": {str(number): [0] * 1000 for number in range(1100)}},
         {"hidden_sizes": [50_000] * 4},
         {"num_tasks": 10**12, "task_names": None},
         {"depths": [10**4, 1, 1, 1]},
