@@ -7,13 +7,22 @@ from unicodedata import normalize
 __all__ = ["Interrupted", "UnwritableError", "UserError", "counted", "listed", "suggest"]
 
 
+_MOST, _END = 10_000, 1_000  # characters of a message, and of its end, which says what to do
+
+
 class UserError(ValueError):
     """Something the user gave is wrong: a path, a name, a file, a setting.
 
     The message says what was found, what was expected and what to do. The command line shows it
     alone and exits with code 1; any other exception is a fault of the program and keeps its
-    traceback.
+    traceback. What others wrote may be of any length, and is cut out of its middle.
     """
+
+    def __init__(self, message: str) -> None:
+        """Take the message, of which at most about ten thousand characters are kept."""
+        if len(message) > _MOST:
+            message = f"{message[: _MOST - _END]} [...] {message[-_END:]}"
+        super().__init__(message)
 
 
 class UnwritableError(UserError):

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import pickle
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from small_networks import small_network
 from multitask_segmentation.coco_annotations import draw_segmentation, read_annotations
 from multitask_segmentation.scenenet_trajectories import read_trajectories, read_wordnet_classes
 from seg_training.as_written.yaml_as_written import read_written, with_written_classes
-from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.checkpoint_reading import check_content, read_checkpoint
 from seg_training.checkpoints.folder_sums import check_sums, write_sums
 from seg_training.checkpoints.model_folders import load_network
 from seg_training.checkpoints.network_in_checkpoint import network_of, network_to_keep
@@ -73,6 +74,7 @@ class Parser(NamedTuple):
         seal: puts changed bytes into such a file.
         beside: a folder of files that it needs.
         is_refused: also as it is.
+        others: further contents to begin with, which say other things, wrong ones among them.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Parser(NamedTuple):
     seal: Callable[[bytes], bytes] = bytes
     beside: Path | None = None
     is_refused: bool = False
+    others: tuple[bytes, ...] = ()
 
 
 _CHECKPOINTS = "seg_training.checkpoints"
@@ -92,12 +95,28 @@ _WHOLE = f"{_CHECKPOINTS}.whole_checkpoints:read_whole,check_growth,_check_parts
 _READ = f"{_CHECKPOINTS}.checkpoint_reading:read_checkpoint,check_content"
 _PICTURES = (
     "seg_training.pictures.picture_reading:read_image,read_header,read_label_map,read_binary_mask,"
-    "_check_frames,_opened,unreadable",
+    "read_colours,_check_frames,_opened,unreadable",
 )
 _YAML = (
-    "seg_training.as_written.bounded_yaml",
+    "seg_training.as_written.bounded_yaml:BoundedLoader",
     "seg_training.as_written.yaml_as_written:read_written,_Loader,label_value,label_values,text,"
     "checked_name",
+)
+
+
+_CLASSES = (
+    b"classes: &a {1: tree, 2: tree}\nother: *a\n",
+    b"classes: [tree, sky]\n",
+    b"classes: {}\nother: 0\n",
+    b"classes: {'1': a, 1.5: b, yes: c, -1: d, 300: e}\nignore: [a, 2001-01-01, 1.0]\n",
+    b"classes: {1: [a], 2: {b: c}, 3: null}\n",
+    b"classes: {1: ' ', 2: 'a;;b', 3: \"a\\nb\", 4: 'a'}\n",
+    b"classes: {1: a, 2: 'b;a'}\nother: [1]\nignore: [1, 2]\nelse: 3\n",
+)
+_CONFIGS = (
+    b"tasks: {classes: [a, b]}\ndata: {classes: {classes: &a {0: no, 1: 12:30}, other: *a}}\n",
+    b"data:\n  datasets: {s: {tasks: {classes: {b: [no, 010]}}, classes: {classes: {0: no}}}}\n",
+    b"tasks: {classes: ade20k}\ndata: {classes: a.yaml, also: [{classes: null}]}\n",
 )
 
 
@@ -143,18 +162,15 @@ def _with_sums(png: bytes) -> bytes:
     return png
 
 
-def _with_network(content: dict[str, Any], described: bytes) -> bytes:
-    """Put what is said of the network, if it is JSON still, into a checkpoint.
-
-    What is none stands there as text.
-    """
-    try:
-        network = json.loads(described)
-    except (ValueError, RecursionError):
-        network = described.decode(errors="replace")
-    written = io.BytesIO()
-    torch.save({**content, "network": network}, written)
-    return written.getvalue()
+def _read_network(content: dict[str, Any], file: Path) -> None:
+    """Take a file for what a checkpoint says of its network."""
+    with contextlib.suppress(ValueError, RecursionError):
+        described = json.loads(file.read_bytes())
+        checkpoint = {**content, "network": described}
+        check_content(checkpoint, file)
+        network_of(checkpoint)
+        return
+    raise UserError("no JSON, which a checkpoint does not hold")
 
 
 def _read_pictures(file: Path) -> None:
@@ -198,8 +214,8 @@ def _read_dataset(kind: str, place: str, file: Path, **changes: Any) -> None:
         dataset.annotation(pair.label_map)
 
 
-def _describe(file: Path) -> None:
-    choose_annotations(folder_contents(file.parent.parent))
+def _describe(place: str, file: Path) -> None:
+    choose_annotations(folder_contents(file.parents[len(Path(place).parts) - 1]))
 
 
 def _names_of_classes(file: Path) -> None:
@@ -213,13 +229,14 @@ def _read_listed(file: Path) -> None:
     listed_images(file, {name: f"{name}.jpg" for name in ("a", "b c", "d/e", "-1")})
 
 
-def _collect(file: Path) -> None:
+def _collect(cell: str, file: Path) -> None:
     scale = SCALES["demo"]
-    results = collect_results(scale, [file.parents[2]])
+    root = file.parents[len(Path(cell).parts) + 1]
+    results = collect_results(scale, [root])
     for result in results:
         _ = result.steps, result.seconds
     for metric in ("bIoU", "bIoU_calibrated", "mIoU"):
-        measured(results, file.parent.name, metric)
+        measured(results, cell, metric)
 
 
 def _read_result(file: Path) -> None:
@@ -238,7 +255,7 @@ class _Socket:
         return io.BytesIO(self._answer)
 
 
-def _fetch(file: Path, answer: bytes) -> None:
+def _fetch(file: Path, answer: bytes, name: str = "a.zip") -> None:
     """Download from a server that gives this answer, whatever it is asked."""
 
     def urlopen(request: Any, timeout: float) -> HTTPResponse:
@@ -252,28 +269,53 @@ def _fetch(file: Path, answer: bytes) -> None:
         return received
 
     with mock.patch.object(resumable_downloads, "urlopen", urlopen):
-        download("http://publisher/a.zip", file, pauses=())
+        download(f"http://publisher/{name}", file, pauses=())
 
 
 def _receive(file: Path) -> None:
+    """Go on with a part, whatever the server answers."""
     for old in file.parent.glob("target.zip*"):
         old.unlink()
-    _fetch(file.parent / "target.zip", file.read_bytes())
+    (file.parent / "target.zip.part").write_bytes(b"12345")
+    (file.parent / "target.zip.part.json").write_bytes(_NOTE.replace(b"a.zip", b"target.zip"))
+    _fetch(file.parent / "target.zip", file.read_bytes(), "target.zip")
 
 
 def _go_on(file: Path) -> None:
     """Go on with a part whose note is damaged."""
     (file.parent / "a.zip").unlink(missing_ok=True)
     (file.parent / "a.zip.part").write_bytes(b"12345")
-    rest = (
-        b'HTTP/1.1 206 Partial Content\r\nETag: "x"\r\nContent-Range: bytes 5-9/10\r\n'
-        b"Content-Length: 5\r\n\r\n67890"
-    )
-    _fetch(file.parent / "a.zip", rest)
+    _fetch(file.parent / "a.zip", _ANSWERS[1])
+
+
+_NOTE = b'{"url": "http://publisher/a.zip", "mark": "\\"x\\"", "length": 10}'
+_ANSWERS = (
+    b'HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: 10\r\n\r\n1234567890',
+    b'HTTP/1.1 206 Partial Content\r\nETag: "x"\r\nContent-Range: bytes 5-9/10\r\n'
+    b"Content-Length: 5\r\n\r\n67890",
+    b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 7-9/*\r\n\r\n890",
+    b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 416 Range Not Satisfiable\r\n\r\n",
+    b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nETag: W/y\r\nLast-Modified: then\r\n\r\n12",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n123\r\n0\r\n\r\n",
+)
 
 
 def _load_folder(file: Path) -> None:
     load_network(file.parent)
+
+
+_OTHER_SHAPES = tuple(
+    json.dumps({"imageHeight": height, "imageWidth": 44, "shapes": shapes}).encode()
+    for height, shapes in (
+        (60, [{"label": "car", "points": [[9, 9], [12, 12]], "shape_type": "circle"}]),
+        (60, [{"label": "car", "points": [[9, 9]], "shape_type": "rectangle"}]),
+        (60, [{"label": "void", "points": [[1, 1], [9, 1], [9, 9]], "shape_type": None}]),
+        (50, [{"label": "sky", "points": [], "shape_type": "star"}]),
+        (None, [{"label": "car", "points": [[1, 1], [5, 5]], "shape_type": "ellipse"}]),
+    )
+)
 
 
 def _annotation_parsers(folder: Path) -> Iterator[Parser]:
@@ -285,29 +327,32 @@ def _annotation_parsers(folder: Path) -> Iterator[Parser]:
         return root
 
     drawing = f"{_KINDS}.object_drawing"
-    own = f"{_KINDS}.coco_files:read_coco,_pack,_categories,_compact,_without_groups,CocoObjects"
+    yolo = (f"{_KINDS}.yolo_polygons", f"{drawing}:of_polygons,Drawn")
+    own = (
+        f"{_KINDS}.coco_files:read_coco,_pack,_categories,_compact,_without_groups,CocoObjects",
+        f"{drawing}:of_segmentation,_check_run_lengths,_unpacked,of_polygons",
+    )
     for name, kind, place, lines in (
         ("YOLO's lines", "YOLO", "labels/train/train_0.txt",
-         (f"{_KINDS}.yolo_polygons:Yolo", f"{drawing}:of_polygons,Drawn")),
+         yolo),
         ("YOLO's names", "YOLO", "data.yaml",
-         (f"{_KINDS}.yolo_polygons:_read_names,_scalar", "seg_training.as_written.bounded_yaml")),
+         yolo),
         ("LabelMe", "LabelMe", "train/train_0.json",
          (f"{_KINDS}.labelme_shapes:_read,_without_picture,_parts,_circle,_mask",)),
-        ("COCO's polygons", "COCO polygons", "train/_annotations.coco.json", (own,)),
-        ("COCO's run lengths", "COCO packed run lengths", "annotations/train.json",
-         (f"{drawing}:of_segmentation,_check_run_lengths,_unpacked",)),
-        ("COCO's plain run lengths", "COCO plain run lengths", "annotations/train.json",
-         (f"{drawing}:of_segmentation,_check_run_lengths",)),
+        ("COCO's polygons", "COCO polygons", "train/_annotations.coco.json", own),
+        ("COCO's run lengths", "COCO packed run lengths", "annotations/train.json", own),
+        ("COCO's plain run lengths", "COCO plain run lengths", "annotations/train.json", own),
         ("panoptic JSON", "panoptic", "panoptic_train.json", 
          (f"{_KINDS}.panoptic_maps:_read_segments",)),
         ("panoptic PNG", "panoptic", "panoptic_train/train_0.png",
-         ("seg_training.pictures.picture_reading:read_colours,_opened,unreadable",)),
+         _PICTURES),
         ("VOC's palettes", "lists with palettes", "SegmentationClass/train_0.png",
-         ("seg_training.pictures.picture_reading:read_label_map,_opened,unreadable",)),
+         _PICTURES),
     ):  # fmt: skip
         root = made(kind)
         yield Parser(name, place, (root / place).read_bytes(),
-                     partial(_read_dataset, kind, place), lines, beside=root)  # fmt: skip
+                     partial(_read_dataset, kind, place), lines, beside=root,
+                     others=_OTHER_SHAPES if name == "LabelMe" else ())  # fmt: skip
     tables = f"{_KINDS}.colour_tables:_from_lines,_from_yaml,_checked,colour_table"
     text = (made("colours") / "labelmap.txt").read_bytes()
     yield Parser("colour table", "labelmap.txt", text,
@@ -319,22 +364,35 @@ def _annotation_parsers(folder: Path) -> Iterator[Parser]:
                  (tables.replace("_from_lines,", "").replace(",colour_table", ""),))  # fmt: skip
     yield Parser("split list", "train.txt", b"# images\na.jpg\nb c\nd/e.png x/e.png\n-1 1\na -1\n",
                  _read_listed, ("seg_training.datasets.split_lists:listed_images",))  # fmt: skip
-    yield Parser("described COCO", "train/_annotations.coco.json",
-                 (made("COCO polygons") / "train/_annotations.coco.json").read_bytes(), _describe,
-                 (f"{_DESCRIBED}.json_documents:_kind_of_each,_of_lists,_of_list,_are_entries,"
-                  "_read_json,_without_outlines",), beside=made("COCO polygons"))  # fmt: skip
+    described = (
+        f"{_DESCRIBED}.json_documents:_kind_of_each,_of_lists,_of_list,_are_entries,_read_json,"
+        "_without_outlines,_pattern",
+    )
+    for kind, place in (
+        ("COCO polygons", "train/_annotations.coco.json"),
+        ("LabelMe", "train/train_0.json"),
+        ("YOLO", "labels/train/train_0.txt"),
+        ("panoptic", "panoptic_train.json"),
+    ):
+        root = made(kind)
+        yield Parser(f"described {kind}", place, (root / place).read_bytes(),
+                     partial(_describe, place), described, beside=root)  # fmt: skip
     for name, file, valid, function in (
         ("described id2label", "id2label.json", b'{"0": "sky", "1": "car"}', "_names_of_json"),
         ("described list", "classes.txt", b"background\ncar\ntree\n", "_names_of_list"),
         ("described table", "classes.csv", b"id,name,n\n0,sky,1\n1,car,2\n", "_names_of_table"),
     ):  # fmt: skip
         yield Parser(name, file, valid, _names_of_classes,
-                     (f"{_DESCRIBED}.class_names:{function},_text",),
+                     (f"{_DESCRIBED}.class_names:{function}",),
                      beside=_picture_folder(folder))  # fmt: skip
-    yield Parser("described YOLO names", "data.yaml", b"nc: 2\nnames: {0: car, 1: tree}\n",
-                 lambda file: yolo_names(folder_contents(file.parent), []),
-                 (f"{_DESCRIBED}.yolo_names:_has_names,yolo_names",),
-                 beside=_picture_folder(folder))  # fmt: skip
+    for name, file, valid in (
+        ("described YOLO names", "data.yaml", b"nc: 2\nnames: {0: car, 1: tree}\n"),
+        ("described YOLO list", "obj.names", b"car\ntree\n"),
+    ):
+        yield Parser(name, file, valid,
+                     lambda file: yolo_names(folder_contents(file.parent), []),
+                     (f"{_DESCRIBED}.yolo_names:_has_names,yolo_names",),
+                     beside=_picture_folder(folder))  # fmt: skip
 
 
 def _picture_folder(folder: Path) -> Path:
@@ -343,6 +401,35 @@ def _picture_folder(folder: Path) -> Path:
     place.mkdir(exist_ok=True)
     (place / "a.png").write_bytes(_picture("png"))
     return place
+
+
+_PICKLES = tuple(
+    pickle.dumps(content, protocol=2)
+    for content in (
+        [1, 2],
+        {"hyper_parameters": {"config": {}}},
+        {"hyper_parameters": {"config": 1, "task_names": 2}, "state_dict": {}},
+        {"hyper_parameters": {"config": {"model": {"a": 10**9}}, "task_names": ["a"]},
+         "state_dict": {}},
+    )
+)  # fmt: skip
+
+
+def _giants(network: dict[str, Any]) -> tuple[bytes, ...]:
+    """Say what would fill the memory, or hold who reads it for ever."""
+    deep: Any = 1
+    for _ in range(60):
+        deep = [deep]
+    changes: tuple[dict[str, Any], ...] = (
+        {"origin": deep},
+        {"hidden_sizes": [50_000] * 4},
+        {"num_tasks": 10**12, "task_names": None},
+        {"depths": [10**4, 1, 1, 1]},
+        {"crop_size": [10**5, 10**5]},
+        {"method": "vsa_emb", "num_vectors": 10**5},
+        {"num_attention_heads": [0, 1, 2, 3]},
+    )
+    return tuple(json.dumps({**network, **change}).encode() for change in changes)
 
 
 def _model_parsers(folder: Path, whole: bytes, content: dict[str, Any]) -> Iterator[Parser]:
@@ -357,12 +444,12 @@ def _model_parsers(folder: Path, whole: bytes, content: dict[str, Any]) -> Itera
     yield Parser("checkpoint's sum", "a.ckpt", whole[length:], read_checkpoint, (_WHOLE,),
                  lambda changed: whole[:length] + changed)  # fmt: skip
     yield Parser("pickle in a checkpoint", "a.ckpt", pickled, read_checkpoint,
-                 (_READ,), partial(_with_pickle, whole))  # fmt: skip
-    yield Parser("network in a checkpoint", "a.ckpt", json.dumps(painting["network"]).encode(),
-                 lambda file: network_of(read_checkpoint(file)),
+                 (_READ,), partial(_with_pickle, whole), others=_PICKLES)  # fmt: skip
+    yield Parser("network in a checkpoint", "a.json", json.dumps(painting["network"]).encode(),
+                 partial(_read_network, painting),
                  (f"{_CHECKPOINTS}.network_in_checkpoint:network_of,build_for,_config_in,load_weights",
-                  f"{_CHECKPOINTS}.network_extent"),
-                 partial(_with_network, painting))  # fmt: skip
+                  f"{_CHECKPOINTS}.network_extent:check_entries,check_numbers,check_memory,_entries,"
+                  "_check_together,_too_much"), others=_giants(painting["network"]))  # fmt: skip
     yield Parser("released checkpoint", "a.ckpt", old.getvalue(), read_inert,
                  (f"{_CHECKPOINTS}.restricted_pickle",))  # fmt: skip
     step = {"hyper_parameters": content["hyper_parameters"], "state_dict": {"w": torch.ones(2)},
@@ -376,8 +463,7 @@ def _model_parsers(folder: Path, whole: bytes, content: dict[str, Any]) -> Itera
     config = json.dumps({**SECTIONS, "seed": 1, "when": "2001-01-01"}).encode()
     (network / "config.yaml").write_bytes(config)
     model = (f"{_CHECKPOINTS}.model_folders:_from_folder,_stored_numbers",)
-    for own, lines in (("config.json", (*model, f"{_CHECKPOINTS}.network_extent")),
-                       ("model.safetensors", model)):  # fmt: skip
+    for own, lines in (("config.json", model), ("model.safetensors", model)):  # fmt: skip
         valid = (network / own).read_bytes()
         yield Parser(f"model folder's {own}", own, valid, _load_folder, lines, beside=network)
     yield Parser("model folder's config.yaml", "config.yaml", config,
@@ -402,7 +488,8 @@ def _result_parsers(folder: Path) -> Iterator[Parser]:
               "seconds": 3.5, "first_phase": {"steps": 4, "seconds": 1.0},
               "per_class": {"a": {"bIoU": 1.0}}, "curves": {"bIoU": [[1, 2.0]]}}  # fmt: skip
     yield Parser("results of a cell", f"demo/{cell}/seed0.json", json.dumps(result).encode(),
-                 _collect, ("seg_training.tables.collected_runs:_read,_is_number,_is_interval,"
+                 partial(_collect, cell),
+                 ("seg_training.tables.collected_runs:_read,_is_number,_is_interval,"
                             "_is_first_phase",))  # fmt: skip
     painted = {"settings": {"threshold": 0.5}, "threshold": 0.5, "label_map": None, "parts": [],
                "classes": [{"name": "a", "mask": "000_a_mask.png"}]}  # fmt: skip
@@ -419,6 +506,25 @@ def _result_parsers(folder: Path) -> Iterator[Parser]:
                  lambda file: load_examples(file.parent),
                  ("seg_training.results.prediction_examples:load_examples",),
                  beside=beside)  # fmt: skip
+
+
+def _odd_archives() -> tuple[bytes, ...]:
+    """Pack what is refused: a link, an encrypted file, one that leads out, one twice, a bomb."""
+    link, locked = zipfile.ZipInfo("top/link"), zipfile.ZipInfo("top/locked")
+    link.external_attr = 0o120777 << 16
+    packed = []
+    for entry, content in (
+        (link, b"/etc/passwd"), (locked, b"x"), (zipfile.ZipInfo("top/../../x"), b"x"),
+        (zipfile.ZipInfo("C:\\x"), b"x"), (zipfile.ZipInfo("top/a"), bytes(2**27)),
+    ):  # fmt: skip
+        written = io.BytesIO()
+        with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(entry, content, compress_type=zipfile.ZIP_DEFLATED)
+        packed.append(written.getvalue())
+    marked = bytearray(packed[1])
+    marked[marked.index(b"PK\x01\x02") + 8] |= 1  # says that it is encrypted
+    packed[1] = bytes(marked)
+    return tuple(packed)
 
 
 def parsers(folder: Path) -> list[Parser]:
@@ -440,9 +546,9 @@ def parsers(folder: Path) -> list[Parser]:
         archive.writestr("top/a/1.txt", "one" * 50)
         archive.writestr("top/2.bin", bytes(range(256)))
         archive.writestr("other.txt", "no")
-    answer = b'HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: 10\r\n\r\n1234567890'
-    note = b'{"url": "http://publisher/a.zip", "mark": "\\"x\\"", "length": 10}'
-    downloads = "seg_training.fetching.resumable_downloads:"
+    fetching = (
+        "seg_training.fetching.resumable_downloads:download,_receive,_write,_ask,_Version,_Part",
+    )
     own_yaml = b"classes: &c\n  1: tree;plant\n  2: 'sky'\nother: [0]\nignore: [255]\n"
     config = (
         b"tasks:\n  classes: {a: [b, c], d: e}\ndata:\n  root: x\n  classes:\n    classes: {1: a}\n"
@@ -462,11 +568,11 @@ def parsers(folder: Path) -> list[Parser]:
     return [
         *_model_parsers(folder, (folder / "a.ckpt").read_bytes(), content),
         Parser("classes file", "a.yaml", own_yaml, LabelClasses.from_file, (
-            *_YAML, "seg_training.tasks:_Meanings")),
+            *_YAML, "seg_training.tasks:_Meanings"), others=_CLASSES),
         Parser("config", "a.yaml", config, _read_config, (
-            "seg_training.as_written.bounded_yaml",
+            "seg_training.as_written.bounded_yaml:BoundedLoader",
             "seg_training.as_written.yaml_as_written:read_written,_Loader,with_written_classes,"
-            "_holds_classes,_classes,_texts,_names")),
+            "_holds_classes,_classes,_texts,_names"), others=_CONFIGS),
         Parser("COCO", "a.json", annotations.read_bytes()[:200_000], _read_coco, (
             f"{_KINDS}.coco_files:read_coco,_pack,_categories,_compact",
             "multitask_segmentation.coco_annotations")),
@@ -476,11 +582,11 @@ def parsers(folder: Path) -> list[Parser]:
         Parser("table", "a.txt", table, lambda file: read_wordnet_classes(file, classes), (
             "multitask_segmentation.scenenet_trajectories:read_wordnet_classes,_read_lines",)),
         Parser("archive", "a.zip", zipped.getvalue(), _unpack_all, (
-            "seg_training.fetching.careful_unpacking:unpack,_readable,_safe_path,_place,_check_kind",)),
-        Parser("answer of a server", "answer", answer, _receive, (
-            f"{downloads}download,_receive,_write,_ask,_Version",)),
-        Parser("note of a part", "a.zip.part.json", note, _go_on, (
-            f"{downloads}_Part,_Version,_write",)),
+            "seg_training.fetching.careful_unpacking:unpack,_readable,_safe_path,_place,_check_kind",),
+            others=_odd_archives()),
+        Parser("answer of a server", "answer", _ANSWERS[0], _receive, fetching,
+               others=_ANSWERS[1:]),
+        Parser("note of a part", "a.zip.part.json", _NOTE, _go_on, fetching),
         *pictures,
         Parser("EPS", "a.png", _picture("eps"), _read_pictures, _PICTURES, is_refused=True),
         *_annotation_parsers(folder),
@@ -496,8 +602,18 @@ NAMES = (
     *("note of a part", "PNG", "PNG with right sums", "PNG of a palette", "JPEG", "TIFF", "GIF"),
     *("WebP", "EPS", "YOLO's lines", "YOLO's names", "LabelMe", "COCO's polygons"),
     *("COCO's run lengths", "COCO's plain run lengths", "panoptic JSON", "panoptic PNG"),
-    *("VOC's palettes", "colour table", "colour table in YAML", "split list", "described COCO"),
+    *(
+        "VOC's palettes",
+        "colour table",
+        "colour table in YAML",
+        "split list",
+        "described COCO polygons",
+        "described LabelMe",
+        "described YOLO",
+        "described panoptic",
+    ),
     *("described id2label", "described list", "described table", "described YOLO names"),
+    *("described YOLO list",),
     *("results of a cell", "result of a prediction", "examples"),
 )
 """Of :func:`parsers`, in their order: tests are named before files are made."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.training.training_run import train
@@ -139,6 +140,7 @@ def _as_torchrun(rank: int, number: int, port: int) -> dict[str, str]:
 
 def _train(config: Mapping[str, Any], slow: SlowWriter | None, variables: dict[str, str]) -> None:
     os.environ.update(variables)
+    rank_zero_only.rank = int(variables.get("RANK", 0))  # as where Lightning is imported after that
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     if slow is not None:

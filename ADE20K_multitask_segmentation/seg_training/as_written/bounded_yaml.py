@@ -8,6 +8,7 @@ __all__ = ["BoundedLoader", "read_bounded"]
 
 _MOST_NODES = 1_000_000
 _DEEPEST = 100
+_TOO_DEEP = f"it is nested more than {_DEEPEST} levels deep"
 
 
 def read_bounded(text: str) -> Any:
@@ -38,6 +39,16 @@ class BoundedLoader(yaml.SafeLoader):
         self._nodes = self._depth = 0
         self._size: dict[int, int] = {}
 
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        """Read a bracket that opens; YAML's own reader takes hours for a million of them.
+
+        Raises:
+            yaml.YAMLError: if too many are open.
+        """
+        super().fetch_flow_collection_start(TokenClass)
+        if self.flow_level > _DEEPEST:
+            raise yaml.YAMLError(_TOO_DEEP)
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Read a node with all that is in it.
 
@@ -54,7 +65,7 @@ class BoundedLoader(yaml.SafeLoader):
         self._count(1)
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise yaml.YAMLError(f"it is nested more than {_DEEPEST} levels deep")
+            raise yaml.YAMLError(_TOO_DEEP)
         node = super().compose_node(parent, index)
         self._depth -= 1
         if node is not None:

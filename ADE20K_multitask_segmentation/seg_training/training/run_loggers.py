@@ -147,7 +147,8 @@ def _has_netrc_login(host: str) -> bool:
 def close_loggers(loggers: Sequence[Any]) -> None:
     """End wandb's run, or the next training of this process goes on with it."""
     for logger in loggers:
-        if isinstance(logger, WandbLogger):
+        # Asking one that never began for its run would begin it.
+        if isinstance(logger, WandbLogger) and logger._experiment is not None:
             logger.experiment.finish()
 
 

@@ -168,6 +168,25 @@ def _train(config: dict[str, Any], preemption: SlurmPreemption, by_itself: bool)
             interruption,  # last: everything else has done its part of the step
         ],
     )
+    try:
+        _fit(config, module, data, trainer, resume_from, checkpoints, interruption)
+        return _finish(config, module, trainer, run_dir, checkpoints, record, skipped)
+    except UnwritableError as error:
+        raise UnwritableError(f"{error}\n{checkpoints.in_words}") from error
+    finally:  # what ended with an error, too: the next of a sweep is another run
+        close_loggers(trainer.loggers)
+
+
+def _fit(
+    config: dict[str, Any],
+    module: LitSeg,
+    data: DataModule,
+    trainer: pl.Trainer,
+    resume_from: Path | None,
+    checkpoints: BestAndLast,
+    interruption: StopBetweenSteps,
+) -> None:
+    """Train; what ends it is said in words, with what is kept."""
     _announce(config, module, data, trainer)
     try:
         with interruption.listening(), saying_who_is_lost(), warnings.catch_warnings():
@@ -188,11 +207,6 @@ def _train(config: dict[str, Any], preemption: SlurmPreemption, by_itself: bool)
     except SystemExit as stop:  # what Lightning makes of Ctrl-C and of SIGTERM
         saved = f"; go on with ckpt_path={checkpoints.last}" if checkpoints.last.is_file() else ""
         raise Interrupted(f"interrupted{saved}") from stop
-
-    try:
-        return _finish(config, module, trainer, run_dir, checkpoints, record, skipped)
-    except UnwritableError as error:
-        raise UnwritableError(f"{error}\n{checkpoints.in_words}") from error
 
 
 def _finish(
@@ -220,7 +234,6 @@ def _finish(
         results = run_results(config, module, trained, result, evaluated, trainer, record)
         results |= skipped_in(skipped, module)
         save_run(results, network_of(evaluated), module, data, config, run_dir, trainer)
-    close_loggers(trainer.loggers)
     return TrainingResult(run_dir, result, module.task_names, module.dataset_names)
 
 
