@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from seg_training.tables.new_classes_document import with_curves
 from seg_training.tables.recipes_document import with_main_rows, with_tables, with_words
 
 DOCS = Path(__file__).parents[1] / "docs"
 DOCUMENTS = {
     DOCS / "recipes.md": with_tables,
     DOCS.parent / "README.md": with_main_rows,
+    DOCS / "new_classes.md": with_curves,
     DOCS / "words.md": with_words,
 }
 
