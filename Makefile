@@ -29,8 +29,11 @@ test-slow: $(INSTALLED) ## run the slow tests: every training command of the doc
 
 test-all: test test-slow ## run every test that needs no GPU
 
-test-faults: $(INSTALLED) ## kill trainings, in the middle of saves too, twenty times: about a quarter of an hour
-	FAULT_ROUNDS=20 $(BIN)/python -m pytest -m "slow or not slow" tests/faults
+test-faults: $(INSTALLED) ## kill trainings, damage files 250,000 times, train on and on: two to three hours
+	@mkdir -p outputs
+	FAULT_ROUNDS=20 TASFORMER_FUZZ_CASES=5000 TASFORMER_FUZZ_TABLE=outputs/fuzzed_files.md \
+		$(BIN)/python -m pytest -m "slow or not slow" -s tests/faults
+	@grep "^|" outputs/fuzzed_files.md
 
 test-mobile: $(INSTALLED) ## install ExecuTorch and torchao, and run the tests that need them
 	$(BIN)/pip install --quiet -r requirements-mobile.txt

@@ -74,7 +74,7 @@ def test_memory_stays_as_it_is(tmp_path: Path) -> None:
         tmp_path / "run",
         *(f"trainer.max_steps={STEPS}", f"trainer.val_check_interval={STEPS // 4}"),
         *("data.num_workers=1", f"trainer.limit_train_batches={_STEPS_EACH}"),
-        *("trainer.check_val_every_n_epoch=null", "data.crop_size=[16,16]"),
+        *("trainer.check_val_every_n_epoch=null", "data.crop_size=[32,32]"),
     )
     context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()

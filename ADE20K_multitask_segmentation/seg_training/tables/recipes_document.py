@@ -86,7 +86,7 @@ def with_words(document: str, kept: Path) -> str:
         + untrained_in_markdown(result)
         for file, result in zip(files, results, strict=True)
     ]
-    return _filled(document, {"words": "\n\n".join(reversed(tables))})
+    return filled(document, {"words": "\n\n".join(reversed(tables))})
 
 
 def _main(scale: Scale, results: list[Result]) -> str:

@@ -47,8 +47,10 @@ class NonFiniteLossError(UserError):
 class HeldStep:
     """What a step began with: batches, random states, weights.
 
-    All of it stays on the device. Whether loss and gradient are finite is asked once a step, when
-    the next one begins: asking at once would make the CPU wait for the GPU in its middle.
+    All of it stays on the device. Whether loss and gradient are finite is asked once a step: of a
+    GPU when the next one begins, because asking at once would make the CPU wait in its middle;
+    there the weights are copied before they change, which costs a GPU next to nothing. On the CPU
+    it is asked before the weights change, so that there is nothing to copy.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,7 @@ class HeldStep:
         self._gradient: Tensor | None = None
         self._scale: Tensor | None = None
         self._skipped = 0
+        self._step = 0  # the number of the one that is held, from 1
 
     def hold(self, batches: Mapping[str, Batch], module: pl.LightningModule) -> None:
         """Hold what a batch is about to be trained with.
@@ -71,8 +74,10 @@ class HeldStep:
         """
         if self._over:
             self._over = False
+            self._step = module.global_step + 1
             self._batches, self._random = [], []
-            self._copy_weights(module)
+            if module.device.type != "cpu":
+                self._copy_weights(module)
         self._batches.append(batches)
         self._random.append(random_states(module.device))
 
@@ -103,6 +108,8 @@ class HeldStep:
         scaler = _scaler(module.trainer)
         self._scale = scaler.scale(torch.ones((), device=module.device)) if scaler else None
         self._over = True
+        if module.device.type == "cpu":
+            self.check(module)
 
     def check(self, module: pl.LightningModule) -> None:
         """Stop on a loss or a gradient that is not finite, and keep the step as a file.
@@ -137,7 +144,7 @@ class HeldStep:
     def _stopping(self, module: pl.LightningModule, what: str, loss: float) -> NonFiniteLossError:
         kept = self._keep(module, loss)
         return NonFiniteLossError(
-            f"{what} at step {module.global_step}; the weights of that step are not saved. {CURE}"
+            f"{what} at step {self._step}; the weights of that step are not saved. {CURE}"
             + (
                 f"\nThe step: {kept}; scripts/replay_batch.py {kept} says where it began"
                 if kept
@@ -153,7 +160,7 @@ class HeldStep:
         content = {
             "hyper_parameters": dict(module.hparams),
             "state_dict": {**module.state_dict(), **self._weights},
-            "step": module.global_step,
+            "step": self._step,
             "loss": loss,
             "scale": None if self._scale is None else float(self._scale),
             "batches": [
