@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from .kept_values import Kept
 from .plain_modules import is_plain
-from .task_conditions import MOST_NUMBERS, Conditions, select_conditions
+from .task_conditions import MOST_NUMBERS, Conditions, join_conditions, select_conditions
 
 if TYPE_CHECKING:
     from .configuration_tasformer import TASFormerConfig
@@ -153,6 +153,8 @@ class AdapterHypernet(nn.Module):
             depth * (2 * (width // reduction) * width + width // reduction + 3 * width)
             for width, depth in zip(config.hidden_sizes, self.depths, strict=True)
         )
+        # Made at once: of more classes, matrices are larger, and may be rounded otherwise.
+        self.rounds = list(config.rounds or [config.num_tasks])
         self._of_all: Kept[Conditions] = Kept()
 
     def forward(self, task_ids: Tensor) -> Conditions:
@@ -165,10 +167,15 @@ class AdapterHypernet(nn.Module):
             Per stage, per block, the weights of B adapters, as those of ``AdapterWeights``.
         """
         if self._may_look_up():
-            every = torch.arange(self.num_tasks, device=task_ids.device)
-            of_all = self._of_all.get(self.parameters(), lambda: self._make(every))
+            of_all = self._of_all.get(self.parameters(), lambda: self._make_all(task_ids.device))
             return select_conditions(of_all, task_ids)
         return self._make(task_ids)
+
+    def _make_all(self, device: torch.device) -> Conditions:
+        """Make the weights of all classes, those of a round at a time."""
+        every = torch.arange(self.num_tasks, device=device)
+        made = [self._make(own) for own in every.split(self.rounds)]
+        return made[0] if len(made) == 1 else join_conditions(made)
 
     def _may_look_up(self) -> bool:
         """Whether weights of all classes can be kept, and those here be taken from them."""

@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 
 _LABELS = ("num_labels", "id2label", "label2id")
 _TASKS = ("method", "num_tasks", "task_names", "other_channel", "overlapping", "recognition")
-_OF_EACH_TASK = ("task_names", "task_synonyms", "thresholds")
-_CHECKED_BESIDES = ("presence", "iou_temperature", "view", "crop_size")
+_OF_EACH_TASK = ("task_names", "task_synonyms", "thresholds", "painted_gains")
+_CHECKED_BESIDES = ("presence", "iou_temperature", "view", "crop_size", "rounds")
 
 
 @strict
@@ -84,6 +84,12 @@ class TASFormerConfig(SegformerConfig):
             or None, see ``presence_scores``: per class ``scale`` and ``bias``, None where it was
             not to be measured; ``least``, from which on a class is looked for; and ``gate``, from
             which on it is painted where all are asked, and nothing absent should be.
+        rounds: how many classes were learnt at a time, the first ones first, where some were added
+            to a trained network; None where all were learnt at once. Those that were added are
+            compared with the first ones, which stay what they were. A ``recognition`` has
+            ``rounds`` of its labels likewise.
+        painted_gains: with a recogniser, per class the factor of its painted part, or None: 1 for
+            all. 0 leaves the recogniser's margin alone.
         id2label: the output channels' names, which follow from ``task_names``. Given without these,
             those of ``segformer`` name its tasks; any other that do not fit are refused.
         label2id: the same the other way round.
@@ -116,6 +122,8 @@ class TASFormerConfig(SegformerConfig):
     fingerprint: str | None = None
     recognition: dict[str, Any] | None = None
     presence: dict[str, Any] | None = None
+    rounds: list[int] | None = None
+    painted_gains: list[float] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Check the fields and derive the number of output channels and their names."""
@@ -253,6 +261,11 @@ class TASFormerConfig(SegformerConfig):
             raise ValueError(f"task_names has '{twice[0]}' twice; give each task a name of its own")
         if wrong := [each for each in self.thresholds or () if not _is_number(each)]:
             raise ValueError(f"thresholds has {wrong[0]}; expected a finite logit for each class")
+        if wrong := [each for each in self.painted_gains or () if not _is_number(each)]:
+            raise ValueError(
+                f"painted_gains has {wrong[0]}; expected a finite number for each class"
+            )
+        _check_rounds(self.rounds, self.num_tasks, "tasks")
         if self.iou_temperature is not None and not (
             _is_number(self.iou_temperature) and self.iou_temperature > 0
         ):
@@ -313,6 +326,7 @@ class TASFormerConfig(SegformerConfig):
                 f"recognition names the channels of {len(channels)} tasks, but num_tasks is "
                 f"{self.num_tasks}"
             )
+        _check_rounds(self.recognition.get("rounds"), number, "labels of the recogniser")
         named = Counter(channel for own in channels for channel in own)
         if wrong := [channel for channel in named if not 0 <= channel < number]:
             raise ValueError(f"recognition has {number} labels, and so no channel {wrong[0]}")
@@ -355,6 +369,19 @@ class TASFormerConfig(SegformerConfig):
     def align_corners(self) -> bool:
         """How the logits were upsampled to the image's size when the method was published."""
         return self.method_class.align_corners
+
+
+def _check_rounds(rounds: Any, number: int, what: str) -> None:
+    """Refuse rounds that are not of all classes."""
+    if rounds is None:
+        return
+    are_numbers = isinstance(rounds, list | tuple) and all(
+        type(each) is int and each > 0 for each in rounds
+    )
+    if not are_numbers or sum(rounds) != number:
+        raise ValueError(
+            f"rounds is {rounds}; expected how many were learnt at a time, {number} {what} together"
+        )
 
 
 def _is_number(value: Any) -> bool:
@@ -412,7 +439,7 @@ def _changed(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     if "num_tasks" in changed and "task_names" not in changed | given.keys():
         config["task_names"] = None
     of_weights = ("measured", "thresholds", "iou_temperature", "presence")
-    of_other_classes = ("task_synonyms", *of_weights, *_LABELS)
+    of_other_classes = ("task_synonyms", "rounds", "painted_gains", *of_weights, *_LABELS)
     are_others = not changed.isdisjoint(("num_tasks", "task_names"))
     if are_others and stored.get("recognition") and "recognition" not in given:
         config["recognition"] = _recognition_of(config)

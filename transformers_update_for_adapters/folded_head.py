@@ -36,15 +36,15 @@ class FoldedHead:
         stages: per stage (C_i, D) float: projection, fusing and normalisation.
         bias: (D,) float: all their biases.
         maps: (C, D) float: fusing and normalisation of task maps; C is 0 without them.
-        classifier: (L, D) float.
-        classifier_bias: (L,) float.
+        classifiers: per round of classes the (L_i, D) float weights.
+        classifier_biases: per round (L_i,) float.
     """
 
     stages: tuple[Tensor, ...]
     bias: Tensor
     maps: Tensor
-    classifier: Tensor
-    classifier_bias: Tensor
+    classifiers: tuple[Tensor, ...]
+    classifier_biases: tuple[Tensor, ...]
 
     def logits(self, stages: Sequence[Tensor]) -> Tensor:
         """Turn the encoder's maps into logits, as :class:`FusedDecodeHead` does.
@@ -112,8 +112,13 @@ class FoldedHead:
 
     def _classify(self, fused: Tensor) -> Tensor:
         """Activate and classify (..., r, w, D) to (..., L, r, w)."""
-        logits = F.linear(fused.relu_(), self.classifier, self.classifier_bias)
-        return logits.movedim(-1, -3)
+        activated = fused.relu_()
+        logits = [
+            F.linear(activated, weight, bias)
+            for weight, bias in zip(self.classifiers, self.classifier_biases, strict=True)
+        ]
+        joined = torch.cat(logits, dim=-1) if len(logits) > 1 else logits[0]
+        return joined.movedim(-1, -3)
 
 
 def may_fold(head: nn.Module) -> bool:
@@ -134,8 +139,10 @@ def may_fold(head: nn.Module) -> bool:
         and is_plain(head.activation, nn.ReLU)
         and is_plain(head.dropout, nn.Dropout)
         and not head.dropout.training
-        and is_pointwise(head.classifier)
-        and head.classifier.bias is not None
+        and all(
+            is_pointwise(each) and each.bias is not None
+            for each in (head.classifier, *head.later_classifiers)
+        )
     )
 
 
@@ -157,6 +164,7 @@ def _fold(head: FusedDecodeHead) -> FoldedHead:
     dtype = norm.weight.dtype
     # At least in float32: roundings of products would add up.
     exact = torch.promote_types(dtype, torch.float32)
+    classifiers = [cast(nn.Conv2d, each) for each in (head.classifier, *head.later_classifiers)]
     mean, variance = (
         cast(Tensor, each).to(exact) for each in (norm.running_mean, norm.running_var)
     )
@@ -172,8 +180,8 @@ def _fold(head: FusedDecodeHead) -> FoldedHead:
         ),
         bias=(scale * bias + norm.bias.to(exact)).to(dtype),
         maps=(scale[:, None] * maps).T.contiguous().to(dtype),
-        classifier=head.classifier.weight.flatten(1),
-        classifier_bias=cast(Tensor, head.classifier.bias),
+        classifiers=tuple(each.weight.flatten(1) for each in classifiers),
+        classifier_biases=tuple(cast(Tensor, each.bias) for each in classifiers),
     )
 
 

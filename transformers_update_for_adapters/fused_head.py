@@ -71,8 +71,14 @@ class FusedDecodeHead(SegformerDecodeHead):
             self.linear_fuse = DefaultConv2d(in_channels, width, kernel_size=1, bias=False)
             self.classifier = DefaultConv2d(width, 1, kernel_size=1)
         channels = config.method_class.head_channels(config)
-        if channels != config.num_labels:
-            self.classifier = nn.Conv2d(config.decoder_hidden_size, channels, kernel_size=1)
+        # Of rounds that came later, apart: another number of channels may round otherwise.
+        later = (config.rounds or [])[1:] if channels >= config.num_tasks else []
+        first = channels - sum(later)
+        if first != config.num_labels:
+            self.classifier = nn.Conv2d(config.decoder_hidden_size, first, kernel_size=1)
+        self.later_classifiers = nn.ModuleList(
+            nn.Conv2d(config.decoder_hidden_size, own, kernel_size=1) for own in later
+        )
 
     def fuse(self, stages: Sequence[Tensor]) -> Tensor:
         """Project, fuse and add the encoder's maps; only for a head that ``may_fuse``.
@@ -117,9 +123,41 @@ class FusedDecodeHead(SegformerDecodeHead):
         Returns:
             (B, num_labels, h, w) float logits.
         """
-        hidden_states = self.activation(self.batch_norm(fused))
-        logits: Tensor = self.classifier(self.dropout(hidden_states))
-        return logits
+        return self.classify_features(self.features(fused))
+
+    def classify_features(self, hidden_states: Tensor) -> Tensor:
+        """Apply the last layer, of each round of classes.
+
+        Args:
+            hidden_states: (B, D, h, w) float, from :meth:`features`.
+
+        Returns:
+            (B, num_labels, h, w) float logits.
+        """
+        logits = [each(hidden_states) for each in (self.classifier, *self.later_classifiers)]
+        return torch.cat(logits, dim=1) if len(logits) > 1 else cast(Tensor, logits[0])
+
+    def features(self, fused: Tensor) -> Tensor:
+        """Give what is classified: of each position, what the last layer is linear in.
+
+        Args:
+            fused: (B, D, h, w) float.
+
+        Returns:
+            (B, D, h, w) float.
+        """
+        return cast(Tensor, self.dropout(self.activation(self.batch_norm(fused))))
+
+    def fused(self, stages: Sequence[Tensor]) -> Tensor:
+        """Fuse the encoder's maps, past the layers where these are plain; without task maps.
+
+        Args:
+            stages: per stage (B, C_i, h_i, w_i) float, the finest first.
+
+        Returns:
+            (B, D, h_0, w_0) float, before the normalisation.
+        """
+        return self.fuse(stages) if self.may_fuse() else self._fuse_by_layers(stages, None)
 
     def forward(  # type: ignore[override]  # the stock annotation is wrong: it iterates
         self, stages: Sequence[Tensor], task_maps: Tensor | None = None

@@ -23,9 +23,11 @@ from transformers.conversion_mapping import (
 from transformers.modeling_outputs import SemanticSegmenterOutput
 from transformers.utils.generic import can_return_tuple
 
+from .class_learning import LearningSettings, learn_classes
 from .class_thresholds import Threshold
 from .configuration_tasformer import TASFormerConfig
 from .encoder import SharedFeatures, TASFormerModel, TASFormerPreTrainedModel, required_ids
+from .few_pictures import read_few_pictures
 from .folded_head import FoldedHead, fold_head, may_fold
 from .fused_head import FusedDecodeHead
 from .input_checks import (
@@ -211,7 +213,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             self._check_labels(labels, stages[0].shape[0])
         logits = self._decode(stages, task_ids, self.decode_head)
         if margins is not None:
-            logits = logits + margins
+            logits = self._weighted(logits, required_ids(task_ids, self.config)[:, None]) + margins
         return SemanticSegmenterOutput(
             loss=None if labels is None else self._loss(logits, labels, num_items_in_batch),
             logits=logits,
@@ -281,15 +283,35 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         if recogniser is None:
             logits: Tensor = self(pixel_values).logits
             return logits
-        if recogniser.segformer is not None:
-            outputs = recogniser.segformer(pixel_values, output_hidden_states=True)
-            stages = outputs.hidden_states
-        elif isinstance(seen, SharedFeatures):
-            stages = self.segformer.features_for_tasks(seen, self.segformer.no_conditions())
-        else:
-            stages = seen if seen is not None else self.segformer.plain_features(pixel_values)
         # Not folded: its answers are those of the SegFormer that it was, to the bit.
-        return cast(Tensor, recogniser(stages))
+        return cast(Tensor, recogniser(self._recognisers_stages(pixel_values, seen)))
+
+    def _recognisers_stages(
+        self, pixel_values: Tensor, seen: Encoded | None = None
+    ) -> Sequence[Tensor]:
+        """Encode images for the recogniser, or for a network that labels every pixel itself."""
+        recogniser = self.recogniser
+        if recogniser is not None and recogniser.segformer is not None:
+            outputs = recogniser.segformer(pixel_values, output_hidden_states=True)
+            return cast(Sequence[Tensor], outputs.hidden_states)
+        if isinstance(seen, SharedFeatures):
+            return self.segformer.features_for_tasks(seen, self.segformer.no_conditions())
+        return seen if seen is not None else self.segformer.plain_features(pixel_values)
+
+    def label_features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Give what the labels' logits are linear in, where something labels every pixel.
+
+        Args:
+            pixel_values: (B, 3, H, W) float, normalised.
+
+        Returns:
+            (B, D, h, w) float; and (B, 1, h, w), what a further class is compared with: 0 where
+            classes may overlap.
+        """
+        head = self.decode_head if self.recogniser is None else self.recogniser.decode_head
+        features = head.features(head.fused(self._recognisers_stages(pixel_values)))
+        channels = self.label_channels
+        return features, channels.rivals(channels.scores(head.classify_features(features)))
 
     def _margins(self, scores: Tensor, task_ids: Tensor) -> Tensor:
         """Say what the recogniser makes of (B, T) tasks: (B, T, h, w) logits."""
@@ -299,6 +321,13 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         known = torch.tensor(self.label_channels.known, device=task_ids.device)[task_ids]
         learnt = self.unknown_margins[task_ids]
         return torch.where(known[:, :, None, None], margins, learnt[:, :, None, None])
+
+    def _weighted(self, painted: Tensor, task_ids: Tensor) -> Tensor:
+        """Multiply what is painted, (B, T, h, w), by the gains of (B, T) tasks, or (1, 1)."""
+        if self.config.painted_gains is None:
+            return painted
+        gains = painted.new_tensor(self.config.painted_gains)[task_ids]
+        return painted * gains[:, :, None, None]
 
     def recognise(self, pixel_values: Tensor) -> Recognition:
         """Ask the recogniser what there is; of ``segformer`` that is the network itself.
@@ -481,7 +510,8 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             if isinstance(shared.shared, UnsharedImages):  # whole calls have the margins, too
                 return self._painted(shared.shared, task_ids)
             asked = task_ids.expand(shared.scores.shape[0], -1)  # len() would fix it in exports
-            return self._painted(shared.shared, task_ids) + self._margins(shared.scores, asked)
+            painted = self._weighted(self._painted(shared.shared, task_ids), asked)
+            return painted + self._margins(shared.scores, asked)
         return self._painted(cast(Shared, shared), task_ids)
 
     def _painted(self, shared: Shared, task_ids: Tensor) -> Tensor:
@@ -605,6 +635,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
                 else:
                     answer = self._painted(cast(Shared, shared), task_ids[rows])
                 if recognition is not None and not isinstance(shared, UnsharedImages):
+                    answer = self._weighted(answer, asked)
                     answer = answer + self._margins(recognition.scores, asked)
                 chunks.append(self.upsample(answer, pixel_values.shape[-2:]))
             logits.append(torch.cat(chunks, dim=1))
@@ -655,6 +686,37 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             ImportError: if the package ``rankseg`` is needed, and is not installed.
         """
         return segment_picture(self, picture, classes, threshold, max_pixels)
+
+    def learn_class(
+        self,
+        name: str,
+        images: Sequence[Any],
+        masks: Sequence[Any],
+        settings: LearningSettings | None = None,
+        max_pixels: int | None = None,
+    ) -> "TASFormerForSemanticSegmentation":
+        """Learn a class from a few pictures: ``model.learn_class("mug", pictures, masks)``.
+
+        Args:
+            name: of the new class.
+            images: files, addresses, pictures of Pillow or arrays, as ``segment`` takes them.
+            masks: per picture (H, W), of its own size: bool, 0 and 1, or 0 and 255; or a file or
+                picture of Pillow, bright where the class is.
+            settings: what is learnt, and how.
+            max_pixels: that a file may have; by default Pillow's limit, 179 million.
+
+        Returns:
+            A model that knows the class, too, in evaluation mode. This one stays as it is, and so
+            do the weights, logits and thresholds of its classes. What the class is expected to
+            reach is in ``config.origin["learnt"][name]``.
+
+        Raises:
+            ValueError: if the name is taken, if a picture or mask cannot be used, or if the method
+                cannot learn in this way.
+            OSError: if a file is missing or damaged.
+        """
+        pictures = read_few_pictures(self.config, images, masks, max_pixels)
+        return learn_classes(self, [name], pictures, settings)[0]
 
 
 def _upsampled(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:

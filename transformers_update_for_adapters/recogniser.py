@@ -35,7 +35,11 @@ def recogniser_config(config: TASFormerConfig) -> TASFormerConfig:
     sizes = {name: getattr(config, name) for name in fields if not name.startswith("_")}
     recognition = cast(dict[str, Any], config.recognition)
     own = TASFormerConfig(
-        **sizes, method="segformer", num_tasks=recognition["num_labels"], other_channel=False
+        **sizes,
+        method="segformer",
+        num_tasks=recognition["num_labels"],
+        other_channel=False,
+        rounds=recognition.get("rounds"),
     )
     own._attn_implementation = config._attn_implementation
     return own
@@ -50,12 +54,17 @@ def channels_of_tasks(config: TASFormerConfig) -> TaskChannels | None:
     if not config.method_class.prompted:
         first = int(config.other_channel)
         own = [[first + task] for task in range(config.num_tasks)]
-        return TaskChannels(own, first + config.num_tasks, config.overlapping)
+        num_first = first + config.rounds[0] if config.rounds else None
+        return TaskChannels(own, first + config.num_tasks, config.overlapping, num_first)
     if config.recognition is None:
         return None
     recognition = config.recognition
+    rounds = recognition.get("rounds")
     return TaskChannels(
-        recognition["channels"], recognition["num_labels"], recognition["overlapping"]
+        recognition["channels"],
+        recognition["num_labels"],
+        recognition["overlapping"],
+        rounds[0] if rounds else None,
     )
 
 
@@ -71,7 +80,7 @@ def copy_into_head(head: FusedDecodeHead, source: FusedDecodeHead) -> None:
     weights = {
         name: tensor
         for name, tensor in source.state_dict().items()
-        if not name.startswith(("classifier.", "linear_fuse."))
+        if not name.startswith(("classifier.", "later_classifiers.", "linear_fuse."))
     }
     head.load_state_dict(weights, strict=False)
     fuse[:, own_maps:].copy_(source.linear_fuse.weight)

@@ -12,20 +12,27 @@ __all__ = ["TaskChannels"]
 class TaskChannels:
     """Which channels are which task; the others are of no task, such as "other".
 
-    A task of several channels is where the largest of them is. One of no channel is unknown.
+    A task of several channels is where the largest of them is. One of no channel is unknown. Where
+    channels were added to those that were learnt at first, each is compared with the first ones
+    alone, and these are what they were.
     """
 
     def __init__(
-        self, channels: Sequence[Sequence[int]], num_channels: int, overlapping: bool = False
+        self,
+        channels: Sequence[Sequence[int]],
+        num_channels: int,
+        overlapping: bool = False,
+        num_first: int | None = None,
     ) -> None:
         """Say which channels are which task.
 
         Args:
             channels: per task its channels, of which no other task has one; none where it is
-                unknown.
+                unknown. Those of one task are all of the first channels, or all of those added.
             num_channels: C.
             overlapping: a channel says whether its label is there, whatever else is; else the
                 largest wins.
+            num_first: how many channels were learnt at first; the others were added. None for all.
         """
         self.num_channels = num_channels
         self.overlapping = overlapping
@@ -40,7 +47,19 @@ class TaskChannels:
         # A slice where it serves: every runtime of an exported graph takes it.
         self._tasks = slice(first, first + len(some)) if in_order else self._first
         self._rest = sorted(set(range(num_channels)) - set(chain.from_iterable(channels)))
-        self._is_alone = sum(self.known) + bool(self._rest) == 1
+        self._num_first = num_channels if num_first is None else num_first
+        self._rest = [channel for channel in self._rest if channel < self._num_first]
+        self._added = tuple(own[0] >= self._num_first for own in some)
+        # Rows of scores that are compared with: tasks of the first channels, and the rest.
+        self._first_rows = [task for task, added in enumerate(self._added) if not added]
+        self._first_rows += [len(channels)] if self._rest else []
+        self._place_among_first = [
+            0 if added else self._first_rows.index(task) for task, added in enumerate(self._added)
+        ]
+        first_known = sum(
+            self.known[task] for task in self._first_rows[: -bool(self._rest) or None]
+        )
+        self._is_alone = first_known + bool(self._rest) == 1
 
     def scores(self, label_logits: Tensor) -> Tensor:
         """Bring the channels into the order of the tasks.
@@ -50,7 +69,7 @@ class TaskChannels:
 
         Returns:
             (B, K, h, w) float, or (B, K + 1, h, w) where channels are of no task: their largest is
-            the last. Where a task is unknown, -inf.
+            the last; those that were added do not count. Where a task is unknown, -inf.
         """
         scores = self._largest(label_logits)
         if not all(self.known):
@@ -75,9 +94,35 @@ class TaskChannels:
 
         Returns:
             (B, T, h, w) float: score_k - max(score_j, j != k), positive where task k wins; the
-            score itself where tasks may overlap, and where there is but one.
+            score itself where tasks may overlap, and where there is but one. The others are those
+            that were learnt at first.
         """
-        return _margins(scores, task_ids, self.overlapping or self._is_alone)
+        alone = self._do_not_compete
+        if not any(self._added):
+            return _margins(scores, task_ids, alone)
+        first = scores[:, self._first_rows]
+        places = torch.tensor(self._place_among_first, device=task_ids.device)
+        margins = _margins(first, places[task_ids], alone)
+        added = torch.tensor(self._added, device=task_ids.device)[task_ids]
+        own = scores.gather(1, _for_each_pixel(task_ids, scores)) - self.rivals(scores)
+        return torch.where(added[:, :, None, None], own, margins)
+
+    def rivals(self, scores: Tensor) -> Tensor:
+        """Give what classes that are added are compared with: the largest of the first ones.
+
+        Args:
+            scores: (B, N, h, w) float, from :meth:`scores`.
+
+        Returns:
+            (B, 1, h, w) float; 0 where classes do not compete.
+        """
+        if self._do_not_compete:
+            return torch.zeros_like(scores[:, :1])
+        return scores[:, self._first_rows].amax(dim=1, keepdim=True)
+
+    @property
+    def _do_not_compete(self) -> bool:
+        return self.overlapping or self._is_alone
 
     def margins_of_labels(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
         """Compare tasks as :meth:`margins` does, from the channels in their own order.
@@ -89,11 +134,12 @@ class TaskChannels:
         Returns:
             (B, T, H, W) float.
         """
-        if not isinstance(self._tasks, slice) or len(self._filled[0]) > 1 or not all(self.known):
+        is_plain = isinstance(self._tasks, slice) and len(self._filled[0]) == 1 and all(self.known)
+        if not is_plain or any(self._added):
             return self.margins(self.scores(label_logits), task_ids)
         # Nothing is put in order: an exported graph is what it was, and runtimes take it.
         channels = task_ids + self._first[0] if self._first[0] else task_ids
-        return _margins(label_logits, channels, self.overlapping or self._is_alone)
+        return _margins(label_logits, channels, self._do_not_compete)
 
     def probabilities(self, label_logits: Tensor) -> Tensor:
         """Say how likely each pixel is to be of each task.
@@ -105,11 +151,16 @@ class TaskChannels:
             (B, K, h, w) float in [0, 1]: of exclusive channels the sum of a task's own; 0 where a
             task is unknown.
         """
-        if self.overlapping or self.num_channels == 1:
+        if self.overlapping or self._num_first == 1:
             likely = self._largest(label_logits.sigmoid())
             weights = likely.new_tensor(self.known)
             return likely * weights[:, None, None]
-        shares = label_logits.softmax(dim=1)
+        first = label_logits[:, : self._num_first]
+        shares = first.softmax(dim=1)
+        if self._num_first < self.num_channels:  # each beside the first ones, and no other
+            against = first.logsumexp(dim=1, keepdim=True)
+            added = (label_logits[:, self._num_first :] - against).sigmoid()
+            shares = torch.cat([shares, added], dim=1)
         if len(self._filled[0]) == 1 and all(self.known):
             return shares[:, self._tasks]
         belongs = shares.new_zeros(len(self.known), self.num_channels)
@@ -121,9 +172,14 @@ class TaskChannels:
 
 def _margins(scores: Tensor, rows: Tensor, alone: bool) -> Tensor:
     """Compare channels, (B, T), with the largest other one; as they are where each is alone."""
-    rows = rows[:, :, None, None].expand(-1, -1, *scores.shape[-2:])
+    rows = _for_each_pixel(rows, scores)
     own = scores.gather(1, rows)
     if alone:
         return own
     best, winner = scores.topk(2, dim=1)
     return own - torch.where(winner[:, :1] == rows, best[:, 1:], best[:, :1])
+
+
+def _for_each_pixel(rows: Tensor, scores: Tensor) -> Tensor:
+    """Repeat (B, T) for the pixels of scores (B, N, h, w): (B, T, h, w)."""
+    return rows[:, :, None, None].expand(-1, -1, *scores.shape[-2:])

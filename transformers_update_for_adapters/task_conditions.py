@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-__all__ = ["MOST_NUMBERS", "Conditions", "select_conditions"]
+__all__ = ["MOST_NUMBERS", "Conditions", "join_conditions", "select_conditions"]
 
 # At most this many numbers are there at once: 256 MiB in float32, the adapters of 1,300 classes.
 MOST_NUMBERS = 2**26
@@ -25,3 +26,18 @@ def select_conditions(conditions: Conditions, rows: Tensor) -> Conditions:
         Of N samples.
     """
     return [[tuple(kind[rows] for kind in block) for block in stage] for stage in conditions]
+
+
+def join_conditions(several: Sequence[Conditions]) -> Conditions:
+    """Put those of several groups of samples one after the other.
+
+    Args:
+        several: of the same blocks.
+    """
+    return [
+        [
+            tuple(torch.cat(kind) for kind in zip(*block, strict=True))
+            for block in zip(*stage, strict=True)
+        ]
+        for stage in zip(*several, strict=True)
+    ]

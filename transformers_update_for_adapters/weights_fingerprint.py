@@ -65,6 +65,9 @@ def fingerprint(config: TASFormerConfig, state_dict: Mapping[str, Tensor]) -> st
         meaning["view"] = config.view
     if config.recognition is not None:
         meaning["recognition"] = [config.recognition[name] for name in ("channels", "overlapping")]
+    added = (config.rounds, config.painted_gains, (config.recognition or {}).get("rounds"))
+    if any(added):
+        meaning["added"] = added
     digest = hashlib.sha256(json.dumps(meaning).encode())
     for name, tensor in sorted(state_dict.items()):
         is_plain = type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided

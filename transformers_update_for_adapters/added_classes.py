@@ -1,0 +1,102 @@
+"""A network with classes added to those it has, whose weights it keeps to the bit."""
+
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from .configuration_tasformer import TASFormerConfig
+from .weights_fingerprint import DESCRIBING
+
+if TYPE_CHECKING:
+    from .modeling_tasformer import TASFormerForSemanticSegmentation
+
+__all__ = ["class_tensors", "with_added_classes"]
+
+
+def with_added_classes(
+    model: "TASFormerForSemanticSegmentation", names: Sequence[str]
+) -> "TASFormerForSemanticSegmentation":
+    """Make a network that knows more classes; of these, all weights are still to be learnt.
+
+    Args:
+        model: stays as it is.
+        names: of the new classes.
+
+    Returns:
+        On the same device, in evaluation mode. The classes of before have their logits, thresholds
+        and presence; the new ones a row of the recogniser and no painted part, where there is a
+        recogniser.
+    """
+    config = _with_names(model.config, list(names))
+    grown = type(model)(config).to(device=model.device, dtype=model.dtype)
+    before = model.state_dict()
+    with torch.no_grad():
+        for name, tensor in grown.state_dict().items():
+            own = before.get(name)
+            if own is not None:
+                tensor[tuple(slice(length) for length in own.shape)].copy_(own)
+    return grown.eval()
+
+
+def class_tensors(model: "TASFormerForSemanticSegmentation") -> dict[str, nn.Parameter]:
+    """List the weights that have a row for each class, by name, whatever the method.
+
+    Args:
+        model: any network.
+    """
+    config: TASFormerConfig = _with_names(model.config, ["one more"])
+    with torch.device("meta"):
+        larger = dict(type(model)(config).named_parameters())
+    return {
+        name: own
+        for name, own in model.named_parameters()
+        if larger[name].shape[1:] == own.shape[1:] and len(larger[name]) == len(own) + 1
+    }
+
+
+def _with_names(config: TASFormerConfig, names: list[str]) -> TASFormerConfig:
+    """Describe the network with more classes."""
+    fields: dict[str, Any] = config.to_dict()
+    for name in (*DESCRIBING, "id2label", "label2id", "num_labels"):
+        fields.pop(name, None)
+    number = len(names)
+    known = config.task_names or [f"class {task}" for task in range(config.num_tasks)]
+    fields["task_names"] = [*known, *names]
+    fields["num_tasks"] = config.num_tasks + number
+    fields["rounds"] = [*(config.rounds or [config.num_tasks]), number]
+    fields["origin"] = config.origin
+    if config.task_synonyms is not None:
+        fields["task_synonyms"] = [*config.task_synonyms, *([] for _ in names)]
+    if config.thresholds is not None:
+        fields["thresholds"] = [*config.thresholds, *(0.0 for _ in names)]
+    if config.iou_temperature is not None:
+        fields["iou_temperature"] = config.iou_temperature
+    if config.presence is not None:
+        biases = [*config.presence["bias"], *(None for _ in names)]
+        fields["presence"] = {**config.presence, "bias": biases}
+    if config.recognition is not None:
+        fields["recognition"] = _with_labels(config.recognition, names)
+        gains = config.painted_gains or [1.0] * config.num_tasks
+        fields["painted_gains"] = [*gains, *(0.0 for _ in names)]
+    grown: TASFormerConfig = TASFormerConfig.from_dict(fields)
+    grown._attn_implementation = config._attn_implementation
+    return grown
+
+
+def _with_labels(recognition: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    first = recognition["num_labels"]
+    added = [[first + place] for place in range(len(names))]
+    grown = {
+        **recognition,
+        "num_labels": first + len(names),
+        "channels": [*recognition["channels"], *added],
+        "rounds": [*(recognition.get("rounds") or [first]), len(names)],
+    }
+    if recognition.get("labels"):
+        grown["labels"] = [*recognition["labels"], *names]
+    return grown

@@ -1,0 +1,111 @@
+"""A few pictures of new classes, with masks, as a network is shown them."""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .configuration_tasformer import TASFormerConfig
+from .image_processing_tasformer import TASFormerImageProcessor
+from .pictures import open_picture
+from .views import shown
+
+__all__ = ["UNLABELLED", "LabelledPicture", "read_few_pictures"]
+
+UNLABELLED = 255
+"""In a mask: nobody knows whether this pixel is of the class."""
+
+
+class LabelledPicture(NamedTuple):
+    """A picture with masks of C new classes; sizes of pictures may differ where views do."""
+
+    pixel_values: Tensor
+    """(3, H, W) float, normalised."""
+    masks: Tensor
+    """(C, H, W) uint8 in {0, 1, 255 = nobody knows}."""
+
+    def mirrored(self) -> "LabelledPicture":
+        """Give it as a mirror shows it."""
+        return LabelledPicture(self.pixel_values.flip(-1), self.masks.flip(-1))
+
+
+def read_few_pictures(
+    config: TASFormerConfig,
+    images: Sequence[str | PathLike[str] | Any],
+    masks: Sequence[Any],
+    max_pixels: int | None = None,
+) -> list[LabelledPicture]:
+    """Read pictures and the masks of one class in them.
+
+    Args:
+        config: a network's, which says how pictures are shown to it.
+        images: files, addresses, pictures of Pillow or arrays, as ``segment`` takes them.
+        masks: per picture (H, W), of its own size: bool, 0 and 1, or 0 and 255; or a file or
+            picture of Pillow, bright where the class is.
+        max_pixels: that a file may have.
+
+    Raises:
+        ValueError: if there are none, if numbers or sizes differ, if a mask has other values, or if
+            no mask shows the class.
+    """
+    for name, given in (("images", images), ("masks", masks)):
+        if isinstance(given, str | bytes) or not hasattr(given, "__len__"):
+            raise ValueError(f"{name} is a {type(given).__name__}; give a list, one for a picture")
+    if not len(images) or len(images) != len(masks):
+        raise ValueError(
+            f"there are {len(images)} pictures and {len(masks)} masks; give a mask for each "
+            "picture, and at least one"
+        )
+    processor = TASFormerImageProcessor.of_model(config)
+    read = []
+    for place, (image, given) in enumerate(zip(images, masks, strict=True)):
+        upright = open_picture(image, max_pixels)
+        [pixel_values] = processor(upright, return_tensors="pt")["pixel_values"]
+        mask = _mask(given, place)
+        if mask.shape != (upright.height, upright.width):
+            raise ValueError(
+                f"mask {place} has {mask.shape[0]}x{mask.shape[1]} pixels, but its picture "
+                f"{upright.height}x{upright.width}; give a mask of the picture's own size"
+            )
+        whole = _as_shown(mask, config, tuple(pixel_values.shape[-2:]))
+        read.append(LabelledPicture(pixel_values, whole[None]))
+    if not any((own.masks == 1).any() for own in read):
+        raise ValueError(
+            "no mask shows the class (all are 0, or its parts vanish at the network's crop size); "
+            "give at least one picture with a larger part of it painted"
+        )
+    return read
+
+
+def _mask(given: Any, place: int) -> Tensor:
+    """Read one mask to (H, W) bool."""
+    if isinstance(given, str | PathLike) or hasattr(given, "convert"):
+        return torch.from_numpy(np.asarray(open_picture(given).convert("L")) >= 128)
+    values = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
+        values = values.squeeze(0 if values.shape[0] == 1 else 2)
+    if values.ndim != 2:
+        raise ValueError(f"mask {place} has the shape {values.shape}; expected (height, width)")
+    found = set(np.unique(values).tolist())
+    if not (found <= {0, 1} or found <= {0, 255}):
+        some = ", ".join(f"{each:g}" for each in sorted(found)[:5])
+        raise ValueError(
+            f"mask {place} has the values {some}{', ...' if len(found) > 5 else ''}; expected 1 "
+            "(or 255) where the class is, and 0 elsewhere"
+        )
+    return torch.from_numpy(values != 0)
+
+
+def _as_shown(mask: Tensor, config: TASFormerConfig, size: tuple[int, ...]) -> Tensor:
+    """Bring a mask (h, w) to what the network is shown, (H, W) uint8; padding is unlabelled."""
+    height, width = size
+    if config.crop_size is not None:
+        height, width = shown(config.view, tuple(mask.shape), config.crop_size).picture
+    whole = torch.full(size, UNLABELLED, dtype=torch.uint8)
+    resized = F.interpolate(mask[None, None].float(), (height, width), mode="area")[0, 0]
+    whole[:height, :width] = resized >= 0.5
+    return whole

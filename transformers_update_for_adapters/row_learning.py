@@ -1,0 +1,145 @@
+"""Learning a row for each new class: what is linear in features that nothing here changes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .few_pictures import UNLABELLED, LabelledPicture
+
+if TYPE_CHECKING:
+    from .modeling_tasformer import TASFormerForSemanticSegmentation
+
+__all__ = ["Rows", "SeenPicture", "fit_rows", "mask_loss", "see_pictures", "small_masks"]
+
+_RATE = 0.02
+_AT_ONCE = 8  # pictures of a step
+_START = -2.0  # logit of a class before it is learnt, on an average pixel
+
+
+class SeenPicture(NamedTuple):
+    """What a recogniser makes of a picture, P positions, and the C new classes there."""
+
+    features: Tensor
+    """(D, P) half, what rows are multiplied with."""
+    against: Tensor
+    """(P,) float, what they are compared with: the largest logit of the classes known."""
+    target: Tensor
+    """(C, P) float in [0, 1], which share of a position is of the class."""
+    counted: Tensor
+    """(C, P) float in [0, 1], of which share that is known."""
+
+
+class Rows(NamedTuple):
+    """The last layer's weights for C new classes."""
+
+    weight: Tensor
+    """(C, D) float."""
+    bias: Tensor
+    """(C,) float."""
+
+    def margins(self, seen: SeenPicture) -> Tensor:
+        """Compare the classes with those known: (C, P) float logits."""
+        own = self.weight @ seen.features.to(self.weight.dtype) + self.bias[:, None]
+        return own - seen.against
+
+
+@torch.no_grad()
+def see_pictures(
+    model: "TASFormerForSemanticSegmentation", pictures: Sequence[LabelledPicture]
+) -> list[SeenPicture]:
+    """Compute, once, all of the pictures that rows are learnt from.
+
+    Args:
+        model: in evaluation mode, of something that labels every pixel.
+        pictures: of the model's crop size or view.
+    """
+    seen = []
+    for own in pictures:
+        pixel_values = own.pixel_values[None].to(model.device, model.dtype)
+        [features], [rivals] = model.label_features(pixel_values)
+        target, counted = small_masks(own.masks.to(model.device), features.shape[-2:])
+        seen.append(
+            SeenPicture(
+                features.flatten(1).half(),
+                rivals.flatten().float(),
+                target.flatten(1),
+                counted.flatten(1),
+            )
+        )
+    return seen
+
+
+def small_masks(masks: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Bring masks to the size of a feature map.
+
+    Args:
+        masks: (C, H, W) uint8 in {0, 1, 255}.
+        size: (h, w).
+
+    Returns:
+        Which share of each position is of the class, of what is known; and how much that is:
+        (C, h, w) float each.
+    """
+    counted = F.adaptive_avg_pool2d((masks != UNLABELLED).float(), tuple(size))
+    of_class = F.adaptive_avg_pool2d((masks == 1).float(), tuple(size))
+    return of_class / counted.clamp(min=1e-6), counted
+
+
+def mask_loss(logits: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+    """Cross-entropy and, where the class is, Dice: of soft masks, summed over the classes.
+
+    Args:
+        logits: (C, P) float, of one picture.
+        target: (C, P) float in [0, 1].
+        counted: (C, P) float in [0, 1], the weight of each position.
+    """
+    entropy = F.binary_cross_entropy_with_logits(logits, target, counted, reduction="none")
+    entropy = entropy.sum(1) / counted.sum(1).clamp(min=1)
+    painted, truth = logits.sigmoid() * counted, target * counted
+    overlap, size = (painted * truth).sum(1), (painted + truth).sum(1)
+    dice = 1 - (2 * overlap + 1) / (size + 1)
+    return (entropy + dice * (truth.sum(1) > 0)).sum()
+
+
+def fit_rows(
+    pictures: Sequence[SeenPicture], stops: Sequence[int], generator: torch.Generator
+) -> dict[int, Rows]:
+    """Learn rows, and give them as they were after some numbers of steps.
+
+    Args:
+        pictures: that they are learnt from.
+        stops: after how many steps, in rising order.
+        generator: of the CPU, which decides which pictures make up a step.
+
+    Returns:
+        By the number of steps; each is an average over the steps before.
+    """
+    first = pictures[0]
+    usual = torch.stack([own.against.mean() for own in pictures]).mean() + _START
+    weight = first.features.new_zeros(len(first.target), len(first.features)).float()
+    bias = usual.expand(len(first.target)).clone()
+    learnt = [weight.requires_grad_(), bias.requires_grad_()]
+    average = [each.detach().clone() for each in learnt]
+    optimizer = torch.optim.Adam(learnt, lr=_RATE)
+    kept = {}
+    order: list[int] = []
+    with torch.enable_grad():
+        for step in range(1, stops[-1] + 1):
+            if len(order) < min(_AT_ONCE, len(pictures)):
+                order += torch.randperm(len(pictures), generator=generator).tolist()
+            own, order = order[:_AT_ONCE], order[_AT_ONCE:]
+            losses = [
+                mask_loss(Rows(*learnt).margins(pictures[place]), *pictures[place][2:])
+                for place in own
+            ]
+            optimizer.zero_grad()
+            torch.stack(losses).mean().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            for mean, each in zip(average, learnt, strict=True):
+                mean.lerp_(each.detach(), max(1 / step, 1 / 20))
+            if step in stops:
+                kept[step] = Rows(*(each.clone() for each in average))
+    return kept
