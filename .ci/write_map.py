@@ -26,7 +26,7 @@ LAYERS = (
     ("prediction",),
     ("training", "pl_module"),
     ("audit", "export"),
-    ("dataset_description",),
+    ("dataset_description", "new_classes"),
     ("benchmark", "tables", "browser_page", "web_app"),
 )
 KINDS = "datasets/annotation_kinds"  # a folder in a room, with a part of the map

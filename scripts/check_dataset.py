@@ -25,22 +25,15 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
 
     # Imported here, so that --help does not wait for Hydra.
-    from seg_training.as_written.hydra_overrides import quoted
-    from seg_training.config import compose_config, translate_config_argument
+    from seg_training.config import compose_given
 
-    given = [] if arguments.config is None else ["--config", arguments.config]
-    *elsewhere, _, name = translate_config_argument(given, CONFIG_DIR)
-    folder, groups = CONFIG_DIR, []
-    if elsewhere:  # a file of the user's own: --config-dir and its folder
-        shipped = quoted(f"file://{CONFIG_DIR}")
-        folder, groups = Path(elsewhere[1]), [f"hydra.searchpath=[{shipped}]"]
-    config = compose_config(name, [*groups, *arguments.overrides], folder)
+    config = compose_given(arguments.config, arguments.overrides, CONFIG_DIR)
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.audit.config_audit import audit_config
 
-    if audit_config(config, name, json=arguments.json, sheet=arguments.sheet):
+    if audit_config(config, config["config_name"], json=arguments.json, sheet=arguments.sheet):
         sys.exit(1)
 
 

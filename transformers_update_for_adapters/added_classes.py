@@ -19,20 +19,21 @@ __all__ = ["class_tensors", "with_added_classes"]
 
 
 def with_added_classes(
-    model: "TASFormerForSemanticSegmentation", names: Sequence[str]
+    model: "TASFormerForSemanticSegmentation", names: Sequence[str], with_rows: bool = True
 ) -> "TASFormerForSemanticSegmentation":
     """Make a network that knows more classes; of these, all weights are still to be learnt.
 
     Args:
         model: stays as it is.
         names: of the new classes.
+        with_rows: of a network with a recogniser: give them rows of it, and no painted part yet;
+            else the recogniser does not know them.
 
     Returns:
         On the same device, in evaluation mode. The classes of before have their logits, thresholds
-        and presence; the new ones a row of the recogniser and no painted part, where there is a
-        recogniser.
+        and presence.
     """
-    config = _with_names(model.config, list(names))
+    config = _with_names(model.config, list(names), with_rows)
     grown = type(model)(config).to(device=model.device, dtype=model.dtype)
     before = model.state_dict()
     with torch.no_grad():
@@ -59,7 +60,9 @@ def class_tensors(model: "TASFormerForSemanticSegmentation") -> dict[str, nn.Par
     }
 
 
-def _with_names(config: TASFormerConfig, names: list[str]) -> TASFormerConfig:
+def _with_names(
+    config: TASFormerConfig, names: list[str], with_rows: bool = True
+) -> TASFormerConfig:
     """Describe the network with more classes."""
     fields: dict[str, Any] = config.to_dict()
     for name in (*DESCRIBING, "id2label", "label2id", "num_labels"):
@@ -80,15 +83,19 @@ def _with_names(config: TASFormerConfig, names: list[str]) -> TASFormerConfig:
         biases = [*config.presence["bias"], *(None for _ in names)]
         fields["presence"] = {**config.presence, "bias": biases}
     if config.recognition is not None:
-        fields["recognition"] = _with_labels(config.recognition, names)
+        fields["recognition"] = _with_labels(config.recognition, names, with_rows)
         gains = config.painted_gains or [1.0] * config.num_tasks
-        fields["painted_gains"] = [*gains, *(0.0 for _ in names)]
+        fields["painted_gains"] = [*gains, *(0.0 if with_rows else 1.0 for _ in names)]
     grown: TASFormerConfig = TASFormerConfig.from_dict(fields)
     grown._attn_implementation = config._attn_implementation
     return grown
 
 
-def _with_labels(recognition: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _with_labels(
+    recognition: dict[str, Any], names: Sequence[str], with_rows: bool
+) -> dict[str, Any]:
+    if not with_rows:
+        return {**recognition, "channels": [*recognition["channels"], *([] for _ in names)]}
     first = recognition["num_labels"]
     added = [[first + place] for place in range(len(names))]
     grown = {

@@ -4,30 +4,48 @@
 # Transformers has types for a part of its functions only.
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .added_classes import with_added_classes
+from .added_classes import class_tensors, with_added_classes
+from .class_starts import STARTS
 from .few_pictures import LabelledPicture
 from .own_thresholds import Expectation, best_threshold, expectation, iou_curves
+from .painted_learning import (
+    PaintedPart,
+    PaintedPicture,
+    fit_painted,
+    look_at_pictures,
+    put_painted,
+)
 from .row_learning import Rows, SeenPicture, fit_rows, see_pictures
-from .task_names import find_tasks
+from .task_names import find_task
 from .weights_fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
 
-__all__ = ["LearningSettings", "learn_classes"]
+__all__ = ["LEARNT", "LearningSettings", "learn_classes", "part_pictures"]
 
 _log = logging.getLogger(__name__)
 
-_STOPS = (50, 100, 150, 200, 300)  # steps among which cross-validation chooses
+LEARNT = ("row", "embedding", "row+embedding")
+"""What may be learnt of a class."""
+
+_LEARNT_MARGINS = "unknown_margins"  # constants of classes that a recogniser does not know
+_ROW_STOPS = (50, 100, 150, 200)  # steps among which cross-validation chooses
+_PAINTED_STOPS = (10, 20, 40, 60)
 _FOLDS = 5
+_PAINTED_FOLDS = 1  # a pass of the encoder costs a hundred times what a row does
+
+Curves = list[list[Tensor]]
+"""Per class, of each picture that shows it, IoU at each threshold."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +53,14 @@ class LearningSettings:
     """How classes are learnt.
 
     Attributes:
+        learns: one of :data:`LEARNT`; None for what the network allows: a row, where something has
+            rows for its classes, else the embedding.
+        start: where the embedding begins: one of ``STARTS``.
         seed: decides everything random.
     """
 
+    learns: str | None = None
+    start: str = "nearest"
     seed: int = 0
 
 
@@ -53,36 +76,36 @@ def learn_classes(
         model: stays as it is.
         names: of C new classes.
         pictures: with masks of these.
-        settings: how.
+        settings: what is learnt, and how.
 
     Returns:
         A network that knows them, too; and by name what each is expected to reach.
 
     Raises:
-        ValueError: if a name is taken or no name, if a class is in no picture, or if the method
+        ValueError: if a name is taken or no name, if no picture shows a class, or if the method
             cannot learn in this way.
     """
     settings = settings or LearningSettings()
-    _check(model, names, pictures)
+    _check_names(model, names)
+    for place, name in enumerate(names):
+        if not any((own.masks[place] == 1).any() for own in pictures):
+            raise ValueError(f"no picture shows '{name}': give at least one with a mask of it")
+    learns = _what_is_learnt(model, settings)
     was_training = model.training
     model.eval()
     try:
-        grown = with_added_classes(model, names)
-        thresholds, expected = _learn_rows(grown, model, pictures, settings)
+        lesson = _Lesson(model, names, pictures, settings, learns)
+        thresholds, expected = lesson.learn()
     finally:
         model.train(was_training)
     by_name = dict(zip(names, expected, strict=True))
-    _describe(grown, model, thresholds, by_name)
+    _describe(lesson.grown, model, thresholds, by_name)
     for name, own in by_name.items():
         _log.info("%s: %s", name, _in_words(own))
-    return grown, by_name
+    return lesson.grown, by_name
 
 
-def _check(
-    model: "TASFormerForSemanticSegmentation",
-    names: Sequence[str],
-    pictures: Sequence[LabelledPicture],
-) -> None:
+def _check_names(model: "TASFormerForSemanticSegmentation", names: Sequence[str]) -> None:
     if not names or any(not isinstance(name, str) or not name.strip() for name in names):
         raise ValueError(f"the new classes are called {list(names)}; give each a name")
     for place, name in enumerate(names):
@@ -91,68 +114,203 @@ def _check(
         if name == "all":
             raise ValueError("a class cannot be called 'all', which asks for every class")
         try:
-            [task] = find_tasks([name], model.config) if model.config.task_names else [None]
+            known = (model.config.task_names or [])[find_task(name, model.config)]
         except ValueError:
             continue
-        if task is not None:
-            known = (model.config.task_names or [])[task]
-            raise ValueError(
-                f"the network knows '{name}' already{'' if known == name else f' as {known!r}'}; "
-                "give the new class another name"
-            )
-    for place, name in enumerate(names):
-        if not any((own.masks[place] == 1).any() for own in pictures):
-            raise ValueError(f"no picture shows '{name}': give at least one with a mask of it")
-    if model.task_channels is None:
+        as_known = "" if known == name else f", as '{known}'"
         raise ValueError(
-            f"this network (method '{model.config.method}') has no recogniser, on whose features a "
-            "class is learnt; train one with recipe=painted"
+            f"the network knows '{name}' already{as_known}; give the new class another name"
         )
 
 
-def _learn_rows(
-    grown: "TASFormerForSemanticSegmentation",
-    model: "TASFormerForSemanticSegmentation",
-    pictures: Sequence[LabelledPicture],
-    settings: LearningSettings,
-) -> tuple[list[float], list[Expectation]]:
-    """Put rows into a grown network; give thresholds and what is expected."""
-    seen = see_pictures(model, pictures)
-    mirrored = see_pictures(model, [own.mirrored() for own in pictures])
-    generator = torch.Generator().manual_seed(settings.seed)
-    folds = _folds(pictures, generator)
-    curves: dict[int, list[list[Tensor]]] = {
-        stop: [[] for _ in pictures[0].masks] for stop in _STOPS
-    }
-    for held_out in folds:
-        rest = [place for place in range(len(pictures)) if place not in held_out]
-        fitted = fit_rows(
-            [each[place] for place in rest for each in (seen, mirrored)], _STOPS, generator
+def _what_is_learnt(model: "TASFormerForSemanticSegmentation", settings: LearningSettings) -> str:
+    """Choose what is learnt, or refuse what this network has not."""
+    if settings.learns is not None and settings.learns not in LEARNT:
+        raise ValueError(f"learns is '{settings.learns}'; known are {', '.join(LEARNT)}")
+    if settings.start not in STARTS:
+        raise ValueError(f"start is '{settings.start}'; known are {', '.join(STARTS)}")
+    method = model.config.method
+    has_rows = model.row_head is not None
+    prompted = model.config.method_class.prompted
+    reads_class = prompted and any(name != _LEARNT_MARGINS for name in class_tensors(model))
+    learns = settings.learns or ("row" if has_rows else "embedding")
+    if "row" in learns and not has_rows:
+        raise ValueError(
+            f"learns is '{learns}', but this network (method '{method}') has no recogniser, whose "
+            "features a row reads; choose 'embedding', or train one with recipe=painted"
         )
-        for stop, rows in fitted.items():
-            for place in held_out:
-                own = _curves(model, rows, seen[place], pictures[place])
-                for row, curve in enumerate(own):
-                    if curve is not None:
-                        curves[stop][row].append(curve)
-    stop = max(_STOPS, key=lambda each: _mean_at_best(curves[each])) if folds else _STOPS[1]
-    rows = fit_rows([*seen, *mirrored], [stop], generator)[stop]
-    head = grown.decode_head if grown.recogniser is None else grown.recogniser.decode_head
-    with torch.no_grad():
-        last = head.later_classifiers[-1]
-        last.weight.copy_(rows.weight[:, :, None, None])  # type: ignore[operator, union-attr]
-        last.bias.copy_(rows.bias)  # type: ignore[operator, union-attr]
-    chosen = [best_threshold(curves[stop], row) for row in range(len(rows.bias))]
-    shown = [
-        sum(bool((own.masks[row] == 1).any()) for own in pictures) for row in range(len(chosen))
-    ]
-    return [each for each, _ in chosen], [
-        expectation(ious, number) for (_, ious), number in zip(chosen, shown, strict=True)
-    ]
+    if "embedding" in learns and not reads_class:
+        can = "choose 'row'" if has_rows else "choose a network with a recogniser"
+        raise ValueError(
+            f"learns is '{learns}', but method '{method}' has no weights that are learnt for each "
+            f"class before its last layer; {can}"
+        )
+    return learns
 
 
-def _folds(pictures: Sequence[LabelledPicture], generator: torch.Generator) -> list[set[int]]:
-    """Part pictures so that each class's are spread; none of one picture."""
+class _Lesson:
+    """Classes that are being learnt, and what cross-validation says of them."""
+
+    def __init__(
+        self,
+        model: "TASFormerForSemanticSegmentation",
+        names: Sequence[str],
+        pictures: Sequence[LabelledPicture],
+        settings: LearningSettings,
+        learns: str,
+    ) -> None:
+        self.model = model
+        self.grown = with_added_classes(model, names, with_rows="row" in learns)
+        self._names = names
+        self._pictures = pictures
+        self._every = [each for own in pictures for each in (own, own.mirrored())]
+        self._settings = settings
+        self._learns = learns
+        self._generator = torch.Generator().manual_seed(settings.seed)
+        self._folds = part_pictures(pictures, self._generator)
+
+    def learn(self) -> tuple[list[float], list[Expectation]]:
+        """Put what was learnt into the grown network; give thresholds and what is expected."""
+        curves: Curves = [[] for _ in self._names]
+        by_fold: list[list[Tensor]] | None = None
+        margins: list[Tensor] | None = None
+        if "row" in self._learns:
+            margins, by_fold, curves = self._learn_rows()
+        if "embedding" in self._learns:
+            curves = self._learn_painted(margins, by_fold, curves)
+        chosen = [best_threshold(curves, row) for row in range(len(self._names))]
+        shown = [
+            sum(bool((own.masks[row] == 1).any()) for own in self._pictures)
+            for row in range(len(self._names))
+        ]
+        return [threshold for threshold, _ in chosen], [
+            expectation(ious, number) for (_, ious), number in zip(chosen, shown, strict=True)
+        ]
+
+    def _learn_rows(self) -> tuple[list[Tensor], list[list[Tensor]], Curves]:
+        """Learn rows; give all pictures' margins, those of each fold's rows, and held-out IoUs."""
+        seen = see_pictures(self.model, self._every)
+        fitted: list[dict[int, Rows]] = []
+        for held_out in self._folds:
+            rest = [own for place, own in enumerate(seen) if place // 2 not in held_out]
+            fitted.append(fit_rows(rest, _ROW_STOPS, self._generator))
+        by_stop = {
+            stop: self._gather(
+                (place, self._margins(rows[stop], seen[2 * place], place))
+                for held_out, rows in zip(self._folds, fitted, strict=True)
+                for place in held_out
+            )
+            for stop in _ROW_STOPS
+        }
+        stop = max(_ROW_STOPS, key=lambda each: _reached(by_stop[each])) if fitted else 100
+        rows = fit_rows(seen, [stop], self._generator)[stop]
+        last = cast(nn.Conv2d, cast(nn.Module, self.grown.row_head).later_classifiers[-1])  # type: ignore[index]
+        with torch.no_grad():
+            last.weight.copy_(rows.weight[:, :, None, None])
+            cast(Tensor, last.bias).copy_(rows.bias)
+            margins = [self._margins(rows, own, place // 2) for place, own in enumerate(seen)]
+            of_folds = [
+                [self._margins(own[stop], each, place // 2) for place, each in enumerate(seen)]
+                for own in fitted[:_PAINTED_FOLDS]
+            ]
+        return margins, of_folds, by_stop[stop]
+
+    def _learn_painted(
+        self, margins: list[Tensor] | None, of_folds: list[list[Tensor]] | None, curves: Curves
+    ) -> Curves:
+        """Learn what is painted, for as many steps as help pictures that are held out."""
+        gain = 0.0 if margins is not None else 1.0
+        start = PaintedPart(
+            STARTS[self._settings.start](self.model, self._names, self._pictures),
+            torch.full((len(self._names),), gain),
+        )
+        first = self.grown.config.num_tasks - len(self._names)
+        stop = _PAINTED_STOPS[1]
+        for fold, held_out in enumerate(self._folds[:_PAINTED_FOLDS]):
+            seen = look_at_pictures(
+                self.grown, self._every, None if of_folds is None else of_folds[fold]
+            )
+            by_stop: dict[int, Curves] = {}
+            if margins is not None:
+                by_stop[0] = self._gather((place, seen[2 * place].margins) for place in held_out)
+
+            rest = [own for place, own in enumerate(seen) if place // 2 not in held_out]
+            fit_painted(
+                self.grown,
+                rest,
+                start,
+                _PAINTED_STOPS,
+                self._generator,
+                margins is not None,
+                partial(self._note, by_stop, held_out, seen),
+            )
+            stop = max(by_stop, key=lambda each: _reached(by_stop[each]))
+            _log.debug("%s", {each: round(100 * _reached(own), 1) for each, own in by_stop.items()})
+            if margins is None or stop:
+                curves = by_stop[stop]
+        put_painted(self.grown, start)
+        if stop == 0:
+            return curves
+        parts: list[PaintedPart] = []
+        fit_painted(
+            self.grown,
+            look_at_pictures(self.grown, self._every, margins),
+            start,
+            [stop],
+            self._generator,
+            margins is not None,
+            lambda _, part: parts.append(part),
+        )
+        if self.grown.config.painted_gains is not None:
+            before = self.grown.config.painted_gains[:first]
+            self.grown.config.painted_gains = [*before, *parts[-1].gains.tolist()]
+        return curves
+
+    def _note(
+        self,
+        by_stop: dict[int, Curves],
+        held_out: set[int],
+        seen: Sequence[PaintedPicture],
+        steps: int,
+        part: PaintedPart,
+    ) -> None:
+        """Note what pictures that are held out have after some steps."""
+        first = self.grown.config.num_tasks - len(part.gains)
+        by_stop[steps] = self._gather(
+            (
+                place,
+                torch.stack(
+                    [
+                        seen[2 * place].logits(self.grown, first + row, row, gain)
+                        for row, gain in enumerate(part.gains)
+                    ]
+                ),
+            )
+            for place in held_out
+        )
+
+    def _margins(self, rows: Rows, seen: SeenPicture, place: int) -> Tensor:
+        """Give a picture's margins as a map: (C, h, w)."""
+        height, width = self._pictures[place].masks.shape[-2:]
+        return rows.margins(seen).unflatten(1, (-(-height // 4), -(-width // 4)))
+
+    @torch.no_grad()
+    def _gather(self, of_pictures: Iterable[tuple[int, Tensor]]) -> Curves:
+        """Compute the IoUs of (C, h, w) logits of pictures."""
+        curves: Curves = [[] for _ in self._names]
+        for place, small in of_pictures:
+            masks = self._pictures[place].masks.to(small.device)
+            [logits] = self.model.upsample(small[None], masks.shape[-2:])
+            for own, curve in zip(curves, iou_curves(logits, masks), strict=True):
+                if curve is not None:
+                    own.append(curve)
+        return curves
+
+
+def part_pictures(
+    pictures: Sequence[LabelledPicture], generator: torch.Generator
+) -> list[set[int]]:
+    """Part pictures so that those of each class are spread; nothing of one picture."""
     number = min(_FOLDS, len(pictures))
     if number < 2:
         return []
@@ -167,20 +325,7 @@ def _folds(pictures: Sequence[LabelledPicture], generator: torch.Generator) -> l
     return folds
 
 
-@torch.no_grad()
-def _curves(
-    model: "TASFormerForSemanticSegmentation",
-    rows: Rows,
-    seen: SeenPicture,
-    picture: LabelledPicture,
-) -> list[Tensor | None]:
-    height, width = picture.masks.shape[-2:]
-    margins = rows.margins(seen).unflatten(1, (-(-height // 4), -(-width // 4)))
-    logits = model.upsample(margins[None], (height, width))[0]
-    return iou_curves(logits, picture.masks.to(logits.device))
-
-
-def _mean_at_best(curves: Sequence[Sequence[Tensor]]) -> float:
+def _reached(curves: Curves) -> float:
     """Average over the classes what each reaches at its threshold."""
     reached = [best_threshold(curves, row)[1] for row in range(len(curves))]
     return float(np.mean([ious.mean() for ious in reached if len(ious)] or [0.0]))
@@ -194,8 +339,9 @@ def _describe(
 ) -> None:
     """Say in the configuration what is known of the new classes."""
     config = grown.config
-    before = config.thresholds or [0.0] * grown.config.num_tasks
-    config.thresholds = [*before[: model.config.num_tasks], *thresholds]
+    if config.iou_temperature is None:
+        before = config.thresholds or [0.0] * config.num_tasks
+        config.thresholds = [*before[: model.config.num_tasks], *thresholds]
     origin = dict(model.config.origin or {})
     learnt = {
         name: {

@@ -306,12 +306,27 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
         Returns:
             (B, D, h, w) float; and (B, 1, h, w), what a further class is compared with: 0 where
-            classes may overlap.
+            classes do not compete.
+
+        Raises:
+            ValueError: if nothing has a row for each class.
         """
-        head = self.decode_head if self.recogniser is None else self.recogniser.decode_head
+        head = self.row_head
+        if head is None:
+            raise ValueError(f"method '{self.config.method}' has no rows of classes here")
         features = head.features(head.fused(self._recognisers_stages(pixel_values)))
-        channels = self.label_channels
+        channels = self.task_channels
+        if channels is None:
+            return features, torch.zeros_like(features[:, :1])
         return features, channels.rivals(channels.scores(head.classify_features(features)))
+
+    @property
+    def row_head(self) -> FusedDecodeHead | None:
+        """The head whose last layer has a row for each class; None where there is none."""
+        if self.recogniser is not None:
+            return self.recogniser.decode_head
+        is_prompted = self.config.method_class.prompted
+        return None if is_prompted and not self._has_class_channels else self.decode_head
 
     def _margins(self, scores: Tensor, task_ids: Tensor) -> Tensor:
         """Say what the recogniser makes of (B, T) tasks: (B, T, h, w) logits."""
@@ -508,14 +523,22 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             if not isinstance(shared, Recognition) or shared.shared is None:
                 raise ValueError("a network with a recogniser takes what recognise() gave")
             if isinstance(shared.shared, UnsharedImages):  # whole calls have the margins, too
-                return self._painted(shared.shared, task_ids)
+                return self.painted(shared.shared, task_ids)
             asked = task_ids.expand(shared.scores.shape[0], -1)  # len() would fix it in exports
-            painted = self._weighted(self._painted(shared.shared, task_ids), asked)
+            painted = self._weighted(self.painted(shared.shared, task_ids), asked)
             return painted + self._margins(shared.scores, asked)
-        return self._painted(cast(Shared, shared), task_ids)
+        return self.painted(cast(Shared, shared), task_ids)
 
-    def _painted(self, shared: Shared, task_ids: Tensor) -> Tensor:
-        """Say what the class-prompted path makes of (T,) or (B, T) tasks: (B, T, h, w)."""
+    def painted(self, shared: Shared, task_ids: Tensor) -> Tensor:
+        """Say what the class-prompted path makes of classes, without the recogniser.
+
+        Args:
+            shared: what ``shared_features`` gave for B images.
+            task_ids: (T,) or (B, T) int64 in [0, num_tasks).
+
+        Returns:
+            (B, T, h, w) float logits.
+        """
         if isinstance(shared, UnsharedImages):
             return self._ask_whole(shared.pixel_values, task_ids)
         if self._has_class_channels:
@@ -633,7 +656,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
                     own = select_conditions(conditions, rows.repeat(len(images)))
                     answer = self._ask_encoder(shared, own, asked, head)
                 else:
-                    answer = self._painted(cast(Shared, shared), task_ids[rows])
+                    answer = self.painted(cast(Shared, shared), task_ids[rows])
                 if recognition is not None and not isinstance(shared, UnsharedImages):
                     answer = self._weighted(answer, asked)
                     answer = answer + self._margins(recognition.scores, asked)

@@ -41,9 +41,9 @@ class Rows(NamedTuple):
     """(C,) float."""
 
     def margins(self, seen: SeenPicture) -> Tensor:
-        """Compare the classes with those known: (C, P) float logits."""
+        """Compare the classes with those known: (..., C, P) float logits, of one or several."""
         own = self.weight @ seen.features.to(self.weight.dtype) + self.bias[:, None]
-        return own - seen.against
+        return own - seen.against.unsqueeze(-2)
 
 
 @torch.no_grad()
@@ -89,19 +89,22 @@ def small_masks(masks: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
 
 
 def mask_loss(logits: Tensor, target: Tensor, counted: Tensor) -> Tensor:
-    """Cross-entropy and, where the class is, Dice: of soft masks, summed over the classes.
+    """Cross-entropy and, where the class is, Dice: of soft masks.
 
     Args:
-        logits: (C, P) float, of one picture.
-        target: (C, P) float in [0, 1].
-        counted: (C, P) float in [0, 1], the weight of each position.
+        logits: (..., P) float.
+        target: (..., P) float in [0, 1].
+        counted: (..., P) float in [0, 1], the weight of each position.
+
+    Returns:
+        (...) float, of each mask.
     """
     entropy = F.binary_cross_entropy_with_logits(logits, target, counted, reduction="none")
-    entropy = entropy.sum(1) / counted.sum(1).clamp(min=1)
+    entropy = entropy.sum(-1) / counted.sum(-1).clamp(min=1)
     painted, truth = logits.sigmoid() * counted, target * counted
-    overlap, size = (painted * truth).sum(1), (painted + truth).sum(1)
+    overlap, size = (painted * truth).sum(-1), (painted + truth).sum(-1)
     dice = 1 - (2 * overlap + 1) / (size + 1)
-    return (entropy + dice * (truth.sum(1) > 0)).sum()
+    return entropy + dice * (truth.sum(-1) > 0)
 
 
 def fit_rows(
@@ -125,21 +128,35 @@ def fit_rows(
     average = [each.detach().clone() for each in learnt]
     optimizer = torch.optim.Adam(learnt, lr=_RATE)
     kept = {}
-    order: list[int] = []
+    groups = _of_one_size(pictures)
     with torch.enable_grad():
         for step in range(1, stops[-1] + 1):
-            if len(order) < min(_AT_ONCE, len(pictures)):
-                order += torch.randperm(len(pictures), generator=generator).tolist()
-            own, order = order[:_AT_ONCE], order[_AT_ONCE:]
-            losses = [
-                mask_loss(Rows(*learnt).margins(pictures[place]), *pictures[place][2:])
-                for place in own
-            ]
+            own = _draw(groups, generator)
+            batch = SeenPicture(
+                *map(torch.stack, zip(*(pictures[each] for each in own), strict=True))
+            )
+            losses = mask_loss(Rows(*learnt).margins(batch), batch.target, batch.counted)
             optimizer.zero_grad()
-            torch.stack(losses).mean().backward()  # type: ignore[no-untyped-call]
+            losses.sum(1).mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             for mean, each in zip(average, learnt, strict=True):
                 mean.lerp_(each.detach(), max(1 / step, 1 / 20))
             if step in stops:
                 kept[step] = Rows(*(each.clone() for each in average))
     return kept
+
+
+def _of_one_size(pictures: Sequence[SeenPicture]) -> list[list[int]]:
+    """Group pictures that can be stacked."""
+    groups: dict[int, list[int]] = {}
+    for place, own in enumerate(pictures):
+        groups.setdefault(len(own.against), []).append(place)
+    return list(groups.values())
+
+
+def _draw(groups: Sequence[list[int]], generator: torch.Generator) -> list[int]:
+    """Draw the pictures of a step, each as often as any other."""
+    sizes = torch.tensor([len(own) for own in groups], dtype=torch.float)
+    own = groups[int(torch.multinomial(sizes, 1, generator=generator))]
+    drawn = torch.randperm(len(own), generator=generator)[:_AT_ONCE].tolist()
+    return [own[each] for each in drawn]

@@ -49,6 +49,7 @@ from seg_training.settings import Section, check_keys
 
 __all__ = [
     "compose_config",
+    "compose_given",
     "default_config_dir",
     "explain",
     "given_overrides",
@@ -119,6 +120,26 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
     if not named:
         raise UserError(f"which experiment? Add --config FILE (known: {_listed(config_dir)})")
     return _as_written(translated, sweep=_sweeps(arguments))
+
+
+def compose_given(file: str | None, overrides: Sequence[str], config_dir: Path) -> dict[str, Any]:
+    """Compose the experiment of a command's ``--config`` and overrides.
+
+    Args:
+        file: what ``--config`` names: one of the project's, or a file elsewhere; None without it.
+        overrides: ``key=value``, as on the command line.
+        config_dir: the project's folder of configs.
+
+    Raises:
+        UserError: if no file was named, or if a file, group or key does not exist.
+    """
+    given = [] if file is None else ["--config", file]
+    *elsewhere, _, name = translate_config_argument(given, config_dir)
+    if not elsewhere:
+        return compose_config(name, overrides, config_dir)
+    # A file of the user's own: --config-dir and its folder.
+    shipped = quoted(f"file://{config_dir}")
+    return compose_config(name, [f"hydra.searchpath=[{shipped}]", *overrides], Path(elsewhere[1]))
 
 
 def _prepare_hydra() -> None:

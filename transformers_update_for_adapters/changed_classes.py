@@ -1,0 +1,226 @@
+"""A network of the classes of another: some left out, renamed, merged, in other order, or joined."""
+
+# mypy: allow-untyped-calls
+# Transformers has types for a part of its functions only.
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from .added_classes import class_tensors, with_added_classes
+from .configuration_tasformer import TASFormerConfig
+from .weights_fingerprint import DESCRIBING, fingerprint
+
+if TYPE_CHECKING:
+    from .modeling_tasformer import TASFormerForSemanticSegmentation
+
+__all__ = ["joined", "with_classes"]
+
+
+def with_classes(
+    model: "TASFormerForSemanticSegmentation", classes: Mapping[str, Sequence[int]]
+) -> "TASFormerForSemanticSegmentation":
+    """Make a network of some of the classes of another.
+
+    Args:
+        model: stays as it is.
+        classes: in their new order, by name the task ids that each is made of: one, or, to merge
+            classes, several. A merged class is where the recogniser sees any of them; of what is
+            painted and of the threshold it has the mean. What is in no class is left out; the
+            recogniser goes on seeing it, so that the others stay what they were.
+
+    Raises:
+        ValueError: if no class is left, or if the method cannot do this.
+    """
+    config = model.config
+    groups = [list(own) for own in classes.values()]
+    in_place = groups == [[task] for task in range(config.num_tasks)]
+    if not groups or not all(groups):
+        raise ValueError("no class would be left; keep one at least")
+    if not in_place:
+        _check_method(model, groups)
+    fields = _without_descriptions(config)
+    fields["task_names"] = list(classes)
+    fields["num_tasks"] = len(groups)
+    own_words = config.task_synonyms or [[] for _ in range(config.num_tasks)]
+    known = config.task_names or []
+    fields["task_synonyms"] = [
+        _words(
+            name, [own_words[task] for task in own], [known[task] for task in own] if known else []
+        )
+        for name, own in zip(classes, groups, strict=True)
+    ]
+    for name in ("thresholds", "painted_gains"):
+        values = getattr(config, name)
+        if values is not None:
+            fields[name] = [sum(values[task] for task in own) / len(own) for own in groups]
+    if not in_place:
+        fields["rounds"] = None
+    if config.presence is not None:
+        biases = config.presence["bias"]
+        # How likely any of several is was not measured.
+        chosen = [biases[own[0]] if len(own) == 1 else None for own in groups]
+        fields["presence"] = {**config.presence, "bias": chosen}
+    if config.recognition is not None:
+        channels = config.recognition["channels"]
+        joined_channels = [[each for task in own for each in channels[task]] for own in groups]
+        fields["recognition"] = {**config.recognition, "channels": joined_channels}
+    return _built(model, fields, groups)
+
+
+def joined(
+    model: "TASFormerForSemanticSegmentation", other: "TASFormerForSemanticSegmentation"
+) -> "TASFormerForSemanticSegmentation":
+    """Add to a network the classes that another one has learnt on the same weights.
+
+    Args:
+        model: stays as it is.
+        other: with further classes, that were added; all that the two share must be equal to the
+            bit.
+
+    Raises:
+        ValueError: if the other has no class that is new, or if what they share differs.
+    """
+    ours, theirs = model.config.task_names or [], other.config.task_names or []
+    names = [name for name in theirs if name not in ours]
+    if not names:
+        raise ValueError("the other network has no class that this one lacks")
+    _check_shared(model, other)
+    tasks = [theirs.index(name) for name in names]
+    rows = [_row(other, task) for task in tasks]
+    grown = model
+    for name, task, row in zip(names, tasks, rows, strict=True):
+        grown = with_added_classes(grown, [name], with_rows=row is not None)
+        last = grown.config.num_tasks - 1
+        sources = class_tensors(other)
+        with torch.no_grad():
+            for place, tensor in class_tensors(grown).items():
+                if place in sources:
+                    tensor[last].copy_(sources[place][task])
+            if row is not None:
+                later = cast(nn.ModuleList, cast(nn.Module, grown.row_head).later_classifiers)
+                own = cast(nn.Conv2d, later[-1])
+                own.weight.copy_(row[0])
+                cast(Tensor, own.bias).copy_(row[1])
+        for field in ("thresholds", "painted_gains", "task_synonyms"):
+            before, values = getattr(grown.config, field), getattr(other.config, field)
+            if before is not None and values is not None:
+                setattr(grown.config, field, [*before[:last], values[task]])
+    grown.config.fingerprint = fingerprint(grown.config, grown.state_dict())
+    return grown
+
+
+def _check_method(model: "TASFormerForSemanticSegmentation", groups: Sequence[list[int]]) -> None:
+    method = model.config.method
+    if model.row_head is model.decode_head or model.decode_head.classifier.out_channels > 1:
+        raise ValueError(
+            f"method '{method}' has a channel for each class in its last layer, which compete: its "
+            "classes can be renamed alone; train it anew with tasks.classes=[...]"
+        )
+    if model.task_maps is not None and model.task_maps.seed is not None:
+        raise ValueError(
+            f"method '{method}' has fixed maps that go by the order of the classes: these can be "
+            "renamed alone; train it anew with tasks.classes=[...]"
+        )
+    merged = [own for own in groups if len(own) > 1]
+    if not merged:
+        return
+    names = model.config.task_names or list(map(str, range(model.config.num_tasks)))
+    if model.config.recognition is None:
+        raise ValueError(
+            f"{' and '.join(names[task] for task in merged[0])} cannot be merged: without a "
+            "recogniser nothing sees both at once; predict both and join their masks"
+        )
+    rounds = model.config.recognition.get("rounds") or [model.config.recognition["num_labels"]]
+    for own in merged:
+        channels = [each for task in own for each in model.config.recognition["channels"][task]]
+        if len({each < rounds[0] for each in channels}) > 1:
+            raise ValueError(
+                f"{' and '.join(names[task] for task in own)} cannot be merged: one was learnt at "
+                "first and one was added, and they are not compared with the same classes"
+            )
+
+
+def _check_shared(
+    model: "TASFormerForSemanticSegmentation", other: "TASFormerForSemanticSegmentation"
+) -> None:
+    """Refuse networks that differ in more than their classes."""
+    per_class = {*class_tensors(model), *class_tensors(other)}
+    mine, theirs = model.state_dict(), other.state_dict()
+    names = {
+        name
+        for name in (*mine, *theirs)
+        if name not in per_class and "later_classifiers" not in name
+    }
+    for name in sorted(names, key=lambda each: ("stages" not in each, each)):
+        if name in mine and name in theirs and torch.equal(mine[name], theirs[name]):
+            continue
+        part = "backbones" if "stages" in name else "weights besides those of the classes"
+        raise ValueError(
+            f"the two networks cannot be joined: their {part} differ ({name}). Only networks that "
+            "learnt classes on the same one can: add the classes to one of them instead"
+        )
+
+
+def _row(model: "TASFormerForSemanticSegmentation", task: int) -> tuple[Tensor, Tensor] | None:
+    """Give the row of a class that was added; None of one without."""
+    recognition = model.config.recognition
+    if recognition is None:
+        if model.row_head is None:
+            return None
+        raise ValueError(
+            f"method '{model.config.method}' has no recogniser, and cannot be joined with another"
+        )
+    channels = recognition["channels"][task]
+    rounds = recognition.get("rounds") or [recognition["num_labels"]]
+    if not channels:
+        return None
+    if len(channels) > 1 or channels[0] < rounds[0]:
+        name = (model.config.task_names or [])[task]
+        raise ValueError(f"'{name}' was not added, but learnt at first or merged; it stays there")
+    head = cast(nn.Module, model.row_head)
+    layers = [cast(nn.Conv2d, each) for each in cast(nn.ModuleList, head.later_classifiers)]
+    place = channels[0] - rounds[0]
+    weight = torch.cat([own.weight for own in layers]).detach()
+    bias = torch.cat([cast(Tensor, own.bias) for own in layers]).detach()
+    return weight[place], bias[place]
+
+
+def _without_descriptions(config: TASFormerConfig) -> dict[str, Any]:
+    fields: dict[str, Any] = config.to_dict()
+    for name in (*DESCRIBING, "id2label", "label2id", "num_labels"):
+        fields.pop(name, None)
+    fields["origin"] = config.origin
+    fields["iou_temperature"] = config.iou_temperature
+    return fields
+
+
+def _words(name: str, synonyms: Sequence[Sequence[str]], names: Sequence[str]) -> list[str]:
+    """Let a class answer to all words of those that it is made of, and to their names."""
+    words = dict.fromkeys(
+        [*(names if len(names) > 1 else ()), *(w for own in synonyms for w in own)]
+    )
+    return [word for word in words if word != name]
+
+
+def _built(
+    model: "TASFormerForSemanticSegmentation", fields: dict[str, Any], groups: list[list[int]]
+) -> "TASFormerForSemanticSegmentation":
+    config: TASFormerConfig = TASFormerConfig.from_dict(fields)
+    config._attn_implementation = model.config._attn_implementation
+    built = type(model)(config).to(device=model.device, dtype=model.dtype)
+    per_class = class_tensors(model)
+    with torch.no_grad():
+        for name, tensor in built.state_dict().items():
+            own = model.state_dict().get(name)
+            if own is None:  # constants of classes that no recogniser knows
+                continue
+            if name in per_class:
+                rows = [own[each].mean(0) if len(each) > 1 else own[each[0]] for each in groups]
+                tensor.copy_(torch.stack(rows))
+            else:
+                tensor.copy_(own)
+    built.config.fingerprint = fingerprint(built.config, built.state_dict())
+    return built.eval()

@@ -1,0 +1,77 @@
+"""Where the embedding of a new class begins: at the nearest class, at a mean, or elsewhere."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .added_classes import class_tensors
+from .few_pictures import UNLABELLED, LabelledPicture
+
+if TYPE_CHECKING:
+    from .modeling_tasformer import TASFormerForSemanticSegmentation
+
+__all__ = ["STARTS", "Start", "nearest_classes"]
+
+_MOST_PICTURES = 10  # that the nearest class is looked for in
+
+Start = Callable[
+    ["TASFormerForSemanticSegmentation", Sequence[str], Sequence[LabelledPicture]],
+    dict[str, Tensor],
+]
+"""Given a network, names of C new classes and pictures of them: by the names of the network's
+tensors with a row for each class, C rows to begin at."""
+
+
+@torch.no_grad()
+def nearest_classes(
+    model: "TASFormerForSemanticSegmentation", pictures: Sequence[LabelledPicture]
+) -> list[int]:
+    """Find the class that is most where each new one is, and least elsewhere.
+
+    Args:
+        model: in evaluation mode.
+        pictures: with masks of C new classes.
+
+    Returns:
+        C task ids.
+    """
+    task_ids = torch.arange(model.config.num_tasks, device=model.device)
+    nearest = []
+    for row in range(len(pictures[0].masks)):
+        shown = [own for own in pictures if (own.masks[row] == 1).any()][:_MOST_PICTURES]
+        overlap = torch.zeros(len(task_ids), device=model.device)
+        for own in shown:
+            pixel_values = own.pixel_values[None].to(model.device, model.dtype)
+            likely = model.class_logits(pixel_values, task_ids)[0].float().sigmoid()
+            mask = own.masks[row].to(model.device)
+            likely, truth = likely[:, mask != UNLABELLED], mask[mask != UNLABELLED] == 1
+            both = likely[:, truth].sum(1)
+            overlap += both / (likely.sum(1) + truth.sum() - both)
+        nearest.append(int(overlap.argmax()))
+    return nearest
+
+
+def _at_nearest(
+    model: "TASFormerForSemanticSegmentation",
+    names: Sequence[str],
+    pictures: Sequence[LabelledPicture],
+) -> dict[str, Tensor]:
+    nearest = nearest_classes(model, pictures)
+    return {name: own.detach()[nearest].clone() for name, own in class_tensors(model).items()}
+
+
+def _at_mean(
+    model: "TASFormerForSemanticSegmentation",
+    names: Sequence[str],
+    pictures: Sequence[LabelledPicture],
+) -> dict[str, Tensor]:
+    return {
+        name: own.detach().mean(0, keepdim=True).repeat(len(names), *[1] * (own.ndim - 1))
+        for name, own in class_tensors(model).items()
+    }
+
+
+STARTS: dict[str, Start] = {"nearest": _at_nearest, "mean": _at_mean}
+"""By the names that settings use."""
