@@ -1,4 +1,4 @@
-"""The process that learns a class: what it takes, it takes from no other visitor, and it can be ended."""
+"""The process that learns a class: it takes nothing from other visitors, and can be ended."""
 
 import logging
 import os

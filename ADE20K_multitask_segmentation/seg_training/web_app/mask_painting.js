@@ -69,6 +69,7 @@ function show(picture) {
   find(".desk").hidden = picture === null;
   if (picture !== null) {
     [view.width, view.height] = [picture.canvas.width, picture.canvas.height];
+    view.style.width = `min(100%, ${(70 * view.width) / view.height}vh)`;
     view.setAttribute("aria-label", `Paint on ${picture.name}`);
     draw();
   }

@@ -1,4 +1,4 @@
-"""Networks that visitors have taught, saved: as an archive to download, or where the owner allows."""
+"""Saving what visitors have taught: as an archive to download, or where the owner allows it."""
 
 import shutil
 from collections.abc import Sequence

@@ -30,8 +30,8 @@ _EACH = 0.5  # seconds between two words about a lesson
 _AT_ONCE = 8  # who wait for a lesson, and a few to be refused: pictures take memory
 
 _HOW = """Name it, add some pictures, and paint where it is, roughly: what is painted is the class,
-what is not painted is not, and the edge between is left open. **Unsure** leaves a part out. Ten pictures
-are good, one is a start; some without it help, too. The classes that are there stay as they are."""
+what is not painted is not. **Unsure** leaves a part out. Ten pictures are good, one is a start;
+some without it help, too. The classes that are there stay as they are."""
 
 _COLLECT = """(name, ignored, listed) =>
   [name, document.querySelector("#painting .painting").collect(), listed]"""
@@ -121,7 +121,9 @@ class Classroom:
 
 def _grown(painter: Painter, folder: Path) -> Painter:
     device = painter.network.mean.device
-    return Painter(painter.name, folder / WEIGHTS, load_network(folder).to(device), _REMEMBERED_BYTES)
+    return Painter(
+        painter.name, folder / WEIGHTS, load_network(folder).to(device), _REMEMBERED_BYTES
+    )
 
 
 class _Parts(NamedTuple):
@@ -179,7 +181,7 @@ def build_teaching_panel(
     async def learn(
         name: str, sent: Any, listed: list[str], request: gr.Request
     ) -> AsyncIterator[dict[Any, Any]]:
-        visitor, name = str(request.session_hash), (name or "").strip()
+        visitor, name = str(request.session_hash), str(name or "").strip()
         try:
             taught = await asyncio.to_thread(classroom.begin, visitor, name, sent)
         except UserError as error:

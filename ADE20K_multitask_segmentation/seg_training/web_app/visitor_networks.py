@@ -1,4 +1,4 @@
-"""The networks that visitors have taught: each is its visitor's alone, and goes some time after it."""
+"""The networks that visitors have taught: each is its visitor's alone, and goes in the end."""
 
 import shutil
 import time

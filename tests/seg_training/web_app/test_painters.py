@@ -8,7 +8,6 @@ from small_networks import photo, recognising_network, small_network
 
 from seg_training.errors import UserError
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
-from seg_training.web_app import painters
 from seg_training.web_app.page_texts import not_looked_for, nothing_found
 from seg_training.web_app.painters import LONGEST_SIDE, Painter, Prompt, short_names
 from seg_training.web_app.shown_answer import show
@@ -42,8 +41,9 @@ def count_runs(painter: Painter) -> list[int]:
 def test_an_answer_is_what_predict_computes(painter: Painter, picture: Path) -> None:
     answer = painter.answer(picture, [3, 1])
     assert (answer.picture == photo(50, 70)).all()
-    expected = class_probabilities(painter.network, photo(50, 70), [3, 1], Looks((64, 96)))
-    for task_id, probability in expected:
+    with painter.network.kept():  # as predict.py does
+        expected = dict(class_probabilities(painter.network, photo(50, 70), [3, 1], Looks((64, 96))))
+    for task_id, probability in expected.items():
         assert (answer.probabilities[task_id] == probability.numpy()).all()
     assert list(answer.probabilities) == [3, 1]
     assert answer.seconds > 0
