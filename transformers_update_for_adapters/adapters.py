@@ -174,7 +174,7 @@ class AdapterHypernet(nn.Module):
     def _make_all(self, device: torch.device) -> Conditions:
         """Make the weights of all classes, those of a round at a time."""
         every = torch.arange(self.num_tasks, device=device)
-        made = [self._make(own) for own in every.split(self.rounds)]
+        made = [self._make(own) for own in torch.split(every, self.rounds)]
         return made[0] if len(made) == 1 else join_conditions(made)
 
     def _may_look_up(self) -> bool:

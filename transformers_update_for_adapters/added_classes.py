@@ -15,7 +15,7 @@ from .weights_fingerprint import DESCRIBING
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
 
-__all__ = ["class_tensors", "with_added_classes"]
+__all__ = ["built_like", "class_tensors", "with_added_classes"]
 
 
 def with_added_classes(
@@ -34,14 +34,29 @@ def with_added_classes(
         and presence.
     """
     config = _with_names(model.config, list(names), with_rows)
-    grown = type(model)(config).to(device=model.device, dtype=model.dtype)
+    grown = built_like(model, config)
     before = model.state_dict()
     with torch.no_grad():
         for name, tensor in grown.state_dict().items():
             own = before.get(name)
             if own is not None:
                 tensor[tuple(slice(length) for length in own.shape)].copy_(own)
-    return grown.eval()
+    return grown
+
+
+def built_like(
+    model: "TASFormerForSemanticSegmentation", config: TASFormerConfig
+) -> "TASFormerForSemanticSegmentation":
+    """Build a network of the same class, on the same device; its weights are still to be set.
+
+    Args:
+        model: any network.
+        config: of the other one.
+    """
+    built: Any = type(model)(config)
+    moved: TASFormerForSemanticSegmentation = built.to(device=model.device, dtype=model.dtype)
+    moved.eval()
+    return moved
 
 
 def class_tensors(model: "TASFormerForSemanticSegmentation") -> dict[str, nn.Parameter]:

@@ -1,4 +1,4 @@
-"""A network of the classes of another: some left out, renamed, merged, in other order, or joined."""
+"""A network of the classes of another: some left out, renamed, merged, reordered, or joined."""
 
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from .added_classes import class_tensors, with_added_classes
+from .added_classes import built_like, class_tensors, with_added_classes
 from .configuration_tasformer import TASFormerConfig
 from .weights_fingerprint import DESCRIBING, fingerprint
 
@@ -210,7 +210,7 @@ def _built(
 ) -> "TASFormerForSemanticSegmentation":
     config: TASFormerConfig = TASFormerConfig.from_dict(fields)
     config._attn_implementation = model.config._attn_implementation
-    built = type(model)(config).to(device=model.device, dtype=model.dtype)
+    built = built_like(model, config)
     per_class = class_tensors(model)
     with torch.no_grad():
         for name, tensor in built.state_dict().items():
@@ -223,4 +223,4 @@ def _built(
             else:
                 tensor.copy_(own)
     built.config.fingerprint = fingerprint(built.config, built.state_dict())
-    return built.eval()
+    return built

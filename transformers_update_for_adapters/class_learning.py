@@ -163,7 +163,6 @@ class _Lesson:
         self.grown = with_added_classes(model, names, with_rows="row" in learns)
         self._names = names
         self._pictures = pictures
-        self._every = [each for own in pictures for each in (own, own.mirrored())]
         self._settings = settings
         self._learns = learns
         self._generator = torch.Generator().manual_seed(settings.seed)
@@ -189,28 +188,30 @@ class _Lesson:
 
     def _learn_rows(self) -> tuple[list[Tensor], list[list[Tensor]], Curves]:
         """Learn rows; give all pictures' margins, those of each fold's rows, and held-out IoUs."""
-        seen = see_pictures(self.model, self._every)
+        seen = see_pictures(self.model, self._pictures)
         fitted: list[dict[int, Rows]] = []
         for held_out in self._folds:
-            rest = [own for place, own in enumerate(seen) if place // 2 not in held_out]
+            rest = [own for place, own in enumerate(seen) if place not in held_out]
             fitted.append(fit_rows(rest, _ROW_STOPS, self._generator))
         by_stop = {
             stop: self._gather(
-                (place, self._margins(rows[stop], seen[2 * place], place))
+                (place, self._margins(rows[stop], seen[place], place))
                 for held_out, rows in zip(self._folds, fitted, strict=True)
                 for place in held_out
             )
             for stop in _ROW_STOPS
         }
-        stop = max(_ROW_STOPS, key=lambda each: _reached(by_stop[each])) if fitted else 100
+        stop = (
+            max(_ROW_STOPS, key=lambda each: _reached(by_stop[each])) if fitted else _ROW_STOPS[-1]
+        )
         rows = fit_rows(seen, [stop], self._generator)[stop]
         last = cast(nn.Conv2d, cast(nn.Module, self.grown.row_head).later_classifiers[-1])  # type: ignore[index]
         with torch.no_grad():
             last.weight.copy_(rows.weight[:, :, None, None])
             cast(Tensor, last.bias).copy_(rows.bias)
-            margins = [self._margins(rows, own, place // 2) for place, own in enumerate(seen)]
+            margins = [self._margins(rows, own, place) for place, own in enumerate(seen)]
             of_folds = [
-                [self._margins(own[stop], each, place // 2) for place, each in enumerate(seen)]
+                [self._margins(own[stop], each, place) for place, each in enumerate(seen)]
                 for own in fitted[:_PAINTED_FOLDS]
             ]
         return margins, of_folds, by_stop[stop]
@@ -228,13 +229,13 @@ class _Lesson:
         stop = _PAINTED_STOPS[1]
         for fold, held_out in enumerate(self._folds[:_PAINTED_FOLDS]):
             seen = look_at_pictures(
-                self.grown, self._every, None if of_folds is None else of_folds[fold]
+                self.grown, self._pictures, None if of_folds is None else of_folds[fold]
             )
             by_stop: dict[int, Curves] = {}
             if margins is not None:
-                by_stop[0] = self._gather((place, seen[2 * place].margins) for place in held_out)
+                by_stop[0] = self._gather((place, seen[place].margins) for place in held_out)
 
-            rest = [own for place, own in enumerate(seen) if place // 2 not in held_out]
+            rest = [own for place, own in enumerate(seen) if place not in held_out]
             fit_painted(
                 self.grown,
                 rest,
@@ -254,7 +255,7 @@ class _Lesson:
         parts: list[PaintedPart] = []
         fit_painted(
             self.grown,
-            look_at_pictures(self.grown, self._every, margins),
+            look_at_pictures(self.grown, self._pictures, margins),
             start,
             [stop],
             self._generator,
@@ -281,7 +282,7 @@ class _Lesson:
                 place,
                 torch.stack(
                     [
-                        seen[2 * place].logits(self.grown, first + row, row, gain)
+                        seen[place].logits(self.grown, first + row, row, gain)
                         for row, gain in enumerate(part.gains)
                     ]
                 ),
@@ -292,7 +293,8 @@ class _Lesson:
     def _margins(self, rows: Rows, seen: SeenPicture, place: int) -> Tensor:
         """Give a picture's margins as a map: (C, h, w)."""
         height, width = self._pictures[place].masks.shape[-2:]
-        return rows.margins(seen).unflatten(1, (-(-height // 4), -(-width // 4)))
+        margins: Tensor = rows.margins(seen)
+        return margins.reshape(-1, -(-height // 4), -(-width // 4))
 
     @torch.no_grad()
     def _gather(self, of_pictures: Iterable[tuple[int, Tensor]]) -> Curves:

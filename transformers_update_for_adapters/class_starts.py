@@ -38,18 +38,23 @@ def nearest_classes(
         C task ids.
     """
     task_ids = torch.arange(model.config.num_tasks, device=model.device)
-    nearest = []
-    for row in range(len(pictures[0].masks)):
-        shown = [own for own in pictures if (own.masks[row] == 1).any()][:_MOST_PICTURES]
-        overlap = torch.zeros(len(task_ids), device=model.device)
-        for own in shown:
-            pixel_values = own.pixel_values[None].to(model.device, model.dtype)
-            likely = model.class_logits(pixel_values, task_ids)[0].float().sigmoid()
-            mask = own.masks[row].to(model.device)
-            likely, truth = likely[:, mask != UNLABELLED], mask[mask != UNLABELLED] == 1
+    overlap = torch.zeros(len(pictures[0].masks), len(task_ids), device=model.device)
+    seen = torch.zeros(len(overlap), dtype=torch.long)
+    for own in pictures:
+        there = (own.masks == 1).flatten(1).any(1)
+        if not there.any() or seen[there].min() >= _MOST_PICTURES:
+            continue
+        seen += there
+        [logits] = model.class_logits(
+            own.pixel_values[None].to(model.device, model.dtype), task_ids
+        )
+        for row in torch.nonzero(there).flatten().tolist():
+            counted = (own.masks[row] != UNLABELLED).to(model.device)
+            truth = own.masks[row].to(model.device)[counted] == 1
+            likely = logits[:, counted].float().sigmoid()
             both = likely[:, truth].sum(1)
-            overlap += both / (likely.sum(1) + truth.sum() - both)
-        nearest.append(int(overlap.argmax()))
+            overlap[row] += both / (likely.sum(1) + truth.sum() - both)
+    nearest: list[int] = overlap.argmax(1).tolist()
     return nearest
 
 

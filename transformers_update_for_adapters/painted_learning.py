@@ -172,7 +172,10 @@ def _trained(
         kept[first:] = gradient[first:]
         return kept
 
-    hooks = [own.requires_grad_(True).register_hook(of_last) for own in tensors.values()]
+    hooks = [
+        own.requires_grad_(True).register_hook(of_last)  # type: ignore[no-untyped-call]
+        for own in tensors.values()
+    ]
     try:
         yield
     finally:

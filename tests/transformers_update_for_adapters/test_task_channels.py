@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -70,3 +71,52 @@ def test_exactly_one_margin_is_positive_where_no_two_are_equal(
         others = [values[channel] for channel in range(4) if channel != order[task]]
         assert margin == pytest.approx(values[order[task]] - max(others), abs=1e-6)
         assert margin <= 0 or order[task] == winner
+
+
+def test_added_channels_are_compared_with_the_first_alone_by_hand() -> None:
+    # Channel 0 is other, 1 and 2 are tasks; 3 and 4 were added, and 4 was taken out again.
+    channels = TaskChannels([[1], [2], [3]], 5, num_first=3)
+    logits = column(0.5, 1.0, 4.0, 9.0, 20.0)
+    scores = channels.scores(logits)
+    assert flat(scores) == [1.0, 4.0, 9.0, 0.5]
+    assert flat(channels.rivals(scores)) == [4.0]
+    margins = channels.margins(scores, torch.tensor([[0, 1, 2]]))
+    assert flat(margins) == [1.0 - 4.0, 4.0 - 1.0, 9.0 - 4.0]
+    assert flat(channels.margins_of_labels(logits, torch.tensor([[2]]))) == [5.0]
+
+
+@given(
+    st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=3),
+    st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_what_is_added_changes_nothing(
+    first: list[float], added: list[float], overlapping: bool
+) -> None:
+    before = TaskChannels([[0], [1], [2]], 3, overlapping)
+    after = TaskChannels(
+        [[0], [1], [2], *([3 + each] for each in range(len(added)))],
+        3 + len(added),
+        overlapping,
+        num_first=3,
+    )
+    small, large = column(*first), column(*first, *added)
+    ids = torch.tensor([[0, 1, 2]])
+    assert torch.equal(
+        before.margins(before.scores(small), ids), after.margins(after.scores(large), ids)
+    )
+    assert torch.equal(before.probabilities(small), after.probabilities(large)[:, :3])
+    own = after.probabilities(large)[0, 3:, 0, 0]
+    rivals = sum(map(np.exp, first))
+    expected = [
+        1 / (1 + np.exp(-z)) if overlapping else np.exp(z) / (np.exp(z) + rivals) for z in added
+    ]
+    np.testing.assert_allclose(own.numpy(), expected, rtol=1e-5)
+
+
+def test_a_class_beside_one_that_is_alone() -> None:
+    channels = TaskChannels([[0], [1]], 2, num_first=1)
+    scores = channels.scores(column(-3.0, 2.0))
+    assert flat(channels.margins(scores, torch.tensor([[0, 1]]))) == [-3.0, 2.0]
+    likely = flat(channels.probabilities(column(-3.0, 2.0)))
+    assert likely == flat(torch.tensor([-3.0, 2.0]).sigmoid())

@@ -94,9 +94,11 @@ def _train(
             own = pictures[place]
             own = own.mirrored() if torch.rand((), generator=generator) < 0.5 else own
             logits: Tensor = model(own.pixel_values[None], task_ids=torch.tensor([task])).logits
-            target, counted = small_masks(own.masks[task][None], logits.shape[-2:])
+            target, counted = small_masks(
+                own.masks[task][None], (logits.shape[-2], logits.shape[-1])
+            )
             loss = mask_loss(logits[0].flatten(1), target.flatten(1), counted.flatten(1)).sum()
-            (loss / _AT_ONCE).backward()  # type: ignore[no-untyped-call]
+            (loss / _AT_ONCE).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step in stops:

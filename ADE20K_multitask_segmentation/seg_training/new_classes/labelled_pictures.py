@@ -89,9 +89,7 @@ def draw_pictures(data: DataModule, names: Sequence[str], most: int | None, seed
     shown = np.zeros((len(presence), len(ids)), bool)
     for image in range(len(presence)):
         shown[image] = np.isin(ids, presence.present(image))
-    lacking = [
-        name for name, any_shown in zip(names, shown.any(axis=0), strict=True) if not any_shown
-    ]
+    lacking = [name for row, name in enumerate(names) if not shown[:, row].any()]
     if lacking:
         raise UserError(
             f"no training picture shows {listed(lacking)}; label some, or leave the class out by "

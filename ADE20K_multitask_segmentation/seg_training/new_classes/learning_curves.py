@@ -25,7 +25,7 @@ __all__ = ["FINE_TUNING", "HELD_OUT", "METHODS_OF_CURVES", "STAND_IN", "CurveCel
 
 _log = logging.getLogger(__name__)
 
-HELD_OUT = {
+HELD_OUT: dict[str, dict[str, str | None]] = {
     "ccp": {
         "jeans": "pants",
         "hat": "accessories",

@@ -1,0 +1,179 @@
+"""Classes learnt from a few pictures: what was known stays, and what is new is found."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_networks import photo, recognising_network, small_network
+
+from seg_training.networks import Network
+from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+from transformers_update_for_adapters import class_learning as learning
+from transformers_update_for_adapters.added_classes import class_tensors
+from transformers_update_for_adapters.class_learning import (
+    LearningSettings,
+    learn_classes,
+    part_pictures,
+)
+from transformers_update_for_adapters.few_pictures import LabelledPicture, read_few_pictures
+
+PICTURES = [photo(64, 96, seed) for seed in range(4)]
+MASKS = [picture[..., 0] > 128 for picture in PICTURES]
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "_ROW_STOPS", (10, 40))
+    monkeypatch.setattr(learning, "_PAINTED_STOPS", (2, 4))
+
+
+def networks() -> dict[str, Network]:
+    return {
+        "recognising": recognising_network(),
+        "recognising emb": recognising_network("emb"),
+        **{
+            name: small_network(name)
+            for name in ("segformer", "adapter_hf", "adapter_hf++", "emb", "channels")
+        },
+    }
+
+
+@pytest.mark.parametrize("name", networks())
+def test_what_was_known_stays_to_the_bit(name: str) -> None:
+    before = networks()[name]
+    weights = {key: own.clone() for key, own in before.model.state_dict().items()}
+    after = Network(before.model.learn_class("mug", PICTURES, MASKS))
+    for key, own in after.model.state_dict().items():
+        if key in weights:
+            assert torch.equal(own[tuple(map(slice, weights[key].shape))], weights[key]), key
+            assert torch.equal(before.model.state_dict()[key], weights[key])
+    images, known = torch.from_numpy(PICTURES[0]).permute(2, 0, 1)[None], torch.arange(5)
+    with torch.inference_mode():
+        logits = before.task_logits(images, known)
+        assert torch.equal(after.task_logits(images, known), logits)
+        assert torch.equal(after(images, known[:1]), before(images, known[:1]))
+        with before.kept(), after.kept():
+            together = after.task_logits(images, torch.arange(6))
+            torch.testing.assert_close(together[:, :5], logits, rtol=0, atol=1e-6)
+        if before.recognises:
+            recognised, now = before.recognise(images), after.recognise(images)
+            assert recognised is not None
+            assert now is not None
+            assert torch.equal(now.presence[:, :5].nan_to_num(), recognised.presence.nan_to_num())
+    assert after.config.thresholds is not None
+    assert after.config.thresholds[:5] == (before.config.thresholds or [0.0] * 5)
+    assert after.task_names == (*before.task_names, "mug")
+
+
+def test_a_learnt_class_is_saved_and_described(tmp_path: Path) -> None:
+    model = recognising_network().model
+    bright = [picture.mean(2) > 140 for picture in PICTURES]
+    learnt = model.learn_class("bright", PICTURES, bright, LearningSettings(seed=1))
+    expected = learnt.config.origin["learnt"]["bright"]
+    assert expected["pictures"] == 4
+    assert expected["interval"][0] <= expected["expected_bIoU"] <= expected["interval"][1]
+    learnt.save_pretrained(tmp_path)
+    again: Any = TASFormerForSemanticSegmentation.from_pretrained(tmp_path)
+    assert again.config.thresholds == learnt.config.thresholds
+    asked = [learnt.segment(PICTURES[0], ["all"]), again.segment(PICTURES[0], ["all"])]
+    assert list(asked[0].probabilities) == [*(model.config.task_names or ()), "bright"]
+    for name, own in asked[0].probabilities.items():
+        np.testing.assert_array_equal(asked[1].probabilities[name], own)
+
+
+@pytest.mark.parametrize("name", ["recognising", "recognising emb", "adapter_hf"])
+def test_the_embedding_is_learnt_alone_or_beside_the_row(name: str) -> None:
+    before = networks()[name].model
+    rows = class_tensors(before)
+    alone = before.learn_class("mug", PICTURES, MASKS, LearningSettings("embedding"))
+    assert alone.config.painted_gains in (None, [1.0] * 6)
+    assert {key for key, own in class_tensors(alone).items() if own[5].any()} >= {
+        key for key in rows if key != "unknown_margins"
+    }
+    if before.recogniser is not None:
+        both = before.learn_class("mug", PICTURES, MASKS, LearningSettings("row+embedding"))
+        assert both.config.painted_gains is not None
+        assert both.config.painted_gains[:5] == [1.0] * 5
+    assert not any(own.grad is not None for own in alone.parameters())
+
+
+def test_several_at_once_and_one_after_the_other() -> None:
+    model = small_network("segformer").model
+    pictures = [
+        LabelledPicture(own.pixel_values, torch.cat([own.masks, 1 - own.masks]))
+        for own in read_few_pictures(model.config, PICTURES, MASKS)
+    ]
+    both, expected = learn_classes(model, ["light", "dark"], pictures)
+    assert list(expected) == ["light", "dark"]
+    further = both.learn_class("mug", PICTURES, MASKS)
+    assert further.config.rounds == [5, 2, 1]
+    images = torch.from_numpy(PICTURES[1]).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        one, other = (Network(own).task_logits(images, torch.arange(7)) for own in (both, further))
+    assert torch.equal(one, other)
+
+
+def test_folds_hold_every_picture_once() -> None:
+    shown = torch.eye(3, dtype=torch.uint8).repeat(4, 1)
+    pictures = [LabelledPicture(torch.zeros(3, 1, 1), own[:, None, None]) for own in shown]
+    folds = part_pictures(pictures, torch.Generator().manual_seed(0))
+    assert sorted(place for own in folds for place in own) == list(range(12))
+    assert part_pictures(pictures[:1], torch.Generator()) == []
+
+
+def test_one_picture_is_enough_and_says_that_nothing_can_be_expected() -> None:
+    learnt = small_network("segformer").model.learn_class("mug", PICTURES[:1], MASKS[:1])
+    assert learnt.config.origin["learnt"]["mug"]["expected_bIoU"] is None
+
+
+def test_masks_are_files_pictures_or_arrays(tmp_path: Path) -> None:
+    config = small_network().model.config
+    Image.fromarray(MASKS[0].astype(np.uint8) * 255).save(tmp_path / "mask.png")
+    kinds = [
+        MASKS[0],
+        MASKS[0].astype(np.uint8) * 255,
+        torch.from_numpy(MASKS[0]).float(),
+        tmp_path / "mask.png",
+        Image.open(tmp_path / "mask.png"),
+    ]
+    read = read_few_pictures(config, [PICTURES[0]] * len(kinds), kinds)
+    assert all(torch.equal(own.masks, read[0].masks) for own in read)
+    assert torch.equal(read[0].masks[0] == 1, torch.from_numpy(MASKS[0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "masks", "words"),
+    [
+        ("mug", PICTURES, MASKS[:2], "4 pictures and 2 masks"),
+        ("mug", [], [], "0 pictures"),
+        ("mug", "photo.jpg", MASKS, "give a list"),
+        ("mug", PICTURES[:1], [MASKS[0][:9]], "mask 0 has 9x96 pixels, but its picture 64x96"),
+        ("mug", PICTURES[:1], [MASKS[0] * 7], "values 0, 7; expected 1"),
+        ("mug", PICTURES[:1], [MASKS[0] & False], "no mask shows the class"),
+        ("tree", PICTURES, MASKS, "knows 'tree' already"),
+        ("motorcar", PICTURES, MASKS, "knows 'motorcar' already, as 'car'"),
+        ("all", PICTURES, MASKS, "cannot be called 'all'"),
+        (" ", PICTURES, MASKS, "give each a name"),
+    ],
+)
+def test_what_is_refused(name: str, images: Any, masks: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        small_network("segformer").model.learn_class(name, images, masks)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "words"),
+    [
+        ("adapter_hf", LearningSettings("row"), "has no recogniser"),
+        ("segformer", LearningSettings("embedding"), "choose 'row'"),
+        ("vsa_emb", LearningSettings(), "choose a network with a recogniser"),
+        ("emb", LearningSettings("rows"), "known are row, embedding"),
+        ("emb", LearningSettings(start="near"), "known are nearest, mean"),
+    ],
+)
+def test_what_a_method_cannot(method: str, settings: LearningSettings, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        small_network(method).model.learn_class("mug", PICTURES, MASKS, settings)

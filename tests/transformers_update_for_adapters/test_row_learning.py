@@ -1,0 +1,78 @@
+"""Rows learnt on features, the loss of soft masks, thresholds and what is expected."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from transformers_update_for_adapters.own_thresholds import (
+    GRID,
+    best_threshold,
+    expectation,
+    iou_curves,
+)
+from transformers_update_for_adapters.row_learning import (
+    SeenPicture,
+    fit_rows,
+    mask_loss,
+    small_masks,
+)
+
+
+def seen(seed: int, positions: int = 60) -> SeenPicture:
+    """A picture whose class is where the second of sixteen features is above 1."""
+    features = torch.randn(16, positions, generator=torch.Generator().manual_seed(seed))
+    target = (features[1] > 1).float()[None]
+    rivals = torch.full((positions,), 3.0)
+    return SeenPicture(features.half(), rivals, target, torch.ones_like(target))
+
+
+def test_a_row_finds_what_is_linear_in_the_features() -> None:
+    pictures = [seen(0), seen(1, 80), seen(2)]
+    kept = fit_rows(pictures, [10, 200], torch.Generator().manual_seed(0))
+    other = seen(9, 500)
+    truth = other.target[0] == 1
+    surest = kept[200].margins(other)[0].topk(int(truth.sum())).indices
+    assert truth[surest].float().mean() > 0.8
+    weight = kept[200].weight[0].abs()
+    assert weight.argmax() == 1
+    again = fit_rows(pictures, [10], torch.Generator().manual_seed(0))
+    assert torch.equal(again[10].weight, kept[10].weight)
+
+
+def test_loss_by_hand() -> None:
+    logits, target = torch.zeros(2, 4), torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0]])
+    counted = torch.tensor([[1.0, 1, 1, 0], [1, 1, 0, 0]])
+    # Probabilities of a half: of three positions 1.5 are painted, and half of the one is right.
+    dice = 1 - (2 * 0.5 + 1) / (1.5 + 1 + 1)
+    expected = torch.tensor([math.log(2) + dice, math.log(2)])
+    torch.testing.assert_close(mask_loss(logits, target, counted), expected)
+
+
+def test_small_masks_leave_out_what_nobody_knows() -> None:
+    masks = torch.tensor([[[1, 0, 255, 255], [1, 255, 255, 255]]], dtype=torch.uint8)
+    target, counted = small_masks(masks, (1, 2))
+    torch.testing.assert_close(target[0, 0], torch.tensor([2 / 3, 0.0]))
+    torch.testing.assert_close(counted[0, 0], torch.tensor([3 / 4, 0.0]))
+
+
+def test_curves_and_threshold_by_hand() -> None:
+    logits = torch.tensor([[[3.0, 1.0], [-1.0, -9.0]]]).repeat(2, 1, 1)
+    masks = torch.tensor([[[1, 1], [1, 255]], [[0, 0], [0, 0]]], dtype=torch.uint8)
+    curve, absent = iou_curves(logits, masks)
+    assert absent is None
+    assert curve is not None
+    at = {each: float(curve[int((GRID - each).abs().argmin())]) for each in (-2.0, 0.0, 2.0, 5.0)}
+    assert at == pytest.approx({-2.0: 1.0, 0.0: 2 / 3, 2.0: 1 / 3, 5.0: 0.0})
+    threshold, ious = best_threshold([[curve], []], 0)
+    assert (threshold, ious.tolist()) == (-1.125, [1.0])  # the nearest to 0 of the best
+    assert best_threshold([[curve], []], 1)[0] == -1.125  # of all, where it has none of its own
+    assert best_threshold([[], []], 0)[0] == 0.0
+
+
+def test_expectation() -> None:
+    own = expectation(np.array([0.2, 0.4, 0.6]), 3)
+    assert own.biou == pytest.approx(40)
+    assert 20 <= own.low < 40 < own.high <= 60
+    assert np.isnan(expectation(np.zeros(0), 1).biou)
