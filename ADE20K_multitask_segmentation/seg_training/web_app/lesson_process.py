@@ -15,6 +15,7 @@ from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.model_folders import load_network, save_network
 from seg_training.errors import counted
 from seg_training.networks import Network
+from seg_training.new_classes.class_adding import config_of_grown
 from seg_training.web_app.painted_pictures import PaintedPicture
 
 __all__ = ["Lesson", "Refusal", "take_lesson"]
@@ -58,17 +59,19 @@ def take_lesson(lesson: Lesson, told: Connection) -> None:
         os.nice(_NICE)
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
     _tell_log_lines(told)
+    told.send("Loading the network")
+    network = load_network(lesson.ckpt).to(lesson.device)
+    told.send(f"Learning from {counted(len(lesson.pictures), 'picture')}")
+    images, masks = zip(*lesson.pictures, strict=True)
     try:
-        told.send("Loading the network")
-        network = load_network(lesson.ckpt).to(lesson.device)
-        told.send(f"Learning from {counted(len(lesson.pictures), 'picture')}")
-        images, masks = zip(*lesson.pictures, strict=True)
         learnt = network.model.learn_class(lesson.name, images, masks)
-        told.send("Keeping what was learnt")
-        config = read_checkpoint(lesson.ckpt)["hyper_parameters"]["config"]
-        save_network(lesson.folder, Network(learnt.cpu()), config)
-    except ValueError as error:  # a UserError, or what a network says of its arguments
+    except ValueError as error:  # what a network says of its arguments
         told.send(Refusal(str(error)))
+        return
+    told.send("Keeping what was learnt")
+    grown = Network(learnt.cpu())
+    config = read_checkpoint(lesson.ckpt)["hyper_parameters"]["config"]
+    save_network(lesson.folder, grown, config_of_grown(config, {"data": {}}, grown))
 
 
 def _end_with_the_page() -> None:

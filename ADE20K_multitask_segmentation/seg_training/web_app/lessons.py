@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,6 +73,9 @@ class Taught:
             _log.exception("a class was not learnt")
             self.problem = _FAULT
         finally:
+            if self.problem is not None:
+                for lesson in self._lessons:
+                    shutil.rmtree(lesson.folder, ignore_errors=True)
             self.is_over = True
 
     def _take(self, lesson: Lesson) -> str | None:

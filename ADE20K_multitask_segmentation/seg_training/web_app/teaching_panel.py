@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import gradio as gr
 
@@ -83,7 +84,7 @@ class Classroom:
                 painter.network.mean.device.type,
                 name,
                 pictures,
-                Path(mkdtemp(dir=self.folder)),
+                self.folder / uuid4().hex,
             )
             for painter, knows in zip(painters, known, strict=True)
             if not knows
@@ -207,7 +208,7 @@ def build_teaching_panel(
         said = hint("Forgotten; the pictures are still here, to teach it again")
         return {parts.said: said, **buttons(visitor), **offered(visitor, listed)}
 
-    def pack(request: gr.Request) -> str:
+    def pack_taught(request: gr.Request) -> str:
         visitor = str(request.session_hash)
         try:
             own = classroom.own_painters(visitor)
@@ -249,7 +250,7 @@ def build_teaching_panel(
         **private,
     )
     parts.save.click(save, None, parts.said, **private)
-    parts.download.click(pack, None, archive, **private).then(None, archive, js=save_file)
+    parts.download.click(pack_taught, None, archive, **private).then(None, archive, js=save_file)
 
 
 def _how_far(taught: Taught, before: int) -> str:

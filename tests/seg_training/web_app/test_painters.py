@@ -42,7 +42,9 @@ def test_an_answer_is_what_predict_computes(painter: Painter, picture: Path) -> 
     answer = painter.answer(picture, [3, 1])
     assert (answer.picture == photo(50, 70)).all()
     with painter.network.kept():  # as predict.py does
-        expected = dict(class_probabilities(painter.network, photo(50, 70), [3, 1], Looks((64, 96))))
+        expected = dict(
+            class_probabilities(painter.network, photo(50, 70), [3, 1], Looks((64, 96)))
+        )
     for task_id, probability in expected.items():
         assert (answer.probabilities[task_id] == probability.numpy()).all()
     assert list(answer.probabilities) == [3, 1]
