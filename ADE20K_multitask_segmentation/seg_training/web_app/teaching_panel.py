@@ -72,6 +72,8 @@ class Classroom:
             raise UserError("Give the new class a name")
         if len(name) > _LONGEST_NAME:
             raise UserError(f"The name is longer than {_LONGEST_NAME} letters: give a shorter one")
+        if not name.isprintable():
+            raise UserError("The name has letters that cannot be shown: give another one")
         self.networks.check_room(visitor)
         painters = self.networks.to_teach(visitor, name)
         known = [own.knows(name) for own in painters]
@@ -182,7 +184,7 @@ def build_teaching_panel(
     async def learn(
         name: str, sent: Any, listed: list[str], request: gr.Request
     ) -> AsyncIterator[dict[Any, Any]]:
-        visitor, name = str(request.session_hash), str(name or "").strip()
+        visitor, name = _visitor(request), str(name or "").strip()
         try:
             taught = await asyncio.to_thread(classroom.begin, visitor, name, sent)
         except UserError as error:
@@ -200,16 +202,16 @@ def build_teaching_panel(
         yield {parts.said: said, **buttons(visitor), **offered(visitor, listed, name)}
 
     def cancel(request: gr.Request) -> None:
-        classroom.lessons.cancel(str(request.session_hash))
+        classroom.lessons.cancel(_visitor(request))
 
     def forget(listed: list[str], request: gr.Request) -> dict[Any, Any]:
-        visitor = str(request.session_hash)
+        visitor = _visitor(request)
         classroom.leave(visitor)
         said = hint("Forgotten; the pictures are still here, to teach it again")
         return {parts.said: said, **buttons(visitor), **offered(visitor, listed)}
 
     def pack_taught(request: gr.Request) -> str:
-        visitor = str(request.session_hash)
+        visitor = _visitor(request)
         try:
             own = classroom.own_painters(visitor)
         except UserError as error:
@@ -220,7 +222,7 @@ def build_teaching_panel(
         return str(packed)
 
     def save(request: gr.Request) -> str:
-        visitor = str(request.session_hash)
+        visitor = _visitor(request)
         assert classroom.save_to is not None
         try:
             own = classroom.own_painters(visitor)
@@ -251,6 +253,13 @@ def build_teaching_panel(
     )
     parts.save.click(save, None, parts.said, **private)
     parts.download.click(pack_taught, None, archive, **private).then(None, archive, js=save_file)
+
+
+def _visitor(request: gr.Request) -> str:
+    """Say whose question it is: without that, those who do not tell would share what they teach."""
+    if not request.session_hash:
+        raise gr.Error("The page does not know this visitor: load it again")
+    return request.session_hash
 
 
 def _how_far(taught: Taught, before: int) -> str:

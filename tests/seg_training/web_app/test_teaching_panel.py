@@ -99,7 +99,7 @@ def test_a_class_is_offered_to_its_visitor_alone(page: Page, tmp_path: Path) -> 
     assert before[0]["cancel"]["interactive"]
     assert not before[0]["learn"]["interactive"]
     assert "&#x27;mug&#x27; is learnt from 2 pictures; bIoU 61 % (50 to 70)" in last["learnt"]
-    assert [each[0] for each in last["classes"]["choices"]] == [*NAMES, "mug"]
+    assert last["classes"]["choices"] == [*NAMES, "mug"]
     assert last["classes"]["value"] == ["sky", "mug"]
     assert last["everything"]["label"] == "all 6 classes"
     assert last["forget"]["interactive"]
@@ -138,6 +138,7 @@ def test_a_class_is_offered_to_its_visitor_alone(page: Page, tmp_path: Path) -> 
         ("motorcar", "knows &#x27;motorcar&#x27; already, as &#x27;car&#x27;"),
         ("all", "&#x27;all&#x27; asks for every class"),
         ({"a": 1}, "Nothing is painted"),
+        ("a\nb", "letters that cannot be shown"),
     ],
 )
 def test_what_cannot_be_taught_is_said(name: Any, words: str, page: Page, tmp_path: Path) -> None:
@@ -162,6 +163,24 @@ def test_a_second_class_comes_to_the_first_and_both_are_forgotten(page: Page) ->
     assert by_name["classes"]["value"] == ["sky"]
     assert by_name["everything"]["label"] == "all 5 classes"
     assert not by_name["download-network"]["interactive"]
+
+
+def test_what_has_gone_is_said_where_it_is_asked_for(page: Page, tmp_path: Path) -> None:
+    page.learn("anna", "mug", pictures())
+    page.classroom.networks._clock = lambda: float("inf")
+    file = upload(tmp_path)
+    asked: list[str]
+    for asked, is_said in ((["sky"], False), (["sky", "mug"], True)):
+        changes = page.functions["paint"](file, asked, False, 0.05, 0.5, Request("anna"))
+        assert ("taught, &#x27;mug&#x27;, is no longer kept" in next(iter(changes.values()))) == (
+            is_said
+        )
+    assert list((tmp_path / "taught").iterdir()) == []
+
+
+def test_who_does_not_say_who_it_is_teaches_nothing(page: Page) -> None:
+    with pytest.raises(Exception, match="does not know this visitor"):
+        page.learn("", "mug", pictures())
 
 
 def test_networks_are_saved_and_packed_while_they_are_there(page: Page, tmp_path: Path) -> None:
