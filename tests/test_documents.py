@@ -449,8 +449,9 @@ def test_export_commands(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", commands(WEB))
-def test_web_app_commands(command: str, a_run: Path) -> None:
+def test_web_app_commands(command: str, a_run: Path, tmp_path: Path) -> None:
     """As far as the page is served; tests/test_web_app.py uses it."""
+    command = command.replace("outputs/taught", str(tmp_path / "taught"))
     words = shlex.split(A_RUN.sub(str(a_run), command))[1:]
     # In a process of its own: Gradio leaves sockets open.
     with served(Path(words[0]).stem, *words[1:]) as address:

@@ -1,5 +1,7 @@
 """The web page as a person uses it: the real script, in a browser that reaches nothing else."""
 
+import base64
+import io
 import json
 import os
 import signal
@@ -19,6 +21,8 @@ from chromium import needs_chromium, open_chromium, requested_hosts
 from own_process import REPOSITORY, run_script, served
 from PIL import Image
 from selenium import webdriver
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -302,6 +306,144 @@ def test_two_networks_side_by_side(
             *(f"{name}_prompted/street/00{k}_{c}_mask.png" for k, c in enumerate(first)),
             *(f"{name}_all_at_once/street/00{k}_{c}_mask.png" for k, c in enumerate(second)),
         }
+        assert requested_hosts(driver) == {"127.0.0.1"}
+
+
+def paint(page: Visitor, kind: str, path: list[tuple[int, int]]) -> None:
+    """Draw along points, from the canvas's middle, with a mouse, a finger or a pen."""
+    [canvas] = page.all("#painting .desk > canvas")
+    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    pointer = PointerInput(kind, kind)
+    builder = ActionBuilder(page.driver, mouse=pointer, duration=20)
+    action = builder.pointer_action
+    action.move_to(canvas, *path[0]).pointer_down()
+    for point in path[1:]:
+        action.move_to(canvas, *point)
+    action.pointer_up()
+    builder.perform()
+
+
+def painted_shares(page: Visitor) -> list[list[float]]:
+    """Of each picture, which shares of it are the class and unsure, as they would be sent."""
+    masks = page.driver.execute_script(
+        "return document.querySelector('#painting .painting').collect().map((own) => own.mask)"
+    )
+    shares = []
+    for mask in masks:
+        content = base64.b64decode(mask.partition(",")[2])
+        greys = np.asarray(Image.open(io.BytesIO(content)).convert("L"))
+        assert set(np.unique(greys)) <= {0, 128, 255}
+        shares.append([float((greys == grey).mean()) for grey in (255, 128)])
+    return shares
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_visitor_teaches_a_class(
+    runs: Runs, picture: Path, driver: webdriver.Chrome, downloads: Path, tmp_path: Path
+) -> None:
+    Image.fromarray(photo(90, 130, 3)).save(tmp_path / "<i>other.png")
+    (tmp_path / "notes.jpg").write_text("no picture at all")
+    saved = tmp_path / "saved"
+    with served("web_app", "--ckpt", str(runs.second), "--save-to", str(saved)) as address:
+        page = Visitor(driver, address)
+        page.upload(picture)
+        page.until(lambda: len(page.legend()) == 2)
+        page.all("#teaching button")[0].click()
+        [chooser] = page.until(lambda: page.all("#painting input[type=file]"))
+        told = lambda: page.all("#painting .told")[0].text  # noqa: E731
+
+        # Pictures: three ways to have them, and what is none.
+        chooser.send_keys(f"{picture}\n{tmp_path / '<i>other.png'}")
+        page.until(lambda: len(page.all("#painting .pick")) == 2)
+        page.all("#painting .take")[0].click()
+        page.until(lambda: len(page.all("#painting .pick")) == 3)
+        chooser.send_keys(str(tmp_path / "notes.jpg"))
+        page.until(lambda: told() == "notes.jpg is no picture that this browser can show")
+        names = [each.get_attribute("aria-label") for each in page.all("#painting .pick")]
+        assert names == [
+            "Picture 1, street.jpg, nothing painted",
+            "Picture 2, <i>other.png, nothing painted",
+            "Picture 3, street.jpg, nothing painted",
+        ]
+        page.all("#painting .away")[2].click()
+        assert len(page.all("#painting .pick")) == 2
+
+        # Mouse, finger, pen and keys paint the same; what is undone is gone.
+        page.all("#painting .pick")[0].click()
+        strokes = {}
+        for kind in ("mouse", "touch", "pen"):
+            paint(page, kind, [(-100, 0), (100, 0)])
+            [[strokes[kind], _], _] = painted_shares(page)
+            page.all("#painting .undo")[0].click()
+            assert painted_shares(page)[0] == [0, 0]
+        assert 0.02 < strokes["mouse"] < 0.5
+        assert strokes["touch"] == pytest.approx(strokes["mouse"], abs=0.02)
+        assert strokes["pen"] == pytest.approx(strokes["mouse"], abs=0.02)
+        [canvas] = page.all("#painting .desk > canvas")
+        canvas.send_keys(" ", *(Keys.ARROW_RIGHT,) * 5, " ")
+        assert told() == "The brush is lifted"
+        assert 0 < painted_shares(page)[0][0] < 0.5
+        canvas.send_keys(Keys.CONTROL, "z")
+        assert painted_shares(page)[0] == [0, 0]
+
+        # Filled, erased, unsure, cleared.
+        page.all("#painting .fill")[0].click()
+        paint(page, "mouse", [(-200, -100), (200, -100), (200, 100), (-200, 100)])
+        whole = painted_shares(page)[0][0]
+        page.all("#painting .tools input[value=unsure]")[0].click()
+        paint(page, "mouse", [(0, -100), (200, -100), (200, 100), (0, 100)])
+        [[of_class, unsure], _] = painted_shares(page)
+        assert 0 < of_class < whole
+        assert 0 < unsure < whole
+        page.all("#painting .tools input[value=erase]")[0].click()
+        paint(page, "mouse", [(0, -100), (200, -100), (200, 100), (0, 100)])
+        assert painted_shares(page)[0] == [pytest.approx(of_class, abs=0.02), 0]
+        page.all("#painting .clear")[0].click()
+        assert painted_shares(page)[0] == [0, 0]
+        page.all("#painting .undo")[0].click()
+        assert painted_shares(page)[0] == [pytest.approx(of_class, abs=0.02), 0]
+
+        # A name that is known is refused; another one is learnt, and offered.
+        [name] = page.all("#new-name input, #new-name textarea")
+        name.send_keys("sky")
+        page.all("#learn")[0].click()
+        page.until(lambda: "knows 'sky' already" in page.all("#learnt")[0].text)
+        name.clear()
+        name.send_keys("mug")
+        page.all("#learn")[0].click()
+        page.until(lambda: page.all("#cancel")[0].is_enabled())
+        page.all("#cancel")[0].click()
+        page.until(lambda: "Stopped: nothing was learnt" in page.all("#learnt")[0].text)
+        page.all("#learn")[0].click()
+        WebDriverWait(driver, 200, 0.2).until(
+            lambda _: "'mug' is learnt from 1 picture" in page.all("#learnt")[0].text
+        )
+        page.until(lambda: "mug" in [each[0] for each in page.legend()])
+        assert "all 3 classes" in page.all("#everything")[0].text
+
+        # Saved twice; what is downloaded is a model folder that predict.py takes.
+        page.all("#save-network")[0].click()
+        page.until(lambda: "Saved as with_mug" in page.all("#learnt")[0].text)
+        page.all("#download-network")[0].click()
+        files = downloaded(downloads, "with_mug.zip")
+        for each, content in files.items():
+            assert (saved / each).read_bytes() == content
+        predict(saved / "with_mug", [str(picture)], ["mug", "sky"], tmp_path / "out", device="cpu")
+        content = json.loads((tmp_path / "out" / "street" / "result.json").read_text())
+        assert [each["class"] for each in content["classes"]] == ["mug", "sky"]
+
+        # Another visitor, in another tab, sees nothing of it.
+        first = driver.current_window_handle
+        driver.switch_to.new_window("tab")
+        other = Visitor(driver, address)
+        other.upload(picture)
+        other.type_class("mug")
+        other.until(lambda: "knows no class 'mug'" in other.said())
+        driver.close()
+        driver.switch_to.window(first)
+        page.all("#forget")[0].click()
+        page.until(lambda: "mug" not in [each[0] for each in page.legend()])
         assert requested_hosts(driver) == {"127.0.0.1"}
 
 

@@ -45,7 +45,8 @@ def read_few_pictures(
         config: a network's, which says how pictures are shown to it.
         images: files, addresses, pictures of Pillow or arrays, as ``segment`` takes them.
         masks: per picture (H, W), of its own size: bool, 0 and 1, or 0 and 255; or a file or
-            picture of Pillow, bright where the class is.
+            picture of Pillow, bright where the class is. Where any array has a 1, 255 is in all of
+            them what nobody knows.
         max_pixels: that a file may have.
 
     Raises:
@@ -61,11 +62,12 @@ def read_few_pictures(
             "picture, and at least one"
         )
     processor = TASFormerImageProcessor.of_model(config)
+    some_unknown = any(_has_ones(given) for given in masks)
     read = []
     for place, (image, given) in enumerate(zip(images, masks, strict=True)):
         upright = open_picture(image, max_pixels)
         [pixel_values] = processor(upright, return_tensors="pt")["pixel_values"]
-        mask = _mask(given, place)
+        mask = _mask(given, place, some_unknown)
         if mask.shape != (upright.height, upright.width):
             raise ValueError(
                 f"mask {place} has {mask.shape[0]}x{mask.shape[1]} pixels, but its picture "
@@ -81,23 +83,32 @@ def read_few_pictures(
     return read
 
 
-def _mask(given: Any, place: int) -> Tensor:
-    """Read one mask to (H, W) bool."""
+def _has_ones(given: Any) -> bool:
+    """Say whether an array tells the class by ones, not by 255."""
     if isinstance(given, str | PathLike) or hasattr(given, "convert"):
-        return torch.from_numpy(np.asarray(open_picture(given).convert("L")) >= 128)
+        return False
+    values = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    return values.dtype != np.bool_ and bool((values == 1).any())
+
+
+def _mask(given: Any, place: int, some_unknown: bool) -> Tensor:
+    """Read one mask to (H, W) uint8 in {0, 1, 255 = nobody knows}."""
+    if isinstance(given, str | PathLike) or hasattr(given, "convert"):
+        return torch.from_numpy(np.asarray(open_picture(given).convert("L")) >= 128).byte()
     values = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
         values = values.squeeze(0 if values.shape[0] == 1 else 2)
     if values.ndim != 2:
         raise ValueError(f"mask {place} has the shape {values.shape}; expected (height, width)")
     found = set(np.unique(values).tolist())
-    if not (found <= {0, 1} or found <= {0, 255}):
+    if not (found <= {0, 1} or found <= {0, 1 if some_unknown else 0, UNLABELLED}):
         some = ", ".join(f"{each:g}" for each in sorted(found)[:5])
         raise ValueError(
             f"mask {place} has the values {some}{', ...' if len(found) > 5 else ''}; expected 1 "
-            "(or 255) where the class is, and 0 elsewhere"
+            "where the class is, 0 elsewhere and 255 where nobody knows; or 255 and 0 alone"
         )
-    return torch.from_numpy(values != 0)
+    mask = torch.from_numpy(values.astype(np.uint8))
+    return mask if some_unknown else (mask != 0).byte()
 
 
 def _as_shown(mask: Tensor, config: TASFormerConfig, size: tuple[int, ...]) -> Tensor:
@@ -106,6 +117,8 @@ def _as_shown(mask: Tensor, config: TASFormerConfig, size: tuple[int, ...]) -> T
     if config.crop_size is not None:
         height, width = shown(config.view, tuple(mask.shape), config.crop_size).picture
     whole = torch.full(size, UNLABELLED, dtype=torch.uint8)
-    resized = F.interpolate(mask[None, None].float(), (height, width), mode="area")[0, 0]
-    whole[:height, :width] = resized >= 0.5
+    shares = torch.stack([mask == 1, mask != UNLABELLED]).float()
+    of_class, known = F.interpolate(shares[None], (height, width), mode="area")[0]
+    resized = (2 * of_class >= known).byte()
+    whole[:height, :width] = resized.masked_fill(known < 0.5, UNLABELLED)
     return whole

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from seg_training.errors import counted
 from seg_training.prediction.classes_in_picture import likeliest_first
 from seg_training.web_app.painters import Answer, Painter
 from seg_training.web_app.shown_answer import ShownClass
@@ -15,6 +16,7 @@ __all__ = [
     "nothing_found",
     "notice",
     "several_frames",
+    "what_was_learnt",
 ]
 
 
@@ -121,6 +123,31 @@ def several_frames(name: str, frames: int) -> list[str]:
         One sentence, or none.
     """
     return [f"{name} has {frames} frames or pages: the first is shown"] if frames > 1 else []
+
+
+def what_was_learnt(name: str, painters: Sequence[Painter]) -> str:
+    """Say what networks expect of a class that they have just learnt.
+
+    Args:
+        name: of the class.
+        painters: networks that have learnt classes.
+    """
+    sentences = []
+    for painter in painters:
+        learnt = (painter.network.config.origin or {}).get("learnt", {}).get(name)
+        if learnt is None:
+            continue
+        where = f"{painter.name}: " if len(painters) > 1 else ""
+        pictures = counted(learnt["pictures"], "picture")
+        expected = "how well cannot be told from so few"
+        if learnt["expected_bIoU"] is not None:
+            low, high = learnt["interval"]
+            expected = (
+                f"bIoU {learnt['expected_bIoU']:.0f} % ({low:.0f} to {high:.0f}) is expected on "
+                "others like these, by cross-validation"
+            )
+        sentences.append(f"{where}'{name}' is learnt from {pictures}; {expected}")
+    return "".join(map(hint, sentences))
 
 
 def hint(sentence: str) -> str:

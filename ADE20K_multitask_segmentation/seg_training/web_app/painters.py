@@ -38,7 +38,6 @@ LONGEST_SIDE = 1024
 Value = TypeVar("Value", bound=np.integer[Any] | np.floating[Any])
 
 _REMEMBERED_BYTES = 2**28  # of each network's answers; the latest stays, however large it is
-_ANSWER_BYTES = 2**29  # of one answer's probabilities: a thousand classes have coarser ones
 
 
 class Prompt(NamedTuple):
@@ -85,18 +84,23 @@ class Painter:
         looks: how it looks at pictures.
     """
 
-    def __init__(self, name: str, ckpt: Path, network: Network) -> None:
+    def __init__(
+        self, name: str, ckpt: Path, network: Network, most_bytes: int = _REMEMBERED_BYTES
+    ) -> None:
         """Take a network.
 
         Args:
             name: what to call it on the page.
             ckpt: where it comes from.
             network: in evaluation mode.
+            most_bytes: of the answers that it remembers. One alone has at most twice as many: a
+                thousand classes have coarser ones.
         """
         self.name = name
         self.ckpt = ckpt
         self.network = network
         self.looks = Looks.of_network(network)
+        self._most_bytes = most_bytes
         self._answers: OrderedDict[tuple[Path, tuple[int, ...], bool], Answer] = OrderedDict()
 
     def understand(self, asked: Sequence[str] | None) -> Prompt:
@@ -121,6 +125,21 @@ class Painter:
             else:
                 tasks[task_id] = self.network.task_names[task_id]
         return Prompt(tasks, unknown)
+
+    def knows(self, name: str) -> str | None:
+        """Say by which class a name is known already; None where it is not.
+
+        Args:
+            name: of a class that somebody would like to add.
+        """
+        if asks_for_all([name], self.network.config):
+            return f"'{name}' asks for every class"
+        try:
+            known = self.network.task_names[find_task(name, self.network.config)]
+        except ValueError:
+            return None
+        as_known = "" if known == name else f", as '{known}'"
+        return f"The network knows '{name}' already{as_known}"
 
     def thresholds(
         self, tasks: Mapping[int, str], middle: float, answer: Answer
@@ -156,9 +175,12 @@ class Painter:
             UserError: if the file is no picture, or damaged.
         """
         question = picture, tuple(task_ids), only_present
-        answer = self._answers.pop(question, None) or self._look(*question)
+        answer = self._answers.pop(question, None)
+        if answer is None:
+            with self.network.kept():
+                answer = self._look(*question)
         self._answers[question] = answer  # the latest comes last
-        while len(self._answers) > 1 and self._remembered_bytes() > _REMEMBERED_BYTES:
+        while len(self._answers) > 1 and self._remembered_bytes() > self._most_bytes:
             self._answers.popitem(last=False)
         return answer
 
@@ -174,7 +196,8 @@ class Painter:
         known = {recognised.look: recognised.recognition} if recognised else None
         if recognised and only_present:
             task_ids = recognised.likely(task_ids)
-        share = _ANSWER_BYTES / (4 * shown.shape[0] * shown.shape[1] * max(1, len(task_ids)))
+        whole = 4 * shown.shape[0] * shown.shape[1] * max(1, len(task_ids))
+        share = 2 * self._most_bytes / whole
         side = LONGEST_SIDE if share >= 1 else int(share**0.5 * max(shown.shape[:2]))
         probabilities = {
             task_id: _shrunk(probability.cpu().numpy(), side)

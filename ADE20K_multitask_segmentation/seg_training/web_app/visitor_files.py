@@ -33,6 +33,10 @@ class KeptFiles:
         self._used: defaultdict[str, set[Path]] = defaultdict(set)
         self._lock = Lock()
 
+    def spare_what_is_there(self) -> None:
+        """Let what is in the folder by now stay."""
+        self._spared = frozenset(self._files())
+
     def use(self, files: Sequence[Path], visitor: str | None) -> None:
         """Note that files are shown now, and remove what is too much.
 

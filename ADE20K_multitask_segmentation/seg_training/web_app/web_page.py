@@ -26,6 +26,7 @@ from seg_training.web_app.page_texts import (
 from seg_training.web_app.painters import Painter
 from seg_training.web_app.result_archive import write_archive
 from seg_training.web_app.shown_answer import ShownClass, show
+from seg_training.web_app.teaching_panel import Classroom, build_teaching_panel
 from seg_training.web_app.visitor_files import KeptFiles
 from transformers_update_for_adapters.class_thresholds import has_own_thresholds
 from transformers_update_for_adapters.model_card import absent_classes, licence_of
@@ -81,7 +82,12 @@ class Panel(NamedTuple):
     masks: gr.Gallery
 
 
-def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Path) -> gr.Blocks:
+def build_page(
+    painters: Sequence[Painter],
+    examples: Sequence[Path],
+    folder: Path,
+    classroom: Classroom | None = None,
+) -> gr.Blocks:
     """Build the page.
 
     Args:
@@ -89,6 +95,7 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         examples: pictures to try.
         folder: where archives for download go, and pictures; Gradio's folder for uploads. What is
             put there goes again: the oldest beyond a bound, and a visitor's with the visitor.
+        classroom: where visitors teach networks; None where they may not.
     """
     names = list(dict.fromkeys(name for own in painters for name in own.network.task_names))
     colours = dict(zip(names, distinct_colours(len(names)), strict=True))
@@ -104,8 +111,15 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         asked = None if every else listed
         threshold, opacity = _typed(threshold, _LEAST, _MOST), _typed(opacity, 0, 1)
         changes: dict[Any, Any] = {}
-        for painter, panel in zip(painters, panels, strict=True):
-            changes |= _answer(painter, panel, file, asked, colours, threshold, opacity, folder)
+        answering, palette, lost = painters, colours, list[str]()
+        if classroom is not None:
+            visitor = _visitor(request)
+            answering = classroom.networks.painters(visitor)
+            palette = _with_new(colours, classroom.networks.taught(visitor))
+            lost = classroom.networks.what_is_lost(visitor, asked)
+        for painter, panel in zip(answering, panels, strict=True):
+            own = _answer(painter, panel, file, asked, palette, threshold, opacity, folder)
+            changes |= {**own, panel.head: own[panel.head] + notice(lost)}
         anything = any(changes[panel.overlay] is not None for panel in panels)
         kept.use(_files_of(file, panels, changes), _visitor(request))
         return {**changes, download: gr.update(interactive=anything)}
@@ -122,13 +136,18 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
             raise gr.Error(_GONE)
         asked = None if every else listed
         threshold = _typed(threshold, _LEAST, _MOST)
-        archive = write_archive(painters, picture, asked, threshold, Path(mkdtemp(dir=folder)))
-        kept.use([picture, archive], _visitor(request))
+        visitor = _visitor(request)
+        answering = painters if classroom is None else classroom.networks.painters(visitor)
+        archive = write_archive(answering, picture, asked, threshold, Path(mkdtemp(dir=folder)))
+        kept.use([picture, archive], visitor)
         return str(archive)
 
     def leave(request: gr.Request) -> None:
         kept.leave(_visitor(request))
+        if classroom is not None and request.session_hash is not None:
+            classroom.leave(request.session_hash)
 
+    kept = KeptFiles(folder)
     page = gr.Blocks(title="TASFormer", analytics_enabled=False, fill_width=True)
     with page:
         gr.Markdown(_TITLE, elem_id="title")
@@ -150,6 +169,10 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
                 for number, painter in enumerate(painters):
                     with gr.Column(min_width=260, elem_id=f"panel-{number}"):
                         panels.append(_panel(painter, alone=len(painters) == 1))
+        if classroom is not None:
+            build_teaching_panel(
+                classroom, names, controls.classes, controls.everything, kept, folder, _SAVE
+            )
         gr.Markdown(_footer(painters), elem_id="footer")
 
         shared: dict[str, Any] = {
@@ -180,8 +203,14 @@ def build_page(painters: Sequence[Painter], examples: Sequence[Path], folder: Pa
         )
         download.click(pack, [*controls[:-1]], archive, **shared).then(None, archive, js=_SAVE)
         page.unload(leave)
-    kept = KeptFiles(folder)  # the examples' copies are there by now
+    kept.spare_what_is_there()  # the examples' copies
     return page
+
+
+def _with_new(colours: Mapping[str, Colour], new: Sequence[str]) -> dict[str, Colour]:
+    """Give new classes colours, too; those that are there keep theirs."""
+    further = distinct_colours(len(colours) + len(new))[len(colours) :]
+    return {**dict(zip(new, further, strict=True)), **colours}
 
 
 def _visitor(request: gr.Request | None) -> str | None:

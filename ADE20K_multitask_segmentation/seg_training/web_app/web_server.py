@@ -14,7 +14,7 @@ from seg_training.web_app.visitor_files import KeptFiles
 __all__ = ["check_place", "serve"]
 
 _LAST_PORT = 65535
-_STYLE = Path(__file__).with_name("web_page.css")
+_STYLES = [Path(__file__).with_name(f"{name}.css") for name in ("web_page", "mask_painting")]
 
 # Fonts that are there: others would be asked for at Google.
 _THEME = gr.themes.Default(
@@ -55,7 +55,7 @@ def serve(
             ssr_mode=False,
             footer_links=[],
             theme=_THEME,
-            css_paths=_STYLE,
+            css_paths=_STYLES,
             max_file_size=MOST_BYTES,
             app_kwargs={"middleware": [doorkeeper]},
         )

@@ -8,7 +8,6 @@ from small_networks import photo, recognising_network, small_network
 
 from seg_training.errors import UserError
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
-from seg_training.web_app import painters
 from seg_training.web_app.page_texts import not_looked_for, nothing_found
 from seg_training.web_app.painters import LONGEST_SIDE, Painter, Prompt, short_names
 from seg_training.web_app.shown_answer import show
@@ -42,8 +41,11 @@ def count_runs(painter: Painter) -> list[int]:
 def test_an_answer_is_what_predict_computes(painter: Painter, picture: Path) -> None:
     answer = painter.answer(picture, [3, 1])
     assert (answer.picture == photo(50, 70)).all()
-    expected = class_probabilities(painter.network, photo(50, 70), [3, 1], Looks((64, 96)))
-    for task_id, probability in expected:
+    with painter.network.kept():  # as predict.py does
+        expected = dict(
+            class_probabilities(painter.network, photo(50, 70), [3, 1], Looks((64, 96)))
+        )
+    for task_id, probability in expected.items():
         assert (answer.probabilities[task_id] == probability.numpy()).all()
     assert list(answer.probabilities) == [3, 1]
     assert answer.seconds > 0
@@ -91,9 +93,9 @@ def test_the_network_runs_once_per_picture_and_classes(painter: Painter, picture
 
 
 def test_the_oldest_answers_are_forgotten_when_they_are_too_large(
-    painter: Painter, picture: Path, monkeypatch: pytest.MonkeyPatch
+    painter: Painter, picture: Path
 ) -> None:
-    monkeypatch.setattr(painters, "_REMEMBERED_BYTES", 3 * 50 * 70 * 4)  # three classes
+    painter = Painter("net", Path("net"), painter.network, 3 * 50 * 70 * 4)  # three classes
     runs = count_runs(painter)
     for classes in ([0], [1, 2], [0], [3], [0], [1, 2]):
         painter.answer(picture, classes)
@@ -105,11 +107,11 @@ def test_the_oldest_answers_are_forgotten_when_they_are_too_large(
 
 
 def test_of_many_classes_the_probabilities_are_kept_smaller(
-    painter: Painter, picture: Path, monkeypatch: pytest.MonkeyPatch
+    painter: Painter, picture: Path
 ) -> None:
     whole = painter.answer(picture, [0, 1, 2, 3])
-    monkeypatch.setattr(painters, "_ANSWER_BYTES", 50 * 70 * 4)  # one class
-    answer = painter.answer(picture, [3, 2, 1, 0])
+    small = Painter("net", Path("net"), painter.network, 50 * 70 * 2)  # half a class, and one alone
+    answer = small.answer(picture, [3, 2, 1, 0])
     assert (answer.picture == photo(50, 70)).all()
     for task_id, probability in answer.probabilities.items():
         assert probability.shape == (25, 35)
