@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+from seg_training.tables.new_classes_document import with_curves
 from seg_training.tables.recipes_document import with_main_rows, with_tables
 
 DOCS = Path(__file__).parents[1] / "docs"
-DOCUMENTS = {DOCS / "recipes.md": with_tables, DOCS.parent / "README.md": with_main_rows}
+DOCUMENTS = {
+    DOCS / "recipes.md": with_tables,
+    DOCS / "new_classes.md": with_curves,
+    DOCS.parent / "README.md": with_main_rows,
+}
 
 if __name__ == "__main__":
     for document, filled in DOCUMENTS.items():

@@ -37,6 +37,7 @@ from seg_training.export.exported_files import export_onnx
 from seg_training.fetching.published_datasets import FETCHED
 from seg_training.tables.cell_runs import Setting, plan_runs
 from seg_training.tables.collected_runs import collect_results
+from seg_training.tables.new_classes_document import with_curves
 from seg_training.tables.recipes_document import with_tables
 from seg_training.tables.table_cells import SCALES
 from seg_training.tables.table_layout import CALIBRATED
@@ -90,10 +91,13 @@ EXPORT_ONNX = "python scripts/export_onnx.py"
 EXPORT_TORCH = "python scripts/export_torch.py"
 BROWSER = "python scripts/browser_page.py"
 WEB = "python scripts/web_app.py"
+ADD = "python scripts/add_classes.py"
+CHANGE = "python scripts/change_classes.py"
+MEASURE = "python scripts/measure_new_classes.py"
 KNOWN = (
     *("python train.py", "python eval.py", PREDICT),
     *(CHECK, DESCRIBE, CONVERT, FETCH, TABLES, FIGURE, SAVE, SWEEP, BENCHMARK),
-    *(EXPORT_ONNX, EXPORT_TORCH, BROWSER, WEB),
+    *(EXPORT_ONNX, EXPORT_TORCH, BROWSER, WEB, ADD, CHANGE, MEASURE),
     *("make ", "npm ci", "pip install", "python3 -m venv", "source "),
 )
 
@@ -336,6 +340,41 @@ def test_save_commands(
     monkeypatch.chdir(tmp_path)
     words, _ = run_written(command, a_run)
     assert (tmp_path / words[words.index("--output") + 1] / "README.md").is_file()
+
+
+def test_new_class_commands(
+    a_run: Path,
+    substitutes: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("transformers_update_for_adapters.class_learning._ROW_STOPS", (2, 5))
+    first, *more = commands(ADD)
+    for command in [first, *more]:
+        _, text = run_written(substitutes(command), a_run)
+        assert "--classes lamp" in text
+    for command in commands(CHANGE):
+        words, text = run_written(command, a_run)
+        folder = Path(words[words.index("--output") + 1])
+        assert load_network(folder).task_names == tuple(text.strip().partition(": ")[2].split(", "))
+
+
+def test_measuring_new_classes(
+    substitutes: Callable[[str], str], a_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    curves = "seg_training.new_classes.learning_curves.measure_cell"
+    monkeypatch.setattr(curves, lambda cell, *_: bool(asked.append(cell)))
+    for command in commands(MEASURE):
+        run_written(substitutes(command), a_run)
+    cells = {(cell.data, cell.method, cell.pictures, cell.seed) for cell in asked}
+    assert {("ccp", "stand_in", 0, 2), ("camvid", "fine_tuning", 50, 0)} <= cells
+
+
+def test_the_tables_of_new_classes_are_of_the_kept_results() -> None:
+    text = (REPOSITORY / "docs" / "new_classes.md").read_text(encoding="utf-8")
+    assert text == with_curves(text, REPOSITORY / "docs" / "results"), "run `make recipes`"
 
 
 @pytest.mark.slow

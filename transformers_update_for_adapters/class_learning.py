@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from .added_classes import class_tensors, with_added_classes
 from .class_starts import STARTS
-from .few_pictures import LabelledPicture
+from .few_pictures import UNLABELLED, LabelledPicture
+from .own_presence import own_bias, presence_feature
 from .own_thresholds import Expectation, best_threshold, expectation, iou_curves
 from .painted_learning import (
     PaintedPart,
@@ -99,6 +100,10 @@ def learn_classes(
     finally:
         model.train(was_training)
     by_name = dict(zip(names, expected, strict=True))
+    if lesson.grown.config.presence is not None:
+        biases = [*lesson.grown.config.presence["bias"][: model.config.num_tasks]]
+        biases += lesson.presence_biases
+        lesson.grown.config.presence = {**lesson.grown.config.presence, "bias": biases}
     _describe(lesson.grown, model, thresholds, by_name)
     for name, own in by_name.items():
         _log.info("%s: %s", name, _in_words(own))
@@ -167,6 +172,7 @@ class _Lesson:
         self._learns = learns
         self._generator = torch.Generator().manual_seed(settings.seed)
         self._folds = part_pictures(pictures, self._generator)
+        self.presence_biases: list[float | None] = [None for _ in names]
 
     def learn(self) -> tuple[list[float], list[Expectation]]:
         """Put what was learnt into the grown network; give thresholds and what is expected."""
@@ -205,6 +211,8 @@ class _Lesson:
             max(_ROW_STOPS, key=lambda each: _reached(by_stop[each])) if fitted else _ROW_STOPS[-1]
         )
         rows = fit_rows(seen, [stop], self._generator)[stop]
+        if fitted:
+            self.presence_biases = self._presence([own[stop] for own in fitted], seen)
         last = cast(nn.Conv2d, cast(nn.Module, self.grown.row_head).later_classifiers[-1])  # type: ignore[index]
         with torch.no_grad():
             last.weight.copy_(rows.weight[:, :, None, None])
@@ -266,6 +274,29 @@ class _Lesson:
             before = self.grown.config.painted_gains[:first]
             self.grown.config.painted_gains = [*before, *parts[-1].gains.tolist()]
         return curves
+
+    @torch.no_grad()
+    def _presence(
+        self, of_folds: Sequence[Rows], seen: Sequence[SeenPicture]
+    ) -> list[float | None]:
+        """Find how likely each class is to be there, where the known ones' presence is known."""
+        presence = self.model.config.presence
+        if presence is None or self.model.task_channels is None:
+            return self.presence_biases
+        features: list[list[float]] = [[] for _ in self._names]
+        there: list[list[bool]] = [[] for _ in self._names]
+        for rows, held_out in zip(of_folds, self._folds, strict=True):
+            for place in held_out:
+                masks = self._pictures[place].masks
+                surest = presence_feature(self._margins(rows, seen[place], place)).tolist()
+                for row, own in enumerate(masks):
+                    if (own != UNLABELLED).any():
+                        features[row].append(surest[row])
+                        there[row].append(bool((own == 1).any()))
+        return [
+            own_bias(features[row], there[row], presence["scale"], presence["bias"])
+            for row in range(len(self._names))
+        ]
 
     def _note(
         self,

@@ -148,8 +148,8 @@ class TaskChannels:
             label_logits: (B, C, h, w) float.
 
         Returns:
-            (B, K, h, w) float in [0, 1]: of exclusive channels the sum of a task's own; 0 where a
-            task is unknown.
+            (B, K, h, w) float in [0, 1]: of exclusive channels the sum of a task's own, of an added
+            one that of its margin; 0 where a task is unknown.
         """
         if self.overlapping or self._num_first == 1:
             likely = self._largest(label_logits.sigmoid())
@@ -158,8 +158,8 @@ class TaskChannels:
         first = label_logits[:, : self._num_first]
         shares = first.softmax(dim=1)
         if self._num_first < self.num_channels:  # each beside the first ones, and no other
-            against = first.logsumexp(dim=1, keepdim=True)
-            added = (label_logits[:, self._num_first :] - against).sigmoid()
+            rivals = first.amax(dim=1, keepdim=True)
+            added = (label_logits[:, self._num_first :] - rivals).sigmoid()
             shares = torch.cat([shares, added], dim=1)
         if len(self._filled[0]) == 1 and all(self.known):
             return shares[:, self._tasks]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from transformers_update_for_adapters.own_presence import own_bias, presence_feature
 from transformers_update_for_adapters.own_thresholds import (
     GRID,
     best_threshold,
@@ -29,7 +30,7 @@ def seen(seed: int, positions: int = 60) -> SeenPicture:
 
 
 def test_a_row_finds_what_is_linear_in_the_features() -> None:
-    pictures = [seen(0), seen(1, 80), seen(2)]
+    pictures = [seen(each, 200 + each % 2) for each in range(8)]
     kept = fit_rows(pictures, [10, 200], torch.Generator().manual_seed(0))
     other = seen(9, 500)
     truth = other.target[0] == 1
@@ -76,3 +77,15 @@ def test_expectation() -> None:
     assert own.biou == pytest.approx(40)
     assert 20 <= own.low < 40 < own.high <= 60
     assert np.isnan(expectation(np.zeros(0), 1).biou)
+
+
+def test_presence_by_hand() -> None:
+    margins = torch.full((1, 10, 20), -5.0)
+    margins[0, 0, :2] = torch.tensor([2.0, 2.0])  # of 200 positions two are a hundredth
+    assert float(presence_feature(margins)) == pytest.approx(2.0, abs=1e-5)
+    assert own_bias([1.0, 2.0], [True, True], 1.0, [0.0]) is None
+    # As many on either side of 1.5, and the known classes' bias is the very one.
+    assert own_bias([1.0, 2.0], [False, True], 2.0, [-3.0, None]) == pytest.approx(-3.0, abs=1e-4)
+    pulled = own_bias([1.0, 2.0], [False, True], 2.0, [0.0])
+    assert pulled is not None
+    assert -3 < pulled < 0

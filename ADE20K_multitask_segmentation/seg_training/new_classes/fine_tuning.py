@@ -93,7 +93,7 @@ def _train(
         for place, task in _draw(shown, generator):
             own = pictures[place]
             own = own.mirrored() if torch.rand((), generator=generator) < 0.5 else own
-            logits: Tensor = model(own.pixel_values[None], task_ids=torch.tensor([task])).logits
+            logits = _ask(model, own, task)
             target, counted = small_masks(
                 own.masks[task][None], (logits.shape[-2], logits.shape[-1])
             )
@@ -104,6 +104,15 @@ def _train(
         if step in stops:
             yield step
     model.requires_grad_(True).hold_recogniser_still()
+
+
+def _ask(model: TASFormerForSemanticSegmentation, picture: LabelledPicture, task: int) -> Tensor:
+    """Ask a class, with gradients: (1, 1, h, w)."""
+    images, asked = picture.pixel_values[None], torch.tensor([task])
+    if not model.config.method_class.prompted:
+        return model.margins(model.label_logits(images), asked[None])
+    logits: Tensor = model(images, task_ids=asked).logits
+    return logits
 
 
 def _draw(shown: Tensor, generator: torch.Generator) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """How well classes are learnt from a few pictures: held out of a base training, then added."""
 
+import json
 import logging
 import shutil
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.checkpoints.model_folders import load_network, save_network
+from seg_training.checkpoints.model_folders import RESULTS, load_network, save_network
 from seg_training.errors import UserError, suggest
 from seg_training.evaluation.checkpoint_evaluation import evaluate
 from seg_training.files.text_files import write_json
@@ -84,6 +85,7 @@ def measure_cell(cell: CurveCell, base: Path, data_root: Path, output: Path) -> 
         return False
     network = load_network(base)
     names = list(HELD_OUT[cell.data])
+    _keep_base(base, output / cell.data / "base" / f"seed{cell.seed}.json")
     own = read_checkpoint(base)["hyper_parameters"]["config"]
     data = {**own["data"], "root": str(data_root)}
     config = {**own, "data": data, "tasks": {"classes": [*network.task_names, *names]}}
@@ -106,6 +108,19 @@ def measure_cell(cell: CurveCell, base: Path, data_root: Path, output: Path) -> 
         file,
     )
     return True
+
+
+def _keep_base(base: Path, file: Path) -> None:
+    """Keep what the base reaches on its own classes: they stay so where classes are added."""
+    if file.is_file():
+        return
+    try:
+        per_class = json.loads((base / RESULTS).read_text(encoding="utf-8"))["per_class"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{base / RESULTS} cannot be read: let the training end first") from error
+    old = {name: own["bIoU_calibrated"] for name, own in per_class.items() if own["num_masks"]}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json({"old": old}, file)
 
 
 def _learn(

@@ -20,7 +20,7 @@ from seg_training.tables.tables_text import (
 )
 from transformers_update_for_adapters.printable_text import markdown_table
 
-__all__ = ["with_main_rows", "with_tables"]
+__all__ = ["filled", "with_main_rows", "with_tables"]
 
 _MAIN_COLUMNS = ("bIoU", "bIoU_calibrated", "mIoU", "mIoU_with_other")
 
@@ -42,7 +42,7 @@ def with_tables(document: str, kept: Path) -> str:
     parts = {"steps": _steps()}
     for scale in RECIPE_SCALES:
         parts[scale.name] = _tables(scale, collect_results(scale, [kept]))
-    return _filled(document, parts)
+    return filled(document, parts)
 
 
 def with_main_rows(document: str, kept: Path) -> str:
@@ -58,7 +58,7 @@ def with_main_rows(document: str, kept: Path) -> str:
     Raises:
         UserError: if it lacks marks, or if a file is no result.
     """
-    return _filled(
+    return filled(
         document,
         {scale.name: _main(scale, collect_results(scale, [kept])) for scale in RECIPE_SCALES},
     )
@@ -83,7 +83,16 @@ def _main(scale: Scale, results: list[Result]) -> str:
     return f"{title}:\n\n" + table_in_markdown(replace(table, columns=columns, rows=rows), results)
 
 
-def _filled(document: str, parts: Mapping[str, str]) -> str:
+def filled(document: str, parts: Mapping[str, str]) -> str:
+    """Write parts of a document anew.
+
+    Args:
+        document: has ``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->`` for each part.
+        parts: their texts by name.
+
+    Raises:
+        UserError: if it lacks marks.
+    """
     for name, text in parts.items():
         begin = re.search(rf"<!-- {name}: begin[^\n]*-->\n", document)
         end = f"<!-- {name}: end -->"
