@@ -33,6 +33,8 @@ def main() -> None:
         parser.error(f"--pictures {arguments.pictures}: give 1 or more")
 
     # Imported here, so that --help does not wait for them.
+    from transformers.utils.logging import disable_progress_bar
+
     import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.config import compose_given
@@ -40,6 +42,7 @@ def main() -> None:
     from transformers_update_for_adapters.class_learning import LearningSettings
 
     log_to_terminal()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     config = compose_given(arguments.config, arguments.overrides, CONFIG_DIR)
     settings = LearningSettings(arguments.learns, arguments.start, arguments.seed)
     grown = add_classes(arguments.ckpt, config, arguments.output, settings, arguments.pictures)

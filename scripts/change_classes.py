@@ -37,8 +37,11 @@ def main() -> None:
     find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for PyTorch.
+    from transformers.utils.logging import disable_progress_bar
+
     from seg_training.new_classes.class_changes import change_classes
 
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     network = change_classes(
         arguments.ckpt, _change(arguments.change, arguments.words), arguments.output
     )
