@@ -123,7 +123,7 @@ def _tensorboard_logger(run_dir: Path, from_step: int) -> Logger:
     Those are the steps between the last save and a kill, which come again.
     """
     goes_on = any(run_dir.glob("events.out.tfevents.*"))
-    purged = {"purge_step": from_step} if goes_on else {}
+    purged: dict[str, Any] = {"purge_step": from_step} if goes_on else {}
     return PicturesToo(str(run_dir), name="", version="", **purged)
 
 
