@@ -363,7 +363,8 @@ def _annotation_parsers(folder: Path) -> Iterator[Parser]:
                  lambda file: colour_table(file.name, file.parent),
                  (tables.replace("_from_lines,", "").replace(",colour_table", ""),))  # fmt: skip
     yield Parser("split list", "train.txt", b"# images\na.jpg\nb c\nd/e.png x/e.png\n-1 1\na -1\n",
-                 _read_listed, ("seg_training.datasets.split_lists:listed_images",))  # fmt: skip
+                 _read_listed, ("seg_training.datasets.split_lists:listed_images",),
+                 others=(b",\n", b"# nothing\n", b"a.jpg\nnot there\n"))  # fmt: skip
     described = (
         f"{_DESCRIBED}.json_documents:_kind_of_each,_of_lists,_of_list,_are_entries,_read_json,"
         "_without_outlines,_pattern",

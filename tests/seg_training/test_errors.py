@@ -1,6 +1,6 @@
 import pytest
 
-from seg_training.errors import counted, listed, suggest
+from seg_training.errors import UserError, counted, listed, suggest
 from transformers_update_for_adapters import TASFormerConfig, find_task
 
 
@@ -26,3 +26,12 @@ def test_both_packages_suggest_the_same(word: str) -> None:
     with pytest.raises(ValueError, match="knows no class") as error:
         find_task(word, TASFormerConfig(num_tasks=len(names), task_names=names))
     assert str(error.value).endswith(f"'{word}'{suggest(word, names)}")
+
+
+def test_what_others_wrote_is_cut_out_of_a_message() -> None:
+    said = str(UserError(f"a.txt: '{'9' * 100_000}' is no name. Correct it"))
+    assert said.startswith("a.txt: '999")
+    assert said.endswith("99' is no name. Correct it")
+    assert " [...] " in said
+    assert len(said) < 10_100
+    assert str(UserError("short")) == "short"

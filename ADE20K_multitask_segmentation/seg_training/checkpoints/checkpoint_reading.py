@@ -87,7 +87,7 @@ def check_content(content: Mapping[str, Any], file: Path) -> None:
         and all(isinstance(own, torch.Tensor) for own in weights.values())
         and isinstance(content.get(NETWORK, {}), dict)
     )
-    if not is_ours:
+    if settings is None or not is_ours:
         raise UserError(
             f"{file} was not written by train.py: its config, task names, weights or network are "
             "of another kind. Give a run's folder or its checkpoints/best.ckpt"

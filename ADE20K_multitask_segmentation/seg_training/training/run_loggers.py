@@ -123,8 +123,8 @@ def _tensorboard_logger(run_dir: Path, from_step: int) -> Logger:
     Those are the steps between the last save and a kill, which come again.
     """
     goes_on = any(run_dir.glob("events.out.tfevents.*"))
-    purge_step = from_step if goes_on else None
-    return PicturesToo(str(run_dir), name="", version="", purge_step=purge_step)
+    purged: dict[str, Any] = {"purge_step": from_step} if goes_on else {}
+    return PicturesToo(str(run_dir), name="", version="", **purged)
 
 
 def _wandb_logger(run_dir: Path, name: str, project: str) -> Logger:
