@@ -91,6 +91,7 @@ def lesson(model_folder: Path, folder: Path, name: str = "mug") -> Lesson:
     return Lesson(model_folder / "model.safetensors", "cpu", name, pictures, folder)
 
 
+@pytest.mark.slow
 def test_a_class_is_learnt_and_the_others_stay(
     line: Lessons, model_folder: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_class_is_learnt_and_the_others_stay(
     assert after.config.origin["learnt"]["mug"]["pictures"] == 3
 
 
+@pytest.mark.slow
 def test_a_lesson_can_be_ended_and_takes_no_longer_than_it_may(
     line: Lessons, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +133,7 @@ def test_a_lesson_can_be_ended_and_takes_no_longer_than_it_may(
     assert str(late.problem).endswith("the class was not learnt: try fewer pictures")
 
 
+@pytest.mark.slow
 def test_a_fault_is_said_and_told_to_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
