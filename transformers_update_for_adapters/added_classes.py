@@ -3,19 +3,22 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .configuration_tasformer import TASFormerConfig
 from .weights_fingerprint import DESCRIBING
+from .word_embeddings import WordEmbeddings
 
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
 
-__all__ = ["built_like", "class_tensors", "with_added_classes"]
+__all__ = ["built_like", "class_buffers", "class_tensors", "with_added_classes"]
+
+_Tensor = TypeVar("_Tensor", bound=Tensor)
 
 
 def with_added_classes(
@@ -41,6 +44,9 @@ def with_added_classes(
             own = before.get(name)
             if own is not None:
                 tensor[tuple(slice(length) for length in own.shape)].copy_(own)
+        table = getattr(grown.segformer.hypernet, "task_embeddings", None)
+        if isinstance(table, WordEmbeddings):  # what is learnt is all in the residual
+            table.vectors[model.config.num_tasks :] = table.centre
     return grown
 
 
@@ -65,13 +71,30 @@ def class_tensors(model: "TASFormerForSemanticSegmentation") -> dict[str, nn.Par
     Args:
         model: any network.
     """
+    return _per_class(model, lambda network: dict(network.named_parameters()))
+
+
+def class_buffers(model: "TASFormerForSemanticSegmentation") -> dict[str, Tensor]:
+    """List what has a row for each class and is not learnt, by name: vectors of names.
+
+    Args:
+        model: any network.
+    """
+    return _per_class(model, lambda network: dict(network.named_buffers()))
+
+
+def _per_class(
+    model: "TASFormerForSemanticSegmentation", named: Callable[[nn.Module], dict[str, _Tensor]]
+) -> dict[str, _Tensor]:
     config: TASFormerConfig = _with_names(model.config, ["one more"])
     with torch.device("meta"):
-        larger = dict(type(model)(config).named_parameters())
+        larger = named(type(model)(config))
     return {
         name: own
-        for name, own in model.named_parameters()
-        if larger[name].shape[1:] == own.shape[1:] and len(larger[name]) == len(own) + 1
+        for name, own in named(model).items()
+        if own.ndim
+        and larger[name].shape[1:] == own.shape[1:]
+        and len(larger[name]) == len(own) + 1
     }
 
 
@@ -110,11 +133,13 @@ def _with_labels(
     recognition: dict[str, Any], names: Sequence[str], with_rows: bool
 ) -> dict[str, Any]:
     if not with_rows:
-        return {**recognition, "channels": [*recognition["channels"], *([] for _ in names)]}
+        channels = [*recognition["channels"], *([] for _ in names)]
+        return {**recognition, **_without_stand_ins(recognition, names), "channels": channels}
     first = recognition["num_labels"]
     added = [[first + place] for place in range(len(names))]
     grown = {
         **recognition,
+        **_without_stand_ins(recognition, names),
         "num_labels": first + len(names),
         "channels": [*recognition["channels"], *added],
         "rounds": [*(recognition.get("rounds") or [first]), len(names)],
@@ -122,3 +147,9 @@ def _with_labels(
     if recognition.get("labels"):
         grown["labels"] = [*recognition["labels"], *names]
     return grown
+
+
+def _without_stand_ins(recognition: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Say that the new classes have margins of their own, where others have those of a class."""
+    before = recognition.get("stand_ins")
+    return {"stand_ins": [*before, *(None for _ in names)]} if before else {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from .added_classes import built_like, class_tensors, with_added_classes
+from .added_classes import built_like, class_buffers, class_tensors, with_added_classes
 from .configuration_tasformer import TASFormerConfig
 from .weights_fingerprint import DESCRIBING, fingerprint
 
@@ -66,7 +66,11 @@ def with_classes(
     if config.recognition is not None:
         channels = config.recognition["channels"]
         joined_channels = [[each for task in own for each in channels[task]] for own in groups]
-        fields["recognition"] = {**config.recognition, "channels": joined_channels}
+        fields["recognition"] = {
+            **config.recognition,
+            "channels": joined_channels,
+            "stand_ins": _stand_ins(config, classes),
+        }
     return _built(model, fields, groups)
 
 
@@ -148,6 +152,7 @@ def _check_shared(
 ) -> None:
     """Refuse networks that differ in more than their classes."""
     per_class = {*class_tensors(model), *class_tensors(other)}
+    per_class |= {*class_buffers(model), *class_buffers(other)}
     mine, theirs = model.state_dict(), other.state_dict()
     names = {
         name
@@ -188,6 +193,27 @@ def _row(model: "TASFormerForSemanticSegmentation", task: int) -> tuple[Tensor, 
     return weight[place], bias[place]
 
 
+def _stand_ins(
+    config: TASFormerConfig, classes: Mapping[str, Sequence[int]]
+) -> list[int | None] | None:
+    """Renumber the classes whose margins others have."""
+    before = (config.recognition or {}).get("stand_ins")
+    if not before:
+        return None
+    places = {task: place for place, own in enumerate(classes.values()) for task in own}
+    after: list[int | None] = []
+    for name, own in classes.items():
+        others = [before[task] for task in own if before[task] is not None]
+        if others and (len(own) > 1 or others[0] not in places):
+            lender = (config.task_names or [])[others[0]]
+            raise ValueError(
+                f"'{name}' has the margin of '{lender}', the nearest in meaning: it cannot be "
+                f"merged, nor stay without '{lender}'; remove it, too"
+            )
+        after.append(places[others[0]] if others else None)
+    return after
+
+
 def _without_descriptions(config: TASFormerConfig) -> dict[str, Any]:
     fields: dict[str, Any] = config.to_dict()
     for name in (*DESCRIBING, "id2label", "label2id", "num_labels"):
@@ -211,7 +237,7 @@ def _built(
     config: TASFormerConfig = TASFormerConfig.from_dict(fields)
     config._attn_implementation = model.config._attn_implementation
     built = built_like(model, config)
-    per_class = class_tensors(model)
+    per_class = {*class_tensors(model), *class_buffers(model)}
     with torch.no_grad():
         for name, tensor in built.state_dict().items():
             own = model.state_dict().get(name)

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from .added_classes import class_tensors
 from .few_pictures import UNLABELLED, LabelledPicture
+from .new_names import start_vector
+from .word_embeddings import WordEmbeddings
 
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
@@ -64,7 +66,7 @@ def _at_nearest(
     pictures: Sequence[LabelledPicture],
 ) -> dict[str, Tensor]:
     nearest = nearest_classes(model, pictures)
-    return {name: own.detach()[nearest].clone() for name, own in class_tensors(model).items()}
+    return {name: own[nearest].clone() for name, own in _of_each_class(model).items()}
 
 
 def _at_mean(
@@ -73,10 +75,35 @@ def _at_mean(
     pictures: Sequence[LabelledPicture],
 ) -> dict[str, Tensor]:
     return {
-        name: own.detach().mean(0, keepdim=True).repeat(len(names), *[1] * (own.ndim - 1))
-        for name, own in class_tensors(model).items()
+        name: own.mean(0, keepdim=True).repeat(len(names), *[1] * (own.ndim - 1))
+        for name, own in _of_each_class(model).items()
     }
 
 
-STARTS: dict[str, Start] = {"nearest": _at_nearest, "mean": _at_mean}
+def _at_words(
+    model: "TASFormerForSemanticSegmentation",
+    names: Sequence[str],
+    pictures: Sequence[LabelledPicture],
+) -> dict[str, Tensor]:
+    """Take what the names say; what has no part in words begins at the nearest class."""
+    embeddings = torch.stack([start_vector(model, name).detach() for name in names])
+    rows = _at_nearest(model, names, pictures)
+    return {name: embeddings if "task_embeddings" in name else own for name, own in rows.items()}
+
+
+@torch.no_grad()
+def _of_each_class(model: "TASFormerForSemanticSegmentation") -> dict[str, Tensor]:
+    """List what each class has: by the names of tensors, K rows.
+
+    Of embeddings that come from words these are whole ones: a new class's are all residual.
+    """
+    rows = {name: own.detach() for name, own in class_tensors(model).items()}
+    table = getattr(model.segformer.hypernet, "task_embeddings", None)
+    if isinstance(table, WordEmbeddings):
+        [name] = [name for name in rows if name.endswith("task_embeddings.residual")]
+        rows[name] = table(torch.arange(model.config.num_tasks, device=model.device))
+    return rows
+
+
+STARTS: dict[str, Start] = {"nearest": _at_nearest, "mean": _at_mean, "words": _at_words}
 """By the names that settings use."""

@@ -198,11 +198,14 @@ def _config_with(
     known, number = list(config.task_names or ()), len(names)
     changed: dict[str, Any] = {
         "num_tasks": len(known) + number,
+        "rounds": [*(config.rounds or [len(known)]), number],
         "task_names": [*known, *names],
         "fingerprint": None,
     }
     if config.task_synonyms is not None:
         changed["task_synonyms"] = [*config.task_synonyms, *([] for _ in names)]
+    if config.painted_gains is not None:
+        changed["painted_gains"] = [*config.painted_gains, *(1.0 for _ in names)]
     if config.thresholds is not None:
         own = [config.thresholds[task_id] for task_id in stand_ins]
         changed["thresholds"] = [*config.thresholds, *own]
@@ -226,7 +229,8 @@ def _new_vectors(model: "TASFormerForSemanticSegmentation", names: Sequence[str]
     """Encode names by the encoder that encoded the network's own."""
     own, known = _word_embeddings(model).vectors, list(model.config.task_names or ())
     again = word_encoder()(known).to(own)
-    if (again * own).sum(1).min() < _SAME_ENCODER:
+    from_names = own.norm(dim=1) > _SAME_ENCODER  # classes learnt from pictures have no vector
+    if ((again * own).sum(1) < _SAME_ENCODER)[from_names].any():
         raise ValueError(
             "the vectors that the network has of its own names are not those of the text encoder "
             "here: it was trained with another one, or its classes were renamed afterwards"

@@ -91,7 +91,7 @@ def learn_from_data(
     pictures = read_pictures(network, data, places, names)
     try:
         model, expected = learn_classes(network.model, names, pictures, settings)
-    except ValueError as error:
+    except (ValueError, ImportError) as error:  # words need their encoder
         raise UserError(str(error)) from error
     words = dict(
         zip(
