@@ -41,13 +41,13 @@ def main() -> None:
 
     log_to_terminal()
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    methods = arguments.methods or LEARNT
-    for method in methods:
-        choose(method, dict.fromkeys(METHODS_OF_CURVES, method), "--methods")
+    ways = arguments.methods or LEARNT
+    for way in ways:
+        choose(way, dict.fromkeys(METHODS_OF_CURVES, way), "--methods")
     for seed in arguments.seeds:
-        for method in methods:
-            for pictures in [0] if method == STAND_IN else arguments.pictures:
-                cell = CurveCell(arguments.data, method, pictures, seed)
+        for way in ways:
+            for pictures in [0] if way == STAND_IN else arguments.pictures:
+                cell = CurveCell(arguments.data, way, pictures, seed)
                 base = arguments.base / f"seed{seed}"
                 was_run = measure_cell(cell, base, arguments.data_root, arguments.output)
                 print(

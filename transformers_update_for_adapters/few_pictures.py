@@ -45,8 +45,8 @@ def read_few_pictures(
         config: a network's, which says how pictures are shown to it.
         images: files, addresses, pictures of Pillow or arrays, as ``segment`` takes them.
         masks: per picture (H, W), of its own size: bool, 0 and 1, or 0 and 255; or a file or
-            picture of Pillow, bright where the class is. Where any array has a 1, 255 is in all of
-            them what nobody knows.
+            picture of Pillow, bright where the class is. What nobody knows is -1, or 255 in a mask
+            that has ones.
         max_pixels: that a file may have.
 
     Raises:
@@ -62,12 +62,11 @@ def read_few_pictures(
             "picture, and at least one"
         )
     processor = TASFormerImageProcessor.of_model(config)
-    some_unknown = any(_has_ones(given) for given in masks)
     read = []
     for place, (image, given) in enumerate(zip(images, masks, strict=True)):
         upright = open_picture(image, max_pixels)
         [pixel_values] = processor(upright, return_tensors="pt")["pixel_values"]
-        mask = _mask(given, place, some_unknown)
+        mask = _mask(given, place)
         if mask.shape != (upright.height, upright.width):
             raise ValueError(
                 f"mask {place} has {mask.shape[0]}x{mask.shape[1]} pixels, but its picture "
@@ -83,15 +82,7 @@ def read_few_pictures(
     return read
 
 
-def _has_ones(given: Any) -> bool:
-    """Say whether an array tells the class by ones, not by 255."""
-    if isinstance(given, str | PathLike) or hasattr(given, "convert"):
-        return False
-    values = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
-    return values.dtype != np.bool_ and bool((values == 1).any())
-
-
-def _mask(given: Any, place: int, some_unknown: bool) -> Tensor:
+def _mask(given: Any, place: int) -> Tensor:
     """Read one mask to (H, W) uint8 in {0, 1, 255 = nobody knows}."""
     if isinstance(given, str | PathLike) or hasattr(given, "convert"):
         return torch.from_numpy(np.asarray(open_picture(given).convert("L")) >= 128).byte()
@@ -101,14 +92,15 @@ def _mask(given: Any, place: int, some_unknown: bool) -> Tensor:
     if values.ndim != 2:
         raise ValueError(f"mask {place} has the shape {values.shape}; expected (height, width)")
     found = set(np.unique(values).tolist())
-    if not (found <= {0, 1} or found <= {0, 1 if some_unknown else 0, UNLABELLED}):
+    if not (found <= {-1, 0, 1} or found <= {0, 1, UNLABELLED}):
         some = ", ".join(f"{each:g}" for each in sorted(found)[:5])
         raise ValueError(
             f"mask {place} has the values {some}{', ...' if len(found) > 5 else ''}; expected 1 "
-            "where the class is, 0 elsewhere and 255 where nobody knows; or 255 and 0 alone"
+            "where the class is, 0 elsewhere and -1 or 255 where nobody knows; or 255 and 0 alone"
         )
-    mask = torch.from_numpy(values.astype(np.uint8))
-    return mask if some_unknown else (mask != 0).byte()
+    if found <= {0, UNLABELLED}:
+        return torch.from_numpy(values != 0).byte()
+    return torch.from_numpy(np.where(values == -1, UNLABELLED, values).astype(np.uint8))
 
 
 def _as_shown(mask: Tensor, config: TASFormerConfig, size: tuple[int, ...]) -> Tensor:

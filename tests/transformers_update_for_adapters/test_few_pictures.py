@@ -30,10 +30,16 @@ def test_ones_are_the_class_and_255_beside_them_is_unknown() -> None:
     assert read(mask) == [[1, 255, 1, 0, 1, 0, 0, 0]]
 
 
-def test_ones_anywhere_say_what_255_is_in_every_mask() -> None:
+def test_each_mask_says_for_itself_what_255_is() -> None:
     assert read(columns(255, 255)) == [[1, *[0] * 7]]
-    assert read(columns(1, 1), columns(255, 255)) == [[1, *[0] * 7], [255, *[0] * 7]]
-    assert read(columns(1, 1) == 1, columns(255, 255)) == [[1, *[0] * 7], [1, *[0] * 7]]
+    assert read(columns(1, 1), columns(255, 255)) == [[1, *[0] * 7]] * 2
+    assert read(columns(1, 1) == 1, columns(255, 255)) == [[1, *[0] * 7]] * 2
+
+
+def test_minus_one_is_unknown_without_ones_too() -> None:
+    unknown = columns(255, 255).astype(np.int16)
+    unknown[unknown == 255] = -1
+    assert read(columns(1, 1), unknown) == [[1, *[0] * 7], [255, *[0] * 7]]
 
 
 def test_other_values_are_refused() -> None:

@@ -57,7 +57,7 @@ def test_a_class_called_all_wins_over_the_keyword(
     assert find_tasks(["all"], own) == [0]
     assert find_tasks(["sky", "all"], own) == [1, 0]
     assert not asks_for_all(["all"], own)
-    assert asked_tasks(["all"], own) == {"all": 0}
+    assert asked_tasks(["all"], own) == ({"all": 0}, {})
     with pytest.raises(ValueError, match=r"knows 2: \w+, sky\)$"):  # the keyword is not offered
         find_tasks(["tree"], own)
     assert asks_for_all(["all"], config())

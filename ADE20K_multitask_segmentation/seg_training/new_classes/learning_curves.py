@@ -50,19 +50,19 @@ class CurveCell:
 
     Attributes:
         data: one of :data:`HELD_OUT`.
-        method: one of :data:`METHODS_OF_CURVES`.
+        way: one of :data:`METHODS_OF_CURVES`.
         pictures: of each class, at least.
         seed: of the base training, and of all that is drawn.
     """
 
     data: str
-    method: str
+    way: str
     pictures: int
     seed: int
 
     def file(self, output: Path) -> Path:
         """Say where its result is."""
-        return output / self.data / self.method / f"{self.pictures}_pictures_seed{self.seed}.json"
+        return output / self.data / self.way / f"{self.pictures}_pictures_seed{self.seed}.json"
 
 
 def measure_cell(cell: CurveCell, base: Path, data_root: Path, output: Path) -> bool:
@@ -92,13 +92,16 @@ def measure_cell(cell: CurveCell, base: Path, data_root: Path, output: Path) -> 
     started, cpu = time.time(), time.process_time()
     grown, about = _learn(cell, network, config, names)
     seconds = {"wall": time.time() - started, "cpu": time.process_time() - cpu}
-    asked = list(grown.task_names) if cell.method == FINE_TUNING else names
-    if cell.method == STAND_IN:
+    asked = list(grown.task_names) if cell.way == FINE_TUNING else names
+    if cell.way == STAND_IN:
         asked = [name for name, other in HELD_OUT[cell.data].items() if other]
     per_class = _evaluated(grown, config, asked, file.with_suffix(""), data_root)
     write_json(
         {
-            **vars(cell),
+            "data": cell.data,
+            "method": cell.way,
+            "pictures": cell.pictures,
+            "seed": cell.seed,
             "new": {name: per_class.get(name, 0.0) for name in names},
             "old": {name: per_class[name] for name in asked if name not in names} or None,
             **about,
@@ -126,16 +129,16 @@ def _keep_base(base: Path, file: Path) -> None:
 def _learn(
     cell: CurveCell, network: Network, config: dict[str, Any], names: Sequence[str]
 ) -> tuple[Network, dict[str, Any]]:
-    if cell.method == STAND_IN:
+    if cell.way == STAND_IN:
         return _renamed(network, HELD_OUT[cell.data]), {}
     data = data_as_shown(config, network)
-    if cell.method == FINE_TUNING:
+    if cell.way == FINE_TUNING:
         places = draw_pictures(data, names, cell.pictures, cell.seed)
         pictures = read_pictures(network, data, places, [*network.task_names, *names])
         model = fine_tune(network.model, names, pictures, cell.seed)
         return Network(model).eval(), {"pictures_together": len(places)}
     grown = learn_from_data(
-        network, data, LearningSettings(cell.method, seed=cell.seed), cell.pictures
+        network, data, LearningSettings(cell.way, seed=cell.seed), cell.pictures
     )
     expected = {name: own._asdict() for name, own in grown.expected.items()}
     return grown.network, {"pictures_together": grown.pictures, "expected": expected}

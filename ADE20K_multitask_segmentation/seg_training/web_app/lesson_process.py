@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
@@ -17,6 +18,7 @@ from seg_training.errors import counted
 from seg_training.networks import Network
 from seg_training.new_classes.class_adding import config_of_grown
 from seg_training.web_app.painted_pictures import PaintedPicture
+from transformers_update_for_adapters.few_pictures import UNLABELLED
 
 __all__ = ["Lesson", "Refusal", "take_lesson"]
 
@@ -62,7 +64,9 @@ def take_lesson(lesson: Lesson, told: Connection) -> None:
     told.send("Loading the network")
     network = load_network(lesson.ckpt).to(lesson.device)
     told.send(f"Learning from {counted(len(lesson.pictures), 'picture')}")
-    images, masks = zip(*lesson.pictures, strict=True)
+    images = [picture for picture, _ in lesson.pictures]
+    # What nobody knows is -1: 255 is the class where a mask has no ones.
+    masks = [np.where(mask == UNLABELLED, -1, mask.astype(np.int16)) for _, mask in lesson.pictures]
     try:
         learnt = network.model.learn_class(lesson.name, images, masks)
     except ValueError as error:  # what a network says of its arguments
