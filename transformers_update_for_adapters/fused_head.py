@@ -72,7 +72,8 @@ class FusedDecodeHead(SegformerDecodeHead):
             self.classifier = DefaultConv2d(width, 1, kernel_size=1)
         channels = config.method_class.head_channels(config)
         # Of rounds that came later, apart: another number of channels may round otherwise.
-        later = (config.rounds or [])[1:] if channels >= config.num_tasks else []
+        rounds = config.rounds or [config.num_tasks]
+        later = rounds[1:] if channels >= config.num_tasks else []
         first = channels - sum(later)
         if first != config.num_labels:
             self.classifier = nn.Conv2d(config.decoder_hidden_size, first, kernel_size=1)

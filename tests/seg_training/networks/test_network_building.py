@@ -344,15 +344,9 @@ def test_a_method_reads_the_fields_that_are_said_to_be_its_own(
     expected = set(METHODS[method].fields)
     assert read & set(NOT_OF_ALL) == expected
     unread = set(_option_names()) - set(NOT_OF_ALL) - read
-    # A channel per class has its name, where channels are counted; gains and rounds are of added classes.
-    assert unread | {"task_names", "rounds"} == {
-        *(
-            "attn_implementation",
-            "task_names",
-            "semantic_loss_ignore_index",
-            "painted_gains",
-            "rounds",
-        )
+    # A channel per class has its name, where channels are counted; gains go with a recogniser.
+    assert unread | {"task_names"} == {
+        *("attn_implementation", "task_names", "semantic_loss_ignore_index", "painted_gains")
     }
 
 
