@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from fake_datasets import folder
 from short_runs import SHORT_RUNS, small_config
+from torch.utils.data import DataLoader
 
 from seg_training.training import training_run
 from seg_training.training.training_run import train
@@ -50,7 +51,7 @@ class Memory(pl.Callback):
         if trainer.global_step % _STEPS_EACH == _STEPS_EACH // 2:
             there = children()
             self.workers.update(there)
-            self.of_workers.append(sum(map(own_memory, there)))
+            self.of_workers.append(max(map(own_memory, there), default=0))
         if trainer.global_step % _EARLY == 0:
             gc.collect()
             ctypes.CDLL("libc.so.6").malloc_trim(0)  # what is free already is no growth
@@ -62,6 +63,12 @@ def _soak(config: dict[str, Any], answers: "SimpleQueue[Any]") -> None:
     warnings.simplefilter("ignore")
     memory = Memory()
     training_run.LearningRateMonitor = lambda _: memory  # type: ignore[assignment, misc]
+    built = DataLoader.__init__
+
+    def starting_anew(self: Any, *args: Any, **settings: Any) -> None:
+        built(self, *args, **{**settings, "persistent_workers": False})
+
+    DataLoader.__init__ = starting_anew  # type: ignore[method-assign]
     train(config)
     answers.put((memory.of_step, memory.of_workers, len(memory.workers)))
 
