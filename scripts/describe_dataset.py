@@ -28,20 +28,20 @@ def main() -> None:
     arguments = parser.parse_args()
 
     # Said at once, not after the seconds that the imports of PyTorch take.
-    from seg_training.dataset_description.described_files import described_files
     from seg_training.dataset_description.folder_contents import check_folder
 
     check_folder(arguments.folder)
-    files = described_files(arguments.folder, arguments.output, arguments.overwrite, CONFIG_DIR)
 
     # Imported here, so that --help does not wait for PyTorch.
     from rich.console import Console
 
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.dataset_description.dataset_description import describe_dataset
+    from seg_training.dataset_description.described_files import described_files
     from seg_training.dataset_description.description_report import show_description
 
     log_to_terminal()
+    files = described_files(arguments.folder, arguments.output, arguments.overwrite, CONFIG_DIR)
     description = describe_dataset(arguments.folder, files)
     show_description(description, files, Console())
 

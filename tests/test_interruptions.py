@@ -71,6 +71,7 @@ def test_every_command_hears_ctrl_c_while_it_imports(tmp_path: Path) -> None:
     there = {f"scripts/{file.name}" for file in (REPOSITORY / "scripts").glob("*.py")}
     assert COMMANDS.keys() == there | {"train.py", "eval.py", "predict.py"}
     (tmp_path / "run.ckpt").touch()
+    (tmp_path / "data").mkdir()
     answer = subprocess.run(
         [sys.executable, "-c", CTRL_C_WHILE_IMPORTING, json.dumps(COMMANDS)],
         cwd=tmp_path,

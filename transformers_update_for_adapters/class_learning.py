@@ -26,7 +26,7 @@ from .painted_learning import (
     put_painted,
 )
 from .row_learning import Rows, SeenPicture, fit_rows, see_pictures
-from .task_names import find_task
+from .task_names import ALL, find_task
 from .weights_fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _check_names(model: "TASFormerForSemanticSegmentation", names: Sequence[str]
     for place, name in enumerate(names):
         if name in names[:place]:
             raise ValueError(f"the new class '{name}' is given twice")
-        if name == "all":
+        if name == ALL:
             raise ValueError("a class cannot be called 'all', which asks for every class")
         try:
             known = (model.config.task_names or [])[find_task(name, model.config)]

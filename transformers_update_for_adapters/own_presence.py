@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
+
+from .presence_scores import sureness
 
 __all__ = ["own_bias", "presence_feature"]
 
@@ -21,9 +22,7 @@ def presence_feature(margins: Tensor) -> Tensor:
     Returns:
         (C,) float32.
     """
-    likely = margins.float().sigmoid().flatten(1)
-    surest = likely.topk(max(1, likely.shape[1] // 100), dim=1).values.mean(dim=1)
-    return torch.logit(surest, eps=1e-6)
+    return sureness(margins.float().sigmoid().flatten(1))
 
 
 def own_bias(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .task_channels import TaskChannels
 
-__all__ = ["presence_features", "presence_scores"]
+__all__ = ["presence_features", "presence_scores", "sureness"]
 
 
 def presence_features(label_logits: Tensor, channels: TaskChannels) -> Tensor:
@@ -22,10 +22,22 @@ def presence_features(label_logits: Tensor, channels: TaskChannels) -> Tensor:
         (B, K) float32: log-odds of the mean over the hundredth of the pixels where the class is
         most probable; nan where it is unknown.
     """
-    likely = channels.probabilities(label_logits.float()).flatten(2)
-    surest = likely.topk(max(1, likely.shape[2] // 100), dim=2).values.mean(dim=2)
-    known = torch.tensor(channels.known, device=likely.device)
-    return torch.where(known, torch.logit(surest, eps=1e-6), torch.nan)
+    sure = sureness(channels.probabilities(label_logits.float()).flatten(2))
+    known = torch.tensor(channels.known, device=sure.device)
+    return torch.where(known, sure, torch.nan)
+
+
+def sureness(likely: Tensor) -> Tensor:
+    """Measure how sure probabilities are where they are surest.
+
+    Args:
+        likely: (..., P) float in [0, 1], of P pixels.
+
+    Returns:
+        (...) float: log-odds of the mean over the largest hundredth of them.
+    """
+    surest = likely.topk(max(1, likely.shape[-1] // 100), dim=-1).values.mean(dim=-1)
+    return torch.logit(surest, eps=1e-6)
 
 
 def presence_scores(
