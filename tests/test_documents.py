@@ -426,7 +426,7 @@ def test_measuring_new_classes(
     monkeypatch.setattr(curves, lambda cell, *_: bool(asked.append(cell)))
     for command in commands(MEASURE):
         run_written(substitutes(command), a_run)
-    cells = {(cell.data, cell.method, cell.pictures, cell.seed) for cell in asked}
+    cells = {(cell.data, cell.way, cell.pictures, cell.seed) for cell in asked}
     assert {("ccp", "stand_in", 0, 2), ("camvid", "fine_tuning", 50, 0)} <= cells
 
 
