@@ -34,6 +34,7 @@ from short_runs import SHORT_RUNS
 
 from seg_training.as_written.hydra_overrides import quoted
 from seg_training.config import compose_config
+from seg_training.dataset_description.described_files import CALIBRATION_SHARE
 from seg_training.datasets.data_module import SegmentationDataModule, build_data_module
 
 pytestmark = SHORT_RUNS
@@ -508,6 +509,11 @@ def test_nothing_is_lost_and_nothing_is_written_into_the_data(
     assert "has the name of a config of the project" in shipped.text
 
 
+def test_what_is_held_out_of_training_is_the_experiments() -> None:
+    config = yaml.safe_load((REPOSITORY / "configs" / "folder_adapter.yaml").read_text())
+    assert config["data"]["calibration_share"] == CALIBRATION_SHARE
+
+
 def test_few_images_get_a_smaller_batch(
     tmp_path: Path, describe: Callable[..., tuple[str, Path]]
 ) -> None:
@@ -516,4 +522,4 @@ def test_few_images_get_a_smaller_batch(
         save(photo(number), root / "images" / f"{number:03d}.jpg")
         save(grey(mask_of(number, "cat") * 255), root / "masks" / f"{number:03d}.png")
     _, output = describe(root)
-    assert config_of(output)["data"]["batch_size"] == 2
+    assert config_of(output)["data"]["batch_size"] == 1  # of two for training, one is held out

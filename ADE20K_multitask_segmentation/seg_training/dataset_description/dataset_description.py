@@ -20,15 +20,16 @@ from seg_training.dataset_description.class_names import GivenClasses, given_cla
 from seg_training.dataset_description.colour_choice import with_colour_table
 from seg_training.dataset_description.dataset_settings import data_settings
 from seg_training.dataset_description.described_files import (
+    CALIBRATION_SHARE,
     DescribedFiles,
     classes_text,
     config_text,
 )
 from seg_training.dataset_description.folder_contents import FolderContents, folder_contents
 from seg_training.dataset_description.split_choice import Splits, choose_splits
+from seg_training.datasets.calibration_images import held_out_images
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import PresenceIndex, presence_index
-from seg_training.datasets.prompt_samplers import choose_sampler
 from seg_training.datasets.segmentation_dataset import ImageFiles
 from seg_training.errors import UserError, counted
 from seg_training.files.text_files import write_text
@@ -240,21 +241,20 @@ def _classes_text(
 
 
 def _batch_size(index: PresenceIndex, tasks: TaskTable) -> dict[str, int]:
-    """Lower the batch size where the pairs of few images do not fill a batch."""
+    """Lower the batch size where few images do not fill a batch of each of the recipe's phases."""
     default = int(OneDatasetSettings.entries()["batch_size"].default)
     presence = index.task_presence(tasks)
+    held_out = held_out_images([str(image) for image in index.images], CALIBRATION_SHARE, seed=0)
     if presence.num_pairs == 0:
         raise UserError(
             "no image of the training split shows a class: are the annotations empty? See the "
             "folder's own viewer, or another split"
         )
+    # The first phase draws images; another seed holds out others, which all may show a class.
+    showing = int(np.count_nonzero(np.diff(presence.offsets)))
     size = default
-    while size > 1:
-        try:
-            choose_sampler("mixed")(presence, tasks.names, size, seed=0)
-            break
-        except UserError:
-            size //= 2
+    while size > max(1, showing - len(held_out)):
+        size //= 2
     return {} if size == default else {"batch_size": size}
 
 

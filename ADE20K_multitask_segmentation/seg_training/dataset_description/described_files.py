@@ -12,9 +12,12 @@ from seg_training.files.file_names import file_name
 from seg_training.files.output_checks import check_output
 from seg_training.tasks import LabelClasses
 
-__all__ = ["DescribedFiles", "classes_text", "config_text", "described_files"]
+__all__ = ["CALIBRATION_SHARE", "DescribedFiles", "classes_text", "config_text", "described_files"]
 
 _EXPERIMENT = "folder_adapter"
+
+CALIBRATION_SHARE = 0.1
+"""What that experiment holds out of all training."""
 
 
 class DescribedFiles(NamedTuple):
