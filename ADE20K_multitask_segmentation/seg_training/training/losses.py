@@ -19,6 +19,7 @@ __all__ = [
     "binary_loss_and_dice",
     "build_loss",
     "multiclass_loss",
+    "multiclass_loss_and_dice",
     "multiclass_loss_and_presence",
 ]
 
@@ -106,6 +107,42 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
     return total / (~left_out).sum().clamp(min=1)
 
 
+def multiclass_loss_and_dice(
+    logits: Tensor, label_map: Tensor, other_channel: bool, dice_weight: float = 1.0
+) -> Tensor:
+    """Cross-entropy plus Dice of each mask, which counts small and rare ones as the large.
+
+    A mask is a channel's pixels in an image that has some. As of :func:`binary_loss_and_dice`, of
+    the probabilities of the channels.
+
+    Args:
+        logits: (B, C, H, W) float; C is K + 1 with a channel for other, K without.
+        label_map: (B, H, W) of an unsigned type: 0 other, k + 1 task k, the largest ignored.
+        other_channel: channel 0 is other; without it those pixels are left out as well.
+        dice_weight: of Dice beside the cross-entropy.
+
+    Returns:
+        Scalar; 0 where every pixel is left out.
+
+    Raises:
+        UserError: if there is one channel only, or if the weight is no number of at least 0.
+        ValueError: if a label has no channel, as far as looking is free.
+    """
+    weight = checked_number(dice_weight, "loss.dice_weight", least=0)
+    cross_entropy = multiclass_loss(logits, label_map, other_channel)
+    target = label_map.long().flatten(1) - int(not other_channel)
+    valid = (label_map.flatten(1) != ignored_label(label_map)) & (target >= 0)
+    target = target.where(valid, 0)
+    # In full precision: sums over all pixels of a mask go beyond what half precision counts.
+    likely = logits.float().softmax(1).flatten(2) * valid[:, None]
+    nothing = likely.new_zeros(likely.shape[:2])
+    truth = nothing.scatter_add(1, target, valid.to(nothing.dtype))
+    overlap = nothing.scatter_add(1, target, likely.gather(1, target[:, None])[:, 0])
+    dice = 1 - (2 * overlap + 1) / (likely.sum(2) + truth + 1)
+    present = truth > 0
+    return cross_entropy + weight * (dice * present).sum() / present.sum().clamp(min=1)
+
+
 def multiclass_loss_and_presence(
     logits: Tensor, label_map: Tensor, other_channel: bool, presence_weight: float = 0.3
 ) -> Tensor:
@@ -150,6 +187,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 
 LABEL_MAP_LOSSES: dict[str, Callable[..., Tensor]] = {
     "cross_entropy": multiclass_loss,
+    "cross_entropy_dice": multiclass_loss_and_dice,
     "cross_entropy_presence": multiclass_loss_and_presence,
 }
 """Of the baseline's channels (B, C, H, W), label maps (B, H, W) and whether "other" has one."""

@@ -58,7 +58,7 @@ def _published(config: Mapping[str, Any]) -> None:
 
 def _painted(
     config: Mapping[str, Any],
-    share: float = 0.7,
+    share: float = 0.85,
     optimizer: Mapping[str, Any] | None = None,
     loss: Any = None,
     absent: float = 0.3,
@@ -69,7 +69,8 @@ def _painted(
         config: of the run.
         share: of its steps, epochs or time.
         optimizer: what is otherwise in its optimizer section.
-        loss: its own; cross-entropy by default.
+        loss: its own; by default cross-entropy with Dice, of classes that may overlap binary
+            cross-entropy.
         absent: share of the second phase's prompts for a class that is not there, where its sampler
             takes such a share and does not say it.
 
@@ -92,6 +93,8 @@ def _painted(
     if config["model"].get("recogniser"):
         return Phases(None, second)
     before, after = _divided(config["trainer"], share)
+    warmup = round((1 - share) * config["optimizer"]["warmup_steps"])  # as its steps are fewer
+    second["optimizer"] = {**config["optimizer"], "warmup_steps": warmup}
     first = {
         **config,
         "recipe": "published",
@@ -130,7 +133,12 @@ def phases_of(config: Mapping[str, Any]) -> Phases:
     """
     recipe = choose_with_options(config["recipe"], RECIPES, "recipe", positional=1)
     phases = recipe(config) or Phases(None, dict(config))
-    return phases._replace(first=phases.first and trained_on_masks(phases.first))
+    if phases.first is None:
+        return phases
+    first = trained_on_masks(phases.first)
+    if first["loss"] is None and not first["model"].get("overlapping"):
+        first["loss"] = "cross_entropy_dice"
+    return phases._replace(first=first)
 
 
 class InterruptedPhase(NamedTuple):
@@ -232,7 +240,7 @@ def _divided(trainer: Mapping[str, Any], share: float) -> tuple[dict[str, Any], 
     before = {**trainer, "max_epochs": -1}
     after = dict(before)
     if number not in (None, -1):
-        before[name] = max(1, round(share * number))
+        before[name] = max(1, min(round(share * number), number - 1))
         after[name] = max(1, number - before[name])
         if before[name] + after[name] > number:
             _log.warning("recipe=painted with trainer.%s=1: each of its two phases has one", name)

@@ -20,7 +20,7 @@ def test_a_result_stands_in_its_row_with_the_steps_of_both_phases(tmp_path: Path
     numbers = dict(bIoU=40.0, bIoU_calibrated=42.0, mIoU=11.0, mIoU_with_other=14.0, cg_bIoU=18.5)
     for seed in range(2):
         content = {key: number + 2 * seed for key, number in numbers.items()}
-        content |= {"steps": 450, "seconds": 120, "first_phase": {"steps": 1050, "seconds": 240}}
+        content |= {"steps": 225, "seconds": 120, "first_phase": {"steps": 1275, "seconds": 240}}
         (folder / f"seed{seed}.json").write_text(json.dumps(content))
     text = with_tables(EMPTY, tmp_path)
     assert (  # the deviation of two numbers that differ by 2 is the root of 2
@@ -28,7 +28,7 @@ def test_a_result_stands_in_its_row_with_the_steps_of_both_phases(tmp_path: Path
         "not measured | 19.5 ± 1.4 | not measured |\n"
     ) in text
     assert "| table1/adapter_hf | 1 | 42.0 |  | 44.0 |  |  |  | 1,500 | 6.0 |" in text
-    assert "2 of 27 runs are there." in text
+    assert "2 of 30 runs are there." in text
     assert "0 of 27 runs are there." in text
     assert (
         "python scripts/reproduce_tables.py --scale recipes_ccp --data-root /path/to/ccp "

@@ -11,6 +11,7 @@ from seg_training.training.losses import (
     binary_loss_and_dice,
     build_loss,
     multiclass_loss,
+    multiclass_loss_and_dice,
 )
 
 
@@ -64,10 +65,15 @@ def losses(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         "binary": binary_loss(logits[:, :1], torch.where(labels == 2, 0, labels).to(torch.uint8)),
         "with other": multiclass_loss(logits, labels, other_channel=True),
         "without other": multiclass_loss(logits[:, 1:], labels, other_channel=False),
+        "with Dice": multiclass_loss_and_dice(logits, labels, other_channel=True),
+        "with Dice, without other": multiclass_loss_and_dice(logits[:, 1:], labels, False),
     }
 
 
-@pytest.mark.parametrize("which", ["binary", "with other", "without other"])
+LOSS_NAMES = ("binary", "with other", "without other", "with Dice", "with Dice, without other")
+
+
+@pytest.mark.parametrize("which", LOSS_NAMES)
 def test_ignored_pixels_change_neither_value_nor_gradient(which: str) -> None:
     labels = torch.tensor([[[1, 255, 2], [0, 2, 255]]], dtype=torch.uint8)
     ignored = labels == 255
@@ -86,7 +92,7 @@ def test_ignored_pixels_change_neither_value_nor_gradient(which: str) -> None:
     assert logits.grad[:, :, ~ignored[0]].ne(0).any()
 
 
-@pytest.mark.parametrize("which", ["binary", "with other", "without other"])
+@pytest.mark.parametrize("which", LOSS_NAMES)
 def test_all_ignored_is_zero_with_a_zero_gradient(which: str) -> None:
     logits = torch.randn(2, 3, 4, 4).requires_grad_()
     loss = losses(logits, torch.full((2, 4, 4), 255, dtype=torch.uint8))[which]
@@ -165,6 +171,40 @@ def test_ignored_pixels_have_no_gradient_in_dice() -> None:
     assert logits.grad is not None
     assert not logits.grad[:, :, 0].any()
     assert logits.grad[:, :, 1:].all()
+
+
+def test_dice_of_label_maps_by_hand() -> None:
+    """Channels of (other, a, b), with probabilities of 1/4, 1/4, 1/2 in every pixel."""
+    logits = torch.tensor([0.0, 0.0, math.log(2)])[None, :, None, None].expand(2, 3, 1, 4)
+    label_map = torch.tensor([[[0, 1, 1, 255]], [[2, 2, 2, 2]]], dtype=torch.uint8)
+
+    def dice(overlap: float, painted: float, truth: float) -> float:
+        return 1 - (2 * overlap + 1) / (painted + truth + 1)
+
+    # Three pixels count in the first picture, which has no b; the second has b alone.
+    each = [dice(0.25, 0.75, 1), dice(0.5, 0.75, 2), dice(2, 2, 4)]
+    expected = multiclass_loss(logits, label_map, True).item() + 0.5 * sum(each) / 3
+    found = multiclass_loss_and_dice(logits, label_map, True, dice_weight=0.5)
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+    # Without a channel for other those pixels are left out: softmax over (a, b).
+    each = [dice(2 / 3, 2 / 3, 2), dice(8 / 3, 8 / 3, 4)]
+    logits = logits[:, 1:]
+    expected = multiclass_loss(logits, label_map, False).item() + sum(each) / 2
+    assert multiclass_loss_and_dice(logits, label_map, False).item() == pytest.approx(expected)
+
+
+def test_dice_of_label_maps_counts_masks_alike_whatever_their_size() -> None:
+    label_map = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    label_map[0, 0, :2] = 1
+    missed = torch.stack([torch.full((8, 8), own) for own in (50.0, 0.0)])[None]
+    found = missed.clone()
+    found[0, 1, 0, :2] = 100
+    assert multiclass_loss_and_dice(found, label_map, True).item() == pytest.approx(0, abs=1e-3)
+    lost = multiclass_loss_and_dice(missed, label_map, True) - multiclass_loss(
+        missed, label_map, True
+    )
+    # Of other, all 62 pixels and two more are painted; of the two pixels of the class none.
+    assert lost.item() == pytest.approx((1 - 125 / 127 + 1 - 1 / 3) / 2, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -140,23 +140,23 @@ def test_the_published_recipe_has_no_first_phase(images: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("limits", "first", "second"),
     [
-        ({"max_steps": 10, "max_epochs": 3}, (7, -1, None), (3, -1, None)),
+        ({"max_steps": 20, "max_epochs": 3}, (17, -1, None), (3, -1, None)),
         ({"max_steps": 2}, (1, -1, None), (1, -1, None)),
         ({"max_steps": 1}, (1, -1, None), (1, -1, None)),
-        ({"max_steps": -1, "max_epochs": 10}, (-1, 7, None), (-1, 3, None)),
+        ({"max_steps": -1, "max_epochs": 20}, (-1, 17, None), (-1, 3, None)),
         (
             {"max_steps": -1, "max_epochs": -1, "max_time": "00:00:10:00"},
-            (-1, -1, 420),
-            (-1, -1, 180),
+            (-1, -1, 510),
+            (-1, -1, 90),
         ),
-        ({"max_steps": 10, "max_time": {"minutes": 1}}, (7, -1, 42), (3, -1, 18)),
+        ({"max_steps": 20, "max_time": {"minutes": 1}}, (17, -1, 51), (3, -1, 9)),
     ],
 )  # fmt: skip
 def test_what_limits_a_training_is_divided(
     images: Path, tmp_path: Path, limits: dict[str, Any], first: Any, second: Any
 ) -> None:
     config = small_config(
-        images, tmp_path / "run", "recipe=painted", "trainer.val_check_interval=5"
+        images, tmp_path / "run", "recipe=painted", "trainer.val_check_interval=20"
     )
     config["trainer"] |= limits
     phases = phases_of(config)
@@ -170,17 +170,36 @@ def test_what_limits_a_training_is_divided(
         else:
             assert trainer["max_time"]["seconds"] == pytest.approx(seconds)
     # As often as without a first phase.
-    assert phases.second["trainer"]["val_check_interval"] == 2
+    assert phases.second["trainer"]["val_check_interval"] == 3
 
 
-def test_the_second_phase_has_a_loss_of_its_own(images: Path, tmp_path: Path) -> None:
+def test_the_second_phases_warm_up_is_as_much_shorter_as_its_steps(
+    images: Path, tmp_path: Path
+) -> None:
+    more = ("recipe={name: painted, share: 0.8, optimizer: {lr: 2e-3}}", "optimizer=adamw")
+    phases = phases_of(small_config(images, tmp_path / "run", *more))
+    assert phases.first is not None
+    assert (phases.first["optimizer"]["warmup_steps"], phases.first["optimizer"]["lr"]) == (
+        100,
+        2e-3,
+    )
+    assert phases.second["optimizer"]["warmup_steps"] == 20
+    alone = phases_of(small_config(images, tmp_path / "run", *more, "model.recogniser=run"))
+    assert alone.second["optimizer"]["warmup_steps"] == 100
+
+
+def test_each_phase_has_a_loss_of_its_own(images: Path, tmp_path: Path) -> None:
     for loss, expected in (("null", "bce_dice"), ("bce", "bce")):
         more = ("recipe=painted", f"loss={loss}")
         phases = phases_of(small_config(images, tmp_path / "run", *more))
         assert phases.first is not None
-        assert (phases.first["loss"], phases.second["loss"]) == (None, expected)
+        assert (phases.first["loss"], phases.second["loss"]) == ("cross_entropy_dice", expected)
         given = phases_of(small_config(images, tmp_path / "run", *more, "model.recogniser=run"))
         assert (given.first, given.second["loss"]) == (None, expected)
+    own = ("recipe={name: painted, loss: cross_entropy}",)
+    phases = phases_of(small_config(images, tmp_path / "run", *own))
+    assert phases.first is not None
+    assert phases.first["loss"] == "cross_entropy"
 
 
 @pytest.mark.parametrize(
