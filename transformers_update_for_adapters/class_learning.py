@@ -26,7 +26,7 @@ from .painted_learning import (
     put_painted,
 )
 from .row_learning import Rows, SeenPicture, fit_rows, see_pictures
-from .task_names import ALL, find_task
+from .task_names import ALL, already_known
 from .weights_fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -118,14 +118,8 @@ def _check_names(model: "TASFormerForSemanticSegmentation", names: Sequence[str]
             raise ValueError(f"the new class '{name}' is given twice")
         if name == ALL:
             raise ValueError("a class cannot be called 'all', which asks for every class")
-        try:
-            known = (model.config.task_names or [])[find_task(name, model.config)]
-        except ValueError:
-            continue
-        as_known = "" if known == name else f", as '{known}'"
-        raise ValueError(
-            f"the network knows '{name}' already{as_known}; give the new class another name"
-        )
+        if is_taken := already_known(name, model.config):
+            raise ValueError(f"{is_taken}; give the new class another name")
 
 
 def _what_is_learnt(model: "TASFormerForSemanticSegmentation", settings: LearningSettings) -> str:

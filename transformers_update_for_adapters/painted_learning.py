@@ -9,7 +9,8 @@ from torch import Tensor
 
 from .added_classes import class_tensors
 from .few_pictures import LabelledPicture
-from .row_learning import mask_loss, small_masks
+from .mask_losses import mask_loss
+from .row_learning import small_masks
 
 if TYPE_CHECKING:
     from .modeling_tasformer import Shared, TASFormerForSemanticSegmentation

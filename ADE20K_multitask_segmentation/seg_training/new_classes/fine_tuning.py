@@ -15,9 +15,10 @@ from transformers_update_for_adapters.added_classes import with_added_classes
 from transformers_update_for_adapters.class_learning import part_pictures
 from transformers_update_for_adapters.class_starts import STARTS
 from transformers_update_for_adapters.few_pictures import LabelledPicture
+from transformers_update_for_adapters.mask_losses import mask_loss
 from transformers_update_for_adapters.own_thresholds import best_threshold, iou_curves
 from transformers_update_for_adapters.painted_learning import PaintedPart, put_painted
-from transformers_update_for_adapters.row_learning import mask_loss, small_masks
+from transformers_update_for_adapters.row_learning import small_masks
 from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
 __all__ = ["fine_tune"]
