@@ -24,7 +24,7 @@ def main() -> None:
     add("--output", type=as_path, required=True, metavar="DIR", help="a new folder")
     add("--pictures", type=int, metavar="N", help="of each class; by default all there are")
     add("--learns", help="row, embedding or row+embedding; by default what suits the network")
-    add("--start", default="nearest", help="where embeddings begin: nearest, mean or words")
+    add("--start", default="nearest", help="where embeddings begin: nearest, mean, words, random")
     add("--seed", type=int, default=0, help="decides everything random")
     add("overrides", nargs="*", metavar="key=value", help="changes to the config")
     arguments = parser.parse_intermixed_args()

@@ -26,6 +26,7 @@ def with_added_classes(
     names: Sequence[str],
     with_rows: bool = True,
     stand_ins: Sequence[int] | None = None,
+    with_corrections: bool = False,
 ) -> "TASFormerForSemanticSegmentation":
     """Make a network that knows more classes; of these, all weights are still to be learnt.
 
@@ -35,12 +36,14 @@ def with_added_classes(
         with_rows: of a network with a recogniser: give them rows of it, and no painted part yet;
             else the recogniser does not know them.
         stand_ins: without rows: per name the id of the class whose margin and threshold it has.
+        with_corrections: of a method with adapters: let classes have corrections of these.
 
     Returns:
         On the same device, in evaluation mode. The classes of before have their logits, thresholds
         and presence.
     """
     config = _with_names(model.config, list(names), with_rows, stand_ins)
+    config.corrections = config.corrections or with_corrections
     grown = built_like(model, config)
     before = model.state_dict()
     with torch.no_grad():
@@ -146,8 +149,8 @@ def _with_labels(
 ) -> dict[str, Any]:
     before = recognition.get("stand_ins")
     if before or stand_ins:
-        known = before or [None] * len(recognition["channels"])
-        lent = [*known, *(stand_ins or [None] * len(names))]
+        nobody = [None] * len(recognition["channels"])
+        lent = [*(before or nobody), *(stand_ins or [None for _ in names])]
         recognition = {**recognition, "stand_ins": lent}
     if not with_rows:
         return {**recognition, "channels": [*recognition["channels"], *([] for _ in names)]}

@@ -121,8 +121,8 @@ def config_of_grown(
     """
     own = network.config
     model = {**config["model"], "rounds": own.rounds}
-    for name in ("painted_gains", "recognition"):
-        if getattr(own, name) is not None:
+    for name in ("painted_gains", "recognition", "corrections"):
+        if getattr(own, name):
             model[name] = getattr(own, name)
     tasks = dict(config["tasks"])
     same = all(

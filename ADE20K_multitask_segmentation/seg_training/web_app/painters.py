@@ -20,7 +20,7 @@ from seg_training.prediction.asked_classes import named_tasks
 from seg_training.prediction.averaged_probabilities import Looks, class_probabilities
 from seg_training.prediction.classes_in_picture import recognise_picture
 from seg_training.web_app.uploaded_pictures import read_upload
-from transformers_update_for_adapters import already_known, asks_for_all, find_task
+from transformers_update_for_adapters import asks_for_all, find_task
 from transformers_update_for_adapters.class_thresholds import (
     has_own_thresholds,
     moved,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,5 +123,9 @@ def test_a_cell_is_measured_once(
     assert set(content["new"]) == {"car", "tree"}
     assert (content["old"] is None) == (method != "fine_tuning")
     assert not measure_cell(cell, run, root, tmp_path / "out")
+    with pytest.raises(UserError, match=r"is of car, tree, not of lamp; choose another --output"):
+        measure_cell(replace(cell, names=("lamp",)), run, root, tmp_path / "out")
+    with pytest.raises(UserError, match="was trained on sky; give a base without"):
+        measure_cell(replace(cell, names=("sky",), seed=1), run, root, tmp_path / "out")
     kept = json.loads((tmp_path / "out" / "camvid" / "base" / "seed0.json").read_text())
     assert set(kept["old"]) == {"sky", "road"}
