@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from .added_classes import class_tensors, with_added_classes
 from .class_starts import NEAREST, STARTS
 from .few_pictures import UNLABELLED, LabelledPicture
-from .label_map_changes import TakenPixels, changes_in_words, taken_pixels
+from .label_map_changes import TakenPixels, taken_pixels
+from .learnt_in_words import learnt_in_words
 from .own_presence import own_bias, presence_feature
 from .own_thresholds import Expectation, best_threshold, expectation, iou_curves
 from .painted_learning import (
@@ -118,9 +119,9 @@ def learn_classes(
         for row, (name, own) in enumerate(by_name.items())
     }
     _describe(lesson.grown, model, thresholds, learnt)
-    for name, own in by_name.items():
-        _log.info("%s: %s", name, _in_words(own))
-        _log.info("%s", changes_in_words(learnt[name]["label_maps"], name))
+    for name, own in learnt.items():
+        for sentence in learnt_in_words(name, own):
+            _log.info("%s", sentence)
     return lesson.grown, by_name
 
 
@@ -434,13 +435,3 @@ def _describe(
     origin = dict(model.config.origin or {})
     config.origin = {**origin, "learnt": {**origin.get("learnt", {}), **learnt}}
     config.fingerprint = fingerprint(config, grown.state_dict())
-
-
-def _in_words(own: Expectation) -> str:
-    pictures = f"{own.num_pictures} picture{'' if own.num_pictures == 1 else 's'}"
-    if np.isnan(own.biou):
-        return f"learnt from {pictures}; how well cannot be told from so few"
-    return (
-        f"learnt from {pictures}; bIoU {own.biou:.1f} % is expected on others ({own.low:.1f} to "
-        f"{own.high:.1f}), by cross-validation"
-    )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["TakenPixels", "changes_in_words", "taken_pixels"]
+__all__ = ["TakenPixels", "taken_pixels"]
 
 
 class TakenPixels(NamedTuple):
@@ -73,28 +73,6 @@ def taken_pixels(
     pairs = label_new[takes] * num_known + label[takes]
     taken = torch.bincount(pairs, minlength=num_new * num_known)
     return before, taken.view(num_new, num_known)
-
-
-def changes_in_words(changes: dict[str, Any], name: str) -> str:
-    """Say what a new class changes in label maps.
-
-    Args:
-        changes: from :meth:`TakenPixels.described`.
-        name: of the class.
-    """
-    number = changes["pictures"]
-    pictures = f"{number} picture{'' if number == 1 else 's'}"
-    seen = "held out" if changes["held_out"] else "it was learnt from"
-    said = (
-        f"in label maps of all classes, '{name}' takes {changes['share']:.1f} % of the pixels that "
-        f"known classes had ({pictures}, {seen})"
-    )
-    if changes["loses_most"] is None:
-        return said
-    return (
-        f"{said}; '{changes['loses_most']}' loses most to it, {changes['share_of_it']:.1f} % of "
-        f"its own; all classes learnt with it take {changes['share_of_all_new']:.1f} %"
-    )
 
 
 def _label_map(logits: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,11 +2,8 @@
 
 import torch
 
-from transformers_update_for_adapters.label_map_changes import (
-    TakenPixels,
-    changes_in_words,
-    taken_pixels,
-)
+from transformers_update_for_adapters.label_map_changes import TakenPixels, taken_pixels
+from transformers_update_for_adapters.learnt_in_words import learnt_in_words
 
 
 def test_taken_pixels_by_hand() -> None:
@@ -34,13 +31,31 @@ def test_shares_and_words_by_hand() -> None:
         "loses_most": "sky",
         "share_of_it": 20.0,
     }
-    assert changes_in_words(mug, "mug") == (
-        "in label maps of all classes, 'mug' takes 5.0 % of the pixels that known classes had "
-        "(3 pictures, held out); 'sky' loses most to it, 20.0 % of its own; all classes learnt "
-        "with it take 5.0 %"
-    )
     cup = pixels._replace(num_pictures=1, held_out=False).described(1, ["sky", "road"])
     assert (cup["share"], cup["loses_most"]) == (0.0, None)
-    assert changes_in_words(cup, "cup").endswith("(1 picture, it was learnt from)")
     nothing = TakenPixels(torch.zeros(2, dtype=torch.long), pixels.taken * 0, 1, True)
     assert nothing.described(0, ["sky", "road"])["share"] == 0.0
+
+
+def test_what_is_said_by_hand() -> None:
+    about = {"pictures": 10, "expected_bIoU": 44.12, "interval": [38.0, 50.2]}
+    expected = (
+        "'mug' is learnt from 10 pictures; bIoU 44.1 % (38.0 to 50.2) is expected on others like "
+        "these, by cross-validation"
+    )
+    assert learnt_in_words("mug", about) == [expected]
+    pixels = TakenPixels(torch.tensor([50, 150]), torch.tensor([[10, 0], [0, 3]]), 3, True)
+    mug = {**about, "label_maps": pixels.described(0, ["sky", "road"])}
+    assert learnt_in_words("mug", mug)[1] == (
+        "in label maps of all classes 'mug' takes 5.0 % of the pixels that known classes had "
+        "(3 pictures, held out); 'sky' loses most, 20.0 % of its own; all classes learnt with it "
+        "take 6.5 %"
+    )
+    one = {"pictures": 1, "expected_bIoU": None, "interval": None}
+    nothing = TakenPixels(pixels.before, pixels.taken * 0, 1, False)
+    one["label_maps"] = nothing.described(0, ["sky", "road"])
+    assert learnt_in_words("cup", one) == [
+        "'cup' is learnt from 1 picture; how well cannot be told from so few",
+        "in label maps of all classes 'cup' takes 0.0 % of the pixels that known classes had "
+        "(1 picture, that it was learnt from)",
+    ]
