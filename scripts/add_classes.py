@@ -23,7 +23,7 @@ def main() -> None:
     add("--config", nargs="?", const="", metavar="FILE", help="the config of the pictures")
     add("--output", type=as_path, required=True, metavar="DIR", help="a new folder")
     add("--pictures", type=int, metavar="N", help="of each class; by default all there are")
-    add("--learns", help="row, embedding or row+embedding; by default what suits the network")
+    add("--learns", help="row, embedding, row+embedding or adapter; by default what suits it")
     add("--start", default="nearest", help="where embeddings begin: nearest, mean, words, random")
     add("--seed", type=int, default=0, help="decides everything random")
     add("overrides", nargs="*", metavar="key=value", help="changes to the config")

@@ -19,7 +19,7 @@ def main() -> None:
     add("--data", required=True, choices=("ccp", "camvid"), help="which data, and so which classes")
     add("--data-root", type=as_path, required=True, metavar="DIR", help="where the pictures are")
     add("--base", type=as_path, required=True, metavar="DIR", help="has the bases, seed0 and so on")
-    add("--methods", nargs="+", metavar="METHOD", help="by default row, embedding, row+embedding")
+    add("--methods", nargs="+", metavar="METHOD", help="by default all that can be learnt")
     add("--names", nargs="+", default=[], help="of the held-out classes; by default docs' own")
     add("--starts", nargs="+", metavar="START", help="where embeddings begin; by default nearest")
     add("--pictures", type=int, nargs="+", default=[1, 5, 10, 50], help="of each class, at least")

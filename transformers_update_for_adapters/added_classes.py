@@ -149,8 +149,8 @@ def _with_labels(
 ) -> dict[str, Any]:
     before = recognition.get("stand_ins")
     if before or stand_ins:
-        nobody = [None] * len(recognition["channels"])
-        lent = [*(before or nobody), *(stand_ins or [None for _ in names])]
+        nobody: list[int | None] = [None] * len(recognition["channels"])
+        lent = [*(before or nobody), *(stand_ins or nobody[:1] * len(names))]
         recognition = {**recognition, "stand_ins": lent}
     if not with_rows:
         return {**recognition, "channels": [*recognition["channels"], *([] for _ in names)]}

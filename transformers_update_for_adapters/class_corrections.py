@@ -52,7 +52,7 @@ class ClassCorrections(DrawsItself, nn.Module):
             (B, D) float.
         """
         own = self.table[task_ids]
-        parts = iter(own.split([size for sizes in self.sizes for size in sizes], dim=1))
+        parts = iter(torch.split(own, [size for sizes in self.sizes for size in sizes], dim=1))
         return [tuple(next(parts) for _ in sizes) for sizes in self.sizes]
 
 
