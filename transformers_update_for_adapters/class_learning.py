@@ -39,13 +39,13 @@ __all__ = ["LEARNT", "LearningSettings", "learn_classes", "part_pictures"]
 _log = logging.getLogger(__name__)
 
 LEARNT = ("row", "embedding", "row+embedding", "adapter")
-"""What may be learnt of a class."""
+"""What may be learnt of a class; its own adapter is the embedding and corrections beside it."""
 
 _LEARNT_MARGINS = "unknown_margins"  # constants of classes that a recogniser does not know
 _ROW_STOPS = (50, 100, 150, 200)  # steps among which cross-validation chooses
 _PAINTED_STOPS = (10, 20, 40, 60)
 _FOLDS = 5
-_MOST_PAIRS = 300  # of picture and known class, that what changes is counted on
+_MOST_PAINTED = 2**24  # pixels of pictures times known classes, that what changes is counted on
 _PAINTED_FOLDS = 1  # a pass of the encoder costs a hundred times what a row does
 
 Curves = list[list[Tensor]]
@@ -58,7 +58,7 @@ class LearningSettings:
 
     Attributes:
         learns: one of :data:`LEARNT`; None for what the network allows: a row, where something has
-            rows for its classes, else the embedding.
+            rows for its classes, else its own adapter, else the embedding.
         start: where the embedding begins: one of ``STARTS``.
         seed: decides everything random.
     """
@@ -147,11 +147,13 @@ def _what_is_learnt(model: "TASFormerForSemanticSegmentation", settings: Learnin
     has_rows = model.row_head is not None
     prompted = model.config.method_class.prompted
     reads_class = prompted and any(name != _LEARNT_MARGINS for name in class_tensors(model))
-    learns = settings.learns or ("row" if has_rows else "embedding")
+    has_adapters = "corrections" in model.config.method_class.fields
+    learns = settings.learns or ("row" if has_rows else "adapter" if has_adapters else "embedding")
     if "row" in learns and not has_rows:
         raise ValueError(
             f"learns is '{learns}', but this network (method '{method}') has no recogniser, whose "
-            "features a row reads; choose 'embedding', or train one with recipe=painted"
+            f"features a row reads; choose '{'adapter' if has_adapters else 'embedding'}', or "
+            "train one with recipe=painted"
         )
     if "embedding" in learns and not reads_class:
         can = "choose 'row'" if has_rows else "choose a network with a recogniser"
@@ -159,7 +161,7 @@ def _what_is_learnt(model: "TASFormerForSemanticSegmentation", settings: Learnin
             f"learns is '{learns}', but method '{method}' has no weights that are learnt for each "
             f"class before its last layer; {can}"
         )
-    if "adapter" in learns and "corrections" not in model.config.method_class.fields:
+    if "adapter" in learns and not has_adapters:
         can = " or ".join(each for each in ("row" * has_rows, "embedding" * reads_class) if each)
         raise ValueError(
             f"learns is '{learns}', but method '{method}' has no adapters; choose "
@@ -180,9 +182,11 @@ class _Lesson:
         learns: str,
     ) -> None:
         self.model = model
-        self.grown = with_added_classes(
-            model, names, with_rows="row" in learns, with_corrections="adapter" in learns
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)  # what is not learnt of the new classes stays as drawn
+            self.grown = with_added_classes(
+                model, names, with_rows="row" in learns, with_corrections="adapter" in learns
+            )
         self._names = names
         self._pictures = pictures
         self._settings = settings
@@ -359,7 +363,8 @@ class _Lesson:
         own = torch.tensor(config.thresholds or [0.0] * first, device=device)
         least = torch.tensor(thresholds, device=device)
         held_out = bool(self._held_out_logits)
-        most = max(1, _MOST_PAIRS // first) if config.method_class.prompted else None
+        pixels = self._pictures[0].masks[0].numel()
+        most = max(1, _MOST_PAINTED // (first * pixels)) if config.method_class.prompted else None
         places = sorted(self._held_out_logits or range(len(self._pictures)))[:most]
         before = torch.zeros(first, dtype=torch.long, device=device)
         taken = torch.zeros(number, first, dtype=torch.long, device=device)

@@ -5,6 +5,13 @@ from typing import Any
 
 __all__ = ["learnt_in_words"]
 
+_WHAT = {
+    "row": " (a row)",
+    "embedding": " (its embedding)",
+    "row+embedding": " (a row and its embedding)",
+    "adapter": " (its own adapter)",
+}
+
 
 def learnt_in_words(name: str, learnt: Mapping[str, Any]) -> list[str]:
     """Say what a class was learnt from, what it should reach, and what it takes from known ones.
@@ -23,8 +30,10 @@ def learnt_in_words(name: str, learnt: Mapping[str, Any]) -> list[str]:
             f"bIoU {learnt['expected_bIoU']:.1f} % ({low:.1f} to {high:.1f}) is expected on others "
             "like these, by cross-validation"
         )
-    said = [f"'{name}' is learnt from {_pictures(learnt['pictures'])}; {expected}"]
-    changes = learnt.get("label_maps")  # classes that were learnt before have none
+    # Classes that were learnt by earlier versions do not say what, nor what they change.
+    what = _WHAT.get(learnt.get("learns", ""), "")
+    said = [f"'{name}' is learnt from {_pictures(learnt['pictures'])}{what}; {expected}"]
+    changes = learnt.get("label_maps")
     if changes:
         said.append(_changes_in_words(name, changes))
     return said

@@ -101,6 +101,14 @@ def test_the_embedding_is_learnt_alone_or_beside_the_row(name: str) -> None:
     assert not any(own.grad is not None for own in alone.parameters())
 
 
+def test_the_seed_decides_every_bit() -> None:
+    model = recognising_network().model
+    torch.manual_seed(1)
+    first = model.learn_class("mug", PICTURES, MASKS)
+    torch.manual_seed(2)
+    assert model.learn_class("mug", PICTURES, MASKS).config.fingerprint == first.config.fingerprint
+
+
 def test_an_embedding_may_begin_at_random_numbers_like_those_of_known_classes() -> None:
     model = small_network().model
     [(name, own)] = class_tensors(model).items()

@@ -51,6 +51,9 @@ def test_what_is_said_by_hand() -> None:
         "(3 pictures, held out); 'sky' loses most, 20.0 % of its own; all classes learnt with it "
         "take 6.5 %"
     )
+    assert learnt_in_words("mug", {**mug, "learns": "adapter"})[0].startswith(
+        "'mug' is learnt from 10 pictures (its own adapter); bIoU"
+    )
     one = {"pictures": 1, "expected_bIoU": None, "interval": None}
     nothing = TakenPixels(pixels.before, pixels.taken * 0, 1, False)
     one["label_maps"] = nothing.described(0, ["sky", "road"])

@@ -49,7 +49,7 @@ def both(
 ) -> tuple[Network, Network]:
     """A network, and what it has grown to."""
     monkeypatch.setattr(learning, "_ROW_STOPS", (5,))
-    monkeypatch.setattr(learning, "_PAINTED_STOPS", (2,))
+    monkeypatch.setattr(learning, "_PAINTED_STOPS", (1, 2))
     make, learns = GROWN[request.param]
     before = make()
     grown = learnt(learns, before) if learns else named(before)
