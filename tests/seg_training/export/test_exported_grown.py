@@ -1,6 +1,7 @@
 """Files of networks that have learnt classes, or names: the classes of before answer as before."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,11 @@ GROWN: dict[str, tuple[Callable[[], Network], str]] = {
 }
 
 
-@pytest.fixture(params=GROWN)
+# An export takes seconds to a minute: each kind is written in one form, or two.
+of_kinds = partial(pytest.mark.parametrize, "both", indirect=True)
+
+
+@pytest.fixture
 def both(
     request: pytest.FixtureRequest, stand_in_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Network, Network]:
@@ -70,6 +75,7 @@ def check(grown: Network, runtimes: list[list[Runtime]]) -> None:
 
 
 @pytest.mark.slow
+@of_kinds(argvalues=["row", "adapter", "name"])
 def test_one_file(both: tuple[Network, Network], tmp_path: Path) -> None:
     runtimes = []
     for place, network in enumerate(both):
@@ -80,6 +86,7 @@ def test_one_file(both: tuple[Network, Network], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@of_kinds(argvalues=["row of segformer", "adapter", "row beside words"])
 def test_parts_as_the_browser_takes_them(both: tuple[Network, Network], tmp_path: Path) -> None:
     check(
         both[1],
@@ -91,6 +98,7 @@ def test_parts_as_the_browser_takes_them(both: tuple[Network, Network], tmp_path
 
 
 @pytest.mark.slow
+@of_kinds(argvalues=["row", "row and embedding", "map", "adapter++", "adapter beside words"])
 def test_a_program(both: tuple[Network, Network], tmp_path: Path) -> None:
     runtimes = []
     for place, network in enumerate(both):
