@@ -256,11 +256,15 @@ class _Lesson:
     ) -> Curves:
         """Learn what is painted, for as many steps as help pictures that are held out."""
         gain = 0.0 if margins is not None else 1.0
-        start = PaintedPart(
-            STARTS[self._settings.start](self.model, self._names, self._pictures, self._generator),
-            torch.full((len(self._names),), gain),
+        first = self.model.config.num_tasks
+        # What the network of before has nothing of, corrections say, begins at 0 each time.
+        tensors = {
+            name: torch.zeros_like(own[first:]) for name, own in class_tensors(self.grown).items()
+        }
+        tensors |= STARTS[self._settings.start](
+            self.model, self._names, self._pictures, self._generator
         )
-        first = self.grown.config.num_tasks - len(self._names)
+        start = PaintedPart(tensors, torch.full((len(self._names),), gain))
         stop = _PAINTED_STOPS[1]
         for fold, held_out in enumerate(self._folds[:_PAINTED_FOLDS]):
             seen = look_at_pictures(

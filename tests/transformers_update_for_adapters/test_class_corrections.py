@@ -119,3 +119,17 @@ def test_networks_are_joined_whichever_has_them() -> None:
 def test_methods_without_adapters_say_what_they_learn(method: str, advice: str) -> None:
     with pytest.raises(ValueError, match=f"method '{method}' has no adapters; {advice}"):
         small_network(method).model.learn_class("mug", PICTURES, MASKS, ADAPTER)
+
+
+def test_each_learning_begins_without_corrections(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+    fit = learning.fit_painted
+
+    def watched(model: Any, pictures: Any, start: Any, *others: Any) -> None:
+        learning.put_painted(model, start)
+        begun.append(bool(table(model).any()))
+        fit(model, pictures, start, *others)
+
+    monkeypatch.setattr(learning, "fit_painted", watched)
+    small_network().model.learn_class("mug", PICTURES, MASKS, ADAPTER)
+    assert begun == [False, False]  # of the folds, and of all pictures
