@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from seg_training.tables.new_classes_document import with_curves
-from seg_training.tables.recipes_document import with_main_rows, with_tables, with_words
+from seg_training.tables.recipes_document import with_main_rows, with_tables
+from seg_training.tables.words_document import with_words
 
 DOCS = Path(__file__).parents[1] / "docs"
 DOCUMENTS = {

@@ -19,7 +19,9 @@ def main() -> None:
     add("--data", required=True, choices=("ccp", "camvid"), help="which data, and so which classes")
     add("--data-root", type=as_path, required=True, metavar="DIR", help="where the pictures are")
     add("--base", type=as_path, required=True, metavar="DIR", help="has the bases, seed0 and so on")
-    add("--methods", nargs="+", metavar="METHOD", help="by default row, embedding, row+embedding")
+    add("--methods", nargs="+", metavar="METHOD", help="by default all that can be learnt")
+    add("--names", nargs="+", default=[], help="of the held-out classes; by default docs' own")
+    add("--starts", nargs="+", metavar="START", help="where embeddings begin; by default nearest")
     add("--pictures", type=int, nargs="+", default=[1, 5, 10, 50], help="of each class, at least")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the bases")
     add("--output", type=as_path, default=Path("outputs/new_classes"), help="has the results")
@@ -38,21 +40,27 @@ def main() -> None:
     )
     from seg_training.settings import choose
     from transformers_update_for_adapters.class_learning import LEARNT
+    from transformers_update_for_adapters.class_starts import NEAREST, STARTS
 
     log_to_terminal()
     disable_progress_bar()  # type: ignore[no-untyped-call]
     ways = arguments.methods or LEARNT
     for way in ways:
         choose(way, dict.fromkeys(METHODS_OF_CURVES, way), "--methods")
+    starts = arguments.starts or [NEAREST]
+    for start in starts:
+        choose(start, STARTS, "--starts")
     for seed in arguments.seeds:
         for way in ways:
             for pictures in [0] if way == STAND_IN else arguments.pictures:
-                cell = CurveCell(arguments.data, way, pictures, seed)
-                base = arguments.base / f"seed{seed}"
-                was_run = measure_cell(cell, base, arguments.data_root, arguments.output)
-                print(
-                    f"{'measured' if was_run else 'there already'}: {cell.file(arguments.output)}"
-                )
+                for start in starts if "embedding" in way else [NEAREST]:
+                    cell = CurveCell(
+                        arguments.data, way, pictures, seed, start, tuple(arguments.names)
+                    )
+                    base = arguments.base / f"seed{seed}"
+                    was_run = measure_cell(cell, base, arguments.data_root, arguments.output)
+                    done = "measured" if was_run else "there already"
+                    print(f"{done}: {cell.file(arguments.output)}")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from seg_training.tables.recipes_document import with_tables
 from seg_training.tables.table_cells import SCALES
 from seg_training.tables.table_layout import CALIBRATED
 from seg_training.tables.tables_text import markdown_text, table_in_markdown
+from seg_training.tables.words_document import with_words
 from seg_training.training.training_run import TrainingResult, train
 
 REPOSITORY = Path(__file__).parents[1]
@@ -428,11 +429,16 @@ def test_measuring_new_classes(
         run_written(substitutes(command), a_run)
     cells = {(cell.data, cell.way, cell.pictures, cell.seed) for cell in asked}
     assert {("ccp", "stand_in", 0, 2), ("camvid", "fine_tuning", 50, 0)} <= cells
+    starts = {(cell.start, cell.names) for cell in asked}
+    assert {("nearest", ()), ("random", ("bag", "jeans", "blouse", "coat"))} <= starts
 
 
-def test_the_tables_of_new_classes_are_of_the_kept_results() -> None:
-    text = (REPOSITORY / "docs" / "new_classes.md").read_text(encoding="utf-8")
-    assert text == with_curves(text, REPOSITORY / "docs" / "results"), "run `make recipes`"
+@pytest.mark.parametrize(("name", "filled"), [("new_classes", with_curves), ("words", with_words)])
+def test_the_tables_of_new_classes_are_of_the_kept_results(
+    name: str, filled: Callable[[str, Path], str]
+) -> None:
+    text = (REPOSITORY / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert text == filled(text, REPOSITORY / "docs" / "results"), "run `make recipes`"
 
 
 @pytest.mark.slow

@@ -4,12 +4,14 @@ Making the weights and applying them are apart: ``AdapterHypernet`` turns task i
 ``AdapterWeights`` per block, and ``apply_adapter`` uses them.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .class_corrections import ClassCorrections
 from .kept_values import Kept
 from .plain_modules import is_plain
 from .task_conditions import MOST_NUMBERS, Conditions, join_conditions, select_conditions
@@ -47,6 +49,16 @@ class AdapterWeights(NamedTuple):
     """(B, D) float, the scale of the closing layer norm."""
     beta: Tensor
     """(B, D) float, the shift of the closing layer norm."""
+
+    def corrected(self, own: Sequence[Tensor]) -> "AdapterWeights":
+        """Add what :class:`ClassCorrections` have for a block."""
+        down_bias, up_bias, gamma, beta = own
+        return self._replace(
+            down_bias=self.down_bias + down_bias,
+            up_bias=self.up_bias + up_bias,
+            gamma=self.gamma + gamma,
+            beta=self.beta + beta,
+        )
 
 
 def apply_adapter(hidden_states: Tensor, weights: AdapterWeights) -> Tensor:
@@ -110,7 +122,7 @@ class AdapterGenerator(nn.Module):
 
 # What a hypernetwork is made of.
 _PARTS = (
-    *(nn.Embedding, WordEmbeddings),
+    *(nn.Embedding, WordEmbeddings, ClassCorrections),
     *(nn.Sequential, nn.Linear, nn.ReLU, nn.ModuleList, AdapterGenerator),
 )
 
@@ -154,6 +166,12 @@ class AdapterHypernet(nn.Module):
             AdapterGenerator(config.projector_dim, width, width // config.adapter_reduction)
             for width in widths
         )
+        of_blocks = [
+            width
+            for width, depth in zip(config.hidden_sizes, self.depths, strict=True)
+            for _ in range(depth)
+        ]
+        self.corrections = ClassCorrections(config, of_blocks) if config.corrections else None
         reduction = config.adapter_reduction
         self.numbers_per_task = sum(
             depth * (2 * (width // reduction) * width + width // reduction + 3 * width)
@@ -197,13 +215,17 @@ class AdapterHypernet(nn.Module):
     def _make(self, task_ids: Tensor) -> list[list[AdapterWeights]]:
         """Make the weights, calling every module: each may be another than it was."""
         features = self._block_features(self.task_embeddings(task_ids))
+        corrections = None if self.corrections is None else self.corrections(task_ids)
         weights: list[list[AdapterWeights]] = []
         block = 0
         for stage, depth in enumerate(self.depths):
             weights.append([])
             for _ in range(depth):
                 generator = self.generators[block if self.block_embeddings is None else stage]
-                weights[stage].append(generator(features[block]))
+                made: AdapterWeights = generator(features[block])
+                if corrections is not None:
+                    made = made.corrected(corrections[block])
+                weights[stage].append(made)
                 block += 1
         return weights
 

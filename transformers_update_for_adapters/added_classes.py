@@ -22,7 +22,11 @@ _Tensor = TypeVar("_Tensor", bound=Tensor)
 
 
 def with_added_classes(
-    model: "TASFormerForSemanticSegmentation", names: Sequence[str], with_rows: bool = True
+    model: "TASFormerForSemanticSegmentation",
+    names: Sequence[str],
+    with_rows: bool = True,
+    stand_ins: Sequence[int] | None = None,
+    with_corrections: bool = False,
 ) -> "TASFormerForSemanticSegmentation":
     """Make a network that knows more classes; of these, all weights are still to be learnt.
 
@@ -31,12 +35,15 @@ def with_added_classes(
         names: of the new classes.
         with_rows: of a network with a recogniser: give them rows of it, and no painted part yet;
             else the recogniser does not know them.
+        stand_ins: without rows: per name the id of the class whose margin and threshold it has.
+        with_corrections: of a method with adapters: let classes have corrections of these.
 
     Returns:
         On the same device, in evaluation mode. The classes of before have their logits, thresholds
         and presence.
     """
-    config = _with_names(model.config, list(names), with_rows)
+    config = _with_names(model.config, list(names), with_rows, stand_ins)
+    config.corrections = config.corrections or with_corrections
     grown = built_like(model, config)
     before = model.state_dict()
     with torch.no_grad():
@@ -99,7 +106,10 @@ def _per_class(
 
 
 def _with_names(
-    config: TASFormerConfig, names: list[str], with_rows: bool = True
+    config: TASFormerConfig,
+    names: list[str],
+    with_rows: bool = True,
+    stand_ins: Sequence[int] | None = None,
 ) -> TASFormerConfig:
     """Describe the network with more classes."""
     fields: dict[str, Any] = config.to_dict()
@@ -114,14 +124,16 @@ def _with_names(
     if config.task_synonyms is not None:
         fields["task_synonyms"] = [*config.task_synonyms, *([] for _ in names)]
     if config.thresholds is not None:
-        fields["thresholds"] = [*config.thresholds, *(0.0 for _ in names)]
+        lent = [config.thresholds[task] for task in stand_ins or ()]
+        fields["thresholds"] = [*config.thresholds, *(lent or [0.0] * number)]
     if config.iou_temperature is not None:
         fields["iou_temperature"] = config.iou_temperature
     if config.presence is not None:
         biases = [*config.presence["bias"], *(None for _ in names)]
         fields["presence"] = {**config.presence, "bias": biases}
     if config.recognition is not None:
-        fields["recognition"] = _with_labels(config.recognition, names, with_rows)
+        fields["recognition"] = _with_labels(config.recognition, names, with_rows, stand_ins)
+    if config.painted_gains or (config.recognition is not None and stand_ins is None):
         gains = config.painted_gains or [1.0] * config.num_tasks
         fields["painted_gains"] = [*gains, *(0.0 if with_rows else 1.0 for _ in names)]
     grown: TASFormerConfig = TASFormerConfig.from_dict(fields)
@@ -130,16 +142,22 @@ def _with_names(
 
 
 def _with_labels(
-    recognition: dict[str, Any], names: Sequence[str], with_rows: bool
+    recognition: dict[str, Any],
+    names: Sequence[str],
+    with_rows: bool,
+    stand_ins: Sequence[int] | None,
 ) -> dict[str, Any]:
+    before = recognition.get("stand_ins")
+    if before or stand_ins:
+        nobody: list[int | None] = [None] * len(recognition["channels"])
+        lent = [*(before or nobody), *(stand_ins or nobody[:1] * len(names))]
+        recognition = {**recognition, "stand_ins": lent}
     if not with_rows:
-        channels = [*recognition["channels"], *([] for _ in names)]
-        return {**recognition, **_without_stand_ins(recognition, names), "channels": channels}
+        return {**recognition, "channels": [*recognition["channels"], *([] for _ in names)]}
     first = recognition["num_labels"]
     added = [[first + place] for place in range(len(names))]
     grown = {
         **recognition,
-        **_without_stand_ins(recognition, names),
         "num_labels": first + len(names),
         "channels": [*recognition["channels"], *added],
         "rounds": [*(recognition.get("rounds") or [first]), len(names)],
@@ -147,9 +165,3 @@ def _with_labels(
     if recognition.get("labels"):
         grown["labels"] = [*recognition["labels"], *names]
     return grown
-
-
-def _without_stand_ins(recognition: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Say that the new classes have margins of their own, where others have those of a class."""
-    before = recognition.get("stand_ins")
-    return {"stand_ins": [*before, *(None for _ in names)]} if before else {}

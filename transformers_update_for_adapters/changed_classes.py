@@ -42,6 +42,7 @@ def with_classes(
     if not in_place:
         _check_method(model, groups)
     fields = _without_descriptions(config)
+    fields["origin"] = _origin(config, classes)
     fields["task_names"] = list(classes)
     fields["num_tasks"] = len(groups)
     own_words = config.task_synonyms or [[] for _ in range(config.num_tasks)]
@@ -96,7 +97,12 @@ def joined(
     rows = [_row(other, task) for task in tasks]
     grown = model
     for name, task, row in zip(names, tasks, rows, strict=True):
-        grown = with_added_classes(grown, [name], with_rows=row is not None)
+        grown = with_added_classes(
+            grown,
+            [name],
+            with_rows=row is not None,
+            with_corrections=other.config.corrections,
+        )
         last = grown.config.num_tasks - 1
         sources = class_tensors(other)
         with torch.no_grad():
@@ -108,6 +114,9 @@ def joined(
                 own = cast(nn.Conv2d, later[-1])
                 own.weight.copy_(row[0])
                 cast(Tensor, own.bias).copy_(row[1])
+        if about := (other.config.origin or {}).get("learnt", {}).get(name):
+            origin = dict(grown.config.origin or {})
+            grown.config.origin = {**origin, "learnt": {**origin.get("learnt", {}), name: about}}
         for field in ("thresholds", "painted_gains", "task_synonyms"):
             before, values = getattr(grown.config, field), getattr(other.config, field)
             if before is not None and values is not None:
@@ -221,6 +230,16 @@ def _without_descriptions(config: TASFormerConfig) -> dict[str, Any]:
     fields["origin"] = config.origin
     fields["iou_temperature"] = config.iou_temperature
     return fields
+
+
+def _origin(config: TASFormerConfig, classes: Mapping[str, Sequence[int]]) -> Any:
+    """Keep what is known of classes that were learnt later, of those that stay one by one."""
+    learnt = (config.origin or {}).get("learnt")
+    if not learnt or not config.task_names:
+        return config.origin
+    now = {config.task_names[own[0]]: name for name, own in classes.items() if len(own) == 1}
+    kept = {now[name]: own for name, own in learnt.items() if name in now}
+    return {**(config.origin or {}), "learnt": kept}
 
 
 def _words(name: str, synonyms: Sequence[Sequence[str]], names: Sequence[str]) -> list[str]:

@@ -7,15 +7,17 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .added_classes import class_tensors, with_added_classes
-from .class_starts import STARTS
+from .class_starts import NEAREST, STARTS
 from .few_pictures import UNLABELLED, LabelledPicture
+from .label_map_changes import TakenPixels, taken_pixels
+from .learnt_in_words import learnt_in_words
 from .own_presence import own_bias, presence_feature
 from .own_thresholds import Expectation, best_threshold, expectation, iou_curves
 from .painted_learning import (
@@ -26,7 +28,7 @@ from .painted_learning import (
     put_painted,
 )
 from .row_learning import Rows, SeenPicture, fit_rows, see_pictures
-from .task_names import ALL, find_task
+from .task_names import ALL, already_known
 from .weights_fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -36,13 +38,14 @@ __all__ = ["LEARNT", "LearningSettings", "learn_classes", "part_pictures"]
 
 _log = logging.getLogger(__name__)
 
-LEARNT = ("row", "embedding", "row+embedding")
-"""What may be learnt of a class."""
+LEARNT = ("row", "embedding", "row+embedding", "adapter")
+"""What may be learnt of a class; its own adapter is the embedding and corrections beside it."""
 
 _LEARNT_MARGINS = "unknown_margins"  # constants of classes that a recogniser does not know
 _ROW_STOPS = (50, 100, 150, 200)  # steps among which cross-validation chooses
 _PAINTED_STOPS = (10, 20, 40, 60)
 _FOLDS = 5
+_MOST_PAINTED = 2**24  # pixels of pictures times known classes, that what changes is counted on
 _PAINTED_FOLDS = 1  # a pass of the encoder costs a hundred times what a row does
 
 Curves = list[list[Tensor]]
@@ -55,13 +58,13 @@ class LearningSettings:
 
     Attributes:
         learns: one of :data:`LEARNT`; None for what the network allows: a row, where something has
-            rows for its classes, else the embedding.
+            rows for its classes, else its own adapter, else the embedding.
         start: where the embedding begins: one of ``STARTS``.
         seed: decides everything random.
     """
 
     learns: str | None = None
-    start: str = "nearest"
+    start: str = NEAREST
     seed: int = 0
 
 
@@ -97,6 +100,7 @@ def learn_classes(
     try:
         lesson = _Lesson(model, names, pictures, settings, learns)
         thresholds, expected = lesson.learn()
+        taken = lesson.changes(thresholds)
     finally:
         model.train(was_training)
     by_name = dict(zip(names, expected, strict=True))
@@ -104,9 +108,20 @@ def learn_classes(
         biases = [*lesson.grown.config.presence["bias"][: model.config.num_tasks]]
         biases += lesson.presence_biases
         lesson.grown.config.presence = {**lesson.grown.config.presence, "bias": biases}
-    _describe(lesson.grown, model, thresholds, by_name)
-    for name, own in by_name.items():
-        _log.info("%s: %s", name, _in_words(own))
+    learnt = {
+        name: {
+            "learns": learns,
+            "pictures": own.num_pictures,
+            "expected_bIoU": None if np.isnan(own.biou) else round(own.biou, 2),
+            "interval": None if np.isnan(own.biou) else [round(own.low, 2), round(own.high, 2)],
+            "label_maps": taken.described(row, model.config.task_names or ()),
+        }
+        for row, (name, own) in enumerate(by_name.items())
+    }
+    _describe(lesson.grown, model, thresholds, learnt)
+    for name, own in learnt.items():
+        for sentence in learnt_in_words(name, own):
+            _log.info("%s", sentence)
     return lesson.grown, by_name
 
 
@@ -118,14 +133,8 @@ def _check_names(model: "TASFormerForSemanticSegmentation", names: Sequence[str]
             raise ValueError(f"the new class '{name}' is given twice")
         if name == ALL:
             raise ValueError("a class cannot be called 'all', which asks for every class")
-        try:
-            known = (model.config.task_names or [])[find_task(name, model.config)]
-        except ValueError:
-            continue
-        as_known = "" if known == name else f", as '{known}'"
-        raise ValueError(
-            f"the network knows '{name}' already{as_known}; give the new class another name"
-        )
+        if is_taken := already_known(name, model.config):
+            raise ValueError(f"{is_taken}; give the new class another name")
 
 
 def _what_is_learnt(model: "TASFormerForSemanticSegmentation", settings: LearningSettings) -> str:
@@ -138,17 +147,25 @@ def _what_is_learnt(model: "TASFormerForSemanticSegmentation", settings: Learnin
     has_rows = model.row_head is not None
     prompted = model.config.method_class.prompted
     reads_class = prompted and any(name != _LEARNT_MARGINS for name in class_tensors(model))
-    learns = settings.learns or ("row" if has_rows else "embedding")
+    has_adapters = "corrections" in model.config.method_class.fields
+    learns = settings.learns or ("row" if has_rows else "adapter" if has_adapters else "embedding")
     if "row" in learns and not has_rows:
         raise ValueError(
             f"learns is '{learns}', but this network (method '{method}') has no recogniser, whose "
-            "features a row reads; choose 'embedding', or train one with recipe=painted"
+            f"features a row reads; choose '{'adapter' if has_adapters else 'embedding'}', or "
+            "train one with recipe=painted"
         )
     if "embedding" in learns and not reads_class:
         can = "choose 'row'" if has_rows else "choose a network with a recogniser"
         raise ValueError(
             f"learns is '{learns}', but method '{method}' has no weights that are learnt for each "
             f"class before its last layer; {can}"
+        )
+    if "adapter" in learns and not has_adapters:
+        can = " or ".join(each for each in ("row" * has_rows, "embedding" * reads_class) if each)
+        raise ValueError(
+            f"learns is '{learns}', but method '{method}' has no adapters; choose "
+            f"{can or 'another network'}"
         )
     return learns
 
@@ -165,7 +182,11 @@ class _Lesson:
         learns: str,
     ) -> None:
         self.model = model
-        self.grown = with_added_classes(model, names, with_rows="row" in learns)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)  # what is not learnt of the new classes stays as drawn
+            self.grown = with_added_classes(
+                model, names, with_rows="row" in learns, with_corrections="adapter" in learns
+            )
         self._names = names
         self._pictures = pictures
         self._settings = settings
@@ -173,6 +194,8 @@ class _Lesson:
         self._generator = torch.Generator().manual_seed(settings.seed)
         self._folds = part_pictures(pictures, self._generator)
         self.presence_biases: list[float | None] = [None for _ in names]
+        self._held_out_logits: dict[int, Tensor] = {}
+        """Of pictures by their places, (C, h, w): by what was not learnt from them."""
 
     def learn(self) -> tuple[list[float], list[Expectation]]:
         """Put what was learnt into the grown network; give thresholds and what is expected."""
@@ -181,7 +204,7 @@ class _Lesson:
         margins: list[Tensor] | None = None
         if "row" in self._learns:
             margins, by_fold, curves = self._learn_rows()
-        if "embedding" in self._learns:
+        if "embedding" in self._learns or "adapter" in self._learns:
             curves = self._learn_painted(margins, by_fold, curves)
         chosen = [best_threshold(curves, row) for row in range(len(self._names))]
         shown = [
@@ -213,6 +236,10 @@ class _Lesson:
         rows = fit_rows(seen, [stop], self._generator)[stop]
         if fitted:
             self.presence_biases = self._presence([own[stop] for own in fitted], seen)
+            for held_out, own in zip(self._folds, fitted, strict=True):
+                for place in held_out:
+                    margin = self._margins(own[stop], seen[place], place)
+                    self._held_out_logits[place] = margin
         last = cast(nn.Conv2d, cast(nn.Module, self.grown.row_head).later_classifiers[-1])  # type: ignore[index]
         with torch.no_grad():
             last.weight.copy_(rows.weight[:, :, None, None])
@@ -229,17 +256,22 @@ class _Lesson:
     ) -> Curves:
         """Learn what is painted, for as many steps as help pictures that are held out."""
         gain = 0.0 if margins is not None else 1.0
-        start = PaintedPart(
-            STARTS[self._settings.start](self.model, self._names, self._pictures),
-            torch.full((len(self._names),), gain),
+        first = self.model.config.num_tasks
+        # What the network of before has nothing of, corrections say, begins at 0 each time.
+        tensors = {
+            name: torch.zeros_like(own[first:]) for name, own in class_tensors(self.grown).items()
+        }
+        tensors |= STARTS[self._settings.start](
+            self.model, self._names, self._pictures, self._generator
         )
-        first = self.grown.config.num_tasks - len(self._names)
+        start = PaintedPart(tensors, torch.full((len(self._names),), gain))
         stop = _PAINTED_STOPS[1]
         for fold, held_out in enumerate(self._folds[:_PAINTED_FOLDS]):
             seen = look_at_pictures(
                 self.grown, self._pictures, None if of_folds is None else of_folds[fold]
             )
             by_stop: dict[int, Curves] = {}
+            logits: dict[int, dict[int, Tensor]] = {}
             if margins is not None:
                 by_stop[0] = self._gather((place, seen[place].margins) for place in held_out)
 
@@ -251,12 +283,14 @@ class _Lesson:
                 _PAINTED_STOPS,
                 self._generator,
                 margins is not None,
-                partial(self._note, by_stop, held_out, seen),
+                "adapter" in self._learns,
+                partial(self._note, by_stop, logits, held_out, seen),
             )
             stop = max(by_stop, key=lambda each: _reached(by_stop[each]))
             _log.debug("%s", {each: round(100 * _reached(own), 1) for each, own in by_stop.items()})
             if margins is None or stop:
                 curves = by_stop[stop]
+                self._held_out_logits = logits[stop]
         put_painted(self.grown, start)
         if stop == 0:
             return curves
@@ -268,6 +302,7 @@ class _Lesson:
             [stop],
             self._generator,
             margins is not None,
+            "adapter" in self._learns,
             lambda _, part: parts.append(part),
         )
         if self.grown.config.painted_gains is not None:
@@ -301,6 +336,7 @@ class _Lesson:
     def _note(
         self,
         by_stop: dict[int, Curves],
+        logits: dict[int, dict[int, Tensor]],
         held_out: set[int],
         seen: Sequence[PaintedPicture],
         steps: int,
@@ -308,18 +344,48 @@ class _Lesson:
     ) -> None:
         """Note what pictures that are held out have after some steps."""
         first = self.grown.config.num_tasks - len(part.gains)
-        by_stop[steps] = self._gather(
-            (
-                place,
-                torch.stack(
-                    [
-                        seen[place].logits(self.grown, first + row, row, gain)
-                        for row, gain in enumerate(part.gains)
-                    ]
-                ),
+        logits[steps] = {
+            place: torch.stack(
+                [
+                    seen[place].logits(self.grown, first + row, row, gain)
+                    for row, gain in enumerate(part.gains)
+                ]
             )
             for place in held_out
-        )
+        }
+        by_stop[steps] = self._gather(logits[steps].items())
+
+    @torch.no_grad()
+    def changes(self, thresholds: Sequence[float]) -> TakenPixels:
+        """Count what the new classes take from the known ones in label maps.
+
+        Args:
+            thresholds: of the new classes.
+        """
+        number, first = len(self._names), self.model.config.num_tasks
+        config, device = self.model.config, self.model.device
+        own = torch.tensor(config.thresholds or [0.0] * first, device=device)
+        least = torch.tensor(thresholds, device=device)
+        held_out = bool(self._held_out_logits)
+        pixels = self._pictures[0].masks[0].numel()
+        most = max(1, _MOST_PAINTED // (first * pixels)) if config.method_class.prompted else None
+        places = sorted(self._held_out_logits or range(len(self._pictures)))[:most]
+        before = torch.zeros(first, dtype=torch.long, device=device)
+        taken = torch.zeros(number, first, dtype=torch.long, device=device)
+        for place in places:
+            pixel_values = self._pictures[place].pixel_values[None].to(device, self.model.dtype)
+            [known] = self.model.class_logits(pixel_values, torch.arange(first, device=device))
+            if held_out:
+                small = self._held_out_logits[place]
+                [new] = self.model.upsample(small[None], known.shape[-2:])
+            else:
+                asked = torch.arange(first, first + number, device=device)
+                [new] = self.grown.class_logits(pixel_values, asked)
+            for sums, counts in zip(
+                (before, taken), taken_pixels(known, own, new, least), strict=True
+            ):
+                sums += counts
+        return TakenPixels(before.cpu(), taken.cpu(), len(places), held_out)
 
     def _margins(self, rows: Rows, seen: SeenPicture, place: int) -> Tensor:
         """Give a picture's margins as a map: (C, h, w)."""
@@ -368,7 +434,7 @@ def _describe(
     grown: "TASFormerForSemanticSegmentation",
     model: "TASFormerForSemanticSegmentation",
     thresholds: Sequence[float],
-    expected: dict[str, Expectation],
+    learnt: dict[str, dict[str, Any]],
 ) -> None:
     """Say in the configuration what is known of the new classes."""
     config = grown.config
@@ -376,23 +442,5 @@ def _describe(
         before = config.thresholds or [0.0] * config.num_tasks
         config.thresholds = [*before[: model.config.num_tasks], *thresholds]
     origin = dict(model.config.origin or {})
-    learnt = {
-        name: {
-            "pictures": own.num_pictures,
-            "expected_bIoU": None if np.isnan(own.biou) else round(own.biou, 2),
-            "interval": None if np.isnan(own.biou) else [round(own.low, 2), round(own.high, 2)],
-        }
-        for name, own in expected.items()
-    }
     config.origin = {**origin, "learnt": {**origin.get("learnt", {}), **learnt}}
     config.fingerprint = fingerprint(config, grown.state_dict())
-
-
-def _in_words(own: Expectation) -> str:
-    pictures = f"{own.num_pictures} picture{'' if own.num_pictures == 1 else 's'}"
-    if np.isnan(own.biou):
-        return f"learnt from {pictures}; how well cannot be told from so few"
-    return (
-        f"learnt from {pictures}; bIoU {own.biou:.1f} % is expected on others ({own.low:.1f} to "
-        f"{own.high:.1f}), by cross-validation"
-    )

@@ -14,16 +14,21 @@ from .word_embeddings import WordEmbeddings
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
 
-__all__ = ["STARTS", "Start", "nearest_classes"]
+__all__ = ["NEAREST", "STARTS", "Start", "nearest_classes"]
 
 _MOST_PICTURES = 10  # that the nearest class is looked for in
 
 Start = Callable[
-    ["TASFormerForSemanticSegmentation", Sequence[str], Sequence[LabelledPicture]],
+    [
+        "TASFormerForSemanticSegmentation",
+        Sequence[str],
+        Sequence[LabelledPicture],
+        torch.Generator,
+    ],
     dict[str, Tensor],
 ]
-"""Given a network, names of C new classes and pictures of them: by the names of the network's
-tensors with a row for each class, C rows to begin at."""
+"""Given a network, names of C new classes, pictures of them and a generator of the CPU: by the
+names of the network's tensors with a row for each class, C rows to begin at."""
 
 
 @torch.no_grad()
@@ -64,6 +69,7 @@ def _at_nearest(
     model: "TASFormerForSemanticSegmentation",
     names: Sequence[str],
     pictures: Sequence[LabelledPicture],
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
     nearest = nearest_classes(model, pictures)
     return {name: own[nearest].clone() for name, own in _of_each_class(model).items()}
@@ -73,6 +79,7 @@ def _at_mean(
     model: "TASFormerForSemanticSegmentation",
     names: Sequence[str],
     pictures: Sequence[LabelledPicture],
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
     return {
         name: own.mean(0, keepdim=True).repeat(len(names), *[1] * (own.ndim - 1))
@@ -84,11 +91,27 @@ def _at_words(
     model: "TASFormerForSemanticSegmentation",
     names: Sequence[str],
     pictures: Sequence[LabelledPicture],
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
     """Take what the names say; what has no part in words begins at the nearest class."""
     embeddings = torch.stack([start_vector(model, name).detach() for name in names])
-    rows = _at_nearest(model, names, pictures)
+    rows = _at_nearest(model, names, pictures, generator)
     return {name: embeddings if "task_embeddings" in name else own for name, own in rows.items()}
+
+
+def _at_random(
+    model: "TASFormerForSemanticSegmentation",
+    names: Sequence[str],
+    pictures: Sequence[LabelledPicture],
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Draw numbers as far apart as those of the known classes are."""
+    drawn = {}
+    for name, own in _of_each_class(model).items():
+        values = torch.randn(len(names), *own.shape[1:], generator=generator).to(own)
+        spread = own.std() if own.numel() > 1 else 1.0
+        drawn[name] = own.mean() + spread * values
+    return drawn
 
 
 @torch.no_grad()
@@ -105,5 +128,13 @@ def _of_each_class(model: "TASFormerForSemanticSegmentation") -> dict[str, Tenso
     return rows
 
 
-STARTS: dict[str, Start] = {"nearest": _at_nearest, "mean": _at_mean, "words": _at_words}
+NEAREST = "nearest"
+"""The start that is taken where none is asked for."""
+
+STARTS: dict[str, Start] = {
+    NEAREST: _at_nearest,
+    "mean": _at_mean,
+    "words": _at_words,
+    "random": _at_random,
+}
 """By the names that settings use."""

@@ -55,6 +55,8 @@ class TASFormerConfig(SegformerConfig):
         words: embeddings come from the classes' names, by a text encoder and a learnt projection,
             so that further names have embeddings, too (adapters); building such a network needs the
             encoder and ``task_names``, using it does not.
+        corrections: classes may add something of their own to the adapters that are made for them
+            (adapters): those that were learnt from a few pictures, each by itself.
         task_map_shape: (channels, height, width) of a task's map (``emb``, ``vsa_emb``).
         num_vectors: ``vsa_emb`` only: number of random vectors. Task k has vector k, and every
             task from ``num_vectors - 1`` on has the last one: 2, as published, tells only the
@@ -113,6 +115,7 @@ class TASFormerConfig(SegformerConfig):
     projector_dim: int = 64
     adapter_reduction: int = 8
     words: bool = False
+    corrections: bool = False
     task_map_shape: list[int] | tuple[int, ...] = (10, 80, 80)
     num_vectors: int = 2
     vector_seed: int = 0

@@ -208,7 +208,7 @@ class Adapters(Method):
 
     fields = (
         *("task_embedding_dim", "projector_hidden_dim", "projector_dim", "adapter_reduction"),
-        "words",
+        *("words", "corrections"),
     )
     released_prefix = "tasformer."
 

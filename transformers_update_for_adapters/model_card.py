@@ -8,6 +8,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from .backbones import BACKBONES, backbone_of
 from .configuration_tasformer import TASFormerConfig
+from .learnt_in_words import learnt_in_words
 from .printable_text import markdown, markdown_code, markdown_table
 from .recogniser_in_words import (
     presence_in_words,
@@ -260,7 +261,16 @@ def _classes(config: TASFormerConfig) -> str:
         markdown(f"{name} (also {', '.join(words)})" if words else name)
         for name, words in zip(names, synonyms, strict=True)
     ]
-    return ", ".join(described) or "Their names are not recorded."
+    said = ", ".join(described) or "Their names are not recorded."
+    learnt = (config.origin or {}).get("learnt") or {}
+    if not learnt:
+        return said
+    lines = [
+        f"- {markdown('; '.join(learnt_in_words(name, own)))}."
+        for name, own in learnt.items()
+        if name in names
+    ]
+    return "\n".join([said, "", "Added later, while the others stayed as they were:", "", *lines])
 
 
 def _measured(config: TASFormerConfig) -> str:
@@ -300,7 +310,8 @@ def _is_number(value: float | None) -> bool:
 
 
 def _training(config: TASFormerConfig) -> str:
-    origin = config.origin or {}
+    origin = dict(config.origin or {})
+    origin.pop("learnt", None)  # is said beside the classes
     # These first, and in this order: a configuration that was saved has its keys sorted.
     keys = dict.fromkeys(("pretrained", "dataset", "step", "seed", "commit", *origin))
     known = {key: origin[key] for key in keys if origin.get(key) is not None}

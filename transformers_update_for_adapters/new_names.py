@@ -4,11 +4,12 @@
 # Transformers has types for a part of its functions only.
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from .added_classes import with_added_classes
 from .configuration_tasformer import TASFormerConfig
 from .near_words import ZERO_SHOT, NearWord, nearest_tasks, unknown_names
 from .task_names import ALL, is_known
@@ -125,21 +126,12 @@ def with_names(
     if stand_ins is None:
         stand_ins = [stand_in(name, model.config).task_id for name in names]
     with torch.random.fork_rng(devices=[]):  # random weights are drawn first
-        grown = type(model)(_config_with(model.config, names, stand_ins))
-    nn.Module.to(grown, device=model.device, dtype=model.dtype)
-    added = {"vectors": vectors, "residual": None, "unknown_margins": None}
-    own = model.state_dict()
-    for name, tensor in grown.state_dict().items():
-        kind = name.rpartition(".")[2]
-        if tensor.shape == own[name].shape:
-            tensor.copy_(own[name])
-            continue
-        rows = added[kind]
-        if kind == "unknown_margins":
-            rows = own[name][list(stand_ins)]
-        tensor[: len(own[name])] = own[name]
-        tensor[len(own[name]) :] = 0 if rows is None else rows
-    grown.eval()
+        grown = with_added_classes(model, names, with_rows=False, stand_ins=stand_ins)
+    known = model.config.num_tasks
+    _word_embeddings(grown).vectors[known:] = vectors
+    if grown.unknown_margins is not None and model.unknown_margins is not None:
+        with torch.no_grad():
+            grown.unknown_margins[known:] = model.unknown_margins[list(stand_ins)]
     return grown
 
 
@@ -189,40 +181,6 @@ def nearest_margins(
     """
     asked = torch.tensor([list(task_ids)], device=recognition.label_logits.device)
     return model.upsample(model.margins(recognition.label_logits, asked), size)
-
-
-def _config_with(
-    config: TASFormerConfig, names: Sequence[str], stand_ins: Sequence[int]
-) -> TASFormerConfig:
-    """Describe a network with further classes; what was measured of the known ones goes."""
-    known, number = list(config.task_names or ()), len(names)
-    changed: dict[str, Any] = {
-        "num_tasks": len(known) + number,
-        "rounds": [*(config.rounds or [len(known)]), number],
-        "task_names": [*known, *names],
-        "fingerprint": None,
-    }
-    if config.task_synonyms is not None:
-        changed["task_synonyms"] = [*config.task_synonyms, *([] for _ in names)]
-    if config.painted_gains is not None:
-        changed["painted_gains"] = [*config.painted_gains, *(1.0 for _ in names)]
-    if config.thresholds is not None:
-        own = [config.thresholds[task_id] for task_id in stand_ins]
-        changed["thresholds"] = [*config.thresholds, *own]
-    changed["iou_temperature"] = config.iou_temperature
-    if config.presence is not None:
-        bias = [*config.presence["bias"], *([None] * number)]
-        changed["presence"] = {**config.presence, "bias": bias}
-    if config.recognition is not None:
-        before = config.recognition.get("stand_ins") or [None] * len(known)
-        changed["recognition"] = {
-            **config.recognition,
-            "channels": [*config.recognition["channels"], *([] for _ in names)],
-            "stand_ins": [*before, *stand_ins],
-        }
-    grown: TASFormerConfig = TASFormerConfig.from_dict(config.to_dict(), **changed)
-    grown._attn_implementation = config._attn_implementation
-    return grown
 
 
 def _new_vectors(model: "TASFormerForSemanticSegmentation", names: Sequence[str]) -> Tensor:

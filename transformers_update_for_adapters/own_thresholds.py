@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .few_pictures import UNLABELLED
+from .iou_thresholds import best_places, ious_above
 
 __all__ = ["GRID", "Expectation", "best_threshold", "expectation", "iou_curves"]
 
 GRID = torch.linspace(-6, 6, 97)
 """(G,) logits among which thresholds are chosen: eighths, so that 0 is one."""
 
-_PRIOR_PICTURES = 2  # as how many of a class's own pictures those of all new classes count
 _DRAWS = 1000  # of the bootstrap
 
 
@@ -42,21 +42,11 @@ def iou_curves(logits: Tensor, masks: Tensor) -> list[Tensor | None]:
     Returns:
         Per class (G,) float; None where the picture does not show it.
     """
-    curves: list[Tensor | None] = []
-    for own, mask in zip(logits, masks, strict=True):
-        counted = mask != UNLABELLED
-        values, truth = own[counted].float(), mask[counted] == 1
-        if not truth.any():
-            curves.append(None)
-            continue
-        grid = GRID.to(values.device)
-        places = torch.bucketize(values, grid)
-        painted, right = (
-            torch.bincount(each, minlength=len(grid) + 1).flip(0).cumsum(0).flip(0)[1:]
-            for each in (places, places[truth])
-        )
-        curves.append((right / (painted + truth.sum() - right)).cpu())
-    return curves
+    counted = masks != UNLABELLED
+    shown = (masks == 1) & counted
+    curves = ious_above(logits, shown, counted, GRID.to(logits.device)).cpu()
+    there = shown.flatten(1).any(1).tolist()
+    return [own if is_there else None for own, is_there in zip(curves, there, strict=True)]
 
 
 def best_threshold(
@@ -71,14 +61,12 @@ def best_threshold(
     Returns:
         The logit, and the IoUs that its pictures have there.
     """
-    every = [curve for own in curves for curve in own]
-    if not every:
-        return 0.0, np.zeros(0)
-    own = torch.stack(list(curves[row])) if len(curves[row]) else torch.zeros(0, len(GRID))
-    mean = own.sum(0) + _PRIOR_PICTURES * torch.stack(every).mean(0)
-    from_zero = GRID.abs().argsort(stable=True)
-    best = from_zero[mean[from_zero].argmax()]
-    return float(GRID[best]), own[:, best].double().numpy()
+    none = torch.zeros(0, len(GRID))
+    stacked = [torch.stack(list(own)) if own else none for own in curves]
+    sums = torch.stack([own.double().sum(0) for own in stacked]).numpy()
+    pairs = np.array([len(own) for own in stacked])
+    best = best_places(sums, pairs, GRID.double().numpy())[row]
+    return float(GRID[best]), stacked[row][:, best].double().numpy()
 
 
 def expectation(ious: NDArray[np.float64], num_pictures: int) -> Expectation:

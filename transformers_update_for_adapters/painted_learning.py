@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .added_classes import class_tensors
+from .class_corrections import is_correction
 from .few_pictures import LabelledPicture
-from .row_learning import mask_loss, small_masks
+from .mask_losses import mask_loss
+from .row_learning import small_masks
 
 if TYPE_CHECKING:
     from .modeling_tasformer import Shared, TASFormerForSemanticSegmentation
@@ -18,6 +20,7 @@ __all__ = ["PaintedPart", "PaintedPicture", "fit_painted", "look_at_pictures", "
 
 _RATE = 0.03
 _GAIN_RATE = 0.03
+_CORRECTION_RATE = 0.01
 _AT_ONCE = 8  # pairs of picture and class in a step
 _ABSENT = 0.2  # share of the pairs whose class is not there
 
@@ -81,6 +84,7 @@ def fit_painted(
     stops: Sequence[int],
     generator: torch.Generator,
     learns_gains: bool,
+    learns_corrections: bool,
     at_stop: Callable[[int, PaintedPart], None],
 ) -> None:
     """Learn the last classes of a network.
@@ -92,14 +96,22 @@ def fit_painted(
         stops: after how many steps ``at_stop`` is called, in rising order.
         generator: of the CPU, which decides what makes up a step.
         learns_gains: whether the gains are learnt, too.
+        learns_corrections: whether the corrections of the classes' adapters are.
         at_stop: given the steps and what was learnt in them, while the model has it.
     """
     number = len(start.gains)
     first = model.config.num_tasks - number
     put_painted(model, start)
     gains = start.gains.clone().requires_grad_(learns_gains)
-    tensors = class_tensors(model)
-    groups = [{"params": list(tensors.values()), "lr": _RATE}]
+    tensors = {
+        name: own
+        for name, own in class_tensors(model).items()
+        if learns_corrections or not is_correction(name)
+    }
+    groups: list[dict[str, Any]] = [
+        {"params": [own], "lr": _CORRECTION_RATE if is_correction(name) else _RATE}
+        for name, own in tensors.items()
+    ]
     if learns_gains:
         groups.append({"params": [gains], "lr": _GAIN_RATE})
     optimizer = torch.optim.Adam(groups)

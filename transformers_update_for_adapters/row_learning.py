@@ -8,11 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .few_pictures import UNLABELLED, LabelledPicture
+from .mask_losses import mask_loss
 
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
 
-__all__ = ["Rows", "SeenPicture", "fit_rows", "mask_loss", "see_pictures", "small_masks"]
+__all__ = ["Rows", "SeenPicture", "fit_rows", "see_pictures", "small_masks"]
 
 _RATE = 0.02
 # Of AdamW, for each feature there is: it bounds each weight, and so what all of them say together.
@@ -91,25 +92,6 @@ def small_masks(masks: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     counted = F.adaptive_avg_pool2d((masks != UNLABELLED).float(), size)
     of_class = F.adaptive_avg_pool2d((masks == 1).float(), size)
     return of_class / counted.clamp(min=1e-6), counted
-
-
-def mask_loss(logits: Tensor, target: Tensor, counted: Tensor) -> Tensor:
-    """Cross-entropy and, where the class is, Dice: of soft masks.
-
-    Args:
-        logits: (..., P) float.
-        target: (..., P) float in [0, 1].
-        counted: (..., P) float in [0, 1], the weight of each position.
-
-    Returns:
-        (...) float, of each mask.
-    """
-    entropy = F.binary_cross_entropy_with_logits(logits, target, counted, reduction="none")
-    entropy = entropy.sum(-1) / counted.sum(-1).clamp(min=1)
-    painted, truth = logits.sigmoid() * counted, target * counted
-    overlap, size = (painted * truth).sum(-1), (painted + truth).sum(-1)
-    dice = 1 - (2 * overlap + 1) / (size + 1)
-    return entropy + dice * (truth.sum(-1) > 0)
 
 
 def fit_rows(

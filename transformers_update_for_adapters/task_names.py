@@ -7,7 +7,16 @@ from unicodedata import normalize
 
 from .configuration_tasformer import TASFormerConfig
 
-__all__ = ["ALL", "asks_for_all", "find_task", "find_tasks", "is_known", "words_of_tasks"]
+__all__ = [
+    "ALL",
+    "already_known",
+    "asks_for_all",
+    "find_task",
+    "find_tasks",
+    "is_known",
+    "known_as",
+    "words_of_tasks",
+]
 
 ALL = "all"
 """Asks for every task, where no task is called so."""
@@ -100,6 +109,33 @@ def is_known(name: str, config: TASFormerConfig) -> bool:
         config: a network's, with ``task_names``.
     """
     return bool(_tasks_of(name, *_names_and_words(config)))
+
+
+def known_as(name: str, config: TASFormerConfig) -> str | None:
+    """Say which class a name means already; None where it means none, or one of several.
+
+    Args:
+        name: of a class that somebody would like to add.
+        config: a network's, with ``task_names``.
+    """
+    try:
+        return (config.task_names or [])[find_task(name, config)]
+    except ValueError:
+        return None
+
+
+def already_known(name: str, config: TASFormerConfig) -> str | None:
+    """Say in words that a name is known already, and as which class; None where it is not.
+
+    Args:
+        name: of a class that somebody would like to add.
+        config: a network's, with ``task_names``.
+    """
+    known = known_as(name, config)
+    if known is None:
+        return None
+    as_known = "" if known == name else f", as '{known}'"
+    return f"the network knows '{name}' already{as_known}"
 
 
 def words_of_tasks(config: TASFormerConfig) -> list[list[str]]:

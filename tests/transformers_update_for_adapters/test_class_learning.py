@@ -18,6 +18,7 @@ from transformers_update_for_adapters.class_learning import (
     learn_classes,
     part_pictures,
 )
+from transformers_update_for_adapters.class_starts import STARTS
 from transformers_update_for_adapters.few_pictures import LabelledPicture, read_few_pictures
 
 PICTURES = [photo(64, 96, seed) for seed in range(4)]
@@ -98,6 +99,29 @@ def test_the_embedding_is_learnt_alone_or_beside_the_row(name: str) -> None:
         assert both.config.painted_gains is not None
         assert both.config.painted_gains[:5] == [1.0] * 5
     assert not any(own.grad is not None for own in alone.parameters())
+
+
+def test_the_seed_decides_every_bit() -> None:
+    model = recognising_network().model
+    torch.manual_seed(1)
+    first = model.learn_class("mug", PICTURES, MASKS)
+    torch.manual_seed(2)
+    assert model.learn_class("mug", PICTURES, MASKS).config.fingerprint == first.config.fingerprint
+
+
+def test_an_embedding_may_begin_at_random_numbers_like_those_of_known_classes() -> None:
+    model = small_network().model
+    [(name, own)] = class_tensors(model).items()
+    first, again, other = (
+        STARTS["random"](model, ["mug", "cup"], [], torch.Generator().manual_seed(seed))[name]
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.shape == (2, *own.shape[1:])
+    assert 0.5 < float(first.std() / own.detach().std()) < 2
+    learnt = model.learn_class("mug", PICTURES, MASKS, LearningSettings(start="random"))
+    assert learnt.config.task_names[-1] == "mug"
 
 
 def test_several_at_once_and_one_after_the_other() -> None:

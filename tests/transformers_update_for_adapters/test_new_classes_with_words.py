@@ -53,11 +53,12 @@ def test_a_class_begins_where_its_start_says(stand_in_encoder: Path) -> None:
     pictures = read_few_pictures(model.config, PICTURES, MASKS)
     table = model.segformer.hypernet.task_embeddings
     every = table(torch.arange(5))
-    [nearest] = STARTS["nearest"](model, ["automobile"], pictures).values()
+    generator = torch.Generator()
+    [nearest] = STARTS["nearest"](model, ["automobile"], pictures, generator).values()
     assert (nearest == every).all(1).any()
-    [mean] = STARTS["mean"](model, ["automobile"], pictures).values()
+    [mean] = STARTS["mean"](model, ["automobile"], pictures, generator).values()
     torch.testing.assert_close(mean[0], every.mean(0))
-    [words] = STARTS["words"](model, ["automobile"], pictures).values()
+    [words] = STARTS["words"](model, ["automobile"], pictures, generator).values()
     assert torch.equal(words[0], start_vector(model, "automobile"))
 
 

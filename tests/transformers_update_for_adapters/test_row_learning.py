@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from transformers_update_for_adapters.mask_losses import mask_loss
 from transformers_update_for_adapters.own_presence import own_bias, presence_feature
 from transformers_update_for_adapters.own_thresholds import (
     GRID,
@@ -16,7 +17,6 @@ from transformers_update_for_adapters.own_thresholds import (
 from transformers_update_for_adapters.row_learning import (
     SeenPicture,
     fit_rows,
-    mask_loss,
     small_masks,
 )
 

@@ -28,21 +28,28 @@ def find_checkpoint(
     path = user_path(path)
     if path.is_file():
         if path.name == WEIGHTS and WEIGHTS not in names:
-            raise UserError(
-                f"{path} holds weights alone: they can be evaluated, but no training can go on "
-                "from them; give a run's folder or a checkpoint of train.py"
-            )
+            raise _weights_alone(path)
         return path
     if path.is_dir():
         for folder in (path / "checkpoints", path):
             for name in names:
                 if (folder / name).is_file():
                     return folder / name
+        if (path / WEIGHTS).is_file():
+            raise _weights_alone(path)
         raise UserError(
             f"folder {path} holds no checkpoint (looked for checkpoints/{names[0]}); give a run's "
             "folder, as train.py names it in its last line"
         )
     raise missing_file(path, "checkpoint")
+
+
+def _weights_alone(path: Path) -> UserError:
+    return UserError(
+        f"{path} holds weights alone: they can be evaluated, but no training can go on from them; "
+        "give a run's folder or a checkpoint of train.py. Classes that were added to a network "
+        "learn on from more pictures by scripts/add_classes.py, from the network before them"
+    )
 
 
 def missing_file(path: Path, what: str) -> UserError:

@@ -9,6 +9,7 @@ from torch import Tensor, distributed
 
 from seg_training.commands.process_ranks import are_several
 from seg_training.datasets.truths import Truth
+from transformers_update_for_adapters.iou_thresholds import PRIOR_PAIRS, best_places, ious_above
 
 __all__ = [
     "GRID",
@@ -21,9 +22,6 @@ _FINE = np.arange(-32, 33) / 16  # within 2 of 0: sixteenths, which are exact in
 _COARSE = np.arange(9, 49) / 4
 GRID: NDArray[np.float64] = np.concatenate([-_COARSE[::-1], _FINE, _COARSE])
 """(G,) logits in rising order, from -12 to 12, among which thresholds are chosen; 0 is one."""
-
-PRIOR_PAIRS = 2
-"""As how many pairs of its own all pairs count for a class: 0.2 to 0.6 better than 10 on CCP."""
 
 _ONE = 2**24  # IoUs are kept in whole parts of it: float32 tells no finer ones apart
 
@@ -69,26 +67,10 @@ class ThresholdCounter:
         """
         small = truth.resized((logits.shape[-2], logits.shape[-1]))
         shown, labelled = small.shown(task_ids), small.labelled(task_ids)
-        # Painted above a threshold is a pixel whose place is beyond it: one histogram for all.
-        places = torch.bucketize(logits.float().contiguous(), self._grid)
-        predicted = self._painted(places, labelled.expand_as(shown))
-        intersection = self._painted(places, shown & labelled)
         true = (shown & labelled).sum(dim=(1, 2))[:, None]
-        ious = intersection / (predicted + true - intersection).clamp(min=1)
+        ious = ious_above(logits, shown, labelled, self._grid)
         parts = torch.cat([(ious * _ONE).round().long(), torch.full_like(true, _ONE)], dim=1)
         self._sums.index_add_(0, task_ids, parts * (true > 0))
-
-    def _painted(self, places: Tensor, counted: Tensor) -> Tensor:
-        """Count the pixels above each threshold: (T, G) int64.
-
-        Args:
-            places: (T, h, w) int64, how many thresholds each pixel is above.
-            counted: (T, h, w) bool.
-        """
-        histogram = places.new_zeros(len(places), len(self._grid) + 1)
-        histogram.scatter_add_(1, places.flatten(1), counted.flatten(1).long())
-        above: Tensor = histogram.flip(1).cumsum(1).flip(1)[:, 1:]
-        return above
 
     def curves(self, gather: bool = True) -> IoUCurves:
         """Give the sums.
@@ -107,20 +89,13 @@ class ThresholdCounter:
 def best_thresholds(curves: IoUCurves, prior_pairs: int = PRIOR_PAIRS) -> list[float]:
     """Choose each class's threshold: where the mean IoU of its pairs is largest.
 
-    The curve of a class is averaged with that of all pairs, which counts as ``prior_pairs`` more of
-    its own: few pairs say little of a class. One without pairs gets the threshold of all.
-
     Args:
         curves: of images that the thresholds are not evaluated on.
-        prior_pairs: 1 or more.
+        prior_pairs: as how many pairs of its own all pairs count for a class; 1 or more.
 
     Returns:
         K logits of :data:`GRID`; of equally good ones that nearest to 0. 0 for all without pairs.
     """
-    number = int(curves.pairs.sum())
-    of_all = curves.sums.sum(axis=0) / max(number, 1)
-    means = (curves.sums + prior_pairs * of_all) / (curves.pairs[:, None] + prior_pairs)
-    from_zero = np.argsort(np.abs(GRID), kind="stable")
-    best = from_zero[means[:, from_zero].argmax(axis=1)]  # the first of equal ones
-    chosen: list[float] = GRID[best].tolist()
+    places = best_places(curves.sums, curves.pairs, GRID, prior_pairs)
+    chosen: list[float] = GRID[places].tolist()
     return chosen

@@ -244,10 +244,8 @@ class _AskedAs(nn.Module):
             yield
 
 
-@torch.no_grad()
 def _without_paint(network: Network) -> Network:
     """Copy a network with a recogniser, of which the margins alone are left."""
     alone = deepcopy(network)
-    alone.model.decode_head.classifier.weight.zero_()
-    cast(Tensor, alone.model.decode_head.classifier.bias).zero_()
+    alone.config.painted_gains = [0.0] * network.num_tasks
     return alone

@@ -259,6 +259,8 @@ def _load_backbone(
             backbone = SegformerConfig.from_pretrained(source)
             architecture = {field: getattr(backbone, field) for field in _BACKBONE_FIELDS}
             found = backbone_of(backbone)
+            if getattr(backbone, "rounds", None):
+                raise UserError(_has_added_classes(pretrained))
             if name is not None and found != name:
                 raise UserError(_of_another(pretrained, name, found, backbone))
             config = _make_config(**(architecture | _with_backbone(name or found, options)))
@@ -288,6 +290,15 @@ def _load_backbone(
         f" ({', '.join(sorted(unexpected)[:5])})" if unexpected else "",
     )
     return model
+
+
+def _has_added_classes(pretrained: str) -> str:
+    return (
+        f"'{pretrained}' has classes that were added to a trained network, each by itself: a "
+        "training of what all classes share would not keep them. Give the network of before "
+        "(model.pretrained=...), and train with all classes; or let it learn the new ones again "
+        "from more pictures (scripts/add_classes.py)"
+    )
 
 
 def _of_another(pretrained: str, name: str, found: str | None, backbone: SegformerConfig) -> str:

@@ -71,6 +71,9 @@ def build_painted_network(
         "source": source,
         "license": license,
     }
+    if recogniser.config.rounds:  # classes that were added are compared with the first ones
+        first, *later = recogniser.config.rounds
+        recognition["rounds"] = [first + int(recogniser.config.other_channel), *later]
     own = {name: value for name, value in model.items() if name not in OF_A_TRAINING}
     network = build_network(**own | sizes | options, recognition=recognition)
     within = cast(Recogniser, network.model.recogniser)

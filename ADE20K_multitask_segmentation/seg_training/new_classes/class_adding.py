@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.folder_sums import write_sums
 from seg_training.checkpoints.model_folders import load_network, save_network
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.task_synonyms import task_synonyms
@@ -68,6 +69,7 @@ def add_classes(
     grown = learn_from_data(network, data, settings, most)
     own = read_checkpoint(path)["hyper_parameters"]["config"]
     save_network(output, grown.network, config_of_grown(own, config, grown.network))
+    write_sums(output)
     return grown
 
 
@@ -121,8 +123,8 @@ def config_of_grown(
     """
     own = network.config
     model = {**config["model"], "rounds": own.rounds}
-    for name in ("painted_gains", "recognition"):
-        if getattr(own, name) is not None:
+    for name in ("painted_gains", "recognition", "corrections"):
+        if getattr(own, name):
             model[name] = getattr(own, name)
     tasks = dict(config["tasks"])
     same = all(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.folder_sums import write_sums
 from seg_training.checkpoints.model_folders import load_network, save_network
 from seg_training.errors import UserError, listed
 from seg_training.networks import Network
@@ -39,6 +40,7 @@ def change_classes(path: str | Path, change: Change, output: Path) -> Network:
     config = read_checkpoint(path)["hyper_parameters"]["config"]
     config = {**config, "tasks": {"classes": _asked(config["tasks"]["classes"], changed)}}
     save_network(output, changed, config_of_grown(config, {"data": {}}, changed))
+    write_sums(output)
     return changed
 
 

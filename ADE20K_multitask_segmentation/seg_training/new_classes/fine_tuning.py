@@ -13,11 +13,12 @@ from torch import Tensor
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.added_classes import with_added_classes
 from transformers_update_for_adapters.class_learning import part_pictures
-from transformers_update_for_adapters.class_starts import STARTS
+from transformers_update_for_adapters.class_starts import NEAREST, STARTS
 from transformers_update_for_adapters.few_pictures import LabelledPicture
+from transformers_update_for_adapters.mask_losses import mask_loss
 from transformers_update_for_adapters.own_thresholds import best_threshold, iou_curves
 from transformers_update_for_adapters.painted_learning import PaintedPart, put_painted
-from transformers_update_for_adapters.row_learning import mask_loss, small_masks
+from transformers_update_for_adapters.row_learning import small_masks
 from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
 __all__ = ["fine_tune"]
@@ -51,9 +52,9 @@ def fine_tune(
     if grown.config.painted_gains is not None:
         grown.config.painted_gains = [1.0] * grown.config.num_tasks
     new = [LabelledPicture(own.pixel_values, own.masks[-len(names) :]) for own in pictures]
-    rows = STARTS["nearest"](model, names, new)
-    put_painted(grown, PaintedPart(rows, torch.ones(len(names))))
     generator = torch.Generator().manual_seed(seed)
+    rows = STARTS[NEAREST](model, names, new, generator)
+    put_painted(grown, PaintedPart(rows, torch.ones(len(names))))
     [held_out, *_] = part_pictures(new, generator) or [set()]
     rest = [own for place, own in enumerate(pictures) if place not in held_out]
     tried = {}

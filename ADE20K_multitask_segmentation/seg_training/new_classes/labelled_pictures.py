@@ -14,8 +14,8 @@ from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError, listed
 from seg_training.networks import Network
-from transformers_update_for_adapters.few_pictures import LabelledPicture
-from transformers_update_for_adapters.task_names import find_task
+from transformers_update_for_adapters.few_pictures import UNLABELLED, LabelledPicture
+from transformers_update_for_adapters.task_names import known_as
 
 __all__ = ["data_as_shown", "draw_pictures", "new_names", "read_pictures"]
 
@@ -51,14 +51,9 @@ def new_names(network: Network, names: Sequence[str]) -> list[str]:
     Raises:
         UserError: if it knows them all.
     """
-    new, known = [], []
-    for name in names:
-        try:
-            own = network.task_names[find_task(name, network.config)]
-        except ValueError:
-            new.append(name)
-        else:
-            known.append(name if own == name else f"{name} (as {own})")
+    means = {name: known_as(name, network.config) for name in names}
+    new = [name for name, own in means.items() if own is None]
+    known = [name if own == name else f"{name} (as {own})" for name, own in means.items() if own]
     if not new:
         raise UserError(
             f"the network knows all classes of these data already: {listed(known, 20)}; give data "
@@ -121,7 +116,7 @@ def read_pictures(
     for place in places:
         image, _, truth, *_ = samples[place]
         masks = truth.resized((image.shape[-2], image.shape[-1])).masks(ids)
-        masks[~truth.known[ids]] = 255
+        masks[~truth.known[ids]] = UNLABELLED
         [pixel_values] = network.normalised(image[None].to(network.mean.device))
         pictures.append(LabelledPicture(pixel_values, masks))
     return pictures

@@ -11,7 +11,7 @@ from typing import Any
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.model_folders import RESULTS, load_network, save_network
-from seg_training.errors import UserError, suggest
+from seg_training.errors import UserError, listed, suggest
 from seg_training.evaluation.checkpoint_evaluation import evaluate
 from seg_training.files.text_files import write_json
 from seg_training.networks import Network
@@ -21,6 +21,7 @@ from seg_training.new_classes.labelled_pictures import data_as_shown, draw_pictu
 from seg_training.results.code_versions import code_versions
 from seg_training.results.results_json import result_to_json
 from transformers_update_for_adapters.class_learning import LEARNT, LearningSettings
+from transformers_update_for_adapters.class_starts import NEAREST
 
 __all__ = ["FINE_TUNING", "HELD_OUT", "METHODS_OF_CURVES", "STAND_IN", "CurveCell", "measure_cell"]
 
@@ -53,16 +54,28 @@ class CurveCell:
         way: one of :data:`METHODS_OF_CURVES`.
         pictures: of each class, at least.
         seed: of the base training, and of all that is drawn.
+        start: where embeddings begin, one of ``STARTS``.
+        names: of the held-out classes; none for those of :data:`HELD_OUT`.
     """
 
     data: str
     way: str
     pictures: int
     seed: int
+    start: str = NEAREST
+    names: tuple[str, ...] = ()
+
+    @property
+    def held_out(self) -> dict[str, str | None]:
+        """By the held-out classes, which known one a person would ask for instead, if any."""
+        usual = HELD_OUT[self.data]
+        return {name: usual.get(name) for name in self.names or usual}
 
     def file(self, output: Path) -> Path:
         """Say where its result is."""
-        return output / self.data / self.way / f"{self.pictures}_pictures_seed{self.seed}.json"
+        start = "" if self.start == NEAREST else f"from_{self.start}_"
+        name = f"{self.pictures}_pictures_{start}seed{self.seed}.json"
+        return output / self.data / self.way / name
 
 
 def measure_cell(cell: CurveCell, base: Path, data_root: Path, output: Path) -> bool:
@@ -78,13 +91,22 @@ def measure_cell(cell: CurveCell, base: Path, data_root: Path, output: Path) -> 
         Whether it was measured now; what has a result is left alone.
 
     Raises:
-        UserError: if the base or the data are not there.
+        UserError: if the base or the data are not there, if the base knows a class that was to be
+            held out, or if the folder has results of other classes.
     """
     file = cell.file(output)
+    names = list(cell.held_out)
     if file.is_file():
+        before = json.loads(file.read_text(encoding="utf-8"))["new"]
+        if set(before) != set(names):
+            raise UserError(
+                f"{file} is of {listed(list(before))}, not of {listed(names)}; choose another "
+                "--output"
+            )
         return False
     network = load_network(base)
-    names = list(HELD_OUT[cell.data])
+    if known := [name for name in names if name in network.task_names]:
+        raise UserError(f"{base} was trained on {listed(known)}; give a base without these")
     _keep_base(base, output / cell.data / "base" / f"seed{cell.seed}.json")
     own = read_checkpoint(base)["hyper_parameters"]["config"]
     data = {**own["data"], "root": str(data_root)}
@@ -94,12 +116,13 @@ def measure_cell(cell: CurveCell, base: Path, data_root: Path, output: Path) -> 
     seconds = {"wall": time.time() - started, "cpu": time.process_time() - cpu}
     asked = list(grown.task_names) if cell.way == FINE_TUNING else names
     if cell.way == STAND_IN:
-        asked = [name for name, other in HELD_OUT[cell.data].items() if other]
+        asked = [name for name, other in cell.held_out.items() if other]
     per_class = _evaluated(grown, config, asked, file.with_suffix(""), data_root)
     write_json(
         {
             "data": cell.data,
             "method": cell.way,
+            "start": cell.start,
             "pictures": cell.pictures,
             "seed": cell.seed,
             "new": {name: per_class.get(name, 0.0) for name in names},
@@ -130,16 +153,15 @@ def _learn(
     cell: CurveCell, network: Network, config: dict[str, Any], names: Sequence[str]
 ) -> tuple[Network, dict[str, Any]]:
     if cell.way == STAND_IN:
-        return _renamed(network, HELD_OUT[cell.data]), {}
+        return _renamed(network, cell.held_out), {}
     data = data_as_shown(config, network)
     if cell.way == FINE_TUNING:
         places = draw_pictures(data, names, cell.pictures, cell.seed)
         pictures = read_pictures(network, data, places, [*network.task_names, *names])
         model = fine_tune(network.model, names, pictures, cell.seed)
         return Network(model).eval(), {"pictures_together": len(places)}
-    grown = learn_from_data(
-        network, data, LearningSettings(cell.way, seed=cell.seed), cell.pictures
-    )
+    settings = LearningSettings(cell.way, cell.start, cell.seed)
+    grown = learn_from_data(network, data, settings, cell.pictures)
     expected = {name: own._asdict() for name, own in grown.expected.items()}
     return grown.network, {"pictures_together": grown.pictures, "expected": expected}
 

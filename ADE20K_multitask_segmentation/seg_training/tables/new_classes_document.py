@@ -19,6 +19,7 @@ _NAMES = {
     "row": "row (the default)",
     "embedding": "embedding alone",
     "row+embedding": "row and embedding",
+    "adapter": "embedding and own adapter",
     FINE_TUNING: "fine-tuning everything",
 }
 _LEAST_OF_FULL = 10.0  # classes that a full training hardly learns are no measure

@@ -1,6 +1,5 @@
 """Tables of recipes in documents, written from the kept results between their marks."""
 
-import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -8,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from seg_training.errors import UserError
-from seg_training.results.untrained_names_table import untrained_in_markdown
 from seg_training.tables.cell_runs import Setting, plan_runs, row_command
 from seg_training.tables.collected_runs import Result, collect_results
 from seg_training.tables.recipe_cells import RECIPE_ROWS, RECIPE_SCALES
@@ -22,7 +20,7 @@ from seg_training.tables.tables_text import (
 )
 from transformers_update_for_adapters.printable_text import markdown_table
 
-__all__ = ["filled", "with_main_rows", "with_tables", "with_words"]
+__all__ = ["filled", "with_main_rows", "with_tables"]
 
 _MAIN_COLUMNS = ("bIoU", "bIoU_calibrated", "mIoU", "mIoU_with_other")
 
@@ -64,29 +62,6 @@ def with_main_rows(document: str, kept: Path) -> str:
         document,
         {scale.name: _main(scale, collect_results(scale, [kept])) for scale in RECIPE_SCALES},
     )
-
-
-def with_words(document: str, kept: Path) -> str:
-    """Write the tables of names that were never trained on anew.
-
-    Args:
-        document: has marks as :func:`with_tables` takes them, for ``words``.
-        kept: the folder of results; those of ``measure_words.py`` are ``words/*_seed<k>.json``.
-
-    Returns:
-        The document, with other text between the marks alone.
-
-    Raises:
-        UserError: if it lacks marks.
-    """
-    files = sorted((kept / "words").glob("*_seed*.json"))
-    results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    tables = [
-        f"Trained {'with' if result['words'] else 'without'} words (`{file.name}`):\n\n"
-        + untrained_in_markdown(result)
-        for file, result in zip(files, results, strict=True)
-    ]
-    return filled(document, {"words": "\n\n".join(reversed(tables))})
 
 
 def _main(scale: Scale, results: list[Result]) -> str:

@@ -11,6 +11,7 @@ from seg_training.errors import UserError
 from seg_training.settings import checked_number, choose_with_options
 from seg_training.tasks import IGNORE
 from transformers_update_for_adapters.input_checks import check_labels
+from transformers_update_for_adapters.mask_losses import dice_loss
 
 __all__ = [
     "LABEL_MAP_LOSSES",
@@ -47,8 +48,7 @@ def binary_loss(logits: Tensor, mask: Tensor) -> Tensor:
 def binary_loss_and_dice(logits: Tensor, mask: Tensor, dice_weight: float = 1.0) -> Tensor:
     """Binary cross-entropy plus Dice, which counts small masks as much as large ones.
 
-    Dice is ``1 - (2 |p t| + 1) / (|p| + |t| + 1)`` of each mask's probabilities p and truth t over
-    its pixels that are not ignored, averaged over the masks that have such pixels.
+    Dice is that of each mask's pixels that are not ignored, averaged over the masks that have such.
 
     Args:
         logits: (B, 1, H, W) float.
@@ -68,8 +68,7 @@ def binary_loss_and_dice(logits: Tensor, mask: Tensor, dice_weight: float = 1.0)
     # In full precision: sums over all pixels of a mask go beyond what half precision counts.
     painted = logits[:, 0].float().sigmoid().flatten(1) * valid
     truth = (mask == 1).flatten(1).float()
-    overlap, size = (painted * truth).sum(1), (painted + truth).sum(1)
-    dice = 1 - (2 * overlap + 1) / (size + 1)
+    dice = dice_loss(painted, truth)
     counted = valid.any(1)
     return cross_entropy + weight * (dice * counted).sum() / counted.sum().clamp(min=1)
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from seg_training.errors import counted
 from seg_training.prediction.classes_in_picture import likeliest_first
 from seg_training.web_app.painters import Answer, Painter
 from seg_training.web_app.shown_answer import ShownClass
+from transformers_update_for_adapters.learnt_in_words import learnt_in_words
 
 __all__ = [
     "about",
@@ -138,15 +138,7 @@ def what_was_learnt(name: str, painters: Sequence[Painter]) -> str:
         if learnt is None:
             continue
         where = f"{painter.name}: " if len(painters) > 1 else ""
-        pictures = counted(learnt["pictures"], "picture")
-        expected = "how well cannot be told from so few"
-        if learnt["expected_bIoU"] is not None:
-            low, high = learnt["interval"]
-            expected = (
-                f"bIoU {learnt['expected_bIoU']:.0f} % ({low:.0f} to {high:.0f}) is expected on "
-                "others like these, by cross-validation"
-            )
-        sentences.append(f"{where}'{name}' is learnt from {pictures}; {expected}")
+        sentences += [f"{where}{own}" for own in learnt_in_words(name, learnt)]
     return "".join(map(hint, sentences))
 
 

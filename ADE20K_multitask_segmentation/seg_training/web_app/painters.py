@@ -29,6 +29,7 @@ from transformers_update_for_adapters.class_thresholds import (
     thresholds_in_picture,
 )
 from transformers_update_for_adapters.near_words import near_word, taken_for
+from transformers_update_for_adapters.task_names import already_known
 
 __all__ = ["LONGEST_SIDE", "Answer", "Painter", "Prompt", "load_painters", "short_names"]
 
@@ -134,12 +135,8 @@ class Painter:
         """
         if asks_for_all([name], self.network.config):
             return f"'{name}' asks for every class"
-        try:
-            known = self.network.task_names[find_task(name, self.network.config)]
-        except ValueError:
-            return None
-        as_known = "" if known == name else f", as '{known}'"
-        return f"The network knows '{name}' already{as_known}"
+        known = already_known(name, self.network.config)
+        return known and f"{known[0].upper()}{known[1:]}"
 
     def thresholds(
         self, tasks: Mapping[int, str], middle: float, answer: Answer

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from short_runs import SHORT_RUNS, small_config
 from small_networks import photo, recognising_network
 
+from seg_training.checkpoints.folder_sums import SUMS
 from seg_training.checkpoints.model_folders import load_network
 from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import evaluate
@@ -74,6 +76,11 @@ def test_classes_of_data_are_added_and_evaluated(
     caplog.set_level("INFO")
     grown = add_classes(run, config, tmp_path / "grown", LearningSettings(), 2)
     assert grown.network.task_names == ("sky", "road", "car", "tree", "lamp")
+    assert (tmp_path / "grown" / SUMS).is_file()
+    card = (tmp_path / "grown" / "README.md").read_text(encoding="utf-8")
+    assert "'lamp' is learnt from" in card
+    assert "in label maps of all classes 'lamp' takes" in card
+    assert "in label maps of all classes 'lamp' takes" in caplog.text
     assert "known already, and left as they are: sky, road" in caplog.text
     assert grown.network.config.task_synonyms[1:4] == [["street"], [], ["shrub"]]
     result, module = evaluate(tmp_path / "grown")
@@ -122,5 +129,9 @@ def test_a_cell_is_measured_once(
     assert set(content["new"]) == {"car", "tree"}
     assert (content["old"] is None) == (method != "fine_tuning")
     assert not measure_cell(cell, run, root, tmp_path / "out")
+    with pytest.raises(UserError, match=r"is of car, tree, not of lamp; choose another --output"):
+        measure_cell(replace(cell, names=("lamp",)), run, root, tmp_path / "out")
+    with pytest.raises(UserError, match="was trained on sky; give a base without"):
+        measure_cell(replace(cell, names=("sky",), seed=1), run, root, tmp_path / "out")
     kept = json.loads((tmp_path / "out" / "camvid" / "base" / "seed0.json").read_text())
     assert set(kept["old"]) == {"sky", "road"}

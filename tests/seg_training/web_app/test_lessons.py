@@ -8,11 +8,13 @@ from threading import Event
 import numpy as np
 import pytest
 import torch
-from small_networks import photo, recognising_network
+from small_networks import photo, recognising_network, small_network
 
+from seg_training.checkpoints.folder_sums import SUMS
 from seg_training.checkpoints.model_folders import load_network, save_network
 from seg_training.config_sections import SECTIONS
 from seg_training.errors import UserError
+from seg_training.networks import Network
 from seg_training.web_app import lessons as module
 from seg_training.web_app.lesson_process import Lesson
 from seg_training.web_app.lessons import Lessons, Taught
@@ -74,8 +76,10 @@ def test_they_come_one_after_the_other(line: Lessons) -> None:
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base") / "model"
-    network = recognising_network()
+    return saved(recognising_network(), tmp_path_factory.mktemp("base") / "model")
+
+
+def saved(network: Network, folder: Path) -> Path:
     config = {name: {} for name in SECTIONS} | {"tasks": {"classes": list(network.task_names)}}
     save_network(folder, network, config)
     return folder
@@ -92,9 +96,13 @@ def lesson(model_folder: Path, folder: Path, name: str = "mug") -> Lesson:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "make", [recognising_network, small_network, lambda: small_network("segformer")]
+)
 def test_a_class_is_learnt_and_the_others_stay(
-    line: Lessons, model_folder: Path, tmp_path: Path
+    make: Callable[[], Network], line: Lessons, tmp_path: Path
 ) -> None:
+    model_folder = saved(make(), tmp_path / "model")
     refusals: list[dict[Path, str]] = []
     one, other = (
         lesson(model_folder, tmp_path / "new"),
@@ -114,6 +122,7 @@ def test_a_class_is_learnt_and_the_others_stay(
     with torch.inference_mode():
         assert torch.equal(before.task_logits(picture, old), after.task_logits(picture, old))
     assert after.config.origin["learnt"]["mug"]["pictures"] == 3
+    assert (tmp_path / "new" / SUMS).is_file()
 
 
 @pytest.mark.slow

@@ -98,7 +98,7 @@ def test_a_class_is_offered_to_its_visitor_alone(page: Page, tmp_path: Path) -> 
     *before, last = page.learn("anna", " mug ", pictures(), ["sky"])
     assert before[0]["cancel"]["interactive"]
     assert not before[0]["learn"]["interactive"]
-    assert "&#x27;mug&#x27; is learnt from 2 pictures; bIoU 61 % (50 to 70)" in last["learnt"]
+    assert "&#x27;mug&#x27; is learnt from 2 pictures; bIoU 61.4 % (50.2 to 70.0)" in last["learnt"]
     assert last["classes"]["choices"] == [*NAMES, "mug"]
     assert last["classes"]["value"] == ["sky", "mug"]
     assert last["everything"]["label"] == "all 6 classes"
