@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["dice_loss", "mask_loss"]
+__all__ = ["dice_loss", "dice_of_sums", "mask_loss"]
 
 
 def dice_loss(painted: Tensor, truth: Tensor) -> Tensor:
@@ -16,7 +16,19 @@ def dice_loss(painted: Tensor, truth: Tensor) -> Tensor:
     Returns:
         (...) float.
     """
-    overlap, size = (painted * truth).sum(-1), (painted + truth).sum(-1)
+    return dice_of_sums((painted * truth).sum(-1), (painted + truth).sum(-1))
+
+
+def dice_of_sums(overlap: Tensor, size: Tensor) -> Tensor:
+    """The same, of sums over the pixels.
+
+    Args:
+        overlap: float, ``|p t|``.
+        size: of the same shape, ``|p| + |t|``.
+
+    Returns:
+        Float of that shape.
+    """
     return 1 - (2 * overlap + 1) / (size + 1)
 
 

@@ -11,7 +11,7 @@ from seg_training.errors import UserError
 from seg_training.settings import checked_number, choose_with_options
 from seg_training.tasks import IGNORE
 from transformers_update_for_adapters.input_checks import check_labels
-from transformers_update_for_adapters.mask_losses import dice_loss
+from transformers_update_for_adapters.mask_losses import dice_loss, dice_of_sums
 
 __all__ = [
     "LABEL_MAP_LOSSES",
@@ -111,8 +111,8 @@ def multiclass_loss_and_dice(
 ) -> Tensor:
     """Cross-entropy plus Dice of each mask, which counts small and rare ones as the large.
 
-    A mask is a channel's pixels in an image that has some. As of :func:`binary_loss_and_dice`, of
-    the probabilities of the channels.
+    A mask is a channel's pixels in an image that has some. Its Dice is of the channel's
+    probabilities, over the pixels that are not left out.
 
     Args:
         logits: (B, C, H, W) float; C is K + 1 with a channel for other, K without.
@@ -137,7 +137,7 @@ def multiclass_loss_and_dice(
     nothing = likely.new_zeros(likely.shape[:2])
     truth = nothing.scatter_add(1, target, valid.to(nothing.dtype))
     overlap = nothing.scatter_add(1, target, likely.gather(1, target[:, None])[:, 0])
-    dice = 1 - (2 * overlap + 1) / (likely.sum(2) + truth + 1)
+    dice = dice_of_sums(overlap, likely.sum(2) + truth)
     present = truth > 0
     return cross_entropy + weight * (dice * present).sum() / present.sum().clamp(min=1)
 
