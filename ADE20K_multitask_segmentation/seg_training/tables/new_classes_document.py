@@ -33,8 +33,8 @@ def with_curves(document: str, kept: Path) -> str:
     Args:
         document: has ``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->``, each on a line of its
             own, for ``curves_ccp`` and ``curves_camvid``.
-        kept: the folder of results: ``new_classes`` of ``measure_new_classes.py``, and the full
-            trainings in ``recipes_ccp`` and so on.
+        kept: the folder of results: ``new_classes`` of ``measure_new_classes.py``, and, of full
+            trainings, the ``results.json`` as ``full/seed<k>.json`` beside them.
 
     Raises:
         UserError: if it lacks marks.
@@ -49,7 +49,7 @@ def _table(data: str, kept: Path) -> str:
         return "Nothing of it has been run."
     base = [json.loads(file.read_text()) for file in sorted(own.glob("base/seed*.json"))]
     old_of_base = _mean([_mean(list(each["old"].values())) for each in base])
-    full = _of_full_training(data, kept)
+    full = _of_full_training(data, own / "full")
     cells: dict[tuple[str, int], list[Result]] = {}
     for result in results:
         cells.setdefault((result["method"], result["pictures"]), []).append(result)
@@ -88,10 +88,9 @@ def _table(data: str, kept: Path) -> str:
     return "\n\n".join(words)
 
 
-def _of_full_training(data: str, kept: Path) -> dict[str, float]:
+def _of_full_training(data: str, full: Path) -> dict[str, float]:
     """Average what full trainings of the same recipe reach: by held-out class, in percent."""
-    files = sorted((kept / f"recipes_{data}" / "table1" / "adapter_hf").glob("seed*.json"))
-    per_class = [json.loads(file.read_text())["per_class"] for file in files]
+    per_class = [json.loads(file.read_text())["per_class"] for file in sorted(full.glob("*.json"))]
     return {
         name: _mean([each[name]["bIoU_calibrated"] for each in per_class])
         for name in HELD_OUT[data]
