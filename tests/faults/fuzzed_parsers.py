@@ -191,9 +191,10 @@ def _read_coco(file: Path) -> None:
     for stem in annotations.stems.tolist():
         size, objects = annotations.of(stem)
         for each in objects:
-            # As the dataset does: whatever is raised becomes a user's error.
-            with contextlib.suppress(Exception):
+            try:
                 draw_segmentation(each.segmentation, size)
+            except Exception as error:  # as the dataset does
+                raise UserError(f"{stem}: {error}") from error
 
 
 def _read_config(file: Path) -> None:

@@ -16,6 +16,7 @@ class ReachedLines:
 
     Attributes:
         number: of lines there are.
+        files: that they are in.
     """
 
     def __init__(self, parts: Sequence[str]) -> None:
@@ -31,6 +32,7 @@ class ReachedLines:
                 if not names or code.co_qualname.split(".")[0] in names.split(","):
                     lines = {line for *_, line in code.co_lines() if line is not None}
                     self._left[_key(code)] = lines - {code.co_firstlineno}
+        self.files = sorted({Path(file) for file, *_ in self._left})
         self.number = sum(map(len, self._left.values()))
         assert self.number, parts
         self._known: dict[CodeType, set[int] | None] = {}
@@ -46,6 +48,15 @@ class ReachedLines:
         return sorted(
             f"{Path(file).name}:{line}" for (file, *_), left in self._left.items() for line in left
         )
+
+    def keep(self, missed: Sequence[str]) -> None:
+        """Note the lines that ran elsewhere.
+
+        Args:
+            missed: those that did not, as :attr:`missed` names them.
+        """
+        for (file, *_), left in self._left.items():
+            left &= {line for line in left if f"{Path(file).name}:{line}" in missed}
 
     @contextmanager
     def watching(self) -> Iterator[None]:
