@@ -48,8 +48,10 @@ def lack_of_memory(error: BaseException) -> BaseException | None:
         is_number = isinstance(each, OSError) and each.errno == errno.ENOMEM
         # A UserError quotes others: those are looked at themselves.
         says = isinstance(each, RuntimeError | ValueError) or type(each).__module__ == "cv2"
-        if isinstance(each, MemoryError) or is_number or (
-            says and any(words in str(each) for words in _SAID)
+        if (
+            isinstance(each, MemoryError)
+            or is_number
+            or (says and any(words in str(each) for words in _SAID))
         ):
             return each
         ahead += [each.__cause__, each.__context__]

@@ -12,6 +12,7 @@ import re
 import resource
 import shutil
 import sys
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -22,7 +23,8 @@ import pytest
 from fake_datasets import coco
 from faults.bounded_memory import bounded_memory, lack_of_memory
 from faults.fuzz_records import Counts, Records
-from faults.fuzzed_parsers import NAMES, Parser, parsers
+from faults.fuzzed_parser import Parser
+from faults.fuzzed_parsers import NAMES, parsers
 from faults.reached_lines import ReachedLines
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
@@ -116,13 +118,17 @@ class _Watch:
             or (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
         )
         if (event in self._changing or writes) and not isinstance(arguments[0], int):
-            path = Path(os.path.realpath(os.fsdecode(arguments[0])))
+            own = os.fsdecode(arguments[0])
+            if event in self._changing and arguments[-1] >= 0:  # a folder that is open
+                own = os.path.join(f"/proc/self/fd/{arguments[-1]}", own)  # noqa: PTH118
+            path = Path(os.path.realpath(own))
             if not path.is_relative_to(os.path.realpath(self.folder)) and path != Path(os.devnull):
                 self.seen.append(f"{event} {arguments}")
 
     @contextlib.contextmanager
     def within(self, folder: Path) -> Iterator[None]:
         self.folder = folder
+        self.seen.clear()
         try:
             yield
         finally:
@@ -146,6 +152,7 @@ def test_every_parser_is_fuzzed(made: dict[str, Parser]) -> None:
 def test_a_damaged_file_is_a_clear_error_or_an_answer(
     made: dict[str, Parser], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "fuzzed"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", _MOST_PIXELS)  # what data.max_pixels bounds
     parser, folder = made[name], tmp_path / "fuzzed"
     if parser.beside is None:
