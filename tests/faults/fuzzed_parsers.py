@@ -377,18 +377,6 @@ def _picture_folder(folder: Path) -> Path:
     return place
 
 
-_PICKLES = tuple(
-    pickle.dumps(content, protocol=2)
-    for content in (
-        [1, 2],
-        {"hyper_parameters": {"config": {}}},
-        {"hyper_parameters": {"config": 1, "task_names": 2}, "state_dict": {}},
-        {"hyper_parameters": {"config": {"model": {"a": 10**9}}, "task_names": ["a"]},
-         "state_dict": {}},
-    )
-)  # fmt: skip
-
-
 class _Call:
     """Is pickled as a call of what PyTorch allows."""
 
@@ -404,6 +392,17 @@ _CALLS = (
     _Call(torch.Tensor, 10**5, 10**6),
     _Call(torch.FloatTensor, _Call(torch.Size, [10**5, 10**6])),
 )
+_PICKLES = tuple(
+    pickle.dumps(content, protocol=2)
+    for content in (
+        *_CALLS,
+        [1, 2],
+        {"hyper_parameters": {"config": {}}},
+        {"hyper_parameters": {"config": 1, "task_names": 2}, "state_dict": {}},
+        {"hyper_parameters": {"config": {"model": {"a": 10**9}}, "task_names": ["a"]},
+         "state_dict": {}},
+    )
+)  # fmt: skip
 
 
 def _old_pickles() -> tuple[bytes, ...]:
@@ -446,7 +445,7 @@ def _model_parsers(folder: Path, whole: bytes, content: dict[str, Any]) -> Itera
                  lambda changed: whole[:length] + changed)  # fmt: skip
     yield Parser("pickle in a checkpoint", "a.ckpt", pickled, read_checkpoint,
                  (_READ, _STORED), partial(_with_pickle, whole),
-                 others=(*_PICKLES, *(pickle.dumps(own, protocol=2) for own in _CALLS)))  # fmt: skip
+                 others=_PICKLES)  # fmt: skip
     yield Parser("network in a checkpoint", "a.json", json.dumps(painting["network"]).encode(),
                  partial(_read_network, painting),
                  (f"{_CHECKPOINTS}.network_in_checkpoint:network_of,build_for,_config_in,load_weights",

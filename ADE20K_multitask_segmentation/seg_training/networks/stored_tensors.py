@@ -8,7 +8,7 @@ import zipfile
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from torch.serialization import MAGIC_NUMBER, PROTOCOL_VERSION, StorageType
 
@@ -52,7 +52,7 @@ def check_tensors(stream: BytesIO, file: Path) -> None:
     pickles are read without it: what they name stands for nothing, and what they call is not.
 
     Args:
-        stream: of the whole file; a file itself would give out the memory that a text claims to have.
+        stream: of the whole file; an open file would take the memory that a text claims.
         file: where it is from, for the message.
 
     Raises:
@@ -106,13 +106,15 @@ class _Named:
         """Take items."""
 
 
-class _Sizes(pickle._Unpickler):  # type: ignore[misc, name-defined]  # that in C takes any index
+class _Sizes(pickle._Unpickler):  # that in C takes any index
     """Adds up the storages that a pickle names, and compares its tensors with them."""
 
+    stack: list[Any]
+
     # Without what asks for memory itself; torch.load does not know it, either.
-    dispatch = {
+    dispatch: ClassVar[dict[int, Any]] = {
         code: read
-        for code, read in pickle._Unpickler.dispatch.items()  # type: ignore[attr-defined]
+        for code, read in pickle._Unpickler.dispatch.items()
         if code not in {*pickle.BYTEARRAY8, *pickle.EXT1, *pickle.EXT2, *pickle.EXT4}
     }
 
