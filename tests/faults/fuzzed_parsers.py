@@ -580,7 +580,7 @@ def parsers(folder: Path) -> list[Parser]:
             "multitask_segmentation.coco_annotations")),
         Parser("protobuf", "a.pb", protobuf.read_bytes(),
                lambda file: list(read_trajectories(file, {})), (
-                   "multitask_segmentation.scenenet_trajectories:read_trajectories,_stream,_compact",)),
+                   "multitask_segmentation.scenenet_trajectories:read_trajectories,_stream,_AllOfIt,_compact",)),
         Parser("table", "a.txt", table, lambda file: read_wordnet_classes(file, classes), (
             "multitask_segmentation.scenenet_trajectories:read_wordnet_classes,_read_lines",)),
         Parser("archive", "a.zip", zipped.getvalue(), _unpack_all, (
