@@ -206,7 +206,7 @@ def test_a_damaged_file_is_a_clear_error_or_an_answer(
         parse(parser.seal(each))
 
     @settings(
-        max_examples=math.ceil(CASES / _PLACES),
+        max_examples=1 + math.ceil(1.1 * CASES / _PLACES),  # some change nothing, at one place
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -214,7 +214,7 @@ def test_a_damaged_file_is_a_clear_error_or_an_answer(
     @seed(0)
     @given(of=st.sampled_from(valid), changes=_changes)
     def fuzz(of: bytes, changes: list[tuple[str, float, bytes, int]]) -> None:
-        for number in range(_PLACES):
+        for number in range(_PLACES if changes else 1):
             data = changed(of, elsewhere(changes, number))
             counts["cases"] += 1
             counts["changed"] += data != of

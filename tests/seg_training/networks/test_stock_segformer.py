@@ -56,7 +56,7 @@ def test_giants_and_code_are_refused(change: dict[str, Any], said: str, stock: P
 def test_weights_that_are_pickled_are_bounded(stock: Path) -> None:
     (stock / "model.safetensors").unlink()
     torch.save({"w": torch.ones(3)}, stock / "pytorch_model.bin")
-    with pytest.raises(UserError, match="lacks .* of the backbone's weights"):
+    with pytest.raises(UserError, match=r"lacks .* of the backbone's weights"):
         build_network("adapter_hf", 2, pretrained=stock)
 
     torch.save(
