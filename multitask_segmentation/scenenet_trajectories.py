@@ -63,7 +63,10 @@ class _AllOfIt:
         self._file, self._size = file, size
 
     def read(self, number: int) -> bytes:
-        return self._file.read(min(number, self._size - self._file.tell()))
+        return self._file.read(min(number, self._size - self.tell()))
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def _stream(path: Path) -> Iterator[Trajectory]:

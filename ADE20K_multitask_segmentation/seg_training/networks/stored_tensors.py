@@ -20,6 +20,7 @@ _ZIP = b"PK\x03\x04"  # how PyTorch tells its formats apart
 # In the older one: a mark, its version, the machine, the content, the order of what follows.
 _PICKLES = (MAGIC_NUMBER, PROTOCOL_VERSION, None, None, None)
 _REBUILDING = "torch._utils._rebuild_"
+_OF_A_TYPE = "torch._tensor._rebuild_from_type_v2"
 _UNTYPED = "UntypedStorage"  # whose numbers are bytes
 
 
@@ -134,9 +135,10 @@ class _Sizes(pickle._Unpickler):  # that in C takes any index
     dispatch[pickle.NEWOBJ[0]] = load_newobj
 
     def persistent_load(self, saved: Any) -> Any:
-        kind, named, key, _, numbers, *_ = saved
-        if kind == "module":
+        kind, named, *more = saved
+        if kind == "module":  # torch.load refuses it by its name
             return named
+        key, _, numbers, *_ = more
         storage = _Named(named.name, self)
         storage.storage = abs(int(numbers)) * _bytes_of(named.name)
         self._stored += 0 if str(key) in self._storages else storage.storage
@@ -146,6 +148,9 @@ class _Sizes(pickle._Unpickler):  # that in C takes any index
         return storage
 
     def check_call(self, name: str, args: tuple[Any, ...]) -> None:
+        if name == _OF_A_TYPE:  # which calls in turn
+            function, _, args, *_ = args
+            name = function.name
         first = args[0] if args and isinstance(args[0], _Named) else None
         if name.startswith(_REBUILDING) and first is not None and first.storage is not None:
             _, offset, sizes, strides, *_ = args
@@ -161,8 +166,9 @@ class _Sizes(pickle._Unpickler):  # that in C takes any index
 
     def _refuse(self) -> NoReturn:
         raise UserError(
-            f"{self._file} has {self._most:,} bytes, but describes tensors of more: no file of "
-            "torch.save does, so that it is not read. Get it from where it was made"
+            f"{self._file} is no file of torch.save, or is damaged or not complete (size: it has "
+            f"{self._most:,} bytes, but describes tensors of more), so that it is not read. Get it "
+            "from where it was made"
         )
 
 

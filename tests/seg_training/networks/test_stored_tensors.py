@@ -17,7 +17,7 @@ from seg_training.checkpoints.whole_checkpoints import read_whole, write_whole
 from seg_training.errors import UserError
 from seg_training.networks.stored_tensors import check_tensors
 
-SAID = r"has [\d,]+ bytes, but describes tensors of more: no file of torch.save does"
+SAID = r"has [\d,]+ bytes, but describes tensors of more\)"
 
 
 class _Calls:
@@ -65,6 +65,17 @@ def test_a_tensor_larger_than_its_storage(tmp_path: Path) -> None:
     for read in (read_whole, read_inert):
         with bounded_memory(2**30), pytest.raises(UserError, match=SAID):
             read(file)
+
+
+def test_a_tensor_with_attributes_that_is_larger_than_its_storage(tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    tensor = torch.zeros(777, 7)
+    tensor.note = "x"  # type: ignore[attr-defined]
+    torch.save({"a": tensor}, file)
+    assert read_whole(file)["a"].shape == (777, 7)
+    _with_other_pickle(file, b"M\x09\x03K\x07\x86", b"J\xff\xff\xff\x7fK\x07\x86")
+    with bounded_memory(2**30), pytest.raises(UserError, match=SAID):
+        read_whole(file)
 
 
 def test_a_storage_larger_than_its_file(tmp_path: Path) -> None:
