@@ -165,5 +165,4 @@ def test_a_picture_that_ends_its_workers_is_named(run_dir: Path, tmp_path: Path)
     said, _ = job.communicate(timeout=1500)
     assert job.returncode == 1
     assert "3 workers ended at picture 1/fatal" in said
-    assert "Traceback" not in said.partition("ERROR")[2]
     assert not (output / ".being_painted").exists()
