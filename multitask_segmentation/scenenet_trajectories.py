@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -56,20 +56,34 @@ def read_trajectories(
         yield trajectory.render_path, _compact(protobuf, trajectory, value_of_wordnet_id)
 
 
+class _AllOfIt:
+    """Reads what there is of a file: Python takes the memory first that a length asks for."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
+
+    def read(self, number: int) -> bytes:
+        return self._file.read(min(number, self._size - self.tell()))
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
 def _stream(path: Path) -> Iterator[Trajectory]:
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as opened:
+            file = _AllOfIt(opened, path.stat().st_size)
             while tag := file.read(1):
                 if tag != _TRAJECTORY_TAG:
                     raise ValueError("something that is no trajectory stands in it")
-                # Typed as BytesIO, but any buffered file will do.
+                # Typed as BytesIO, but whatever can be read will do.
                 trajectory = parse_length_prefixed(Trajectory, file)  # type: ignore[arg-type]
                 if trajectory is None:
                     raise ValueError("it ends in the middle of a trajectory")
                 if not trajectory.render_path:
                     raise ValueError("a trajectory in it has no render_path")
                 yield trajectory
-    except (OSError, ValueError, DecodeError, OverflowError, MemoryError) as error:
+    except (OSError, ValueError, DecodeError, OverflowError) as error:
         raise UserError(
             f"cannot read {path} as trajectories of SceneNet RGB-D: {error}. Download or unpack it "
             "again"

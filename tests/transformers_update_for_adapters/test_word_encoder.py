@@ -84,6 +84,30 @@ def test_lacking_weights_are_refused(stand_in_encoder: Path) -> None:
         WordEncoder(stand_in_encoder)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"intermediate_size": 10**9, "num_hidden_layers": 2}, "describes [0-9,]+ weights, "),
+        ({"num_hidden_layers": 10**9}, "says num_hidden_layers: 1000000000"),
+        ({"vocab_size": 10**9}, "describes [0-9,]+ weights, "),
+    ],
+)
+def test_a_giant_is_refused_before_it_takes_memory(
+    stand_in_encoder: Path, change: dict[str, int], said: str
+) -> None:
+    file = stand_in_encoder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ImportError, match=said):
+        WordEncoder(stand_in_encoder)
+
+
+def test_kernels_of_the_hub_are_not_asked_for(stand_in_encoder: Path) -> None:
+    file = stand_in_encoder / "config.json"
+    described = json.loads(file.read_text())
+    file.write_text(json.dumps({**described, "attn_implementation": "evil/kernel"}))
+    assert WordEncoder(stand_in_encoder)(["car"]).shape == (1, WORD_WIDTH)
+
+
 def test_the_real_encoder_gives_its_published_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PACKAGE", REAL)
     if not encoder_is_installed():

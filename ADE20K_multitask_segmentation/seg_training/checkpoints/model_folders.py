@@ -15,8 +15,6 @@ from seg_training.as_written.bounded_json import read_json
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.folder_sums import SUMS, check_sums
-from seg_training.checkpoints.foreign_code import refuse_foreign_code
-from seg_training.checkpoints.network_extent import check_memory, check_numbers
 from seg_training.checkpoints.network_in_checkpoint import network_of
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config_sections import save_config
@@ -24,7 +22,9 @@ from seg_training.errors import UserError
 from seg_training.files.atomic_writes import move_whole, unfinished_folder
 from seg_training.files.text_files import finite
 from seg_training.networks import Network
+from seg_training.networks.foreign_code import refuse_foreign_code
 from seg_training.networks.network_building import quiet_transformers
+from seg_training.networks.network_extent import check_memory, check_numbers
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.weights_fingerprint import fingerprint
 

@@ -11,12 +11,12 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 
 from seg_training.checkpoints.checkpoint_reading import NETWORK
-from seg_training.checkpoints.foreign_code import refuse_foreign_code
-from seg_training.checkpoints.network_extent import check_memory, check_numbers
 from seg_training.config_sections import check_sections
 from seg_training.errors import UserError
 from seg_training.networks import Network, build_network
+from seg_training.networks.foreign_code import refuse_foreign_code
 from seg_training.networks.network_building import OF_RECOGNISERS
+from seg_training.networks.network_extent import check_memory, check_numbers
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
 from transformers_update_for_adapters.weights_fingerprint import CALIBRATION, forget_other_weights
 

@@ -9,7 +9,6 @@ from inspect import get_annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from transformers import SegformerConfig
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
@@ -18,6 +17,7 @@ from seg_training.checkpoints.released_checkpoints import released_network
 from seg_training.errors import UserError
 from seg_training.files.user_paths import is_hub_name, user_path
 from seg_training.networks.network_building import quiet_transformers
+from seg_training.networks.stock_segformer import stock_config
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
 
 __all__ = ["RecogniserSource", "load_recogniser"]
@@ -83,7 +83,7 @@ def _is_stock(path: Path) -> bool:
         return False
     try:
         found, _ = SegformerConfig.get_config_dict(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return found.get("model_type") == SegformerConfig.model_type
 
@@ -92,7 +92,7 @@ def _stock(source: str, is_local: bool) -> RecogniserSource:
     """Load weights of Hugging Face's own class."""
     try:
         with quiet_transformers():
-            stock = SegformerConfig.from_pretrained(source)
+            stock = stock_config(source)
             names: dict[Any, str] = dict(stock.id2label or {})
             labels = [names[channel] for channel in sorted(names)]
             sizes = {name: getattr(stock, name) for name in get_annotations(SegformerConfig)}
@@ -102,7 +102,9 @@ def _stock(source: str, is_local: bool) -> RecogniserSource:
             model, info = TASFormerForSemanticSegmentation.from_pretrained(
                 source, config=config, output_loading_info=True, ignore_mismatched_sizes=True
             )
-    except (OSError, SafetensorError, ValueError) as error:
+    except UserError as error:
+        raise UserError(f"model.recogniser={source}: {error}") from error
+    except Exception as error:  # a damaged file raises nearly anything
         hint = (
             ""
             if is_local

@@ -1,5 +1,6 @@
 """Reading a file that torch.save wrote without importing or running anything that it names."""
 
+import io
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ from typing import Any
 import torch
 from torch import serialization
 
-from seg_training.checkpoints.whole_checkpoints import check_growth
 from seg_training.errors import UserError
+from seg_training.networks.stored_tensors import check_growth, check_tensors
 
 __all__ = ["INERT", "read_inert"]
 
@@ -79,8 +80,11 @@ def read_inert(file: Path) -> Any:
     """
     try:
         check_growth(file)
+        stream = io.BytesIO(file.read_bytes())
+        check_tensors(stream, file)
+        stream.seek(0)
         with _only_inert_names():
-            return torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(stream, map_location="cpu", weights_only=True)
     except UserError:
         raise
     except Exception as error:  # a damaged file raises nearly anything

@@ -12,8 +12,9 @@ import torch
 
 from seg_training.errors import UserError
 from seg_training.files.atomic_writes import replacing
+from seg_training.networks.stored_tensors import check_growth, check_tensors
 
-__all__ = ["check_growth", "read_whole", "write_whole"]
+__all__ = ["read_whole", "write_whole"]
 
 # After the end of the zip file that torch.save writes: what reads such files passes over it.
 _SUM = re.compile(rb"\nsha256 of all before: ([0-9a-f]{64})\n")
@@ -62,29 +63,8 @@ def read_whole(file: Path) -> Any:
     check_growth(file)
     if not found:
         _check_parts(file, data)
+    check_tensors(io.BytesIO(data), file)
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-
-
-def check_growth(file: Path) -> None:
-    """Refuse a zip file whose parts are larger than it is: torch.save packs nothing.
-
-    Args:
-        file: of whatever kind.
-
-    Raises:
-        UserError: if it would grow.
-    """
-    try:
-        with zipfile.ZipFile(file) as content:
-            parts = content.infolist()
-    except Exception:  # a damaged one raises nearly anything: what reads it says what it is
-        return
-    here = file.stat().st_size
-    if (size := sum(part.file_size for part in parts)) > here:
-        raise UserError(
-            f"{file} has {here:,} bytes, but its parts would have {size:,}: no file of "
-            "torch.save has, so that it is not read. Get it from where it was made"
-        )
 
 
 def _check_parts(file: Path, data: bytes) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import SegformerConfig
 from transformers.utils import logging as transformers_logging
 
 from seg_training.errors import UserError, suggest
 from seg_training.files.user_paths import is_hub_name, user_path
 from seg_training.networks.network import Network
+from seg_training.networks.stock_segformer import stock_config
 from seg_training.settings import choose
 from transformers_update_for_adapters import (
     METHODS,
@@ -256,7 +256,7 @@ def _load_backbone(
     model: TASFormerForSemanticSegmentation
     try:
         with quiet_transformers():
-            backbone = SegformerConfig.from_pretrained(source)
+            backbone = stock_config(source)
             architecture = {field: getattr(backbone, field) for field in _BACKBONE_FIELDS}
             found = backbone_of(backbone)
             if getattr(backbone, "rounds", None):
@@ -270,10 +270,10 @@ def _load_backbone(
             )
     except UserError:
         raise
-    except (OSError, SafetensorError) as error:
-        raise UserError(_unreadable(pretrained, is_local, error)) from error
     except ValueError as error:
         raise UserError(f"the pretrained weights do not fit: {error}") from error
+    except Exception as error:  # a damaged file raises nearly anything
+        raise UserError(_unreadable(pretrained, is_local, error)) from error
     if mismatched := sorted(info["mismatched_keys"]):
         name, found, expected = mismatched[0]
         raise UserError(

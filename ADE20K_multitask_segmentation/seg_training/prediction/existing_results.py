@@ -91,4 +91,5 @@ def settings_of(folder: Path) -> Any:
 
 
 def _has_our_name(name: str) -> bool:
-    return name in (RESULT, LABEL_MAP, OVERLAY) or bool(_OF_A_CLASS.fullmatch(name))
+    is_of_a_class = _OF_A_CLASS.fullmatch(name) and Path(name).name == name  # not elsewhere
+    return name in (RESULT, LABEL_MAP, OVERLAY) or bool(is_of_a_class)

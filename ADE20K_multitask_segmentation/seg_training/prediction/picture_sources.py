@@ -19,6 +19,8 @@ __all__ = ["Picture", "RowPicture", "StoredPicture", "find_elsewhere", "is_elsew
 _PARQUET = ".parquet"
 _LIKELY_COLUMNS = ("image", "picture", "img", "photo")
 _MAGIC = "*?["
+_MOST_ROWS = 1_000_000  # of a file, which may say that it has any number of them
+_MOST_UNPACKED = 2**32  # bytes of a row group, which is read as a whole
 _ROWS_KEPT = 2  # row groups, of which pictures are read one after the other
 
 
@@ -180,6 +182,10 @@ def _rows(table: str) -> dict[Picture, Path]:
     number = opened.metadata.num_rows
     if not number:
         raise UserError(f"{table} has no row")
+    if number > _MOST_ROWS:
+        raise UserError(
+            f"{table} has {number:,} rows, more than {_MOST_ROWS:,}: write it as several files"
+        )
     digits = max(6, len(str(number - 1)))
     return {
         RowPicture(table, column, row): Path(name) / f"{row:0{digits}}" for row in range(number)
@@ -225,7 +231,15 @@ def _table(table: str) -> Any:
 
 @lru_cache(maxsize=_ROWS_KEPT)
 def _row_group(table: str, column: str, group: int) -> Any:
-    return _table(table).read_row_group(group, columns=[column])[column]
+    opened = _table(table)
+    about = opened.metadata.row_group(group)
+    size = sum(about.column(each).total_uncompressed_size for each in range(about.num_columns))
+    if size > _MOST_UNPACKED:
+        raise UserError(
+            f"{table} has {size:,} bytes in one group of rows, more than {_MOST_UNPACKED:,}: write "
+            "it with a smaller row_group_size"
+        )
+    return opened.read_row_group(group, columns=[column])[column]
 
 
 @lru_cache(maxsize=64)

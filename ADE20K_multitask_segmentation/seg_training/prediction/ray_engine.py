@@ -3,9 +3,13 @@
 import importlib
 import os
 import pickle
+import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from seg_training.commands.devices import AUTO
@@ -25,6 +29,7 @@ __all__ = ["paint_on_ray"]
 _SHARE = 16  # pictures that are handed out at once, ...
 _MOST_SHARES = 4096  # ... more where there would be too many shares
 _TRIES = 10  # of a share whose worker dies; with one more it is the share's own fault
+_NOTES = ".being_painted"  # of the output: a file for each worker, with the picture it is at
 _WRONG = "wrong"  # what a worker answers that cannot paint at all
 _GO_ON = "the same command goes on with what is not written yet"
 
@@ -83,14 +88,26 @@ def paint_on_ray(asked: Prediction, names: Mapping[Picture, str]) -> PredictionR
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()
         raise UserError(
-            f"Ray: {reason[-1] if reason else type(error).__name__}; {_GO_ON}"
+            f"Ray: {reason[-1] if reason else type(error).__name__}{_fatal(asked.output)}; {_GO_ON}"
         ) from error
     except (ConnectionError, RuntimeError) as error:  # no cluster at the address
         raise UserError(f"Ray: {error}; {_GO_ON}") from error
     finally:
         if own_cluster:
             ray.shutdown()
+        shutil.rmtree(asked.output / _NOTES, ignore_errors=True)
     return report
+
+
+def _fatal(output: Path) -> str:
+    """Name the picture at which more than one worker ended, if there is one."""
+    at: Counter[str] = Counter()
+    with suppress(OSError):
+        at.update(os.fsdecode(note.read_bytes()) for note in (output / _NOTES).iterdir())
+    [(name, times)] = at.most_common(1) or [("", 0)]
+    if times < 2:
+        return ""
+    return f" ({times} workers ended at picture {name}: take it away, or make it smaller)"
 
 
 def _shares(arrow: Any, names: Mapping[Picture, str]) -> list[Any]:
@@ -129,6 +146,7 @@ class _Worker:
             started: when that was: what is written since then was by a worker that is gone.
         """
         self._output = asked.output
+        self._note = asked.output / _NOTES / f"{os.uname().nodename}-{os.getpid()}"
         self._started = started
         self._wrong = ""
         try:
@@ -157,6 +175,9 @@ class _Worker:
     def _paint(self, picture: Picture, name: str) -> Outcome:
         if self._wrong:
             return Outcome(_WRONG, self._wrong)
+        with suppress(OSError):  # a full disk is said by who paints
+            self._note.parent.mkdir(parents=True, exist_ok=True)
+            self._note.write_bytes(os.fsencode(name))
         with self._painter.network.kept():
             outcome = self._painter.paint(picture, name)
         if outcome.kind == "kept":

@@ -15,6 +15,7 @@ MOST_WAITING = 100
 _JOIN, _UPLOAD = "/queue/join", "/upload"  # the ends of Gradio's paths
 _ENVELOPE = 2**20  # what a form has around a file
 _MOST_ASKED = 2**24  # bytes of a question, which waits in memory; pictures to learn from are in it
+_MOST_DIGITS = 20  # of a length: Python reads no number of thousands
 _FULL = 503
 
 _log = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ class Doorkeeper:
         length = dict(scope["headers"]).get(b"content-length", b"")
         is_file = scope["path"].endswith(_UPLOAD)
         most, what = (MOST_BYTES, "files") if is_file else (_MOST_ASKED, "questions")
-        if not length.isdigit() or int(length) > most + _ENVELOPE:
+        is_number = length.isdigit() and len(length) < _MOST_DIGITS
+        if not is_number or int(length) > most + _ENVELOPE:
             self._refused.too_large += 1
             self._refused.tell()
             await _answer(send, f"This page takes {what} of at most {most / 2**20:.0f} MiB.")

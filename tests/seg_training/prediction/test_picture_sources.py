@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from seg_training.errors import UserError
+from seg_training.prediction import picture_sources
 from seg_training.prediction.picture_prediction import PredictionReport
 from seg_training.prediction.picture_sources import find_elsewhere, is_elsewhere, local_file
 from seg_training.prediction.pictures_to_paint import find_pictures_anywhere
@@ -136,6 +137,17 @@ def test_which_column_holds_pictures_must_be_clear(
     parquet.write_table(arrow.table(columns), tmp_path / "rows.parquet")
     with pytest.raises(UserError, match=words):
         find_elsewhere(str(tmp_path / "rows.parquet"))
+
+
+def test_bounds_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "rows.parquet"
+    parquet.write_table(arrow.table({"image": [b"x" * 100] * 3}), file)
+    monkeypatch.setattr(picture_sources, "_MOST_UNPACKED", 20)
+    with pytest.raises(UserError, match="bytes in one group of rows, more than 20: write it with"):
+        next(iter(find_elsewhere(str(file)))).content()  # type: ignore[union-attr]
+    monkeypatch.setattr(picture_sources, "_MOST_ROWS", 2)
+    with pytest.raises(UserError, match="has 3 rows, more than 2: write it as several files"):
+        find_elsewhere(str(file))
 
 
 def test_what_is_here_is_a_file(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seg_training.errors import UserError
 from seg_training.prediction import result_writing
-from seg_training.prediction.existing_results import settings_of
+from seg_training.prediction.existing_results import files_of_result, settings_of
 from seg_training.prediction.result_writing import PictureResult, outline
 from seg_training.results.overlays import Colour, distinct_colours, legend_picture
 
@@ -271,3 +271,11 @@ def test_the_number_of_frames_is_kept(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a" / "result.json").read_text())["frames"] == 7
     write(tmp_path / "photo")
     assert json.loads((tmp_path / "photo" / "result.json").read_text())["frames"] == 1
+
+
+def test_a_list_of_others_names_nothing_elsewhere(tmp_path: Path) -> None:
+    names = ["000_a_mask.png", "000_../../a_mask.png", "/000_a_mask.png"]
+    (tmp_path / "result.json").write_text(json.dumps({"being_replaced": names}))
+    assert files_of_result(tmp_path) == {
+        "result.json", "label_map.png", "overlay.png", "000_a_mask.png"
+    }  # fmt: skip

@@ -118,6 +118,13 @@ def _unpack(rows: Rows, image: str, label_map: str, folder: Path) -> None:
         raise UserError(
             f"cannot unpack {rows.source} into {folder}: {error}; set data.cache_dir"
         ) from error
+    except UserError:
+        raise
+    except Exception as error:  # damaged files raise nearly anything
+        raise UserError(
+            f"cannot read split '{rows.split}' of {rows.source}: {_first_line(error)}. Download "
+            "it again"
+        ) from error
 
 
 def _write(rows: Rows, image: str, label_map: str, folder: Path) -> None:

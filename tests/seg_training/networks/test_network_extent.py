@@ -13,11 +13,11 @@ from small_networks import small_network
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.model_folders import load_network
-from seg_training.checkpoints.network_extent import check_entries, check_memory, check_numbers
 from seg_training.checkpoints.network_in_checkpoint import network_of, network_to_keep
 from seg_training.checkpoints.whole_checkpoints import write_whole
 from seg_training.config_sections import SECTIONS
 from seg_training.errors import UserError
+from seg_training.networks.network_extent import check_entries, check_memory, check_numbers
 
 GIANTS: dict[str, tuple[dict[str, Any], str]] = {
     "classes": (
