@@ -34,7 +34,8 @@ _WHOLE_LABEL_MAPS = ("data.sampler=images",)
 _WITH_DICE = (*_WHOLE_LABEL_MAPS, "loss=cross_entropy_dice")
 _SHARE = 0.85  # of phase one
 _BETTER_LOSS = ("loss=bce_dice", "data.sampler={name:mixed,absent:0.3}")
-_SHORT_WARM_UP = ("optimizer.warmup_steps=15",)  # as recipe=painted shortens it
+_FROM_NOTHING = ("optimizer.lr=1e-3",)
+_GOING_ON = ("optimizer.lr=3e-4", "optimizer.warmup_steps=15")  # as recipe=painted has them
 _RECOGNISER = "recogniser"
 
 RECIPE_ROWS = {
@@ -139,7 +140,7 @@ def _recipes(data: str, title: str, num_classes: int, steps: int, settings: Sequ
                 ONE_TRAINING,  # a recogniser is shared by the rows of its seed
                 *settings,
                 *row.overrides,
-                *(_SHORT_WARM_UP if row.phase == "second" else ()),
+                *(_GOING_ON if row.phase == "second" else _FROM_NOTHING),
                 "data.calibration_share=0.1",
                 f"trainer.max_steps={own}",
                 # Nothing is chosen by validation images, so none are looked at before the end.
@@ -204,13 +205,7 @@ def _at(name: str, steps: int) -> str:
 
 
 RECIPE_SCALES = (
-    _recipes(
-        "camvid",
-        "CamVid at 160x160",
-        11,
-        2000,
-        ["data.crop_size=[160,160]", "optimizer.lr=1e-3"],
-    ),
+    _recipes("camvid", "CamVid at 160x160", 11, 2000, ["data.crop_size=[160,160]"]),
     _recipes(
         "ccp",
         "CCP at 192x128",
@@ -218,7 +213,7 @@ RECIPE_SCALES = (
         1500,
         [
             *("tasks=ccp_35", "data.classes=configs/classes/ccp.yaml"),
-            *("data.crop_size=[192,128]", "optimizer.lr=1e-3"),
+            "data.crop_size=[192,128]",
         ],
     ),
 )

@@ -62,6 +62,7 @@ def _painted(
     optimizer: Mapping[str, Any] | None = None,
     loss: Any = None,
     absent: float = 0.3,
+    rate: float = 0.3,
 ) -> Phases | None:
     """A SegFormer on whole label maps first, which then is the recogniser.
 
@@ -73,12 +74,15 @@ def _painted(
             cross-entropy.
         absent: share of the second phase's prompts for a class that is not there, where its sampler
             takes such a share and does not say it.
+        rate: the second phase's learning rate, as a share of the config's: it begins at what the
+            first has learnt. Where a recogniser is given, the config's rate is its own.
 
     Returns:
         The configs of both phases; None of the first, where a recogniser is given. None where the
         method is what a recogniser is: all of its training is the first phase.
     """
     share = checked_number(share, "recipe.share", above=0, below=1)
+    rate = checked_number(rate, "recipe.rate", above=0)
     changed = dict(optimizer or {})
     check_keys(changed, OptimizerSettings.entries(), "recipe.optimizer")
     settings = {**config["optimizer"], **changed}
@@ -93,8 +97,12 @@ def _painted(
     if config["model"].get("recogniser"):
         return Phases(None, second)
     before, after = _divided(config["trainer"], share)
-    warmup = round((1 - share) * config["optimizer"]["warmup_steps"])  # as its steps are fewer
-    second["optimizer"] = {**config["optimizer"], "warmup_steps": warmup}
+    own = config["optimizer"]
+    second["optimizer"] = {
+        **own,
+        "lr": rate * own["lr"],
+        "warmup_steps": round((1 - share) * own["warmup_steps"]),  # as its steps are fewer
+    }
     first = {
         **config,
         "recipe": "published",

@@ -173,7 +173,7 @@ def test_what_limits_a_training_is_divided(
     assert phases.second["trainer"]["val_check_interval"] == 3
 
 
-def test_the_second_phases_warm_up_is_as_much_shorter_as_its_steps(
+def test_the_second_phase_warms_up_for_less_and_has_a_lower_rate(
     images: Path, tmp_path: Path
 ) -> None:
     more = ("recipe={name: painted, share: 0.8, optimizer: {lr: 2e-3}}", "optimizer=adamw")
@@ -184,8 +184,10 @@ def test_the_second_phases_warm_up_is_as_much_shorter_as_its_steps(
         2e-3,
     )
     assert phases.second["optimizer"]["warmup_steps"] == 20
+    assert phases.second["optimizer"]["lr"] == pytest.approx(3e-4)
     alone = phases_of(small_config(images, tmp_path / "run", *more, "model.recogniser=run"))
     assert alone.second["optimizer"]["warmup_steps"] == 100
+    assert alone.second["optimizer"]["lr"] == 1e-3
 
 
 def test_each_phase_has_a_loss_of_its_own(images: Path, tmp_path: Path) -> None:
