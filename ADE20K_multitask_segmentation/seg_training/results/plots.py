@@ -133,6 +133,11 @@ def curves_plot(runs: Runs) -> Figure | None:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
         right.set(xlabel="step", ylabel="validation bIoU, %", ylim=(0, None))
+        if not any(_points(run, "bIoU")[0] for seeds in runs.values() for run in seeds):
+            right.set_yticks([])
+            right.text(
+                0.5, 0.5, "no validation in training", transform=right.transAxes, ha="center"
+            )
         return with_legend(figure, right) if len(runs) > 1 else figure
 
 

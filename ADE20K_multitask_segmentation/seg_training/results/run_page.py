@@ -52,7 +52,8 @@ def run_html(results: Mapping[str, Any], examples: Sequence[Example], run_dir: P
     title = f"{results['method']}, {results['config_name']}: bIoU {measured} %"
     if calibrated is not None:
         title += f", calibrated {measured_text(calibrated)} %"
-    lead = f"{run_dir}: the checkpoint of step {results['evaluated_step']:,}, the best in training."
+    which = "the best in training" if _was_validated(results) else "the end's"
+    lead = f"{run_dir}: the checkpoint of step {results['evaluated_step']:,}, {which}."
     picture = examples_picture(examples) if examples else None
     config = run_dir / "config.yaml"
     sections = [
@@ -74,6 +75,11 @@ def run_html(results: Mapping[str, Any], examples: Sequence[Example], run_dir: P
         ),
     ]
     return page_html(title, lead, sections)
+
+
+def _was_validated(results: Mapping[str, Any]) -> bool:
+    """Say whether a best was chosen: without a validation in training there is none."""
+    return "curves" not in results or bool(results["curves"]["bIoU"])
 
 
 def _numbers(results: Mapping[str, Any]) -> Table:

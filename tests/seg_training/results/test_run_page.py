@@ -68,6 +68,15 @@ def test_numbers_and_what_they_were_measured_with(tmp_path: Path) -> None:
     assert ">Pictures<" not in html
 
 
+def test_without_a_validation_no_checkpoint_is_called_the_best(tmp_path: Path) -> None:
+    assert "step 4,000, the best in training." in run_html(RESULTS, [], tmp_path)
+    unvalidated = {**RESULTS, "curves": {"loss": [[1, 0.5], [2, 0.4]], "bIoU": []}}
+    html = run_html(unvalidated, [], tmp_path)
+    assert "step 4,000, the end&#39;s." in html
+    assert "the best in training" not in html
+    assert "no validation in training" in html
+
+
 def test_label_map_metrics_and_several_datasets_have_rows(tmp_path: Path) -> None:
     own = {
         "bIoU": 50.0,
