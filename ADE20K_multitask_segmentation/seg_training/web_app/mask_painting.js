@@ -99,6 +99,7 @@ function list() {
     pick.onclick = () => {
       show(picture);
       root.querySelectorAll(".pick")[place].focus();
+      tell(`${picture.name}: ${isPainted ? "painted" : "paint the class in it"}`);
     };
     const away = document.createElement("button");
     away.type = "button";
@@ -138,6 +139,7 @@ function end() {
   stroke = null;
   byKeys = false;
   redo();
+  tell(""); // what was said of it before is done
 }
 
 function redo() {

@@ -137,8 +137,11 @@ def what_was_learnt(name: str, painters: Sequence[Painter]) -> str:
         learnt = (painter.network.config.origin or {}).get("learnt", {}).get(name)
         if learnt is None:
             continue
-        where = f"{painter.name}: " if len(painters) > 1 else ""
-        sentences += [f"{where}{own}" for own in learnt_in_words(name, learnt)]
+        said = learnt_in_words(name, learnt)
+        if len(painters) > 1:
+            sentences += [f"{painter.name}: {own}" for own in said]
+        else:
+            sentences += map(_upper_first, said)
     return "".join(map(hint, sentences))
 
 
@@ -159,5 +162,9 @@ def notice(sentences: Sequence[str]) -> str:
     """
     if not sentences:
         return ""
-    items = "".join(f"<p>{escape(each[:1].upper() + each[1:])}</p>" for each in sentences)
+    items = "".join(f"<p>{escape(_upper_first(each))}</p>" for each in sentences)
     return f'<div class="notice" role="alert">{items}</div>'
+
+
+def _upper_first(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
