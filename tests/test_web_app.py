@@ -352,6 +352,8 @@ def test_a_visitor_teaches_a_class(
         page.all("#teaching button")[0].click()
         [chooser] = page.until(lambda: page.all("#painting input[type=file]"))
         told = lambda: page.all("#painting .told")[0].text  # noqa: E731
+        [desk] = page.all("#painting .desk")
+        assert not desk.is_displayed()  # nothing to paint on
 
         # Pictures: three ways to have them, and what is none.
         chooser.send_keys(f"{picture}\n{tmp_path / '<i>other.png'}")
@@ -371,6 +373,7 @@ def test_a_visitor_teaches_a_class(
 
         # Mouse, finger, pen and keys paint the same; what is undone is gone.
         page.all("#painting .pick")[0].click()
+        assert told() == "street.jpg: paint the class in it"
         strokes = {}
         for kind in ("mouse", "touch", "pen"):
             paint(page, kind, [(-100, 0), (100, 0)])
