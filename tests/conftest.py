@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fake_datasets.folder import fake_classes, fake_folder
+from hypothesis import settings
 from stand_in_encoder import stand_in_encoder
 
 from transformers_update_for_adapters import word_encoder
@@ -20,6 +21,10 @@ __all__ = ["fake_classes", "fake_folder", "stand_in_encoder"]  # fixtures for ev
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the other cores have tests of their own
     torch.set_num_threads(1)
+
+# How long a case takes is what else the machine does.
+settings.register_profile("whenever", deadline=None)
+settings.load_profile("whenever")
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"

@@ -161,7 +161,9 @@ def test_no_training_goes_on_from_weights_alone(model_folder: Path) -> None:
         UserError, match=r"model\.safetensors holds weights alone: they can be eval"
     ):
         find_checkpoint(model_folder / "model.safetensors", to_resume)
-    with pytest.raises(UserError, match=r"holds no checkpoint \(looked for checkpoints/last\.ckpt"):
+    with pytest.raises(
+        UserError, match=r"model holds weights alone: they can be evaluated, but no"
+    ):
         find_checkpoint(model_folder, to_resume)
 
 
