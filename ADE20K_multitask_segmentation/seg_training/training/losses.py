@@ -95,15 +95,20 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
             "cross-entropy is 0 whatever the logits are, and nothing is learnt; train with "
             "model.other_channel=true, or on several classes"
         )
-    ignored, target = ignored_label(label_map), label_map.long()
-    check_labels(target, num_channels + (not other_channel), ignored, "label maps", "")
-    left_out = target == ignored
-    if not other_channel:
-        left_out = left_out | (target == 0)
-        target = target - 1
+    ignored, labels = ignored_label(label_map), label_map.long()
+    check_labels(labels, num_channels + (not other_channel), ignored, "label maps", "")
+    target, left_out = _channels(labels, ignored, other_channel)
     target = target.masked_fill(left_out, -100)
     total = F.cross_entropy(logits, target, ignore_index=-100, reduction="sum")
     return total / (~left_out).sum().clamp(min=1)
+
+
+def _channels(labels: Tensor, ignored: int, other_channel: bool) -> tuple[Tensor, Tensor]:
+    """Say which channel each pixel is of, int64, and which pixels are left out, bool."""
+    left_out = labels == ignored
+    if other_channel:
+        return labels, left_out
+    return labels - 1, left_out | (labels == 0)
 
 
 def multiclass_loss_and_dice(
@@ -129,9 +134,9 @@ def multiclass_loss_and_dice(
     """
     weight = checked_number(dice_weight, "loss.dice_weight", least=0)
     cross_entropy = multiclass_loss(logits, label_map, other_channel)
-    target = label_map.long().flatten(1) - int(not other_channel)
-    valid = (label_map.flatten(1) != ignored_label(label_map)) & (target >= 0)
-    target = target.where(valid, 0)
+    labels = label_map.long().flatten(1)
+    channels, left_out = _channels(labels, ignored_label(label_map), other_channel)
+    target, valid = channels.masked_fill(left_out, 0), ~left_out
     # In full precision: sums over all pixels of a mask go beyond what half precision counts.
     likely = logits.float().softmax(1).flatten(2) * valid[:, None]
     nothing = likely.new_zeros(likely.shape[:2])
