@@ -514,11 +514,12 @@ def test_what_is_held_out_of_training_is_the_experiments() -> None:
     assert config["data"]["calibration_share"] == CALIBRATION_SHARE
 
 
+@pytest.mark.parametrize("images", [2, 3])
 def test_few_images_get_a_smaller_batch(
-    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]], images: int
 ) -> None:
     root = tmp_path / "data"
-    for number in range(3):
+    for number in range(images):
         save(photo(number), root / "images" / f"{number:03d}.jpg")
         save(grey(mask_of(number, "cat") * 255), root / "masks" / f"{number:03d}.png")
     _, output = describe(root)

@@ -27,7 +27,7 @@ from seg_training.dataset_description.described_files import (
 )
 from seg_training.dataset_description.folder_contents import FolderContents, folder_contents
 from seg_training.dataset_description.split_choice import Splits, choose_splits
-from seg_training.datasets.calibration_images import held_out_images
+from seg_training.datasets.calibration_images import number_held_out
 from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.presence_index import PresenceIndex, presence_index
 from seg_training.datasets.segmentation_dataset import ImageFiles
@@ -244,16 +244,16 @@ def _batch_size(index: PresenceIndex, tasks: TaskTable) -> dict[str, int]:
     """Lower the batch size where few images do not fill a batch of each of the recipe's phases."""
     default = int(OneDatasetSettings.entries()["batch_size"].default)
     presence = index.task_presence(tasks)
-    held_out = held_out_images([str(image) for image in index.images], CALIBRATION_SHARE, seed=0)
     if presence.num_pairs == 0:
         raise UserError(
             "no image of the training split shows a class: are the annotations empty? See the "
             "folder's own viewer, or another split"
         )
-    # The first phase draws images; another seed holds out others, which all may show a class.
+    # The first phase draws images; those held out may all show a class.
     showing = int(np.count_nonzero(np.diff(presence.offsets)))
+    drawn = showing - number_held_out(len(presence), CALIBRATION_SHARE)
     size = default
-    while size > max(1, showing - len(held_out)):
+    while size > max(1, drawn):
         size //= 2
     return {} if size == default else {"batch_size": size}
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from seg_training.errors import UserError
 
-__all__ = ["MOST_TRAINED_ON", "held_out_images", "spread_images"]
+__all__ = ["MOST_TRAINED_ON", "held_out_images", "number_held_out", "spread_images"]
 
 MOST_TRAINED_ON = 200
 """So many images are looked at where none are held out."""
@@ -36,6 +36,16 @@ def spread_images(names: Sequence[str], number: int, seed: int) -> NDArray[np.in
     return np.array([min(part.tolist(), key=hashed) for part in parts], np.int64)
 
 
+def number_held_out(number: int, share: float) -> int:
+    """Say how many images are held out of all training.
+
+    Args:
+        number: of images of the training split.
+        share: of them, in [0, 1); above 0 it is at least one image.
+    """
+    return max(1, round(share * number)) if share else 0
+
+
 def held_out_images(names: Sequence[str], share: float, seed: int) -> NDArray[np.int64]:
     """Choose the images that are held out of all training.
 
@@ -50,9 +60,9 @@ def held_out_images(names: Sequence[str], share: float, seed: int) -> NDArray[np
     Raises:
         UserError: if nothing would be left to train on.
     """
-    if share == 0:
+    number = number_held_out(len(names), share)
+    if number == 0:
         return np.zeros(0, np.int64)
-    number = max(1, round(share * len(names)))
     if number >= len(names):
         raise UserError(
             f"data.calibration_share={share} holds out {number} of {len(names)} training images: "
