@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,15 +75,22 @@ def check(grown: Network, runtimes: list[list[Runtime]]) -> None:
         np.testing.assert_allclose(other.run(IMAGES, NEW), expected, rtol=1e-4, atol=1e-4)
 
 
+def check_files(
+    both: tuple[Network, Network], export: Callable[..., Any], folder: Path, ending: str
+) -> None:
+    """Write both networks as files of a kind, and compare them."""
+    runtimes = []
+    for place, network in enumerate(both):
+        file = folder / f"{place}.{ending}"
+        export(network, file, SIZE)
+        runtimes.append(runtimes_of(file))
+    check(both[1], runtimes)
+
+
 @pytest.mark.slow
 @of_kinds(argvalues=["row", "adapter", "name"])
 def test_one_file(both: tuple[Network, Network], tmp_path: Path) -> None:
-    runtimes = []
-    for place, network in enumerate(both):
-        file = tmp_path / f"{place}.onnx"
-        export_onnx(network, file, SIZE)
-        runtimes.append(runtimes_of(file))
-    check(both[1], runtimes)
+    check_files(both, export_onnx, tmp_path, "onnx")
 
 
 @pytest.mark.slow
@@ -100,9 +108,4 @@ def test_parts_as_the_browser_takes_them(both: tuple[Network, Network], tmp_path
 @pytest.mark.slow
 @of_kinds(argvalues=["row", "row and embedding", "map", "adapter++", "adapter beside words"])
 def test_a_program(both: tuple[Network, Network], tmp_path: Path) -> None:
-    runtimes = []
-    for place, network in enumerate(both):
-        file = tmp_path / f"{place}.pt2"
-        export_torch(network, file, SIZE)
-        runtimes.append(runtimes_of(file))
-    check(both[1], runtimes)
+    check_files(both, export_torch, tmp_path, "pt2")
