@@ -45,13 +45,12 @@ def main() -> None:
         checked_count(number, "--classes")
 
     # Imported here, so that --help does not wait for them.
-    from rich.console import Console
-
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # PyTorch's profiler talks
     from seg_training.benchmark.benchmark_page import benchmark_html
     from seg_training.benchmark.benchmark_report import markdown_tables, result_to_json, show_result
     from seg_training.benchmark.whole_benchmark import Settings, run_benchmark
     from seg_training.commands.terminal_logs import log_to_terminal
+    from seg_training.commands.terminal_text import standard_output
     from seg_training.files.output_checks import check_outputs
     from seg_training.files.text_files import write_json, write_text
 
@@ -83,7 +82,7 @@ def main() -> None:
         if arguments.page:
             write_text(benchmark_html(result), arguments.page)
     finally:
-        show_result(result, Console())
+        show_result(result, standard_output())
 
 
 if __name__ == "__main__":

@@ -33,9 +33,8 @@ def main() -> None:
     check_folder(arguments.folder)
 
     # Imported here, so that --help does not wait for PyTorch.
-    from rich.console import Console
-
     from seg_training.commands.terminal_logs import log_to_terminal
+    from seg_training.commands.terminal_text import standard_output
     from seg_training.dataset_description.dataset_description import describe_dataset
     from seg_training.dataset_description.described_files import described_files
     from seg_training.dataset_description.description_report import show_description
@@ -43,7 +42,7 @@ def main() -> None:
     log_to_terminal()
     files = described_files(arguments.folder, arguments.output, arguments.overwrite, CONFIG_DIR)
     description = describe_dataset(arguments.folder, files)
-    show_description(description, files, Console())
+    show_description(description, files, standard_output())
 
 
 if __name__ == "__main__":

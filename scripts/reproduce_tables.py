@@ -64,10 +64,8 @@ def main() -> None:
     checkpoints = arguments.checkpoints + ([arguments.released] if arguments.released else [])
 
     # Imported here, so that --help does not wait for them.
-    from rich.console import Console
-
     from seg_training.commands.terminal_logs import log_to_terminal
-    from seg_training.commands.terminal_text import plain
+    from seg_training.commands.terminal_text import plain, standard_output
     from seg_training.config import compose_config
     from seg_training.settings import choose
     from seg_training.tables.cell_runs import (
@@ -136,7 +134,7 @@ def main() -> None:
         *measure_given(given, setting, run_command),
     ]
 
-    console = Console()
+    console = standard_output()
     results = collect_results(scale, folders)
     files = write_report(scale, results, everything, setting, setting.output / scale.name)
     for table in scale.tables:

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from seg_training.audit.audit_report import (
     audits_to_json,
     count_problems,
@@ -14,7 +12,7 @@ from seg_training.audit.audit_report import (
 )
 from seg_training.audit.contact_sheet import contact_sheet
 from seg_training.audit.dataset_audit import audit_dataset
-from seg_training.commands.terminal_text import plain
+from seg_training.commands.terminal_text import plain, standard_output
 from seg_training.datasets.data_module import build_data_module
 from seg_training.errors import UserError
 from seg_training.files.output_checks import check_outputs
@@ -55,7 +53,7 @@ def audit_config(
         )
         for source_name, source in data_module.sources().items()
     ]
-    console = Console()
+    console = standard_output()
     try:  # written before it is printed, and printed also where it cannot be written
         if json:
             write_json({"config": name, **audits_to_json(audits)}, json)

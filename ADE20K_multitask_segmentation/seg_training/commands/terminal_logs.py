@@ -1,6 +1,7 @@
 """Log lines on the terminal."""
 
 import logging
+import sys
 import warnings
 
 from rich.logging import RichHandler
@@ -31,9 +32,17 @@ class _PlainLines(logging.Formatter):
 
 
 def log_to_terminal() -> None:
-    """Show what the packages log, from level INFO on; of other libraries only warnings."""
-    handler = RichHandler(show_path=False, log_time_format="[%X]")
-    handler.setFormatter(_PlainLines("%(message)s"))
+    """Show what the packages log, from level INFO on; of other libraries only warnings.
+
+    In a file or a pipe each message is a line of its own, however long.
+    """
+    handler: logging.Handler
+    if sys.stdout.isatty():
+        handler = RichHandler(show_path=False, log_time_format="[%X]")
+        handler.setFormatter(_PlainLines("%(message)s"))
+    else:
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(_PlainLines("[%(asctime)s] %(levelname)-8s %(message)s", "%X"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     level = logging.INFO if process_rank() == 0 else logging.WARNING
     for package in ("seg_training", "multitask_segmentation", "transformers_update_for_adapters"):

@@ -1,13 +1,28 @@
 """Tables and names on the terminal, where brackets and colons in names stand for themselves."""
 
+import os
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from transformers_update_for_adapters.printable_text import printable
 
-__all__ = ["add_plain_row", "plain", "terminal_table"]
+__all__ = ["add_plain_row", "plain", "standard_output", "terminal_table"]
+
+_UNCUT = 100_000  # columns; a table takes what it needs of them
+
+
+def standard_output() -> Console:
+    """Give where tables are printed: fitted to a terminal, whole in a file or a pipe.
+
+    The variable ``COLUMNS`` gives both another width.
+    """
+    console = Console()
+    if console.is_terminal or "COLUMNS" in os.environ:
+        return console
+    return Console(width=_UNCUT)
 
 
 def plain(text: str, style: str = "") -> Text:

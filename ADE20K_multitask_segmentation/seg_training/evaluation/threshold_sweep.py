@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from seg_training.commands.progress_bars import tracked
-from seg_training.commands.terminal_text import add_plain_row, terminal_table
+from seg_training.commands.terminal_text import add_plain_row, standard_output, terminal_table
 from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.evaluation.mask_metrics import BinaryIoUResult, measured
@@ -99,7 +99,7 @@ def show_thresholds(
         task_names: task k's name.
         console: where to print.
     """
-    console = console or Console()
+    console = console or standard_output()
     best = best_threshold({threshold: own.bIoU for threshold, own in results.items()})
     columns = ["threshold", "bIoU %", "95 % interval"]
     table = terminal_table("bIoU % by threshold", columns, num_texts=0)

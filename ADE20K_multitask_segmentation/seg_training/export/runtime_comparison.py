@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
-from seg_training.commands.terminal_text import terminal_table
+from seg_training.commands.terminal_text import standard_output, terminal_table
 from seg_training.errors import UserError
 from seg_training.export.runtimes import Runtime
 from seg_training.networks import Network
@@ -189,4 +189,4 @@ def show_comparisons(comparisons: Sequence[Comparison], console: Console | None 
         error, iou = max(each.error for each in own), min(each.iou for each in own)
         doubts = [f"{max(each.doubt or 0 for each in own):.1e}"][: len(columns) - 5]
         table.add_row(runtime, size, f"{masks}", f"{error:.1e}", f"{iou:.5f}", *doubts)
-    (console or Console()).print(table)
+    (console or standard_output()).print(table)

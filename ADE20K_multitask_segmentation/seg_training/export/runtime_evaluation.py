@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from seg_training.commands.terminal_text import terminal_table
+from seg_training.commands.terminal_text import standard_output, terminal_table
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.evaluation.checkpoint_evaluation import run_validation
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
@@ -53,4 +53,4 @@ def show_losses(
     table.add_row("32 bits", f"{exact.bIoU:.2f}", "")
     for name, result in others.items():
         table.add_row(name, f"{result.bIoU:.2f}", f"{exact.bIoU - result.bIoU:+.2f}")
-    (console or Console()).print(table)
+    (console or standard_output()).print(table)

@@ -7,7 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from seg_training.commands.terminal_text import add_plain_row, plain, terminal_table
+from seg_training.commands.terminal_text import (
+    add_plain_row,
+    plain,
+    standard_output,
+    terminal_table,
+)
 from seg_training.evaluation.label_map_metrics import LabelMapResult
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.evaluation.presence_metrics import PresenceResult
@@ -55,7 +60,7 @@ def show_result(
     means = [result.bIoU, *([result.bIoU_calibrated] if calibrated else [])]
     table.add_row(*before, "all masks", masks, *map(measured_text, means), *scores, style="bold")
     table.add_row(*before, "painting everything", masks, measured_text(result.paint_everything))
-    console = console or Console()
+    console = console or standard_output()
     console.print(table)
     console.print(_more(result))
     for source, own in result.per_source.items():

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-
-from seg_training.commands.terminal_text import add_plain_row, terminal_table
+from seg_training.commands.terminal_text import add_plain_row, standard_output, terminal_table
 from transformers_update_for_adapters.printable_text import markdown, markdown_table
 
 __all__ = ["rows_of_ways", "show_untrained", "untrained_in_markdown"]
@@ -47,7 +45,7 @@ def show_untrained(content: Mapping[str, Any]) -> None:
     table = terminal_table("bIoU % of names that were never trained on", header)
     for row in rows:
         add_plain_row(table, *row)
-    Console().print(table)
+    standard_output().print(table)
 
 
 def untrained_in_markdown(content: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from seg_training.commands.terminal_text import plain
+from seg_training.commands.terminal_text import plain, standard_output
 from seg_training.errors import Interrupted, UserError
 from seg_training.tables.cell_runs import (
     Run,
@@ -109,7 +109,7 @@ def run_missing(
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
-        console=console or Console(),
+        console=console or standard_output(),
     )
 
     def attempt(run: Run) -> str:
@@ -155,7 +155,7 @@ def measure_given(
     Raises:
         UserError: if a log cannot be written.
     """
-    console, failed = console or Console(), []
+    console, failed = console or standard_output(), []
     for each in given:
         if each.is_measured:
             continue

@@ -15,15 +15,15 @@ REPOSITORY = Path(__file__).parents[3]
 COMMAND = """
 import logging, sys
 from pathlib import Path
-from rich.console import Console
-from rich.logging import RichHandler
 from seg_training.commands.command_shell import run_shell
+from seg_training.commands.terminal_logs import log_to_terminal
+from seg_training.commands.terminal_text import standard_output
 
 def main():
-    logging.basicConfig(level=logging.INFO, handlers=[RichHandler()])
+    log_to_terminal()
     for number in range(int(sys.argv[2])):
-        Console().print("a table of дорога")
-        logging.info("a line of 汽车")
+        standard_output().print("a table of дорога")
+        logging.getLogger("seg_training").info("a line of 汽车")
         sys.stdout.write("ß\\n")
     Path(sys.argv[1]).write_text("computed")
     if int(sys.argv[3]):
@@ -92,3 +92,47 @@ def test_closed_streams_change_nothing(shell: Callable[..., Answer], closed: str
     answer = shell(f"{{}} {closed}", code=3)
     assert answer.code == 3
     assert "Traceback" not in answer.text
+
+
+LONG_COMMAND = """
+import logging
+from pathlib import Path
+from seg_training.commands.command_shell import run_shell
+from seg_training.commands.terminal_logs import log_to_terminal
+from seg_training.commands.terminal_text import add_plain_row, standard_output, terminal_table
+
+def main():
+    log_to_terminal()
+    logging.getLogger("seg_training").warning("kept: /somewhere/%s.ckpt", "deep/" * 60)
+    table = terminal_table("numbers", ["file", "share"])
+    add_plain_row(table, "far/" * 60, "1.0")
+    standard_output().print(table)
+
+run_shell(main, Path("configs"))
+"""
+
+
+def _said(tmp_path: Path, **environment: str) -> list[str]:
+    script = tmp_path / "long.py"
+    script.write_text(LONG_COMMAND, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        timeout=120,
+        env={**{k: v for k, v in os.environ.items() if k != "COLUMNS"}, **environment},
+        check=True,
+    )
+    return done.stdout.decode().splitlines()
+
+
+def test_long_lines_are_whole_in_a_file(tmp_path: Path) -> None:
+    lines = _said(tmp_path)
+    assert lines[0].endswith(f"WARNING  kept: /somewhere/{'deep/' * 60}.ckpt")
+    assert any("far/" * 60 in line for line in lines)
+    assert max(map(len, lines)) < 400  # nothing is padded
+
+
+def test_columns_are_kept_to(tmp_path: Path) -> None:
+    lines = _said(tmp_path, COLUMNS="60")
+    assert max(map(len, lines[1:])) == 60
