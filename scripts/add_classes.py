@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.commands.command_shell import run_shell
+from seg_training.files.output_checks import check_new_folder
 from seg_training.files.user_paths import as_path
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
@@ -29,12 +30,11 @@ def main() -> None:
     add("overrides", nargs="*", metavar="key=value", help="changes to the config")
     arguments = parser.parse_intermixed_args()
     find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
+    check_new_folder(arguments.output)
     if arguments.pictures is not None and arguments.pictures < 1:
         parser.error(f"--pictures {arguments.pictures}: give 1 or more")
 
     # Imported here, so that --help does not wait for them.
-    from transformers.utils.logging import disable_progress_bar
-
     import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.config import compose_given
@@ -42,7 +42,6 @@ def main() -> None:
     from transformers_update_for_adapters.class_learning import LearningSettings
 
     log_to_terminal()
-    disable_progress_bar()  # type: ignore[no-untyped-call]
     config = compose_given(arguments.config, arguments.overrides, CONFIG_DIR)
     settings = LearningSettings(arguments.learns, arguments.start, arguments.seed)
     grown = add_classes(arguments.ckpt, config, arguments.output, settings, arguments.pictures)

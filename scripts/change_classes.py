@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.commands.command_shell import run_shell
 from seg_training.errors import UserError
+from seg_training.files.output_checks import check_new_folder
 from seg_training.files.user_paths import as_path
 
 if TYPE_CHECKING:
@@ -35,13 +36,11 @@ def main() -> None:
         own.add_argument("words", nargs="+", metavar="WORD", help=words)
     arguments = parser.parse_args()
     find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
+    check_new_folder(arguments.output)
 
     # Imported here, so that --help does not wait for PyTorch.
-    from transformers.utils.logging import disable_progress_bar
-
     from seg_training.new_classes.class_changes import change_classes
 
-    disable_progress_bar()  # type: ignore[no-untyped-call]
     network = change_classes(
         arguments.ckpt, _change(arguments.change, arguments.words), arguments.output
     )

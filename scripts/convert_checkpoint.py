@@ -39,15 +39,12 @@ def main() -> None:
         parser.error(f"the following arguments are required: {', '.join(missing)}")
 
     # Imported here, so that --help does not wait for PyTorch.
-    from transformers.utils.logging import disable_progress_bar
-
     from seg_training.checkpoints.released_checkpoints import convert_checkpoint
     from seg_training.checkpoints.released_fetching import convert_released
     from seg_training.checkpoints.released_links import find_released
     from seg_training.commands.terminal_logs import log_to_terminal
 
     log_to_terminal()
-    disable_progress_bar()  # type: ignore[no-untyped-call]
     if arguments.released:
         released = find_released(arguments.released)
         folder = convert_released(

@@ -28,8 +28,6 @@ def main() -> None:
     arguments = parser.parse_args()
 
     # Imported here, so that --help does not wait for PyTorch.
-    from transformers.utils.logging import disable_progress_bar
-
     import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.new_classes.learning_curves import (
@@ -43,7 +41,6 @@ def main() -> None:
     from transformers_update_for_adapters.class_starts import NEAREST, STARTS
 
     log_to_terminal()
-    disable_progress_bar()  # type: ignore[no-untyped-call]
     ways = arguments.methods or LEARNT
     for way in ways:
         choose(way, dict.fromkeys(METHODS_OF_CURVES, way), "--methods")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.commands.command_shell import run_shell
+from seg_training.files.output_checks import check_new_folder
 from seg_training.files.user_paths import as_path
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
@@ -20,14 +21,12 @@ def main() -> None:
     parser.add_argument("--output", type=as_path, required=True, metavar="DIR", help="a new folder")
     arguments = parser.parse_args()
     find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
+    check_new_folder(arguments.output)
 
     # Imported here, so that --help does not wait for PyTorch.
     from seg_training.checkpoints.checkpoint_reading import read_checkpoint
     from seg_training.checkpoints.model_folders import load_network, save_network
-    from seg_training.errors import UserError
 
-    if arguments.output.exists():
-        raise UserError(f"{arguments.output} is there already; choose another --output")
     config = read_checkpoint(arguments.ckpt)["hyper_parameters"]["config"]
     save_network(arguments.output, load_network(arguments.ckpt), config)
     sys.stdout.write(f"written to {arguments.output}; its README.md is the model card\n")

@@ -52,7 +52,6 @@ def run_script(name: str, *arguments: str) -> Answer:
         patch.setitem(sys.modules, name, script)  # where Hydra looks for its main function
         patch.setenv("COLUMNS", "200")
         patch.setattr("seg_training.commands.terminal_logs.log_to_terminal", lambda: None)
-        patch.setattr("transformers.utils.logging.disable_progress_bar", lambda: None)
         try:
             main = script.start if name == "train" else script.main
             script.run_shell(main, script.CONFIG_DIR)

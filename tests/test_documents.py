@@ -571,7 +571,6 @@ def test_converting_released_weights_and_evaluating_them(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("seg_training.commands.terminal_logs.log_to_terminal", lambda: None)
-    monkeypatch.setattr("transformers.utils.logging.disable_progress_bar", lambda: None)
     weights = {
         f"mask_net.{name}": torch.rand(shape).to(getattr(torch, dtype))
         for name, shape, dtype in json.loads((shared / "golden/adapter_hf_keys.json").read_text())

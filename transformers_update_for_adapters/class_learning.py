@@ -193,6 +193,9 @@ class _Lesson:
         self._learns = learns
         self._generator = torch.Generator().manual_seed(settings.seed)
         self._folds = part_pictures(pictures, self._generator)
+        shown = torch.stack([(own.masks == 1).flatten(1).any(1) for own in pictures])
+        self._num_shown: list[int] = shown.sum(0).tolist()
+        """How many pictures show each class. Of one, what is held out was learnt from none."""
         self.presence_biases: list[float | None] = [None for _ in names]
         self._held_out_logits: dict[int, Tensor] = {}
         """Of pictures by their places, (C, h, w): by what was not learnt from them."""
@@ -207,12 +210,9 @@ class _Lesson:
         if "embedding" in self._learns or "adapter" in self._learns:
             curves = self._learn_painted(margins, by_fold, curves)
         chosen = [best_threshold(curves, row) for row in range(len(self._names))]
-        shown = [
-            sum(bool((own.masks[row] == 1).any()) for own in self._pictures)
-            for row in range(len(self._names))
-        ]
         return [threshold for threshold, _ in chosen], [
-            expectation(ious, number) for (_, ious), number in zip(chosen, shown, strict=True)
+            expectation(ious, number)
+            for (_, ious), number in zip(chosen, self._num_shown, strict=True)
         ]
 
     def _learn_rows(self) -> tuple[list[Tensor], list[list[Tensor]], Curves]:
@@ -230,9 +230,9 @@ class _Lesson:
             )
             for stop in _ROW_STOPS
         }
-        stop = (
-            max(_ROW_STOPS, key=lambda each: _reached(by_stop[each])) if fitted else _ROW_STOPS[-1]
-        )
+        stop = _ROW_STOPS[-1]
+        if any(by_stop[stop]):
+            stop = max(_ROW_STOPS, key=lambda each: _reached(by_stop[each]))
         rows = fit_rows(seen, [stop], self._generator)[stop]
         if fitted:
             self.presence_biases = self._presence([own[stop] for own in fitted], seen)
@@ -286,7 +286,8 @@ class _Lesson:
                 "adapter" in self._learns,
                 partial(self._note, by_stop, logits, held_out, seen),
             )
-            stop = max(by_stop, key=lambda each: _reached(by_stop[each]))
+            if margins is not None or any(by_stop[stop]):  # else nothing says how many are best
+                stop = max(by_stop, key=lambda each: _reached(by_stop[each]))
             _log.debug("%s", {each: round(100 * _reached(own), 1) for each, own in by_stop.items()})
             if margins is None or stop:
                 curves = by_stop[stop]
@@ -330,6 +331,8 @@ class _Lesson:
                         there[row].append(bool((own == 1).any()))
         return [
             own_bias(features[row], there[row], presence["scale"], presence["bias"])
+            if self._num_shown[row] > 1
+            else None
             for row in range(len(self._names))
         ]
 
@@ -395,14 +398,14 @@ class _Lesson:
 
     @torch.no_grad()
     def _gather(self, of_pictures: Iterable[tuple[int, Tensor]]) -> Curves:
-        """Compute the IoUs of (C, h, w) logits of pictures."""
+        """Compute the IoUs of (C, h, w) logits of pictures; of classes that two or more show."""
         curves: Curves = [[] for _ in self._names]
         for place, small in of_pictures:
             masks = self._pictures[place].masks.to(small.device)
             [logits] = self.model.upsample(small[None], masks.shape[-2:])
-            for own, curve in zip(curves, iou_curves(logits, masks), strict=True):
-                if curve is not None:
-                    own.append(curve)
+            for row, curve in enumerate(iou_curves(logits, masks)):
+                if curve is not None and self._num_shown[row] > 1:
+                    curves[row].append(curve)
         return curves
 
 

@@ -153,6 +153,37 @@ def test_one_picture_is_enough_and_says_that_nothing_can_be_expected() -> None:
     assert learnt.config.origin["learnt"]["mug"]["expected_bIoU"] is None
 
 
+@pytest.mark.parametrize("name", ["recognising", "adapter_hf"])
+def test_of_a_class_that_one_picture_shows_nothing_is_expected(name: str) -> None:
+    """Where it is held out, what paints it was learnt from none."""
+    nothing = np.zeros((64, 96), bool)
+    pictures = [
+        LabelledPicture(own.pixel_values, torch.cat([own.masks, other.masks]))
+        for own, other in zip(
+            read_few_pictures(networks()[name].model.config, PICTURES, MASKS),
+            read_few_pictures(
+                networks()[name].model.config, PICTURES, [MASKS[0], nothing, nothing, nothing]
+            ),
+            strict=True,
+        )
+    ]
+    grown, expected = learn_classes(networks()[name].model, ["mug", "cup"], pictures)
+    assert np.isnan(expected["mug"].biou) == (name == "adapter_hf")  # which holds out one of four
+    assert expected["mug"].num_pictures == 4
+    assert np.isnan(expected["cup"].biou)
+    assert expected["cup"].num_pictures == 1
+    assert grown.config.origin["learnt"]["cup"]["interval"] is None
+    if grown.config.presence:
+        assert grown.config.presence["bias"][-1] is None
+    alone, told = learn_classes(
+        networks()[name].model,
+        ["cup"],
+        [LabelledPicture(own.pixel_values, own.masks[1:]) for own in pictures],
+    )
+    assert np.isnan(told["cup"].biou)
+    assert alone.config.thresholds[-1] == 0.0
+
+
 def test_masks_are_files_pictures_or_arrays(tmp_path: Path) -> None:
     config = small_network().model.config
     Image.fromarray(MASKS[0].astype(np.uint8) * 255).save(tmp_path / "mask.png")

@@ -72,11 +72,19 @@ def test_curves_and_threshold_by_hand() -> None:
     assert best_threshold([[], []], 0)[0] == 0.0
 
 
-def test_expectation() -> None:
-    own = expectation(np.array([0.2, 0.4, 0.6]), 3)
-    assert own.biou == pytest.approx(40)
-    assert 20 <= own.low < 40 < own.high <= 60
-    assert np.isnan(expectation(np.zeros(0), 1).biou)
+def test_expectation_by_students_t() -> None:
+    # Quantiles of 97.5 % from a table: 2.776 with 4 degrees of freedom, 12.706 with one.
+    own = expectation(np.array([0.3, 0.4, 0.5, 0.6, 0.7]), 5)
+    error = 100 * 2.776 * math.sqrt(0.025 / 5)
+    assert own == pytest.approx((50, 50 - error, 50 + error, 5), abs=0.3)
+    two = expectation(np.array([0.5, 0.52]), 2)
+    assert two == pytest.approx((51, 51 - 12.706, 51 + 12.706, 2), abs=0.3)
+    assert expectation(np.array([0.2, 0.9]), 2)[1:3] == (0, 100)  # they tell next to nothing
+
+
+@pytest.mark.parametrize("held_out", [0, 1])
+def test_one_picture_tells_nothing(held_out: int) -> None:
+    assert all(map(np.isnan, expectation(np.full(held_out, 0.7), 1)[:3]))
 
 
 def test_presence_by_hand() -> None:

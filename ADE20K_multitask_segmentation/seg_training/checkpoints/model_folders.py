@@ -14,7 +14,7 @@ from safetensors import safe_open
 from seg_training.as_written.bounded_json import read_json
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.checkpoints.folder_sums import SUMS, check_sums
+from seg_training.checkpoints.folder_sums import SUMS, check_sums, write_sums
 from seg_training.checkpoints.network_in_checkpoint import network_of
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config_sections import save_config
@@ -81,6 +81,7 @@ def save_network(folder: Path, network: Network, config: Mapping[str, Any]) -> N
             (folder / SUMS).unlink(missing_ok=True)  # of other weights
             for file in sorted(unfinished.iterdir()):
                 move_whole(file, folder / file.name)
+            write_sums(folder)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error}; choose another folder") from error
 

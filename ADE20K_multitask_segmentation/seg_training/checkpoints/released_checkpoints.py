@@ -13,6 +13,7 @@ from seg_training.checkpoints.restricted_pickle import read_inert
 from seg_training.config import compose_config, default_config_dir
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError
+from seg_training.files.output_checks import check_new_folder
 from seg_training.files.user_paths import user_path
 from seg_training.networks import Network, build_network, load_released_state_dict
 from seg_training.networks.network_building import OF_RECOGNISERS
@@ -20,7 +21,7 @@ from seg_training.settings import choose
 from seg_training.tasks import LabelClasses, TaskTable
 from transformers_update_for_adapters import METHODS, released_method
 
-__all__ = ["check_new_folder", "convert_checkpoint", "read_released", "released_network"]
+__all__ = ["convert_checkpoint", "read_released", "released_network"]
 
 _log = logging.getLogger(__name__)
 
@@ -135,19 +136,6 @@ def _network_of(
     network.config.task_synonyms = task_synonyms([table])
     describe_network(network, config, origin={**origin, "released": Path(source).name})
     return network, config, tasks
-
-
-def check_new_folder(output: Path) -> None:
-    """Refuse a folder to write to that holds something.
-
-    Args:
-        output: may be missing.
-
-    Raises:
-        UserError: if it holds something, or is no folder.
-    """
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise UserError(f"{output} holds something already; choose another --output")
 
 
 def read_released(source: Path) -> tuple[Mapping[str, Tensor], str]:

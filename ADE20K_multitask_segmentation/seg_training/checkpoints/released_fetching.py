@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seg_training.checkpoints.checkpoint_files import missing_file
-from seg_training.checkpoints.released_checkpoints import (
-    check_new_folder,
-    convert_checkpoint,
-    read_released,
-)
+from seg_training.checkpoints.released_checkpoints import convert_checkpoint, read_released
 from seg_training.checkpoints.released_links import RELEASED_FOLDER, ReleasedCheckpoint
 from seg_training.commands.progress_bars import is_watched
 from seg_training.datasets.presence_index import default_cache_dir
 from seg_training.errors import UserError
 from seg_training.fetching.resumable_downloads import file_sum
+from seg_training.files.output_checks import check_new_folder
 from seg_training.files.user_paths import user_path
 from transformers_update_for_adapters import METHODS
 

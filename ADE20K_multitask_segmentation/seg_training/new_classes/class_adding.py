@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.checkpoints.folder_sums import write_sums
 from seg_training.checkpoints.model_folders import load_network, save_network
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError, counted
+from seg_training.files.output_checks import check_new_folder
 from seg_training.networks import Network
 from seg_training.new_classes.labelled_pictures import (
     data_as_shown,
@@ -59,17 +59,15 @@ def add_classes(
         most: training pictures of each class; None for all that show one.
 
     Raises:
-        UserError: if the folder is there, if the data have no class that is new, or if the network
-            cannot learn in this way.
+        UserError: if the folder holds something, if the data have no class that is new, or if the
+            network cannot learn in this way.
     """
-    if output.exists():
-        raise UserError(f"{output} is there already; choose another --output")
+    check_new_folder(output)
     network = load_network(path)
     data = data_as_shown(config, network)
     grown = learn_from_data(network, data, settings, most)
     own = read_checkpoint(path)["hyper_parameters"]["config"]
     save_network(output, grown.network, config_of_grown(own, config, grown.network))
-    write_sums(output)
     return grown
 
 
@@ -89,7 +87,11 @@ def learn_from_data(
     """
     names = new_names(network, data.task_names)
     places = draw_pictures(data, names, most, settings.seed)
-    _log.info("learning %s from %s", ", ".join(names), counted(len(places), "picture"))
+    [source] = data.sources().values()
+    own, other = source.splits["fit"], source.splits["validate"]
+    aside = f"; those of '{other}' are left for eval.py" if other != own else ""
+    found = counted(len(places), "picture")
+    _log.info("learning %s from %s of '%s'%s", ", ".join(names), found, own, aside)
     pictures = read_pictures(network, data, places, names)
     try:
         model, expected = learn_classes(network.model, names, pictures, settings)

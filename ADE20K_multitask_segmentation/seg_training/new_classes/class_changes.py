@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.checkpoints.folder_sums import write_sums
 from seg_training.checkpoints.model_folders import load_network, save_network
 from seg_training.errors import UserError, listed
+from seg_training.files.output_checks import check_new_folder
 from seg_training.networks import Network
 from seg_training.new_classes.class_adding import config_of_grown
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
@@ -28,10 +28,10 @@ def change_classes(path: str | Path, change: Change, output: Path) -> Network:
         output: a new folder.
 
     Raises:
-        UserError: if the folder is there, or if the change is not possible; the message says why.
+        UserError: if the folder holds something, or if the change is not possible; the message says
+            why.
     """
-    if output.exists():
-        raise UserError(f"{output} is there already; choose another --output")
+    check_new_folder(output)
     network = load_network(path)
     try:
         changed = Network(change(network.model)).eval()
@@ -40,7 +40,6 @@ def change_classes(path: str | Path, change: Change, output: Path) -> Network:
     config = read_checkpoint(path)["hyper_parameters"]["config"]
     config = {**config, "tasks": {"classes": _asked(config["tasks"]["classes"], changed)}}
     save_network(output, changed, config_of_grown(config, {"data": {}}, changed))
-    write_sums(output)
     return changed
 
 

@@ -9,7 +9,6 @@ import pytorch_lightning as pl
 import torch
 
 from seg_training.as_written.bounded_json import read_json
-from seg_training.checkpoints.folder_sums import write_sums
 from seg_training.checkpoints.model_folders import RESULTS, describe_network, save_network
 from seg_training.checkpoints.run_identity import run_of
 from seg_training.config import given_overrides
@@ -72,7 +71,6 @@ def save_run(
     """
     describe_network(network, config, results)
     save_network(run_dir / "model", network, config)
-    write_sums(run_dir / "model")
     try:
         examples = predict_examples(module, data)
         picture = examples_picture(examples)

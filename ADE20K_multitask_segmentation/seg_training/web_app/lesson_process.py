@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.checkpoints.folder_sums import write_sums
 from seg_training.checkpoints.model_folders import load_network, save_network
 from seg_training.errors import counted
 from seg_training.networks import Network
@@ -77,7 +76,6 @@ def take_lesson(lesson: Lesson, told: Connection) -> None:
     grown = Network(learnt.cpu())
     config = read_checkpoint(lesson.ckpt)["hyper_parameters"]["config"]
     save_network(lesson.folder, grown, config_of_grown(config, {"data": {}}, grown))
-    write_sums(lesson.folder)
 
 
 def _end_with_the_page() -> None:

@@ -235,7 +235,7 @@ def test_a_checkpoint_becomes_a_folder(run: Path, tmp_path: Path) -> None:
     assert "bIoU 12.5 %" in (tmp_path / "out" / "README.md").read_text()
     again = run_script("save_pretrained", "--ckpt", str(run), "--output", str(tmp_path / "out"))
     assert again.code == 1
-    assert "is there already; choose another --output" in again.text
+    assert "holds something already; choose another --output" in again.text
 
 
 def test_a_calibration_that_cannot_be_is_one_error(

@@ -348,6 +348,7 @@ def test_the_folder_is_the_network_for_us_and_for_hugging_face(
     convert_checkpoint(file, method, folder, tasks="ade20k_2", config_dir=CONFIGS)
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md",
+        "SHA256SUMS",
         "config.json",
         "config.yaml",
         "model.safetensors",
