@@ -11,6 +11,7 @@ from .configuration_tasformer import TASFormerConfig
 from .learnt_in_words import learnt_in_words
 from .printable_text import markdown, markdown_code, markdown_table
 from .recogniser_in_words import (
+    gains_in_words,
     presence_in_words,
     recogniser_in_words,
     source_name,
@@ -199,7 +200,11 @@ def model_card(
 
 
 def _recognition(config: TASFormerConfig, num_recogniser: int | None) -> str:
-    said = (thresholds_in_words(config), recogniser_in_words(config, num_recogniser))
+    said = (
+        thresholds_in_words(config),
+        recogniser_in_words(config, num_recogniser),
+        gains_in_words(config),
+    )
     return "".join(f"\n\n{paragraph}" for paragraph in said if paragraph)
 
 

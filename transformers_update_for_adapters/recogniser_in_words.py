@@ -8,7 +8,15 @@ from .configuration_tasformer import TASFormerConfig
 from .printable_text import markdown
 from .recogniser import channels_of_tasks
 
-__all__ = ["presence_in_words", "recogniser_in_words", "source_name", "thresholds_in_words"]
+__all__ = [
+    "gains_in_words",
+    "presence_in_words",
+    "recogniser_in_words",
+    "source_name",
+    "thresholds_in_words",
+]
+
+_MOST_NAMED = 3
 
 # Folders of every run: the name that tells it apart is above them.
 _OF_EVERY_RUN = ("checkpoints", "model", "recogniser")
@@ -62,6 +70,27 @@ def thresholds_in_words(config: TASFormerConfig) -> str | None:
     )
 
 
+def gains_in_words(config: TASFormerConfig) -> str | None:
+    """Say how much of what is painted is added to the recogniser's margins.
+
+    Args:
+        config: a network's.
+
+    Returns:
+        A sentence; None where all is.
+    """
+    gains = config.painted_gains
+    if not gains or min(gains) == max(gains) == 1:
+        return None
+    by_gain: dict[float, list[str]] = {}
+    for task, gain in enumerate(gains):
+        by_gain.setdefault(gain, []).append(_name(config, task))
+    shares = [
+        f"{gain:g} times for {_few(names)}" for gain, names in sorted(by_gain.items(), reverse=True)
+    ]
+    return f"What is painted is added to the recogniser's margin {', '.join(shares)}."
+
+
 def recogniser_in_words(config: TASFormerConfig, num_parameters: int | None = None) -> str | None:
     """Introduce the recogniser.
 
@@ -112,6 +141,10 @@ def presence_in_words(config: TASFormerConfig) -> str | None:
 
 def _name(config: TASFormerConfig, task: int) -> str:
     return markdown(config.task_names[task] if config.task_names else f"class {task}")
+
+
+def _few(names: Sequence[str]) -> str:
+    return _listed(names) if len(names) <= _MOST_NAMED else f"{len(names)} classes"
 
 
 def _listed(names: Sequence[str]) -> str:

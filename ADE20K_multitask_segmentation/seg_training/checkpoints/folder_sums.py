@@ -28,6 +28,8 @@ def write_sums(folder: Path) -> None:
 def check_sums(folder: Path) -> None:
     """Refuse a folder with another byte than when its sums were taken; one without sums passes.
 
+    So does a file that is not there.
+
     Args:
         folder: of a model.
 
@@ -39,8 +41,8 @@ def check_sums(folder: Path) -> None:
         return
     expected = kept.read_bytes()
     for name in _SUMMED:
-        is_there = (folder / name).is_file()
-        if not is_there or f"{_sum(folder / name)}  {name}\n".encode() not in expected:
+        is_there = (folder / name).is_file()  # what is missing, its reader says; a hub has parts
+        if is_there and f"{_sum(folder / name)}  {name}\n".encode() not in expected:
             raise UserError(
                 f"{folder / name} is not what was written, by its sum in {SUMS}. Copy the folder "
                 f"again; if you changed it yourself, remove {kept}"

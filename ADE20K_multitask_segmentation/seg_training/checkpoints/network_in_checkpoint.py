@@ -21,6 +21,7 @@ from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemant
 from transformers_update_for_adapters.weights_fingerprint import CALIBRATION, forget_other_weights
 
 __all__ = [
+    "CHOSEN",
     "NETWORK",
     "build_for",
     "load_weights",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 Built = TypeVar("Built", bound=nn.Module)
+
+CHOSEN = (*CALIBRATION, "painted_gains")
+"""What is chosen for trained weights, as fields of a configuration; gains stay with other ones."""
 
 _WEIGHTS = "network."  # how the network's weights are called in a checkpoint
 
@@ -80,18 +84,18 @@ def network_of(checkpoint: Mapping[str, Any]) -> Network:
 
 
 def take_calibration(network: Network, checkpoint: Mapping[str, Any]) -> None:
-    """Give a network the thresholds, and how presence is calibrated, that its checkpoint has.
+    """Give a network what its checkpoint has of :data:`CHOSEN`: thresholds, presence, gains.
 
     Args:
         network: with the checkpoint's weights; changed. What is of other weights is left out.
         checkpoint: what :func:`~seg_training.checkpoints.checkpoint_reading.read_checkpoint` gave.
     """
     kept = checkpoint.get(NETWORK, {})
-    if all(kept.get(name) is None for name in CALIBRATION):
+    if all(kept.get(name) is None for name in CHOSEN):
         return
     config = _config_in(checkpoint)
     forget_other_weights(config, network.model.state_dict())
-    for name in CALIBRATION:
+    for name in CHOSEN:
         setattr(network.config, name, getattr(config, name))
 
 

@@ -191,6 +191,24 @@ class Network(nn.Module):
         """
         return self.model.recognise(self.normalised(pixel_values)) if self.recognises else None
 
+    def margin_logits(
+        self, pixel_values: Tensor, task_ids: Tensor, recognition: Recognition | None = None
+    ) -> Tensor:
+        """Give what the recogniser alone makes of classes, where there is one.
+
+        Args:
+            pixel_values: (B, 3, H, W) uint8, or float in [0, 1].
+            task_ids: (T,) int64, each in [0, num_tasks).
+            recognition: what :meth:`recognise` gave for these images, if it was asked.
+
+        Returns:
+            (B, T, H, W) float logits: those of :meth:`task_logits` before anything is painted.
+        """
+        recognition = recognition or self.model.recognise(self.normalised(pixel_values))
+        asked = task_ids.to(pixel_values.device).expand(len(pixel_values), -1)
+        margins = self.model.margins(recognition.label_logits, asked)
+        return self.model.upsample(margins, pixel_values.shape[-2:])
+
     def task_logits(
         self, pixel_values: Tensor, task_ids: Tensor, recognition: Recognition | None = None
     ) -> Tensor:

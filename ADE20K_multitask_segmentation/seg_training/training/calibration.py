@@ -1,4 +1,4 @@
-"""What is chosen for weights that are trained: thresholds, and how sure the recogniser is."""
+"""What is chosen for weights that are trained: gains, thresholds, how sure the recogniser is."""
 
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.network_in_checkpoint import (
+    CHOSEN,
     NETWORK,
     network_of,
     network_to_keep,
@@ -23,23 +24,30 @@ from seg_training.commands.progress_bars import tracked
 from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError, listed
+from seg_training.evaluation.gain_choosing import GainCounter
 from seg_training.evaluation.presence_calibration import fit_presence
 from seg_training.evaluation.temperature_choosing import TemperatureCounter
 from seg_training.evaluation.threshold_choosing import ThresholdCounter, best_thresholds
 from seg_training.networks import Network
 from transformers_update_for_adapters import TASFormerConfig
 from transformers_update_for_adapters.presence_scores import presence_features
-from transformers_update_for_adapters.weights_fingerprint import CALIBRATION, fingerprint
+from transformers_update_for_adapters.recogniser_in_words import gains_in_words
+from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
 __all__ = ["calibrate", "keep_calibration"]
 
 _log = logging.getLogger(__name__)
+
+Counter = ThresholdCounter | TemperatureCounter | GainCounter
 
 _FEW_IMAGES = 20  # of which a class of every second image has ten pairs
 
 
 def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> None:
     """Choose thresholds, and calibrate presence, on images that are not evaluated.
+
+    Beside a recogniser, how much of what is painted counts is chosen first, for each class; not of
+    classes that were added, for these have their gains from their own pictures.
 
     A process does it by itself: of several, one does it for all.
 
@@ -55,30 +63,43 @@ def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> N
     except UserError as error:
         _log.warning("no thresholds are chosen, and calibrated is what is at 0: %s", error)
         return
-    counter = (
-        TemperatureCounter()
-        if by_rankseg
-        else ThresholdCounter(network.num_tasks, network.mean.device)
-    )
-    with network.kept():
-        features, present = _look(network, tracked(loader, "Calibrating"), counter)
-    config = network.config
-    config.thresholds = config.iou_temperature = config.presence = None
-    if isinstance(counter, ThresholdCounter):
-        config.thresholds = best_thresholds(counter.curves(gather=False))
+    config, number = network.config, network.num_tasks
+    has_gains = network.prompted and network.recognises and config.rounds is None
+    counter: Counter
+    if has_gains:
+        config.painted_gains, counter = None, GainCounter(number, network.mean.device)
     else:
+        counter = ThresholdCounter(number, network.mean.device)
+    with network.kept():
+        if by_rankseg and not has_gains:
+            counter = TemperatureCounter()
+        features, present = _look(network, tracked(loader, "Calibrating"), counter)
+        config.thresholds = config.iou_temperature = config.presence = None
+        if isinstance(counter, GainCounter):
+            gains, curves = counter.chosen(network.model.label_channels.known)
+            config.painted_gains = None if min(gains) == 1 else gains
+            if by_rankseg:  # of what is painted with these gains
+                counter = TemperatureCounter()
+                _look(network, tracked(loader, "Calibrating"), counter)
+        elif isinstance(counter, ThresholdCounter):
+            curves = counter.curves(gather=False)
+    if isinstance(counter, TemperatureCounter):
         config.iou_temperature = counter.best()
+    else:
+        config.thresholds = best_thresholds(curves)
     if len(features):
         config.presence = fit_presence(features, present)
         _tell_unmeasured(network)
-    number = len(loader.dataset)  # type: ignore[arg-type]
+    seen = len(loader.dataset)  # type: ignore[arg-type]
     what = f"temperature {config.iou_temperature:g}" if by_rankseg else "thresholds"
-    _log.info("%s chosen on %d training images", what, number)
-    if number < _FEW_IMAGES:
+    _log.info("%s chosen on %d training images", what, seen)
+    if said := gains_in_words(config):
+        _log.info("%s", said)
+    if seen < _FEW_IMAGES:
         _log.warning(
             "%d images are few to choose by: what was chosen may be far off; a larger "
             "data.calibration_share takes more, thresholds=none paints above 0",
-            number,
+            seen,
         )
 
 
@@ -86,7 +107,7 @@ def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> N
 def _look(
     network: Network,
     batches: Iterable[EvaluationBatch],
-    counter: ThresholdCounter | TemperatureCounter,
+    counter: Counter,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Count pairs, and give what the recogniser sees of N images and what is there: (N, K) each."""
     features, present = [np.zeros((0, network.num_tasks))], [np.zeros((0, network.num_tasks))]
@@ -99,7 +120,12 @@ def _look(
             recognition = network.recognise(own)
             logits = network.task_logits(own, ids, recognition)[0]
             logits = network.part_of_picture(logits, truth.size)
-            counter.update(logits, truth.to(device), ids)
+            if isinstance(counter, GainCounter):
+                margins = network.margin_logits(own, ids, recognition)[0]
+                margins = network.part_of_picture(margins, truth.size)
+                counter.update(logits, margins, truth.to(device), ids)
+            else:
+                counter.update(logits, truth.to(device), ids)
             if recognition is None:
                 continue
             seen = presence_features(recognition.label_logits, network.model.label_channels)
@@ -119,7 +145,7 @@ def keep_calibration(file: Path, network: Network) -> None:
         network: with its weights.
     """
     content = read_checkpoint(file)
-    chosen: dict[str, Any] = {name: getattr(network.config, name) for name in CALIBRATION}
+    chosen: dict[str, Any] = {name: getattr(network.config, name) for name in CHOSEN}
     own = {**_kept_network(content), **chosen, "fingerprint": None}
     # Of what the checkpoint says of its network: crop size and all.
     config: TASFormerConfig = TASFormerConfig.from_dict(dict(own))

@@ -113,6 +113,7 @@ def run_results(
         "num_tasks": module.network.num_tasks,
         "crop_size": list(config["data"].get("crop_size", ())),
         "view": module.network.config.view,
+        "painted_gains": module.network.config.painted_gains,
         "parameters": count_parameters(module.network)[0],
         "trained_parameters": trained,
         "averaged": config["trainer"].get("ema_decay"),

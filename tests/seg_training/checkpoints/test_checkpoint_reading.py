@@ -8,6 +8,7 @@ import torch
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
+from seg_training.checkpoints.folder_sums import SUMS
 from seg_training.checkpoints.model_folders import save_network
 from seg_training.config import compose_config
 from seg_training.errors import UserError
@@ -192,6 +193,7 @@ def test_a_model_folder_that_is_not_whole(model_folder: Path, name: str) -> None
 )
 def test_a_damaged_model_folder(model_folder: Path, name: str, content: str, reason: str) -> None:
     (model_folder / name).write_text(content)
+    (model_folder / SUMS).unlink()  # as where a person, or Hugging Face, has written it
     with pytest.raises(
         UserError,
         match=rf"model is damaged, or .* \({reason}(.|\n)*; write it again$",

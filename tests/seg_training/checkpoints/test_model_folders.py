@@ -7,6 +7,7 @@ import pytest
 import torch
 from own_process import run_script
 
+from seg_training.checkpoints.folder_sums import SUMS
 from seg_training.checkpoints.model_folders import describe_network, load_network, save_network
 from seg_training.checkpoints.network_in_checkpoint import NETWORK, network_of, network_to_keep
 from seg_training.config import compose_config
@@ -245,6 +246,7 @@ def test_a_calibration_that_cannot_be_is_one_error(
     save_network(tmp_path, network, config)
     file = tmp_path / "config.json"
     stored = json.loads(file.read_text())
+    (tmp_path / SUMS).unlink()
     for name, value, message in (
         ("presence", {"scale": 1.0, "bias": [0.0], "least": 0.5}, "1 biases, but num_tasks is 2"),
         ("thresholds", [0.5, None], "thresholds"),

@@ -89,7 +89,7 @@ def test_classes_of_data_are_added_and_evaluated(
     before, _ = evaluate(run)
     for task in (0, 1):
         assert result.per_class[task] == before.per_class[task]
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="holds something already"):
         add_classes(run, config, tmp_path / "grown", LearningSettings())
     with pytest.raises(UserError, match="knows all classes of these data already"):
         add_classes(tmp_path / "grown", config, tmp_path / "more", LearningSettings())
