@@ -188,10 +188,13 @@ class TaskChannels:
         if len(self._filled[0]) == 1 and all(self.known):
             return shares[:, self._tasks]
         # Not as a product of matrices, which mixed precision would round to 8 bits.
-        of_each = shares.new_zeros(len(shares), len(self.known), *shares.shape[2:])
-        for column, belongs in self._columns:
-            of_each = of_each + shares[:, column] * shares.new_tensor(belongs)[:, None, None]
-        return of_each
+        of_each = [
+            shares[:, column].masked_fill(
+                ~torch.tensor(counts, device=shares.device)[:, None, None], 0
+            )
+            for column, counts in self._columns
+        ]
+        return torch.stack(of_each).sum(dim=0)
 
 
 def _margins(scores: Tensor, rows: Tensor, alone: bool) -> Tensor:

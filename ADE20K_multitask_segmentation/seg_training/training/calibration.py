@@ -93,13 +93,15 @@ def _look(
     device = network.mean.device
     for batch in batches:
         for image, task_ids, truth, _, _, position in batch.samples():
-            if position < 0:  # cannot be read, and it is said
-                continue
+            known = truth.known.nonzero().flatten()
+            if position < 0 or not truth.labelled(known[:1]).any():
+                continue  # cannot be read, and it is said; or nobody labelled any of it
             ids, own = task_ids.to(device), image[None].to(device)
             recognition = network.recognise(own)
-            logits = network.task_logits(own, ids, recognition)[0]
-            logits = network.part_of_picture(logits, truth.size)
-            counter.update(logits, truth.to(device), ids)
+            if len(ids):  # else it is an image that shows none
+                logits = network.task_logits(own, ids, recognition)[0]
+                logits = network.part_of_picture(logits, truth.size)
+                counter.update(logits, truth.to(device), ids)
             if recognition is None:
                 continue
             seen = presence_features(recognition.label_logits, network.model.label_channels)
