@@ -14,7 +14,7 @@ from transformers import (
     SegformerForSemanticSegmentation,
     SegformerImageProcessor,
 )
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from seg_training.errors import UserError
 from seg_training.networks.foreign_code import refuse_foreign_code
