@@ -50,6 +50,11 @@ class TaskChannels:
         most = max(map(len, some))
         # Shorter lists are filled up: a channel twice is no larger than once.
         self._filled = [own + own[:1] * (most - len(own)) for own in some]
+        # The same column by column, and where a channel is one more of a task's own.
+        self._columns = [
+            ([own[place] for own in self._filled], [place < len(own) for own in channels])
+            for place in range(most)
+        ]
         self._first = [own[0] for own in some]
         first = self._first[0]
         in_order = self._first == list(range(first, first + len(some)))
@@ -182,11 +187,14 @@ class TaskChannels:
             shares = torch.cat([shares, added], dim=1)
         if len(self._filled[0]) == 1 and all(self.known):
             return shares[:, self._tasks]
-        belongs = shares.new_zeros(len(self.known), self.num_channels)
-        for task, (own, known) in enumerate(zip(self._filled, self.known, strict=True)):
-            if known:
-                belongs[task, own] = 1
-        return torch.einsum("kc,bchw->bkhw", belongs, shares)
+        # Not as a product of matrices, which mixed precision would round to 8 bits.
+        of_each = [
+            shares[:, column].masked_fill(
+                ~torch.tensor(counts, device=shares.device)[:, None, None], 0
+            )
+            for column, counts in self._columns
+        ]
+        return torch.stack(of_each).sum(dim=0)
 
 
 def _margins(scores: Tensor, rows: Tensor, alone: bool) -> Tensor:

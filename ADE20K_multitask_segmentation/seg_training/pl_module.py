@@ -106,6 +106,7 @@ class LitSeg(pl.LightningModule):
         self._loss_function = build_loss(run.loss, self.network.trains_on_label_maps)
         self._seed = run.seed
         self._metrics = run.metrics
+        self._asks_absent = False
         self._with_label_maps: list[bool] = []
         self._unsure_is_miss = run.unsure_is_miss
         self._asked: list[Tensor] = []
@@ -131,7 +132,7 @@ class LitSeg(pl.LightningModule):
         is_path = not is_hub_name(str(source))
         return build_painted_network(
             recogniser.model,
-            match_labels(recogniser.labels, self.task_names, synonyms),
+            match_labels(recogniser.labels, self.task_names, synonyms, recogniser.other_channel),
             model,
             labels=recogniser.labels,
             source=source_name(str(user_path(source).absolute()) if is_path else str(source)),
@@ -142,7 +143,7 @@ class LitSeg(pl.LightningModule):
         )
 
     def setup(self, stage: str) -> None:
-        """Ask for the label maps that the baseline trains on.
+        """Ask for the label maps that the baseline trains on, and for all that is evaluated.
 
         Raises:
             UserError: if there are none.
@@ -151,6 +152,8 @@ class LitSeg(pl.LightningModule):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             data.check_label_maps()
             data.with_label_maps = True
+        if stage == "validate" and self._metrics == "all":
+            self.trainer.datamodule.asks_absent = True  # type: ignore[attr-defined]
 
     def forward(
         self, pixel_values: Tensor, task_ids: Tensor, image_rows: Tensor | None = None
@@ -229,12 +232,11 @@ class LitSeg(pl.LightningModule):
         )
         self._asked = [torch.tensor(own, device=self.device) for own in asked]
         # In training every task of every image would cost too much.
-        final = self.trainer.state.fn == "validate"
-        self._with_label_maps = [final and self._makes_label_maps(own) for own in asked]
-
-    def _makes_label_maps(self, asked: Sequence[int]) -> bool:
+        self._asks_absent = self.trainer.state.fn == "validate" and self._metrics == "all"
         # Of one task alone every pixel would be right, unless no answer counts as well.
-        return self._metrics == "all" and (len(asked) > 1 or self._unsure_is_miss)
+        self._with_label_maps = [
+            self._asks_absent and (len(own) > 1 or self._unsure_is_miss) for own in asked
+        ]
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         """Count every (image, task) pair's mask, and with ``metrics=all`` those of absent tasks.
@@ -243,20 +245,21 @@ class LitSeg(pl.LightningModule):
         """
         self._skipped += batch.skipped()
         for image, task_ids, truth, _, source, position in batch.samples():
-            if not len(task_ids):  # cannot be read, or where another process had more images
-                continue
             asked, joint, present, presence = task_ids, None, None, None
-            if self._with_label_maps[source]:
+            if self._asks_absent:
                 asked = self._asked[source]
                 asked = asked[truth.known[asked]]
                 present = torch.isin(asked, task_ids)
+            if not len(asked):  # cannot be read, or where another process had more images
+                continue
             recognition = self.network.recognise(image[None])
             logits = self.network.task_logits(image[None], asked, recognition)[0]
             if recognition is not None:
                 presence = recognition.presence[0, asked]
             logits = self.network.part_of_picture(logits, truth.size)
             if self._with_label_maps[source]:
-                joint = predicted_tasks(logits, asked, self._unsure_is_miss)
+                unknown = self.network.unknown_tasks
+                joint = predicted_tasks(logits, asked, self._unsure_is_miss, unknown)
             bounds = self.network.bounds(logits, asked)
             self._counter.update(
                 logits, truth, asked, source, position, joint, present, presence, bounds

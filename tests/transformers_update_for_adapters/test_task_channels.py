@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from transformers_update_for_adapters.presence_scores import presence_features
 from transformers_update_for_adapters.task_channels import TaskChannels
 
 
@@ -53,6 +54,18 @@ def test_probabilities_add_a_tasks_labels() -> None:
     likely = channels.probabilities(column(1.0, 2.0, 3.0, 4.0))
     expected = torch.tensor([shares[1], shares[0] + shares[2], 0.0])
     torch.testing.assert_close(likely.flatten(), expected)
+
+
+def test_mixed_precision_does_not_round_what_a_tasks_labels_add_up_to() -> None:
+    """Of 8 bits, all that is surer than 0.998 would be certain, and its log-odds infinite."""
+    channels = TaskChannels([[1], [0, 2], []], 4)
+    logits = column(1.0, 12.0, 3.0, 4.0)
+    expected = channels.probabilities(logits)
+    with torch.autocast("cpu", torch.bfloat16):
+        likely = channels.probabilities(logits)
+        features = presence_features(logits, channels)
+    assert torch.equal(likely, expected)
+    assert features[0, :2].isfinite().all()
 
 
 @given(

@@ -17,7 +17,7 @@ from seg_training.checkpoints.released_checkpoints import released_network
 from seg_training.errors import UserError
 from seg_training.files.user_paths import is_hub_name, user_path
 from seg_training.networks.network_building import quiet_transformers
-from seg_training.networks.stock_segformer import stock_config
+from seg_training.networks.stock_segformer import check_pictures, stock_config
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
 
 __all__ = ["RecogniserSource", "load_recogniser"]
@@ -34,12 +34,14 @@ class RecogniserSource:
         labels: the names of its channels.
         license: of its weights; None where it is not known.
         overlapping: its labels may be on the same pixel.
+        other_channel: its first label is what is none of the others.
     """
 
     model: TASFormerForSemanticSegmentation
     labels: Sequence[str]
     license: str | None = None
     overlapping: bool = False
+    other_channel: bool = False
 
 
 def load_recogniser(source: str | Path) -> RecogniserSource:
@@ -70,7 +72,9 @@ def load_recogniser(source: str | Path) -> RecogniserSource:
     config = network.config
     labels = list((config.id2label or {}).values())
     license = _license_of(config.origin)
-    return RecogniserSource(network.model, labels, license, config.overlapping)
+    return RecogniserSource(
+        network.model, labels, license, config.overlapping, config.other_channel
+    )
 
 
 def _license_of(origin: Mapping[str, Any] | None) -> str | None:
@@ -93,6 +97,7 @@ def _stock(source: str, is_local: bool) -> RecogniserSource:
     try:
         with quiet_transformers():
             stock = stock_config(source)
+            check_pictures(source)
             names: dict[Any, str] = dict(stock.id2label or {})
             labels = [names[channel] for channel in sorted(names)]
             sizes = {name: getattr(stock, name) for name in get_annotations(SegformerConfig)}

@@ -50,11 +50,13 @@ class DataModule(pl.LightningDataModule, ABC):
         crop_size: (height, width) that every image is resized to.
         view: how images come to the crop size, or, in evaluation, near it.
         with_label_maps: training batches have label maps, too.
+        asks_absent: evaluation asks for absent tasks, too, and so of images that show none.
         most_bad_files: which share of the training images may be skipped because they cannot be
             read; None where the first is an error.
     """
 
     with_label_maps = False
+    asks_absent = False
 
     def __init__(self, settings: SharedLoadingSettings) -> None:
         """Take the settings that do not depend on the dataset."""
@@ -200,24 +202,31 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[EvaluationBatch]:
         """Load evaluation batches: :class:`EvaluationBatch`, every pair exactly once."""
-        return self.evaluation_loader(*self.validation_samples())
+        return self.evaluation_loader(*self.validation_samples(), self.asks_absent)
 
     def calibration_dataloader(self) -> DataLoader[EvaluationBatch]:
-        """Load the images of :meth:`calibration_samples`, every pair exactly once."""
-        return self.evaluation_loader(*self.calibration_samples())
+        """Load the images of :meth:`calibration_samples`, every pair exactly once.
+
+        Those that show no task are among them: presence is calibrated on them, too.
+        """
+        return self.evaluation_loader(*self.calibration_samples(), asks_absent=True)
 
     def evaluation_loader(
-        self, samples: Dataset[EvaluationSample], presence: TaskPresence
+        self,
+        samples: Dataset[EvaluationSample],
+        presence: TaskPresence,
+        asks_absent: bool = False,
     ) -> DataLoader[EvaluationBatch]:
         """Load this process's share of images, each exactly once over all processes.
 
         Args:
             samples: the images.
-            presence: which tasks they show; those that show none are left out.
+            presence: which tasks they show.
+            asks_absent: those that show none, too; else they are left out.
         """
         return PlainSpokenLoader(
             samples,
-            sampler=EvaluationSampler(presence, *self._processes()),
+            sampler=EvaluationSampler(presence, *self._processes(), asks_absent),
             batch_size=self._eval_batch_size,
             **self._loading(EvaluationBatch.collate),
         )

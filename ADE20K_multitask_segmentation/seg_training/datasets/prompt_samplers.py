@@ -315,10 +315,7 @@ class ImageSampler(TrainingSampler):
 
     @cached_property
     def _images(self) -> NDArray[np.int64]:
-        is_known = self._presence.tasks_per_image > 0
-        for some in in_parts(np.flatnonzero(~is_known), self._presence.num_tasks):
-            is_known[some] = self._presence.absent_from(some).any(axis=1)
-        return np.flatnonzero(is_known)
+        return _known_images(self._presence)
 
     def plan(self, random: np.random.Generator) -> Plan:
         """Shuffle the images."""
@@ -331,6 +328,14 @@ class ImageSampler(TrainingSampler):
             # The largest of random numbers that are zeroed where a task is not to be asked.
             task_ids.append((random.random(to_ask.shape) * to_ask).argmax(axis=1))
         return images, np.concatenate(task_ids)
+
+
+def _known_images(presence: TaskPresence) -> NDArray[np.int64]:
+    """List the images of which it is known that they show a task, or that they do not."""
+    is_known = presence.tasks_per_image > 0
+    for some in in_parts(np.flatnonzero(~is_known), presence.num_tasks):
+        is_known[some] = presence.absent_from(some).any(axis=1)
+    return np.flatnonzero(is_known)
 
 
 def _cycled(items: NDArray[np.int64], total: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -383,21 +388,29 @@ NO_IMAGE = -1
 
 
 class EvaluationSampler(Sampler[int]):
-    """Every image that has a pair, exactly once over all processes.
+    """Every image that is asked for a task, exactly once over all processes.
 
     All processes get the same number of draws, because they must take the same number of steps
     together; the last ones may be :data:`NO_IMAGE`, which nothing counts.
     """
 
-    def __init__(self, presence: TaskPresence, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        presence: TaskPresence,
+        rank: int = 0,
+        world_size: int = 1,
+        asks_absent: bool = False,
+    ) -> None:
         """Choose this process's images.
 
         Args:
             presence: which tasks are in which image.
             rank: which process this is.
             world_size: how many processes share the images.
+            asks_absent: images are asked for absent tasks, too, and so are those that show none.
         """
-        images = np.flatnonzero(presence.tasks_per_image)
+        shown = np.flatnonzero(presence.tasks_per_image)
+        images = _known_images(presence) if asks_absent else shown
         missing = -len(images) % world_size
         self._images = np.pad(images, (0, missing), constant_values=NO_IMAGE)[rank::world_size]
 

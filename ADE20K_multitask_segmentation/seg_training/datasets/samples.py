@@ -151,32 +151,37 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
     def __getitem__(self, image: int) -> EvaluationSample:
         """Read one image with its truth.
 
-        For :data:`NO_IMAGE` it is some image that is asked for nothing.
+        For :data:`NO_IMAGE` it is one of which nothing is known, so that nothing is asked.
 
         Raises:
             UserError: if a file cannot be read; names it.
         """
-        position = max(image, 0)
-        in_index = self._in_index(position)
+        if image == NO_IMAGE:
+            return self._nothing(0, position=0)
+        in_index = self._in_index(image)
         try:
             pixels, annotation = read_pair(self.dataset, self.index, in_index)
         except UserError as error:
             if not self.skips_bad_files:
                 raise
             _log.warning("left out of an evaluation: %s", error)
-            return self._nothing(position)
-        present = self.presence.present(position)
+            return self._nothing(image, position=-1 - image)
         return EvaluationSample(
             image=channels_first(shown_image(pixels, self.view, self.crop_size)),
-            task_ids=torch.from_numpy(present if image != NO_IMAGE else present[:0]),
+            task_ids=torch.from_numpy(self.presence.present(image)),
             truth=self.tasks.truth(annotation),
             name=self.index.name(in_index),
             source=self.source,
-            position=position,
+            position=image,
         )
 
-    def _nothing(self, position: int) -> EvaluationSample:
-        """Ask nothing, and say in the position's sign that a file cannot be read."""
+    def _nothing(self, image: int, position: int) -> EvaluationSample:
+        """Know nothing of an image, so that nothing is asked.
+
+        Args:
+            image: whose name it has.
+            position: says by its sign whether a file cannot be read.
+        """
         return EvaluationSample(
             image=torch.zeros((3, *self.crop_size), dtype=torch.uint8),
             task_ids=torch.zeros(0, dtype=torch.int64),
@@ -184,9 +189,9 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
                 torch.zeros((1, 1), dtype=torch.uint8),
                 torch.zeros(self.presence.num_tasks, dtype=torch.bool),
             ),
-            name=self.index.name(self._in_index(position)),
+            name=self.index.name(self._in_index(image)),
             source=self.source,
-            position=-1 - position,
+            position=position,
         )
 
 

@@ -135,12 +135,15 @@ class PairCounter:
     def table(self, device: torch.device | str = "cpu") -> PairTable:
         """Put the rows of all processes together, and forget them; one without images takes part.
 
+        Where nobody labelled a pixel for a task, nobody knows whether it is there: that is no pair.
+
         Args:
             device: of the logits, on which processes talk to each other.
         """
         width = len(COLUMNS) + len(self._scores)
         rows = torch.cat([torch.zeros(0, width, dtype=torch.int64, device=device), *self.rows])
         self.rows.clear()
+        rows = rows[rows[:, COLUMNS.index("valid")] > 0]
         if are_several():
             rows = torch.cat(gather_all_tensors(rows))
         return PairTable.of_rows(
@@ -250,7 +253,9 @@ def _label_map_counts(joint: Tensor, opened: Tensor, truth: Truth, num_tasks: in
     return sums[:, 1:]
 
 
-def predicted_tasks(logits: Tensor, task_ids: Tensor, unsure_is_miss: bool = False) -> Tensor:
+def predicted_tasks(
+    logits: Tensor, task_ids: Tensor, unsure_is_miss: bool = False, unknown: Sequence[int] = ()
+) -> Tensor:
     """Make one label map of the tasks' logits: the largest wins.
 
     How the paper's binary masks became one label map was not released; this is the natural rule.
@@ -259,10 +264,23 @@ def predicted_tasks(logits: Tensor, task_ids: Tensor, unsure_is_miss: bool = Fal
         logits: (T, h, w) float.
         task_ids: (T,) int64.
         unsure_is_miss: where no logit is positive, answer no task rather than the largest.
+        unknown: tasks whose logits are compared with no other's, :attr:`Network.unknown_tasks`:
+            they take a pixel where theirs is positive, and none of the others'.
 
     Returns:
         (h, w) int64: task ids, -1 for no task.
     """
+    if unknown:
+        logits = _where_they_compete(logits, torch.isin(task_ids, task_ids.new_tensor(unknown)))
     largest, position = logits.max(dim=0)
     tasks = task_ids[position]
     return torch.where(largest > 0, tasks, -1) if unsure_is_miss else tasks
+
+
+def _where_they_compete(logits: Tensor, is_unknown: Tensor) -> Tensor:
+    """Take unknown tasks, (T,) bool, out of the (T, h, w) logits where they may not win."""
+    others = logits[~is_unknown]
+    if not len(others):
+        return logits
+    loses = (logits <= 0) | (others.amax(dim=0) > 0)
+    return logits.masked_fill(loses & is_unknown[:, None, None], -torch.inf)

@@ -82,7 +82,8 @@ def description(network: Network) -> dict[str, Any]:
         place, ``iou_temperature`` (what logits are divided by before masks of the largest expected
         IoU are found, by ``rankseg``),
         ``presence_least`` (the presence from which on a class is looked for) and ``recogniser``
-        (``source``, ``license`` and ``labels`` of what says which classes are there).
+        (``source``, ``license`` and ``labels`` of what says which classes are there; ``unknown``,
+        the classes that it does not know: in a label map they are where no other is).
     """
     config = network.config
     recognition = config.recognition
@@ -99,7 +100,8 @@ def description(network: Network) -> dict[str, Any]:
         "presence_least": None if config.presence is None else config.presence["least"],
         "recogniser": None
         if recognition is None
-        else {name: recognition.get(name) for name in ("source", "license", "labels")},
+        else {name: recognition.get(name) for name in ("source", "license", "labels")}
+        | {"unknown": list(network.unknown_tasks)},
     }
 
 

@@ -68,6 +68,16 @@ class Network(nn.Module):
         return self.model.tells_presence
 
     @property
+    def unknown_tasks(self) -> tuple[int, ...]:
+        """Tasks that a recogniser does not know: no margin says what else a pixel may be.
+
+        In a label map they are where they are found and no other task is.
+        """
+        channels = self.model.task_channels
+        known = (True,) * self.num_tasks if channels is None else channels.with_margin
+        return tuple(task for task, is_known in enumerate(known) if not is_known)
+
+    @property
     def task_names(self) -> tuple[str, ...]:
         """Task k's name; empty where they are not known."""
         return tuple(self.config.task_names or ())

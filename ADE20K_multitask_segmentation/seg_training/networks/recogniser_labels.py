@@ -13,7 +13,10 @@ _log = logging.getLogger(__name__)
 
 
 def match_labels(
-    labels: Sequence[str], task_names: Sequence[str], synonyms: Sequence[Sequence[str]] = ()
+    labels: Sequence[str],
+    task_names: Sequence[str],
+    synonyms: Sequence[Sequence[str]] = (),
+    other_channel: bool = False,
 ) -> list[list[int]]:
     """Find each task's labels: those that share a word with its name or its synonyms.
 
@@ -24,6 +27,8 @@ def match_labels(
         labels: names of the recogniser's channels.
         task_names: of the tasks.
         synonyms: per task, by what words it is called besides; none by default.
+        other_channel: the first channel is what is none of the others: no task, though one is
+            called as it is.
 
     Returns:
         Per task the positions of its labels, none where the recogniser does not know it.
@@ -38,6 +43,8 @@ def match_labels(
             by_synonym.setdefault(_plain(word), task)
     channels: list[list[int]] = [[] for _ in task_names]
     for channel, label in enumerate(labels):
+        if other_channel and channel == 0:
+            continue
         words = [_plain(word) for word in (label, *re.split("[;,]", label))]
         for known in (by_name, by_synonym):
             if found := [known[word] for word in words if word in known]:

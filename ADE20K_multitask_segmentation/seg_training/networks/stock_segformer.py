@@ -3,17 +3,25 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-from transformers import SegformerConfig, SegformerForSemanticSegmentation
+import numpy as np
+from transformers import (
+    SegformerConfig,
+    SegformerForSemanticSegmentation,
+    SegformerImageProcessor,
+)
+from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from seg_training.errors import UserError
 from seg_training.networks.foreign_code import refuse_foreign_code
 from seg_training.networks.network_extent import check_entries, check_memory, check_numbers
 from seg_training.networks.stored_tensors import check_growth, check_tensors
 
-__all__ = ["stock_config"]
+__all__ = ["check_pictures", "stock_config"]
 
 _MOST_OF_THE_HUB = 2**28  # numbers: three times those of the largest that was published, b5
 _PICKLED = ".bin"
@@ -46,6 +54,45 @@ def stock_config(source: str) -> SegformerConfig:
             "folder again from where it was made"
         ) from error
     return config
+
+
+def check_pictures(source: str) -> None:
+    """Refuse a SegFormer that was trained on pictures with other numbers than ours.
+
+    Args:
+        source: a folder, or a name on the hub; one that does not say it is taken to be as usual.
+
+    Raises:
+        UserError: if its ``preprocessor_config.json`` says so.
+    """
+    try:
+        found, _ = SegformerImageProcessor.get_image_processor_dict(source)
+    except OSError:
+        return
+    if not _are_usual(found):
+        said = ("image_mean", "image_std", "rescale_factor", "do_rescale", "do_normalize")
+        told = ", ".join(f"{name} {found[name]}" for name in said if name in found)
+        raise UserError(
+            f"preprocessor_config.json of '{source}' prepares pictures in another way than this "
+            f"project, and its answers would be others: {told}; expected pixels from 0 to 1, less "
+            "ImageNet's mean, divided by its standard deviation. Fine-tune it on such pictures, or "
+            "give another one"
+        )
+
+
+def _are_usual(found: Mapping[str, Any]) -> bool:
+    numbers = (
+        ("image_mean", IMAGENET_DEFAULT_MEAN),
+        ("image_std", IMAGENET_DEFAULT_STD),
+        ("rescale_factor", 1 / 255),
+    )
+    try:
+        are_equal = all(
+            np.allclose(found.get(name, usual), usual, atol=1e-4) for name, usual in numbers
+        )
+    except (TypeError, ValueError):  # no numbers, or not as many
+        return False
+    return are_equal and all(found.get(name, True) for name in ("do_rescale", "do_normalize"))
 
 
 def _stored(source: str) -> int:

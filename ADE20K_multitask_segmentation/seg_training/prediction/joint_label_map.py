@@ -23,10 +23,14 @@ class JointLabelMap:
             shape: (H, W).
         """
         self.labels: NDArray[np.unsignedinteger[Any]] = np.zeros(shape, np.uint8)
-        self._best = np.full(shape, -1.0, np.float32)
+        self._best = np.full(shape, -np.inf, np.float32)
 
     def add(
-        self, task_id: int, probability: NDArray[np.float32], threshold: float
+        self,
+        task_id: int,
+        probability: NDArray[np.float32],
+        threshold: float,
+        competes: bool = True,
     ) -> NDArray[np.bool_]:
         """Add a class.
 
@@ -34,13 +38,16 @@ class JointLabelMap:
             task_id: of the network.
             probability: (H, W) float32 in [0, 1].
             threshold: probabilities from it on are the class.
+            competes: else it is where none is that does, whatever its probability is: that of a
+                class which a recogniser does not know is compared with nothing.
 
         Returns:
             (H, W) bool: the class's own mask, also where another class is more probable.
         """
         mask = probability >= threshold
-        better = mask & (probability > self._best)
-        self._best[better] = probability[better]
+        rank = probability if competes else probability - 1
+        better = mask & (rank > self._best)
+        self._best[better] = rank[better]
         if task_id + 1 > np.iinfo(self.labels.dtype).max:
             self.labels = self.labels.astype(np.min_scalar_type(task_id + 1))
         self.labels[better] = task_id + 1

@@ -510,7 +510,9 @@ def write_result(
             if task_id not in asked
         }
     threshold = settings["threshold"]
-    with PictureResult(folder, file, picture, threshold, settings, frames, presence) as result:
+    with PictureResult(
+        *(folder, file, picture, threshold, settings, frames, presence, network.unknown_tasks)
+    ) as result:
         for task_id, probability in class_probabilities(network, picture, asked, looks, known):
             scores = {score: own for score, [own] in class_scores(probability[None]).items()}
             least = None

@@ -53,6 +53,7 @@ class PictureResult:
         settings: Mapping[str, Any],
         frames: int = 1,
         presence: Sequence[float | None] | None = None,
+        unknown: Sequence[int] = (),
     ) -> None:
         """Start.
 
@@ -66,6 +67,7 @@ class PictureResult:
             frames: of the file, of which the first is painted.
             presence: per class of the network how likely it is there, None where that is not known;
                 None where the network does not tell.
+            unknown: classes that the label map has where no other is.
         """
         self._settings = dict(settings)
         self._folder = folder
@@ -76,6 +78,7 @@ class PictureResult:
         self._label_map = JointLabelMap((height, width))
         self._threshold = threshold
         self._presence = presence
+        self._unknown = unknown
         self._classes: list[dict[str, Any]] = []
         self._left_out: list[dict[str, Any]] = []
         self._names: dict[int, str] = {}
@@ -118,7 +121,8 @@ class PictureResult:
         elif not isinstance(threshold, str):
             least = threshold[name]
         assert least is not None
-        mask = self._label_map.add(task_id, probability, least)
+        competes = task_id not in self._unknown
+        mask = self._label_map.add(task_id, probability, least, competes)
         found = bool(mask.any())
         if found:
             self._names[task_id + 1] = name

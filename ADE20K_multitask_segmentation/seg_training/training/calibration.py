@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.network_in_checkpoint import (
@@ -23,12 +24,14 @@ from seg_training.checkpoints.whole_checkpoints import write_whole
 from seg_training.commands.progress_bars import tracked
 from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
+from seg_training.datasets.truths import Truth
 from seg_training.errors import UserError, listed
 from seg_training.evaluation.gain_choosing import GainCounter
 from seg_training.evaluation.presence_calibration import fit_presence
 from seg_training.evaluation.temperature_choosing import TemperatureCounter
 from seg_training.evaluation.threshold_choosing import ThresholdCounter, best_thresholds
 from seg_training.networks import Network
+from seg_training.networks.network import Recognition
 from transformers_update_for_adapters import TASFormerConfig
 from transformers_update_for_adapters.presence_scores import presence_features
 from transformers_update_for_adapters.recogniser_in_words import gains_in_words
@@ -114,18 +117,13 @@ def _look(
     device = network.mean.device
     for batch in batches:
         for image, task_ids, truth, _, _, position in batch.samples():
-            if position < 0:  # cannot be read, and it is said
-                continue
+            known = truth.known.nonzero().flatten()
+            if position < 0 or not truth.labelled(known[:1]).any():
+                continue  # cannot be read, and it is said; or nobody labelled any of it
             ids, own = task_ids.to(device), image[None].to(device)
             recognition = network.recognise(own)
-            logits = network.task_logits(own, ids, recognition)[0]
-            logits = network.part_of_picture(logits, truth.size)
-            if isinstance(counter, GainCounter):
-                margins = network.margin_logits(own, ids, recognition)[0]
-                margins = network.part_of_picture(margins, truth.size)
-                counter.update(logits, margins, truth.to(device), ids)
-            else:
-                counter.update(logits, truth.to(device), ids)
+            if len(ids):  # else it is an image that shows none
+                _count(network, counter, own, ids, truth.to(device), recognition)
             if recognition is None:
                 continue
             seen = presence_features(recognition.label_logits, network.model.label_channels)
@@ -135,6 +133,24 @@ def _look(
             features.append(seen.double().cpu().numpy())
             present.append(there.double().cpu().numpy())
     return np.concatenate(features), np.concatenate(present)
+
+
+def _count(
+    network: Network,
+    counter: Counter,
+    image: Tensor,
+    task_ids: Tensor,
+    truth: Truth,
+    recognition: Recognition | None,
+) -> None:
+    """Count the pairs of an image (1, 3, H, W)."""
+    logits = network.task_logits(image, task_ids, recognition)[0]
+    logits = network.part_of_picture(logits, truth.size)
+    if isinstance(counter, GainCounter):
+        margins = network.margin_logits(image, task_ids, recognition)[0]
+        counter.update(logits, network.part_of_picture(margins, truth.size), truth, task_ids)
+    else:
+        counter.update(logits, truth, task_ids)
 
 
 def keep_calibration(file: Path, network: Network) -> None:

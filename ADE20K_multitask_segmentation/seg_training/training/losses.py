@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -153,7 +154,8 @@ def multiclass_loss_and_presence(
     """Cross-entropy over the pixels, and over which tasks an image shows.
 
     A task is in an image as surely as it is in the hundredth of the pixels where it is surest: the
-    mean of their probabilities. That is what presence scores of a recogniser are made from.
+    mean of their probabilities. That is what presence scores of a recogniser are made from. Pixels
+    that are left out say nothing of it, and of an image that has no others nothing is known.
 
     Args:
         logits: (B, C, H, W) float; C is K + 1 with a channel for other, K without.
@@ -162,7 +164,7 @@ def multiclass_loss_and_presence(
         presence_weight: of the images' cross-entropy beside the pixels'.
 
     Returns:
-        Scalar.
+        Scalar; 0 where every pixel is left out.
 
     Raises:
         UserError: if there is one channel only, or if the weight is no number of at least 0.
@@ -170,17 +172,21 @@ def multiclass_loss_and_presence(
     """
     weight = checked_number(presence_weight, "loss.presence_weight", least=0)
     of_pixels = multiclass_loss(logits, label_map, other_channel)
-    labels = label_map.long()
-    first = int(other_channel)
-    num_tasks = logits.shape[1] - first
-    present = labels.new_zeros(len(labels), int(ignored_label(label_map)) + 1)
-    present.scatter_(1, labels.flatten(1), 1)
-    likely = logits.float().softmax(dim=1)[:, first:].flatten(2)
+    labels = label_map.long().flatten(1)
+    channels, left_out = _channels(labels, ignored_label(label_map), other_channel)
+    batch_size, number = logits.shape[:2]
+    present = logits.new_zeros(batch_size, number + 1, dtype=torch.float32)
+    present.scatter_(1, channels.masked_fill(left_out, number), 1)  # the last is no channel
+    tasks = slice(int(other_channel), number)
+    likely = logits.float().softmax(dim=1)[:, tasks].flatten(2) * ~left_out[:, None]
     surest = likely.topk(max(1, likely.shape[2] // 100), dim=2).values.mean(dim=2)
-    of_images = F.binary_cross_entropy(
-        surest.clamp(max=1), present[:, 1 : num_tasks + 1].to(surest.dtype)
-    )
-    return of_pixels + weight * of_images
+    # Of numbers in full precision; where precision is mixed, a GPU refuses to compute it.
+    with torch.autocast(logits.device.type, enabled=False):
+        of_images = F.binary_cross_entropy(
+            surest.clamp(max=1), present[:, tasks], reduction="none"
+        ).mean(dim=1)
+    counted = ~left_out.all(dim=1)
+    return of_pixels + weight * (of_images * counted).sum() / counted.sum().clamp(min=1)
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {

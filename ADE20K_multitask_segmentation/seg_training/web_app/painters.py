@@ -66,6 +66,7 @@ class Answer(NamedTuple):
         frames: of the picture's file, of which the first is the picture.
         presence: per class of the network how likely it is there, None where that is not known;
             None where the network does not tell.
+        unknown: classes that are shown where no other is.
     """
 
     picture: NDArray[np.uint8]
@@ -73,6 +74,7 @@ class Answer(NamedTuple):
     seconds: float
     frames: int = 1
     presence: tuple[float | None, ...] | None = None
+    unknown: Sequence[int] = ()
 
 
 class Painter:
@@ -203,7 +205,8 @@ class Painter:
             )
         }
         presence = recognised.presence if recognised else None
-        return Answer(shown, probabilities, time.perf_counter() - start, frames, presence)
+        seconds, unknown = time.perf_counter() - start, self.network.unknown_tasks
+        return Answer(shown, probabilities, seconds, frames, presence, unknown)
 
 
 def _shrunk(pixels: NDArray[Value], longest: int) -> NDArray[Value]:

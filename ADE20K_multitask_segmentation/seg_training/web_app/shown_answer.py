@@ -79,7 +79,8 @@ def show(
         least = threshold if isinstance(threshold, float | int) else threshold[name]
         mask = probability >= least
         if mask.any():
-            label_map.add(task_id, _enlarged(probability, (height, width)), least)
+            competes = task_id not in answer.unknown
+            label_map.add(task_id, _enlarged(probability, (height, width)), least, competes)
         classes.append(
             ShownClass(
                 name,

@@ -1,5 +1,6 @@
 """Where a recogniser may come from."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from transformers import (
     SegformerConfig,
     SegformerForImageClassification,
     SegformerForSemanticSegmentation,
+    SegformerImageProcessor,
 )
 
 from seg_training.checkpoints.recogniser_sources import load_recogniser
@@ -68,6 +70,31 @@ def test_a_stock_segformer_answers_as_it_did(
     car = z[0, 1] - z[0, [0, 2, 3, 4]].amax(0)
     screen = z[1, 3:].amax(0) - z[1, :3].amax(0)
     torch.testing.assert_close(logits, torch.stack([car, screen]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]},
+        {"do_normalize": False},
+        {"do_rescale": False},
+        {"rescale_factor": 1.0},
+        {"image_mean": "none"},
+    ],
+)
+def test_one_that_was_trained_on_pictures_of_other_numbers_is_refused(
+    stock: SegformerForSemanticSegmentation, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    folder = tmp_path / "stock"
+    processor = SegformerImageProcessor()
+    processor.save_pretrained(folder)
+    assert load_recogniser(folder).labels == LABELS
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    with pytest.raises(UserError, match="pictures in another way") as refused:
+        load_recogniser(folder)
+    for name, value in changed.items():
+        assert f"{name} {value}" in str(refused.value)
 
 
 def test_a_backbone_alone_labels_nothing(tmp_path: Path) -> None:

@@ -270,19 +270,21 @@ def test_too_few_images_are_an_error_that_says_what_to_do(
 @given(
     present=st.lists(st.lists(st.booleans(), min_size=2, max_size=2), min_size=1, max_size=20),
     world_size=st.integers(1, 5),
+    asks_absent=st.booleans(),
 )
 @settings(deadline=None)
 def test_evaluation_covers_every_image_with_a_pair_once(
-    present: list[list[bool]], world_size: int
+    present: list[list[bool]], world_size: int, asks_absent: bool
 ) -> None:
     pixels = np.array(present, np.int64) * 3
     samplers = [
-        EvaluationSampler(TaskPresence.of_pixels(pixels), rank, world_size)
+        EvaluationSampler(TaskPresence.of_pixels(pixels), rank, world_size, asks_absent)
         for rank in range(world_size)
     ]
     shares = [list(sampler) for sampler in samplers]
     assert [len(sampler) for sampler in samplers] == [len(share) for share in shares]
-    expected = [image for image, tasks in enumerate(present) if any(tasks)]
+    # Where absent tasks are asked, an image that shows none is asked for them.
+    expected = [image for image, tasks in enumerate(present) if asks_absent or any(tasks)]
     drawn = [[image for image in share if image != NO_IMAGE] for share in shares]
     assert sorted(image for share in drawn for image in share) == expected
     assert all(first < second for share in drawn for first, second in pairwise(share))

@@ -13,6 +13,7 @@ import pytest
 import torch
 from fake_datasets import folder, gdd
 from fake_datasets.configs import CONFIGS, config_on_fake_data
+from PIL import Image
 from pixel_tables import pixel_table
 from safetensors.torch import load_file, save_file
 from short_runs import ONE_TRAINING
@@ -301,6 +302,22 @@ def test_a_class_that_no_image_shows_is_in_the_result(run: Path, tmp_path: Path)
     nothing = {"bIoU": None, "bIoU_calibrated": None, "num_masks": 0}
     assert content["per_class"]["lamp"] == nothing
     assert (content["bIoU_interval"], content["mIoU_interval"]) == (None, None)
+
+
+def test_absent_classes_are_asked_of_images_that_show_none(run: Path, tmp_path: Path) -> None:
+    """One class can be absent, too; of an image that nobody labelled nobody knows."""
+    folder.make(tmp_path / "own")
+    first = sorted((tmp_path / "own/annotations/val").iterdir())[0]
+    Image.new("L", folder.SIZES[0][::-1], folder.IGNORE).save(first)
+    overrides = [f"data.root={tmp_path / 'own'}", "metrics=all", "tasks.classes=[lamp]"]
+    result, module = evaluate(run, overrides, CONFIGS)
+    assert module.pairs is not None
+    there = dict(zip(module.pairs["image"].tolist(), module.pairs["true"] > 0, strict=True))
+    assert there == {1: False, 2: True, 3: False, 4: False}
+    assert result.label_map is None
+    assert result.presence is not None
+    assert result.presence.presence_frequency_mAP == 25
+    assert evaluate(run, overrides[::2], CONFIGS)[0].num_masks == result.num_masks == 1
 
 
 def test_unknown_metrics_are_refused(run: Path) -> None:

@@ -128,6 +128,17 @@ def test_the_largest_logit_wins_and_unsure_pixels_may_be_misses() -> None:
     assert predicted_tasks(logits, task_ids, unsure_is_miss=True).tolist() == [[3, -1, 5]]
 
 
+def test_a_task_that_the_recogniser_does_not_know_wins_where_it_is_found_and_no_other_is() -> None:
+    """Its logit is compared with nothing: a constant, and what is painted."""
+    task_ids = torch.tensor([2, 0, 1])
+    logits = torch.tensor([[0.1, -3.0, -3.0, -2.0], [9.0, 9.0, -1.0, 5.0], [-1, -2.0, -2.0, 6.0]])
+    logits = logits[:, None]
+    assert predicted_tasks(logits, task_ids, unknown=(0,)).tolist() == [[2, 0, 1, 1]]
+    unsure = predicted_tasks(logits, task_ids, unsure_is_miss=True, unknown=(0,))
+    assert unsure.tolist() == [[2, 0, -1, 1]]
+    assert predicted_tasks(logits[1:2], task_ids[1:2], unknown=(0,)).tolist() == [[0, 0, 0, 0]]
+
+
 def test_a_pixel_without_prediction_is_a_miss_of_its_class_alone() -> None:
     result = measure((np.array([[0, -1]]), np.array([[1, 1]])))
     assert (result.mIoU, result.mACC, result.pACC) == (50.0, 50.0, 50.0)

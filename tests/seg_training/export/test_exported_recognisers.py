@@ -126,6 +126,7 @@ def test_one_file_has_both_at_any_size(network: Network, file: Path, tmp_path: P
         "source": "nvidia/segformer-b0",
         "license": "other",
         "labels": ["other", *NAMES],
+        "unknown": [4],
     }
 
 

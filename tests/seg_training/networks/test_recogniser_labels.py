@@ -21,6 +21,16 @@ def test_a_label_is_of_the_task_that_has_its_name() -> None:
     assert match_labels(["screen", "tv"], ["tv", "screen"], [["screen"], []]) == [[1], [0]]
 
 
+def test_what_is_none_of_the_labels_is_no_task_though_one_is_called_so() -> None:
+    labels = ["other", "Other", "sky"]
+    assert match_labels(labels, ["Other", "sky"], other_channel=True) == [[1], [2]]
+    assert match_labels(labels[:1] + labels[2:], ["rest", "sky"], [["other"], []], True) == [
+        [],
+        [1],
+    ]
+    assert match_labels(labels[::2], ["other", "sky"]) == [[0], [1]]
+
+
 def test_a_recogniser_that_knows_nothing_is_refused() -> None:
     with pytest.raises(UserError, match="knows none of the tasks mug, cup: its labels are sky"):
         match_labels(["sky", "tree"], ["mug", "cup"])

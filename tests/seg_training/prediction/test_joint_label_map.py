@@ -35,3 +35,13 @@ def test_each_class_has_its_own_threshold() -> None:
     assert label_map.add(1, row(0.6, 0.8, 0.6), 0.7).tolist() == [[False, True, False]]
     # The larger probability wins where it is enough for its class.
     assert label_map.labels.tolist() == [[1, 2, 0]]
+
+
+def test_a_class_that_competes_with_none_is_where_no_other_is() -> None:
+    for order in ((0, 1, 2), (2, 1, 0)):
+        label_map = JointLabelMap((1, 4))
+        rows = {0: row(0.6, 0.1, 0.1, 0.1), 1: row(0.9, 0.9, 0.4, 0.6), 2: row(0.9, 0.8, 0.1, 1.0)}
+        for task in order:
+            label_map.add(task, rows[task], 0.5, competes=task == 0)
+        # The more probable of two such wins.
+        assert label_map.labels.tolist() == [[1, 2, 0, 3]]

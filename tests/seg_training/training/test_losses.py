@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from seg_training.errors import UserError
@@ -12,6 +13,7 @@ from seg_training.training.losses import (
     build_loss,
     multiclass_loss,
     multiclass_loss_and_dice,
+    multiclass_loss_and_presence,
 )
 
 
@@ -67,10 +69,14 @@ def losses(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         "without other": multiclass_loss(logits[:, 1:], labels, other_channel=False),
         "with Dice": multiclass_loss_and_dice(logits, labels, other_channel=True),
         "with Dice, without other": multiclass_loss_and_dice(logits[:, 1:], labels, False),
+        "with presence": multiclass_loss_and_presence(logits, labels, other_channel=True),
     }
 
 
-LOSS_NAMES = ("binary", "with other", "without other", "with Dice", "with Dice, without other")
+LOSS_NAMES = (
+    *("binary", "with other", "without other", "with Dice", "with Dice, without other"),
+    "with presence",
+)
 
 
 @pytest.mark.parametrize("which", LOSS_NAMES)
@@ -227,3 +233,48 @@ def test_the_published_losses_are_the_default() -> None:
     assert build_loss(None, on_label_maps=False) is build_loss("bce", on_label_maps=False)
     assert build_loss("bce", on_label_maps=False) is binary_loss
     assert build_loss(None, on_label_maps=True) is multiclass_loss
+
+
+def test_presence_by_hand() -> None:
+    """Other and two tasks; the hundredth of two pixels is the surest one of those that count."""
+    logits = torch.tensor([[0.2, 0.5], [0.7, 0.1], [0.1, 0.4]]).log()[None, :, None]
+    first_is_task_0 = torch.tensor([[[1, 0]]], dtype=torch.uint8)
+    pixels = multiclass_loss(logits, first_is_task_0, other_channel=True).item()
+    assert pixels == pytest.approx(-(math.log(0.7) + math.log(0.5)) / 2)
+    both = multiclass_loss_and_presence(logits, first_is_task_0, True, presence_weight=2.0).item()
+    images = -(math.log(0.7) + math.log(1 - 0.4)) / 2
+    assert both == pytest.approx(pixels + 2 * images)
+    only_the_first = torch.tensor([[[1, 255]]], dtype=torch.uint8)
+    both = multiclass_loss_and_presence(logits, only_the_first, True, presence_weight=1.0).item()
+    assert both == pytest.approx(-math.log(0.7) - (math.log(0.7) + math.log(1 - 0.1)) / 2)
+
+
+def test_an_image_that_nobody_labelled_says_nothing_of_presence() -> None:
+    logits = torch.randn(2, 3, 4, 4)
+    labels = torch.randint(0, 3, (2, 4, 4), dtype=torch.uint8)
+    labels[1] = 255
+    both, first = (
+        multiclass_loss_and_presence(logits[:count], labels[:count], True) for count in (2, 1)
+    )
+    assert both.item() == pytest.approx(first.item())
+
+
+def test_presence_of_32_bit_labels_has_no_column_for_each() -> None:
+    labels = torch.randint(0, 3, (1, 4, 4), dtype=torch.uint8)
+    logits = torch.randn(1, 3, 4, 4)
+    wide = multiclass_loss_and_presence(logits, labels.to(torch.uint32), True)
+    assert wide.item() == multiclass_loss_and_presence(logits, labels, True).item()
+
+
+def test_mixed_precision_takes_presence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU, autocast refuses cross-entropy of probabilities, whatever their type is."""
+    computed = F.binary_cross_entropy
+
+    def of_a_gpu(*arguments: Any, **options: Any) -> Tensor:
+        assert not torch.is_autocast_enabled("cpu")
+        return computed(*arguments, **options)
+
+    monkeypatch.setattr(F, "binary_cross_entropy", of_a_gpu)
+    labels = torch.randint(0, 3, (1, 4, 4), dtype=torch.uint8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert multiclass_loss_and_presence(torch.randn(1, 3, 4, 4), labels, True).isfinite()

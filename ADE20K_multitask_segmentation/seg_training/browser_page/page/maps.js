@@ -86,16 +86,20 @@ export function measured(map, width, threshold) {
 
 /** Pixels that no class has won yet: -1. */
 export function noWinners(size) {
-  return { tasks: new Int32Array(size).fill(-1), probabilities: new Float32Array(size) };
+  return { tasks: new Int32Array(size).fill(-1), ranks: new Float32Array(size).fill(-Infinity) };
 }
 
-/** Let a class win where it is above the threshold and the highest yet; of equals the first wins. */
-export function compete({ tasks, probabilities }, task, map, threshold) {
+/**
+ * Let a class win where it is above the threshold and the highest yet; of equals the first wins.
+ * One that the recogniser does not know wins where no other is: no margin compares it with these.
+ */
+export function compete({ tasks, ranks }, task, map, threshold, { recogniser }) {
+  const behind = recogniser?.unknown?.includes(task) ? 1 : 0;
   for (let place = 0; place < map.length; place++) {
-    const own = map[place], best = probabilities[place];
-    if (own < threshold || own < best || (own === best && task > tasks[place])) continue;
+    const own = map[place] - behind, best = ranks[place];
+    if (map[place] < threshold || own < best || (own === best && task > tasks[place])) continue;
     tasks[place] = task;
-    probabilities[place] = own;
+    ranks[place] = own;
   }
 }
 

@@ -151,7 +151,7 @@ function draw() {
     const { width, height, pixels } = picture.shown;
     const painted = new Uint8ClampedArray(pixels);
     const winners = noWinners(width * height);
-    for (const [task, { map }] of found) compete(winners, task, map, thresholdOf(task, model, threshold));
+    for (const [task, { map }] of found) compete(winners, task, map, thresholdOf(task, model, threshold), model);
     tint(painted, width, winners, model.classes, opacity);
     const canvas = element("canvas");
     Object.assign(canvas, { width, height });

@@ -23,7 +23,7 @@ export async function saveZip(picture, found, model, { threshold, opacity }, tol
     const stem = letters.replace(/^_+|_+$/g, "");
     const mask = `${String(task).padStart(3, "0")}_${stem}_mask.png`;
     files[mask] = greyPng(maskValues(map, least), width, height);
-    compete(winners, task, map, least);
+    compete(winners, task, map, least, model);
     const said = { class: name, task_id: task };
     if (model.thresholds) said.threshold = least;
     if (picture.presence) {
