@@ -763,8 +763,8 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             name: of the new class.
             images: files, addresses, pictures of Pillow or arrays, as ``segment`` takes them.
             masks: per picture (H, W), of its own size: bool, 0 and 1, or 0 and 255; or a file or
-                picture of Pillow, bright where the class is. What nobody knows is -1, or 255 in a
-                mask that has ones.
+                picture of Pillow, bright where the class is, or of 0 and 1 alone. What nobody knows
+                is -1, or 255 in a mask that has ones.
             settings: what is learnt, and how.
             max_pixels: that a file may have; by default Pillow's limit, 179 million.
 
