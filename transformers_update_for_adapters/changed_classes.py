@@ -3,6 +3,7 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
 
 __all__ = ["joined", "with_classes"]
+
+_log = logging.getLogger(__name__)
 
 
 def with_classes(
@@ -91,10 +94,8 @@ def joined(
     Raises:
         ValueError: if the other has no class that is new, or if what they share differs.
     """
-    ours, theirs = model.config.task_names or [], other.config.task_names or []
-    names = [name for name in theirs if name not in ours]
-    if not names:
-        raise ValueError("the other network has no class that this one lacks")
+    theirs = other.config.task_names or []
+    names = _further_names(model.config, other.config)
     _check_shared(model, other)
     tasks = [theirs.index(name) for name in names]
     rows = [_row(other, task) for task in tasks]
@@ -122,6 +123,25 @@ def joined(
         _take_description(grown.config, other.config, name, task)
     grown.config.fingerprint = fingerprint(grown.config, grown.state_dict())
     return grown
+
+
+def _further_names(ours: TASFormerConfig, theirs: TASFormerConfig) -> list[str]:
+    """List the classes to take over: those that were added to the other network alone."""
+    further = [own for own in theirs.task_names or [] if own not in (ours.task_names or [])]
+    stand_ins = (theirs.recognition or {}).get("stand_ins") or [None] * theirs.num_tasks
+    lent = dict(zip(theirs.task_names or [], stand_ins, strict=False))
+    learnt = (theirs.origin or {}).get("learnt")
+    if learnt is None:  # not told: of cast networks, say
+        names = further
+    else:
+        names = [own for own in further if own in learnt or lent[own] is not None]
+    if not names:
+        raise ValueError("the other network has learnt no class that this one lacks")
+    if others := [own for own in further if own not in names]:
+        _log.warning(
+            "not taken over, for they were not learnt from pictures alone: %s", ", ".join(others)
+        )
+    return names
 
 
 def _lender(theirs: TASFormerConfig, task: int, ours: TASFormerConfig) -> int | None:

@@ -155,7 +155,8 @@ class ClassLists(RuleBasedStateMachine):
             with pytest.raises(ValueError, match="already"):
                 learnt(self.model, name)
             return
-        if learns == "row+embedding" and self.model.recogniser is None or not self.changes_freely:
+        has_rows = self.model.recogniser is not None
+        if not self.changes_freely or (learns == "row+embedding" and not has_rows):
             learns = None
         self.took(learnt(self.model, name, learns), {own: own for own in self.names})
 
@@ -174,7 +175,7 @@ class ClassLists(RuleBasedStateMachine):
         others = [own for name, own in zip(self.names, words, strict=False) if name != old]
         classes = {new if name == old else name: [k] for k, name in enumerate(self.names)}
         if new == "All" or any(new in own for own in others):
-            with pytest.raises(ValueError, match="cannot be called|already"):
+            with pytest.raises(ValueError, match=r"cannot be called|already"):
                 with_classes(self.model, classes)
         elif new not in self.names:
             moved = {new if name == old else name: name for name in self.names}
@@ -199,8 +200,9 @@ class ClassLists(RuleBasedStateMachine):
             return
         try:
             merged = with_classes(self.model, classes)
-        except ValueError as error:
-            assert "cannot be merged" in str(error)
+        except ValueError as error:  # said in tests of its own
+            if "cannot be merged" not in str(error):
+                raise
             return
         self.took(merged, untouched)
 
