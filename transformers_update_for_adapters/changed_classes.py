@@ -130,16 +130,15 @@ def _further_names(ours: TASFormerConfig, theirs: TASFormerConfig) -> list[str]:
     further = [own for own in theirs.task_names or [] if own not in (ours.task_names or [])]
     stand_ins = (theirs.recognition or {}).get("stand_ins") or [None] * theirs.num_tasks
     lent = dict(zip(theirs.task_names or [], stand_ins, strict=False))
-    learnt = (theirs.origin or {}).get("learnt")
-    if learnt is None:  # not told: of cast networks, say
+    learnt = (theirs.origin or {}).get("learnt") or {}
+    names = [own for own in further if own in learnt or lent[own] is not None]
+    if not learnt and not names:  # not told: of cast networks, say
         names = further
-    else:
-        names = [own for own in further if own in learnt or lent[own] is not None]
     if not names:
         raise ValueError("the other network has learnt no class that this one lacks")
     if others := [own for own in further if own not in names]:
         _log.warning(
-            "not taken over, for they were not learnt from pictures alone: %s", ", ".join(others)
+            "not taken over, for they were there at first, or merged: %s", ", ".join(others)
         )
     return names
 

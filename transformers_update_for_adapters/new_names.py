@@ -186,10 +186,11 @@ def _new_vectors(model: "TASFormerForSemanticSegmentation", names: Sequence[str]
     own, known = _word_embeddings(model).vectors, list(model.config.task_names or ())
     again = word_encoder()(known).to(own)
     from_names = own.norm(dim=1) > _SAME_ENCODER  # classes learnt from pictures have no vector
-    if ((again * own).sum(1) < _SAME_ENCODER)[from_names].any():
+    differs = ((again * own).sum(1) < _SAME_ENCODER)[from_names]
+    if len(differs) and differs.all():  # a class that was renamed differs alone
         raise ValueError(
             "the vectors that the network has of its own names are not those of the text encoder "
-            "here: it was trained with another one, or its classes were renamed afterwards"
+            "here: it was trained with another one, or all its classes were renamed afterwards"
         )
     return word_encoder()(names).to(own)
 

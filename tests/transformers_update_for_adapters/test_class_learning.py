@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_networks import photo, recognising_network, small_network
+from small_networks import SMALL, photo, recognising_network, small_network
 
-from seg_training.networks import Network
+from seg_training.networks import Network, build_network
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters import class_learning as learning
 from transformers_update_for_adapters.added_classes import class_tensors
@@ -179,6 +179,22 @@ def test_several_at_once_and_one_after_the_other() -> None:
     with torch.inference_mode():
         one, other = (Network(own).task_logits(images, torch.arange(7)) for own in (both, further))
     assert torch.equal(one, other)
+
+
+# Where PyTorch's resizing rounds otherwise: 3 channels, and those of small maps.
+@pytest.mark.parametrize(("classes", "size"), [(2, (64, 96)), (5, (32, 32))])
+def test_more_channels_are_resized_as_fewer_were(classes: int, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model = build_network("segformer", classes, **SMALL).model.eval()
+    model.config.crop_size = list(size)
+    images, asked = torch.randn(1, 3, *size), torch.arange(classes)
+    logits = model.class_logits(images, asked)
+    labels = model.upsample_labels(model.label_logits(images), size)
+    for name in ("mug", "cup", "jar", "pot"):
+        model = model.learn_class(name, [PICTURES[0]], MASKS[:1])
+        assert torch.equal(model.class_logits(images, asked), logits)
+        now = model.upsample_labels(model.label_logits(images), size)
+        assert torch.equal(now[:, : classes + 1], labels)
 
 
 def test_folds_hold_every_picture_once() -> None:

@@ -67,7 +67,7 @@ BASES: dict[str, Callable[[], Model]] = {
     "segformer": lambda: small_network("segformer").model,
     "channels": lambda: small_network("channels").model,
 }
-FEW = settings(max_examples=12, stateful_step_count=5, deadline=None, derandomize=True)
+FEW = settings(max_examples=10, stateful_step_count=4, deadline=None, derandomize=True)
 MADE: dict[tuple[str, str], Model] = {}
 
 

@@ -143,7 +143,7 @@ def test_names_that_cannot_be_added_are_named(
 
 
 def test_vectors_of_another_encoder_are_refused(network: Network) -> None:
-    network.model.segformer.hypernet.task_embeddings.vectors[1].neg_()
+    network.model.segformer.hypernet.task_embeddings.vectors.neg_()
     with pytest.raises(ValueError, match="not those of the text encoder here"):
         network.model.with_names(["lorry"])
 

@@ -47,10 +47,10 @@ def with_changed(
         learnt: names of before that were learnt later, perhaps from other data.
     """
     if isinstance(classes, str):
-        known_first = [name for name in before if name not in learnt]
-        if set(known_first) <= set(changed):
+        first = {name: [place] for place, name in enumerate(before) if name not in learnt}
+        if all(list(changed.get(name, ())) == own for name, own in first.items()):
             return classes
-        classes = known_first
+        classes = list(first)
     groups = _groups(classes)
     now = {
         name: [own for place in places for own in groups.get(before[place], [])]
