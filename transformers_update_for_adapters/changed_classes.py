@@ -177,7 +177,7 @@ def _take_description(grown: TASFormerConfig, other: TASFormerConfig, name: str,
 
 
 def _check_names(
-    classes: Mapping[str, Sequence[int]], known: Sequence[str], synonyms: Sequence[Sequence[str]]
+    classes: Mapping[str, Sequence[int]], known: Sequence[str], synonyms: list[list[str]]
 ) -> None:
     """Refuse names that are new, and by which others of the changed classes are called."""
     names = list(classes)

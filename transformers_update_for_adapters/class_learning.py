@@ -103,7 +103,8 @@ def learn_classes(
         lesson = _Lesson(_in_full_precision(model), names, pictures, settings, learns)
         thresholds, expected = lesson.learn()
         taken = lesson.changes(thresholds)
-    grown = lesson.grown.to(model.dtype)
+    moved: Any = lesson.grown
+    grown: TASFormerForSemanticSegmentation = moved.to(model.dtype)
     by_name = dict(zip(names, expected, strict=True))
     if grown.config.presence is not None:
         biases = [*grown.config.presence["bias"][: model.config.num_tasks]]

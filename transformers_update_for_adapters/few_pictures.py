@@ -66,10 +66,10 @@ def read_few_pictures(
     values = [_mask_values(own, place, max_pixels) for place, own in enumerate(masks)]
     _check_one_meaning(values)
     read = []
-    for place, (image, given) in enumerate(zip(images, values, strict=True)):
+    for place, (image, said) in enumerate(zip(images, values, strict=True)):
         upright = open_picture(image, max_pixels)
         [pixel_values] = processor(upright, return_tensors="pt")["pixel_values"]
-        mask = _read_mask(given, place)
+        mask = _read_mask(said, place)
         if mask.shape != (upright.height, upright.width):
             raise ValueError(
                 f"mask {place} has {mask.shape[0]}x{mask.shape[1]} pixels, but its picture "

@@ -96,5 +96,5 @@ def test_a_name_that_was_never_trained_is_joined_with_all_that_it_has(
     assert both.config.task_names == [*(base.config.task_names or []), "building", "automobile"]
     assert torch.equal(logits(both, 6), logits(named, 5))
     without = with_classes(base, {"tree": [0], "sky": [1]})
-    with pytest.raises(ValueError, match="has the margin of 'car', .* the first network lacks"):
+    with pytest.raises(ValueError, match=r"has the margin of 'car', .* the first network lacks"):
         joined(without, named)

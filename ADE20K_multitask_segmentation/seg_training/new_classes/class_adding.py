@@ -13,7 +13,7 @@ from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError, counted
 from seg_training.networks import Network
-from seg_training.new_classes.asked_classes import with_added
+from seg_training.new_classes.asked_of_data import with_added
 from seg_training.new_classes.labelled_pictures import (
     data_as_shown,
     draw_pictures,

@@ -9,7 +9,7 @@ from seg_training.checkpoints.folder_sums import write_sums
 from seg_training.checkpoints.model_folders import load_network, save_network
 from seg_training.errors import UserError, listed
 from seg_training.networks import Network
-from seg_training.new_classes.asked_classes import with_changed
+from seg_training.new_classes.asked_of_data import with_changed
 from seg_training.new_classes.class_adding import config_of_grown
 from transformers_update_for_adapters import TASFormerConfig
 from transformers_update_for_adapters.changed_classes import joined, with_classes

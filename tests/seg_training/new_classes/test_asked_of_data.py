@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from seg_training.new_classes.asked_classes import with_added, with_changed
+from seg_training.new_classes.asked_of_data import with_added, with_changed
 from seg_training.tasks import LabelClasses, TaskTable
 
 BEFORE = ["tree", "sky", "car", "mug"]
