@@ -116,7 +116,7 @@ def learn_classes(
             "pictures": own.num_pictures,
             "expected_bIoU": None if np.isnan(own.biou) else round(own.biou, 2),
             "interval": None if np.isnan(own.biou) else [round(own.low, 2), round(own.high, 2)],
-            "label_maps": taken.described(row, grown.config.task_names),
+            "label_maps": taken.described(row, grown.config.task_names or ()),
         }
         for row, (name, own) in enumerate(by_name.items())
     }
