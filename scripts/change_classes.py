@@ -39,23 +39,23 @@ def main() -> None:
     check_new_folder(arguments.output)
 
     # Imported here, so that --help does not wait for PyTorch.
-    from seg_training.new_classes.class_changes import change_classes
+    from seg_training.new_classes.class_changes import change_classes, join_networks
 
-    network = change_classes(
-        arguments.ckpt, _change(arguments.change, arguments.words), arguments.output
-    )
-    print(f"written to {arguments.output}: {', '.join(network.task_names)}")
+    ckpt, output, words = arguments.ckpt, arguments.output, arguments.words
+    if arguments.change != "join":
+        network = change_classes(ckpt, _change(arguments.change, words), output)
+    elif len(words) > 1:
+        raise UserError(f"join takes one other network, not {len(words)}")
+    else:
+        network = join_networks(ckpt, words[0], output)
+    print(f"written to {output}: {', '.join(network.task_names)}")
 
 
 def _change(name: str, words: list[str]) -> "Change":
     from seg_training.new_classes import class_changes
 
-    if name == "join":
-        if len(words) > 1:
-            raise UserError(f"join takes one other network, not {len(words)}")
-        return class_changes.joining(words[0])
     if name == "rename":
-        return class_changes.renaming(dict(_pair(word) for word in words))
+        return class_changes.renaming([_pair(word) for word in words])
     if name == "merge":
         into, first = _pair(words[0])
         return class_changes.merging([first, *words[1:]], into)

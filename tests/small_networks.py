@@ -55,7 +55,7 @@ def small_network(
 
 
 def recognising_network(method: str = "adapter_hf", **options: Any) -> Network:
-    """The same classes over a recogniser that does not know the last, with thresholds.
+    """The same classes over a recogniser that does not know the last, with thresholds and gains.
 
     Presence is calibrated for tree, which is usually there, sky, which is not, and road.
     """
@@ -76,6 +76,7 @@ def recognising_network(method: str = "adapter_hf", **options: Any) -> Network:
     network.config.crop_size = [64, 96]
     network.config.task_synonyms = recogniser.config.task_synonyms
     network.config.thresholds = [0.0, -1.0, 1.0, 0.5, -0.5]
+    network.config.painted_gains = [1.0, 0.5, 0.25, 1.0, 1.0]
     network.config.presence = {"scale": 1.0, "bias": [9.0, -12.0, None, 0.0, None], "least": 0.25}
     tell_classes_apart(network.model)
     picture = torch.from_numpy(photo(64, 96)).permute(2, 0, 1)[None]

@@ -66,7 +66,8 @@ def built_like(
         model: any network.
         config: of the other one.
     """
-    built: Any = type(model)(config)
+    with torch.random.fork_rng(devices=[]):  # random weights are drawn first
+        built: Any = type(model)(config)
     moved: TASFormerForSemanticSegmentation = built.to(device=model.device, dtype=model.dtype)
     moved.eval()
     return moved
@@ -93,7 +94,8 @@ def class_buffers(model: "TASFormerForSemanticSegmentation") -> dict[str, Tensor
 def _per_class(
     model: "TASFormerForSemanticSegmentation", named: Callable[[nn.Module], dict[str, _Tensor]]
 ) -> dict[str, _Tensor]:
-    config: TASFormerConfig = _with_names(model.config, ["one more"])
+    another = max(model.config.task_names or ["class"], key=len) + " and more"  # no class of it
+    config: TASFormerConfig = _with_names(model.config, [another])
     with torch.device("meta"):
         larger = named(type(model)(config))
     return {

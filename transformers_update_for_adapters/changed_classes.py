@@ -3,6 +3,7 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,12 +12,15 @@ from torch import Tensor, nn
 
 from .added_classes import built_like, class_buffers, class_tensors, with_added_classes
 from .configuration_tasformer import TASFormerConfig
+from .task_names import check_new_names
 from .weights_fingerprint import DESCRIBING, fingerprint
 
 if TYPE_CHECKING:
     from .modeling_tasformer import TASFormerForSemanticSegmentation
 
 __all__ = ["joined", "with_classes"]
+
+_log = logging.getLogger(__name__)
 
 
 def with_classes(
@@ -32,7 +36,8 @@ def with_classes(
             recogniser goes on seeing it, so that the others stay what they were.
 
     Raises:
-        ValueError: if no class is left, or if the method cannot do this.
+        ValueError: if no class is left, if a new name means another class, or if the method cannot
+            do this.
     """
     config = model.config
     groups = [list(own) for own in classes.values()]
@@ -53,6 +58,7 @@ def with_classes(
         )
         for name, own in zip(classes, groups, strict=True)
     ]
+    _check_names(classes, known, fields["task_synonyms"])
     for name in ("thresholds", "painted_gains"):
         values = getattr(config, name)
         if values is not None:
@@ -88,25 +94,25 @@ def joined(
     Raises:
         ValueError: if the other has no class that is new, or if what they share differs.
     """
-    ours, theirs = model.config.task_names or [], other.config.task_names or []
-    names = [name for name in theirs if name not in ours]
-    if not names:
-        raise ValueError("the other network has no class that this one lacks")
+    theirs = other.config.task_names or []
+    names = _further_names(model.config, other.config)
     _check_shared(model, other)
     tasks = [theirs.index(name) for name in names]
     rows = [_row(other, task) for task in tasks]
+    sources = {**class_tensors(other), **class_buffers(other)}
     grown = model
     for name, task, row in zip(names, tasks, rows, strict=True):
+        lender = _lender(other.config, task, grown.config)
         grown = with_added_classes(
             grown,
             [name],
             with_rows=row is not None,
+            stand_ins=None if lender is None else [lender],
             with_corrections=other.config.corrections,
         )
         last = grown.config.num_tasks - 1
-        sources = class_tensors(other)
         with torch.no_grad():
-            for place, tensor in class_tensors(grown).items():
+            for place, tensor in {**class_tensors(grown), **class_buffers(grown)}.items():
                 if place in sources:
                     tensor[last].copy_(sources[place][task])
             if row is not None:
@@ -114,15 +120,76 @@ def joined(
                 own = cast(nn.Conv2d, later[-1])
                 own.weight.copy_(row[0])
                 cast(Tensor, own.bias).copy_(row[1])
-        if about := (other.config.origin or {}).get("learnt", {}).get(name):
-            origin = dict(grown.config.origin or {})
-            grown.config.origin = {**origin, "learnt": {**origin.get("learnt", {}), name: about}}
-        for field in ("thresholds", "painted_gains", "task_synonyms"):
-            before, values = getattr(grown.config, field), getattr(other.config, field)
-            if before is not None and values is not None:
-                setattr(grown.config, field, [*before[:last], values[task]])
+        _take_description(grown.config, other.config, name, task)
     grown.config.fingerprint = fingerprint(grown.config, grown.state_dict())
     return grown
+
+
+def _further_names(ours: TASFormerConfig, theirs: TASFormerConfig) -> list[str]:
+    """List the classes to take over: those that were added to the other network alone."""
+    further = [own for own in theirs.task_names or [] if own not in (ours.task_names or [])]
+    stand_ins = (theirs.recognition or {}).get("stand_ins") or [None] * theirs.num_tasks
+    lent = dict(zip(theirs.task_names or [], stand_ins, strict=False))
+    learnt = (theirs.origin or {}).get("learnt") or {}
+    names = [own for own in further if own in learnt or lent[own] is not None]
+    if not learnt and not names:  # not told: of cast networks, say
+        names = further
+    if not names:
+        raise ValueError("the other network has learnt no class that this one lacks")
+    if others := [own for own in further if own not in names]:
+        _log.warning(
+            "not taken over, for they were there at first, or merged: %s", ", ".join(others)
+        )
+    return names
+
+
+def _lender(theirs: TASFormerConfig, task: int, ours: TASFormerConfig) -> int | None:
+    """Find the class whose margin a task has, of a name that was never trained."""
+    stand_ins = (theirs.recognition or {}).get("stand_ins")
+    if not stand_ins or stand_ins[task] is None:
+        return None
+    names, lender = theirs.task_names or [], (theirs.task_names or [])[stand_ins[task]]
+    if lender not in (ours.task_names or []):
+        raise ValueError(
+            f"'{names[task]}' has the margin of '{lender}', the nearest in meaning, which the "
+            "first network lacks"
+        )
+    return list(ours.task_names or []).index(lender)
+
+
+def _take_description(grown: TASFormerConfig, other: TASFormerConfig, name: str, task: int) -> None:
+    """Take over what is known of a class that is now the last one."""
+    if about := (other.origin or {}).get("learnt", {}).get(name):
+        origin = dict(grown.origin or {})
+        grown.origin = {**origin, "learnt": {**origin.get("learnt", {}), name: about}}
+    usual: dict[str, Any] = {"painted_gains": 1.0, "task_synonyms": []}
+    if grown.iou_temperature is None:  # in place of which a network has thresholds
+        usual["thresholds"] = 0.0
+    for field, value in usual.items():
+        before, values = getattr(grown, field), getattr(other, field)
+        if values is None or (before is None and values[task] == value):
+            continue
+        before = [value for _ in range(grown.num_tasks)] if before is None else before
+        setattr(grown, field, [*before[:-1], values[task]])
+    if grown.presence and other.presence and grown.presence["scale"] == other.presence["scale"]:
+        biases = [*grown.presence["bias"][:-1], other.presence["bias"][task]]
+        grown.presence = {**grown.presence, "bias": biases}
+
+
+def _check_names(
+    classes: Mapping[str, Sequence[int]], known: Sequence[str], synonyms: list[list[str]]
+) -> None:
+    """Refuse names that are new, and by which others of the changed classes are called."""
+    names = list(classes)
+    for place, name in enumerate(names):
+        if name in known:
+            continue
+        others = TASFormerConfig(
+            num_tasks=len(names),
+            task_names=[*names[:place], "", *names[place + 1 :]],
+            task_synonyms=[*synonyms[:place], [], *synonyms[place + 1 :]],
+        )
+        check_new_names([name], others)
 
 
 def _check_method(model: "TASFormerForSemanticSegmentation", groups: Sequence[list[int]]) -> None:
@@ -169,13 +236,17 @@ def _check_shared(
         if name not in per_class and "later_classifiers" not in name
     }
     for name in sorted(names, key=lambda each: ("stages" not in each, each)):
-        if name in mine and name in theirs and torch.equal(mine[name], theirs[name]):
+        if name in mine and name in theirs and _equal(mine[name], theirs[name]):
             continue
         part = "backbones" if "stages" in name else "weights besides those of the classes"
         raise ValueError(
             f"the two networks cannot be joined: their {part} differ ({name}). Only networks that "
             "learnt classes on the same one can: add the classes to one of them instead"
         )
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one.cpu(), other.cpu())
 
 
 def _row(model: "TASFormerForSemanticSegmentation", task: int) -> tuple[Tensor, Tensor] | None:

@@ -4,7 +4,9 @@
 # Transformers has types for a part of its functions only.
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -28,7 +30,8 @@ from .painted_learning import (
     put_painted,
 )
 from .row_learning import Rows, SeenPicture, fit_rows, see_pictures
-from .task_names import ALL, already_known
+from .segmentation import evaluating
+from .task_names import check_new_names
 from .weights_fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -90,51 +93,55 @@ def learn_classes(
             cannot learn in this way.
     """
     settings = settings or LearningSettings()
-    _check_names(model, names)
+    check_new_names(names, model.config)
+    names = [str(name) for name in names]  # not NumPy's
     for place, name in enumerate(names):
         if not any((own.masks[place] == 1).any() for own in pictures):
             raise ValueError(f"no picture shows '{name}': give at least one with a mask of it")
     learns = _what_is_learnt(model, settings)
-    was_training = model.training
-    model.eval()
-    try:
-        lesson = _Lesson(model, names, pictures, settings, learns)
+    with evaluating(model), _able_to_learn(model):
+        lesson = _Lesson(_in_full_precision(model), names, pictures, settings, learns)
         thresholds, expected = lesson.learn()
         taken = lesson.changes(thresholds)
-    finally:
-        model.train(was_training)
+    moved: Any = lesson.grown
+    grown: TASFormerForSemanticSegmentation = moved.to(model.dtype)
     by_name = dict(zip(names, expected, strict=True))
-    if lesson.grown.config.presence is not None:
-        biases = [*lesson.grown.config.presence["bias"][: model.config.num_tasks]]
+    if grown.config.presence is not None:
+        biases = [*grown.config.presence["bias"][: model.config.num_tasks]]
         biases += lesson.presence_biases
-        lesson.grown.config.presence = {**lesson.grown.config.presence, "bias": biases}
+        grown.config.presence = {**grown.config.presence, "bias": biases}
     learnt = {
         name: {
             "learns": learns,
             "pictures": own.num_pictures,
             "expected_bIoU": None if np.isnan(own.biou) else round(own.biou, 2),
             "interval": None if np.isnan(own.biou) else [round(own.low, 2), round(own.high, 2)],
-            "label_maps": taken.described(row, model.config.task_names or ()),
+            "label_maps": taken.described(row, grown.config.task_names or ()),
         }
         for row, (name, own) in enumerate(by_name.items())
     }
-    _describe(lesson.grown, model, thresholds, learnt)
+    _describe(grown, model, thresholds, learnt)
     for name, own in learnt.items():
         for sentence in learnt_in_words(name, own):
             _log.info("%s", sentence)
-    return lesson.grown, by_name
+    return grown, by_name
 
 
-def _check_names(model: "TASFormerForSemanticSegmentation", names: Sequence[str]) -> None:
-    if not names or any(not isinstance(name, str) or not name.strip() for name in names):
-        raise ValueError(f"the new classes are called {list(names)}; give each a name")
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            raise ValueError(f"the new class '{name}' is given twice")
-        if name == ALL:
-            raise ValueError("a class cannot be called 'all', which asks for every class")
-        if is_taken := already_known(name, model.config):
-            raise ValueError(f"{is_taken}; give the new class another name")
+@contextmanager
+def _able_to_learn(model: "TASFormerForSemanticSegmentation") -> Iterator[None]:
+    """Leave what a caller is in, where nothing can be learnt or numbers are rounded."""
+    with torch.inference_mode(False), torch.autocast(model.device.type, enabled=False):
+        yield
+
+
+def _in_full_precision(
+    model: "TASFormerForSemanticSegmentation",
+) -> "TASFormerForSemanticSegmentation":
+    """Give the network itself, or, of half precision, a copy that loses nothing by going back.
+
+    Optimisers add 1e-8 to what they divide by, which in half precision is 0.
+    """
+    return model if torch.finfo(model.dtype).bits >= 32 else deepcopy(model).float()
 
 
 def _what_is_learnt(model: "TASFormerForSemanticSegmentation", settings: LearningSettings) -> str:

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from .configuration_tasformer import TASFormerConfig
 from .image_processing_tasformer import TASFormerImageProcessor
-from .pictures import open_picture
+from .pictures import open_mask, open_picture
 from .views import shown
 
 __all__ = ["UNLABELLED", "LabelledPicture", "read_few_pictures"]
@@ -45,8 +46,8 @@ def read_few_pictures(
         config: a network's, which says how pictures are shown to it.
         images: files, addresses, pictures of Pillow or arrays, as ``segment`` takes them.
         masks: per picture (H, W), of its own size: bool, 0 and 1, or 0 and 255; or a file or
-            picture of Pillow, bright where the class is. What nobody knows is -1, or 255 in a mask
-            that has ones.
+            picture of Pillow, bright where the class is, or of 0 and 1 alone. What nobody knows is
+            -1, or 255 in a mask that has ones.
         max_pixels: that a file may have.
 
     Raises:
@@ -62,11 +63,13 @@ def read_few_pictures(
             "picture, and at least one"
         )
     processor = TASFormerImageProcessor.of_model(config)
+    values = [_mask_values(own, place, max_pixels) for place, own in enumerate(masks)]
+    _check_one_meaning(values)
     read = []
-    for place, (image, given) in enumerate(zip(images, masks, strict=True)):
+    for place, (image, said) in enumerate(zip(images, values, strict=True)):
         upright = open_picture(image, max_pixels)
         [pixel_values] = processor(upright, return_tensors="pt")["pixel_values"]
-        mask = _mask(given, place)
+        mask = _read_mask(said, place)
         if mask.shape != (upright.height, upright.width):
             raise ValueError(
                 f"mask {place} has {mask.shape[0]}x{mask.shape[1]} pixels, but its picture "
@@ -82,15 +85,44 @@ def read_few_pictures(
     return read
 
 
-def _mask(given: Any, place: int) -> Tensor:
-    """Read one mask to (H, W) uint8 in {0, 1, 255 = nobody knows}."""
+def _mask_values(given: Any, place: int, max_pixels: int | None) -> NDArray[Any]:
+    """Read what one mask says, (H, W)."""
     if isinstance(given, str | PathLike) or hasattr(given, "convert"):
-        return torch.from_numpy(np.asarray(open_picture(given).convert("L")) >= 128).byte()
-    values = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+        values = open_mask(given, max_pixels)
+    elif isinstance(given, Tensor):
+        given = given.detach().cpu()
+        values = (given.float() if given.is_floating_point() else given).numpy()  # bfloat16, too
+    else:
+        values = np.asarray(given)
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
         values = values.squeeze(0 if values.shape[0] == 1 else 2)
     if values.ndim != 2:
         raise ValueError(f"mask {place} has the shape {values.shape}; expected (height, width)")
+    return values
+
+
+def _check_one_meaning(masks: Sequence[NDArray[Any]]) -> None:
+    """Refuse 255 in a mask without ones where others of its kind have ones.
+
+    It may be the class, or what nobody knows in a picture that does not show it.
+    """
+    of_class: dict[Any, int] = {}
+    doubtful: dict[Any, int] = {}
+    for place, own in enumerate(masks):
+        if (own == 1).any():
+            of_class.setdefault(own.dtype, place)
+        elif (own == UNLABELLED).any():
+            doubtful.setdefault(own.dtype, place)
+    for kind in of_class.keys() & doubtful.keys():
+        raise ValueError(
+            f"mask {doubtful[kind]} has 255 and no 1, but mask {of_class[kind]} has ones: is 255 "
+            "the class there, or what nobody knows? Give 1 where the class is, and -1 where nobody "
+            "knows"
+        )
+
+
+def _read_mask(values: NDArray[Any], place: int) -> Tensor:
+    """Turn what a mask says into (H, W) uint8 in {0, 1, 255 = nobody knows}."""
     found = set(np.unique(values).tolist())
     if not (found <= {-1, 0, 1} or found <= {0, 1, UNLABELLED}):
         some = ", ".join(f"{each:g}" for each in sorted(found)[:5])

@@ -455,13 +455,19 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
         """Resize logits of all labels to the image's size, as SegFormer's, whatever asks it.
 
         Args:
-            label_logits: (B, C, h, w) float.
+            label_logits: (B, C, h, w) float, of all C channels.
             size: (H, W).
 
         Returns:
-            (B, C, H, W) float.
+            (B, C, H, W) float. Channels that were added are resized apart, each round by itself:
+            PyTorch rounds otherwise where there are more, and those of before stay what they were.
         """
-        return _upsampled(label_logits, size, MultiClassBaseline.align_corners)
+        head = cast(FusedDecodeHead, self.row_head)
+        resized = [
+            _upsampled(own, size, MultiClassBaseline.align_corners)
+            for own in label_logits.split(head.channels_of_rounds, dim=1)
+        ]
+        return torch.cat(resized, dim=1) if len(resized) > 1 else resized[0]
 
     def shared_features(self, pixel_values: Tensor) -> Shared:
         """Compute what does not depend on the class, to ask many classes of an image.
@@ -615,7 +621,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             asked = task_ids.expand(batch_size, -1)
             if self.config.overlapping:  # channels do not compete: only these are resized
                 return self.upsample(self.margins(label_logits, asked), (height, width))
-            return self.margins(self.upsample(label_logits, (height, width)), asked)
+            return self.margins(self.upsample_labels(label_logits, (height, width)), asked)
         # The finest stage's map, four times as wide within the Mix-FFN, and copies of it.
         numbers = 16 * self.config.hidden_sizes[0] * (height // 4 + 1) * (width // 4 + 1)
         budget = _CHUNK_BYTES.get(pixel_values.device.type, _CHUNK_BYTES_ELSEWHERE)
@@ -763,8 +769,8 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             name: of the new class.
             images: files, addresses, pictures of Pillow or arrays, as ``segment`` takes them.
             masks: per picture (H, W), of its own size: bool, 0 and 1, or 0 and 255; or a file or
-                picture of Pillow, bright where the class is. What nobody knows is -1, or 255 in a
-                mask that has ones.
+                picture of Pillow, bright where the class is, or of 0 and 1 alone. What nobody knows
+                is -1, or 255 in a mask that has ones.
             settings: what is learnt, and how.
             max_pixels: that a file may have; by default Pillow's limit, 179 million.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .added_classes import with_added_classes
 from .configuration_tasformer import TASFormerConfig
 from .near_words import ZERO_SHOT, NearWord, nearest_tasks, unknown_names
-from .task_names import ALL, is_known
+from .task_names import check_new_names
 from .word_embeddings import WordEmbeddings
 from .word_encoder import word_encoder
 
@@ -114,19 +114,17 @@ def with_names(
         A copy in evaluation mode; known classes answer as before.
 
     Raises:
-        ValueError: if the network was trained without words, or if a name is known already.
+        ValueError: if the network was trained without words, or if a name is known already,
+            or no name.
         ImportError: if the text encoder is not installed.
     """
     if not isinstance(_embeddings(model), WordEmbeddings):
         raise ValueError(WITHOUT_WORDS)
-    for name in names:
-        if is_known(name, model.config) or name == ALL or list(names).count(name) > 1:
-            raise ValueError(f"'{name}' is known already, or given twice; leave it out")
+    check_new_names(names, model.config)
     vectors = _new_vectors(model, names)
     if stand_ins is None:
         stand_ins = [stand_in(name, model.config).task_id for name in names]
-    with torch.random.fork_rng(devices=[]):  # random weights are drawn first
-        grown = with_added_classes(model, names, with_rows=False, stand_ins=stand_ins)
+    grown = with_added_classes(model, names, with_rows=False, stand_ins=stand_ins)
     known = model.config.num_tasks
     _word_embeddings(grown).vectors[known:] = vectors
     if grown.unknown_margins is not None and model.unknown_margins is not None:
@@ -188,10 +186,11 @@ def _new_vectors(model: "TASFormerForSemanticSegmentation", names: Sequence[str]
     own, known = _word_embeddings(model).vectors, list(model.config.task_names or ())
     again = word_encoder()(known).to(own)
     from_names = own.norm(dim=1) > _SAME_ENCODER  # classes learnt from pictures have no vector
-    if ((again * own).sum(1) < _SAME_ENCODER)[from_names].any():
+    differs = ((again * own).sum(1) < _SAME_ENCODER)[from_names]
+    if len(differs) and differs.all():  # a class that was renamed differs alone
         raise ValueError(
             "the vectors that the network has of its own names are not those of the text encoder "
-            "here: it was trained with another one, or its classes were renamed afterwards"
+            "here: it was trained with another one, or all its classes were renamed afterwards"
         )
     return word_encoder()(names).to(own)
 

@@ -5,12 +5,12 @@ import logging
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from os import PathLike
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 from urllib.request import urlopen
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = [
     "check_runs_nothing",
     "has_16_bit",
     "number_of_frames",
+    "open_mask",
     "open_picture",
     "picture_name",
     "read_pixels",
@@ -32,6 +33,7 @@ __all__ = [
 
 ORIENTATION = 0x0112  # EXIF tag
 _CHANNELS = ((), (3,), (4,))
+_BRIGHT = 128  # of a mask
 _SECONDS = 60  # to wait for an address
 
 # Of these, what Pillow calls frames are no pictures to choose from: a phone's depth map or preview,
@@ -44,6 +46,8 @@ _REDUCED_OR_MASK = 1 | 4  # its values for a smaller copy of another page, and f
 _FROM_HERE_ON_16_BIT = 2**14
 _ROUNDING = 1e-3
 _HAD_16_BIT = "had 16 bit"  # among a picture's info
+
+_Made = TypeVar("_Made")
 
 _logger = logging.getLogger(__name__)
 _pillows_limit = RLock()  # it is one for the whole process
@@ -74,7 +78,7 @@ def open_picture(picture: str | PathLike[str] | Any, max_pixels: int | None = No
             _decode(picture)
             return upright_rgb(picture)
     if isinstance(picture, str | PathLike):
-        return _read(str(picture), max_pixels)
+        return _read(str(picture), max_pixels, upright_rgb)
     if isinstance(picture, list | tuple):
         raise ValueError(
             "the picture is a list: give one picture at a time; several go into "
@@ -97,6 +101,52 @@ def open_picture(picture: str | PathLike[str] | Any, max_pixels: int | None = No
             "(height, width, 3) or (height, width)"
         )
     return upright_rgb(Image.fromarray(pixels))
+
+
+def open_mask(
+    picture: str | PathLike[str] | Image.Image, max_pixels: int | None = None
+) -> NDArray[Any]:
+    """Open a picture that is a mask, turned upright as the picture that it belongs to.
+
+    Args:
+        picture: a file, an address or Pillow's picture.
+        max_pixels: of a file or address, as :func:`open_picture` takes it.
+
+    Returns:
+        (H, W) bool: where it is bright; what is transparent is dark, for nobody painted there. Of 0
+        and 1 alone, and of a palette in colours, which are for looking at, the values: uint8.
+
+    Raises:
+        ValueError: if it is not certain which of its values is white (see :func:`to_eight_bit`).
+        OSError: if the file is missing or damaged, or no picture.
+    """
+    if isinstance(picture, str | PathLike):
+        return _read(str(picture), max_pixels, _mask_values)
+    with _documented_errors(picture_name(picture)):
+        _decode(picture)
+        return _mask_values(picture)
+
+
+def _mask_values(picture: Image.Image) -> NDArray[Any]:
+    name = picture_name(picture)
+    picture = turned_upright(picture)
+    if picture.mode.startswith(("I", "F")):
+        grey = to_eight_bit(np.asarray(picture), name)
+    else:
+        mode, stored = picture.mode, np.asarray(picture)
+        if picture.has_transparency_data:
+            black = Image.new("RGBA", picture.size, "black")
+            picture = Image.alpha_composite(black, picture.convert("RGBA"))
+        colours = picture.convert("RGB")
+        if mode == "P" and not _is_grey(colours):
+            return stored
+        grey = np.asarray(colours.convert("L"))
+    return grey if grey.max(initial=0) == 1 else grey >= _BRIGHT
+
+
+def _is_grey(colours: Image.Image) -> bool:
+    red, green, blue = colours.split()
+    return red == green == blue
 
 
 def upright_rgb(picture: Image.Image) -> Image.Image:
@@ -288,8 +338,8 @@ def picture_name(picture: Image.Image) -> str:
     return str(getattr(picture, "filename", "") or "the picture")
 
 
-def _read(name: str, max_pixels: int | None) -> Image.Image:
-    """Read a file or an address."""
+def _read(name: str, max_pixels: int | None, made: Callable[[Image.Image], _Made]) -> _Made:
+    """Read a file or an address, and make of it what is wanted while the file is open."""
     with _documented_errors(name, max_pixels), _limit(max_pixels):
         source: str | io.BytesIO = name
         if name.startswith(("http://", "https://")):
@@ -300,7 +350,7 @@ def _read(name: str, max_pixels: int | None) -> Image.Image:
             file.filename = name
             check_runs_nothing(file)
             _decode(file)
-            return upright_rgb(file)
+            return made(file)
 
 
 def check_runs_nothing(picture: Image.Image) -> None:

@@ -73,7 +73,7 @@ class TaskChannels:
         first_known = sum(
             self.known[task] for task in self._first_rows[: -bool(self._rest) or None]
         )
-        self._is_alone = first_known + bool(self._rest) == 1
+        self._is_alone = overlapping or first_known + bool(self._rest) == 1
 
     def margins_of(self, task_ids: Tensor) -> Tensor:
         """Say whose margins tasks have: their own, or those of the tasks that stand in for them.
@@ -121,12 +121,11 @@ class TaskChannels:
             score itself where tasks may overlap, and where there is but one. The others are those
             that were learnt at first.
         """
-        alone = self._do_not_compete
         if not any(self._added):
-            return _margins(scores, task_ids, alone)
+            return _margins(scores, task_ids, self._is_alone)
         first = scores[:, self._first_rows]
         places = torch.tensor(self._place_among_first, device=task_ids.device)
-        margins = _margins(first, places[task_ids], alone)
+        margins = _margins(first, places[task_ids], self._is_alone)
         added = torch.tensor(self._added, device=task_ids.device)[task_ids]
         own = scores.gather(1, _for_each_pixel(task_ids, scores)) - self.rivals(scores)
         return torch.where(added[:, :, None, None], own, margins)
@@ -138,15 +137,16 @@ class TaskChannels:
             scores: (B, N, h, w) float, from :meth:`scores`.
 
         Returns:
-            (B, 1, h, w) float; 0 where classes do not compete.
+            (B, 1, h, w) float; 0 where classes overlap, or where one alone was first.
         """
-        if self._do_not_compete:
+        if self._has_no_rivals:
             return torch.zeros_like(scores[:, :1])
         return scores[:, self._first_rows].amax(dim=1, keepdim=True)
 
     @property
-    def _do_not_compete(self) -> bool:
-        return self.overlapping or self._is_alone
+    def _has_no_rivals(self) -> bool:
+        # By the channels that were learnt, whatever tasks have left or were merged since.
+        return self.overlapping or self._num_first == 1
 
     def margins_of_labels(self, label_logits: Tensor, task_ids: Tensor) -> Tensor:
         """Compare tasks as :meth:`margins` does, from the channels in their own order.
@@ -163,7 +163,7 @@ class TaskChannels:
             return self.margins(self.scores(label_logits), task_ids)
         # Nothing is put in order: an exported graph is what it was, and runtimes take it.
         channels = task_ids + self._first[0] if self._first[0] else task_ids
-        return _margins(label_logits, channels, self._do_not_compete)
+        return _margins(label_logits, channels, self._is_alone)
 
     def probabilities(self, label_logits: Tensor) -> Tensor:
         """Say how likely each pixel is to be of each task.

@@ -11,6 +11,7 @@ __all__ = [
     "ALL",
     "already_known",
     "asks_for_all",
+    "check_new_names",
     "find_task",
     "find_tasks",
     "is_known",
@@ -136,6 +137,31 @@ def already_known(name: str, config: TASFormerConfig) -> str | None:
         return None
     as_known = "" if known == name else f", as '{known}'"
     return f"the network knows '{name}' already{as_known}"
+
+
+def check_new_names(names: Sequence[str], config: TASFormerConfig) -> None:
+    """Refuse what new classes cannot be called.
+
+    Args:
+        names: of classes that somebody would like to add.
+        config: of the network that they would be added to.
+
+    Raises:
+        ValueError: if there is none, if one is no name, stands twice, however it is written, or
+            means a class that is known already.
+    """
+    if isinstance(names, str):
+        raise ValueError(f'the new class is the word "{names}"; give a list: ["{names}"]')
+    if not names or not all(isinstance(name, str) and _plain(name) for name in names):
+        raise ValueError(f"the new classes are called {list(names)}; give each a name")
+    plain = [_plain(name) for name in names]
+    for place, name in enumerate(names):
+        if plain[place] in plain[:place]:
+            raise ValueError(f"the new class '{name}' is given twice")
+        if plain[place] == ALL:
+            raise ValueError(f"a class cannot be called '{name}', which asks for every class")
+        if is_taken := already_known(name, config):
+            raise ValueError(f"{is_taken}; give the new class another name")
 
 
 def words_of_tasks(config: TASFormerConfig) -> list[list[str]]:

@@ -73,6 +73,30 @@ def test_first_and_added_classes_are_not_merged() -> None:
     torch.testing.assert_close(logits(without, "mug", "car"), logits(grown, "mug", "car"))
 
 
+def test_added_classes_are_compared_with_the_first_ones_when_these_have_left() -> None:
+    grown = recognising_network().model.learn_class("mug", [PICTURE], [MASK])
+    alone = with_classes(grown, {"mug": [5]})
+    assert torch.equal(logits(alone, "mug"), logits(grown, "mug"))
+    every = with_classes(grown, {"scene": [0, 1, 2, 3], "wall": [4], "mug": [5]})
+    assert torch.equal(logits(every, "mug"), logits(grown, "mug"))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["shrub", "sky", "car"], "knows 'shrub' already, as 'car'"),
+        (["tree", "SKY ", "sky"], "knows 'SKY ' already, as 'sky'"),
+        (["tree", "sky", "All"], "cannot be called 'All'"),
+        (["tree", "sky", " "], "give each a name"),
+    ],
+)
+def test_names_that_mean_other_classes_are_refused(names: list[str], words: str) -> None:
+    model = small_network().model
+    model.config.task_synonyms = [[], [], ["shrub"], [], []]
+    with pytest.raises(ValueError, match=words):
+        with_classes(model, {name: [place] for place, name in enumerate(names)})
+
+
 def test_two_that_learnt_on_the_same_weights_are_joined() -> None:
     base = recognising_network().model
     one = base.learn_class("mug", [PICTURE], [MASK])
@@ -82,9 +106,30 @@ def test_two_that_learnt_on_the_same_weights_are_joined() -> None:
     assert torch.equal(logits(both, *NAMES, "mug"), logits(one, *NAMES, "mug"))
     np.testing.assert_array_equal(logits(both, "cup"), logits(other, "cup"))
     assert both.config.thresholds[-1] == other.config.thresholds[-1]
-    with pytest.raises(ValueError, match="no class that this one lacks"):
+    with pytest.raises(ValueError, match="learnt no class that this one lacks"):
         joined(both, one)
     with torch.no_grad():
         next(iter(other.segformer.stages.parameters())).add_(1e-3)
     with pytest.raises(ValueError, match="their backbones differ"):
         joined(one, other)
+
+
+def test_a_join_takes_over_all_that_is_known_of_a_class(caplog: pytest.LogCaptureFixture) -> None:
+    base = recognising_network().model
+    base.config.thresholds = base.config.task_synonyms = None
+    other = base.learn_class("cup", [PICTURE] * 3, [MASK, MASK & False, ~MASK])
+    assert other.config.thresholds is not None
+    assert other.config.presence is not None
+    other.config.thresholds = [*other.config.thresholds[:-1], 0.75]
+    other.config.presence = {**other.config.presence, "bias": [9.0, -12.0, None, 0.0, None, 2.5]}
+    other.config.task_synonyms = [[], [], [], [], [], ["goblet"]]
+    both = joined(with_classes(base, {"bush": [0], "sky": [1], "wall": [4]}), other)
+    assert both.config.task_names == ["bush", "sky", "wall", "cup"]
+    assert both.config.thresholds == [0.0, 0.0, 0.0, 0.75]
+    assert both.config.presence is not None
+    assert both.config.presence["bias"] == [9.0, -12.0, None, 2.5]
+    assert both.config.task_synonyms == [[], [], [], ["goblet"]]
+    assert torch.equal(logits(both, "cup"), logits(other, "cup"))
+    assert "not taken over, for they were there at first, or merged: tree, car" in caplog.text
+    with pytest.raises(ValueError, match="the two networks cannot be joined"):
+        joined(base, other.half())

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_networks import photo, recognising_network, small_network
+from small_networks import SMALL, photo, recognising_network, small_network
 
-from seg_training.networks import Network
+from seg_training.networks import Network, build_network
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters import class_learning as learning
 from transformers_update_for_adapters.added_classes import class_tensors
@@ -90,15 +90,56 @@ def test_the_embedding_is_learnt_alone_or_beside_the_row(name: str) -> None:
     before = networks()[name].model
     rows = class_tensors(before)
     alone = before.learn_class("mug", PICTURES, MASKS, LearningSettings("embedding"))
-    assert alone.config.painted_gains in (None, [1.0] * 6)
+    gains = before.config.painted_gains
+    assert alone.config.painted_gains == (None if gains is None else [*gains, 1.0])
     assert {key for key, own in class_tensors(alone).items() if own[5].any()} >= {
         key for key in rows if key != "unknown_margins"
     }
     if before.recogniser is not None:
         both = before.learn_class("mug", PICTURES, MASKS, LearningSettings("row+embedding"))
-        assert both.config.painted_gains is not None
-        assert both.config.painted_gains[:5] == [1.0] * 5
+        assert both.config.painted_gains[:5] == gains
     assert not any(own.grad is not None for own in alone.parameters())
+
+
+@pytest.mark.parametrize("name", networks())
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_networks_of_half_precision_learn(name: str, dtype: torch.dtype) -> None:
+    before = networks()[name].model.to(dtype)
+    learnt = before.learn_class("mug", PICTURES[:2], MASKS[:2])
+    after = learnt.state_dict()
+    for key, own in before.state_dict().items():
+        assert torch.equal(after[key][tuple(map(slice, own.shape))], own), key
+    assert learnt.dtype == dtype
+    assert all(own.isfinite().all() for own in after.values())
+
+
+@pytest.mark.parametrize("name", ["recognising", "segformer", "adapter_hf"])
+def test_what_a_caller_is_in_changes_nothing(name: str) -> None:
+    model = networks()[name].model.train()
+    model.segformer.stages.eval()
+    modes = [part.training for part in model.modules()]
+    usual = model.learn_class("mug", PICTURES[:2], MASKS[:2])
+    assert [part.training for part in model.modules()] == modes
+    around = [torch.inference_mode(), torch.no_grad(), torch.autocast("cpu", torch.bfloat16)]
+    for each in around:
+        with each:
+            learnt = model.learn_class("mug", PICTURES[:2], MASKS[:2])
+        assert learnt.config.fingerprint == usual.config.fingerprint
+        assert not any(own.is_inference() for own in learnt.parameters())
+
+
+def test_a_network_without_names_learns() -> None:
+    model = small_network("segformer").model
+    model.config.task_names = model.config.task_synonyms = None
+    learnt = model.learn_class("mug", PICTURES[:2], [mask | True for mask in MASKS[:2]])
+    assert learnt.config.task_names == [*(f"class {task}" for task in range(5)), "mug"]
+
+
+def test_any_name_may_be_followed_by_another() -> None:
+    model = small_network().model
+    for name in ("one more", "a, b = c\nd", np.str_("e\u0301")):
+        model = model.learn_class(name, PICTURES[:1], MASKS[:1])
+    assert model.segment(PICTURES[0], ["\u00c9"]).masks.keys() == {"\u00c9"}
 
 
 def test_the_seed_decides_every_bit() -> None:
@@ -138,6 +179,22 @@ def test_several_at_once_and_one_after_the_other() -> None:
     with torch.inference_mode():
         one, other = (Network(own).task_logits(images, torch.arange(7)) for own in (both, further))
     assert torch.equal(one, other)
+
+
+# Where PyTorch's resizing rounds otherwise: 3 channels, and those of small maps.
+@pytest.mark.parametrize(("classes", "size"), [(2, (64, 96)), (5, (32, 32))])
+def test_more_channels_are_resized_as_fewer_were(classes: int, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model = build_network("segformer", classes, **SMALL).model.eval()
+    model.config.crop_size = list(size)
+    images, asked = torch.randn(1, 3, *size), torch.arange(classes)
+    logits = model.class_logits(images, asked)
+    labels = model.upsample_labels(model.label_logits(images), size)
+    for name in ("mug", "cup", "jar", "pot"):
+        model = model.learn_class(name, [PICTURES[0]], MASKS[:1])
+        assert torch.equal(model.class_logits(images, asked), logits)
+        now = model.upsample_labels(model.label_logits(images), size)
+        assert torch.equal(now[:, : classes + 1], labels)
 
 
 def test_folds_hold_every_picture_once() -> None:
@@ -191,12 +248,55 @@ def test_masks_are_files_pictures_or_arrays(tmp_path: Path) -> None:
         MASKS[0],
         MASKS[0].astype(np.uint8) * 255,
         torch.from_numpy(MASKS[0]).float(),
+        torch.from_numpy(MASKS[0]).bfloat16(),
         tmp_path / "mask.png",
         Image.open(tmp_path / "mask.png"),
     ]
     read = read_few_pictures(config, [PICTURES[0]] * len(kinds), kinds)
     assert all(torch.equal(own.masks, read[0].masks) for own in read)
     assert torch.equal(read[0].masks[0] == 1, torch.from_numpy(MASKS[0]))
+
+
+def test_mask_pictures_say_it_however_they_were_saved(tmp_path: Path) -> None:
+    config = small_network().model.config
+    values = MASKS[0].astype(np.uint8)
+    grey, none = Image.fromarray(values * 255), Image.new("L", (96, 64))
+    indices = Image.fromarray(values).convert("P")
+    indices.putdata(values.flatten().tolist())
+    indices.putpalette([0, 0, 0, 128, 0, 0])  # VOC's colours
+    kinds = {
+        "0 and 1": Image.fromarray(values),
+        "palette": indices,
+        "one bit": grey.convert("1"),
+        "16 bit": Image.fromarray(values.astype(np.uint16) * 65535),
+        "cut out": Image.merge("RGBA", [grey, grey, grey, grey]),
+        "only cut out": Image.merge("RGBA", [Image.new("L", (96, 64), 255)] * 3 + [grey]),
+        "opaque": grey.convert("RGBA"),
+    }
+    for name, picture in kinds.items():
+        picture.save(tmp_path / f"{name}.png")
+        for given in (picture, tmp_path / f"{name}.png"):
+            [read, empty] = read_few_pictures(config, [PICTURES[0]] * 2, [given, none])
+            assert torch.equal(read.masks[0] == 1, torch.from_numpy(MASKS[0])), name
+            assert not empty.masks.any()
+    turned = Image.fromarray(np.rot90(values * 255))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    [read] = read_few_pictures(config, [PICTURES[0]], [tmp_path / "turned.png"])
+    assert torch.equal(read.masks[0] == 1, torch.from_numpy(MASKS[0]))
+
+
+def test_255_in_a_picture_without_the_class_is_not_taken_for_it() -> None:
+    config = small_network().model.config
+    shows = MASKS[0].astype(np.uint8)
+    border = np.zeros_like(shows)
+    border[:8] = 255
+    with pytest.raises(ValueError, match="mask 1 has 255 and no 1, but mask 0 has ones: is 255"):
+        read_few_pictures(config, PICTURES[:2], [shows, border])
+    told = np.where(border == 255, -1, border.astype(np.int8))
+    read = read_few_pictures(config, PICTURES[:2], [shows, told])
+    assert read[1].masks.unique().tolist() == [0, 255]
 
 
 @pytest.mark.parametrize(
@@ -211,6 +311,7 @@ def test_masks_are_files_pictures_or_arrays(tmp_path: Path) -> None:
         ("tree", PICTURES, MASKS, "knows 'tree' already"),
         ("motorcar", PICTURES, MASKS, "knows 'motorcar' already, as 'car'"),
         ("all", PICTURES, MASKS, "cannot be called 'all'"),
+        ("ALL ", PICTURES, MASKS, "cannot be called 'ALL '"),
         (" ", PICTURES, MASKS, "give each a name"),
     ],
 )

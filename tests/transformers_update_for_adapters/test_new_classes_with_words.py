@@ -9,7 +9,7 @@ from small_networks import photo, recognising_network, small_network
 from seg_training.networks import Network
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
 from transformers_update_for_adapters import class_learning as learning
-from transformers_update_for_adapters.changed_classes import with_classes
+from transformers_update_for_adapters.changed_classes import joined, with_classes
 from transformers_update_for_adapters.class_learning import LearningSettings
 from transformers_update_for_adapters.class_starts import STARTS
 from transformers_update_for_adapters.few_pictures import read_few_pictures
@@ -77,3 +77,24 @@ def test_a_name_stays_with_the_class_whose_margin_it_has(stand_in_encoder: Path)
     torch.testing.assert_close(logits(moved, 0, 1), logits(named, 5, 2), rtol=0, atol=1e-6)
     with pytest.raises(ValueError, match="'automobile' has the margin of 'car', the nearest"):
         with_classes(named, {"automobile": [5], "tree": [0]})
+
+
+def test_further_names_are_known_where_a_class_was_renamed(stand_in_encoder: Path) -> None:
+    model = small_network(words=True).model.eval()
+    names = ["Baum", "sky", "car", "road", "wall"]
+    renamed = with_classes(model, {name: [place] for place, name in enumerate(names)})
+    named = renamed.with_names(["lorry"])
+    assert torch.equal(logits(named, 5), logits(model.with_names(["lorry"]), 5))
+
+
+def test_a_name_that_was_never_trained_is_joined_with_all_that_it_has(
+    stand_in_encoder: Path,
+) -> None:
+    base = recognising_network(words=True).model.eval()
+    named = base.with_names(["automobile"])
+    both = joined(base.learn_class("building", PICTURES[:1], MASKS[:1]), named)
+    assert both.config.task_names == [*(base.config.task_names or []), "building", "automobile"]
+    assert torch.equal(logits(both, 6), logits(named, 5))
+    without = with_classes(base, {"tree": [0], "sky": [1]})
+    with pytest.raises(ValueError, match=r"has the margin of 'car', .* the first network lacks"):
+        joined(without, named)

@@ -128,20 +128,22 @@ def test_where_a_new_class_may_begin(network: Network, stand_in_encoder: Path) -
     ("options", "names", "said"),
     [
         ({}, ["lorry"], "trained without words.*train it with model.words=true"),
-        ({"words": True}, ["auto"], "'auto' is known already"),
-        ({"words": True}, ["lorry", "lorry"], "'lorry' is known already, or given twice"),
-        ({"words": True}, ["all"], "'all' is known already"),
+        ({"words": True}, ["auto"], "knows 'auto' already, as 'car'"),
+        ({"words": True}, ["lorry", "Lorry "], "'Lorry ' is given twice"),
+        ({"words": True}, ["All"], "cannot be called 'All', which asks for every class"),
+        ({"words": True}, "lorry", r'is the word "lorry"; give a list'),
+        ({"words": True}, [], "give each a name"),
     ],
 )
 def test_names_that_cannot_be_added_are_named(
-    options: dict[str, Any], names: list[str], said: str, stand_in_encoder: Path
+    options: dict[str, Any], names: Any, said: str, stand_in_encoder: Path
 ) -> None:
     with pytest.raises(ValueError, match=said):
         small_network(**options).model.with_names(names)
 
 
 def test_vectors_of_another_encoder_are_refused(network: Network) -> None:
-    network.model.segformer.hypernet.task_embeddings.vectors[1].neg_()
+    network.model.segformer.hypernet.task_embeddings.vectors.neg_()
     with pytest.raises(ValueError, match="not those of the text encoder here"):
         network.model.with_names(["lorry"])
 

@@ -161,7 +161,7 @@ class Network(nn.Module):
             if image_rows is not None:
                 label_logits = label_logits[image_rows]
             margins = self.model.margins(label_logits, task_ids[:, None])
-            return self.model.upsample_labels(margins, pixel_values.shape[-2:])
+            return self.model.upsample(margins, pixel_values.shape[-2:])
         if not self.prompted:
             label_logits = self.label_logits(pixel_values)
             if image_rows is not None:

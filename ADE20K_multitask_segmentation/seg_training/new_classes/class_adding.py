@@ -13,6 +13,7 @@ from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError, counted
 from seg_training.files.output_checks import check_new_folder
 from seg_training.networks import Network
+from seg_training.new_classes.asked_of_data import with_added
 from seg_training.new_classes.labelled_pictures import (
     data_as_shown,
     draw_pictures,
@@ -67,7 +68,7 @@ def add_classes(
     data = data_as_shown(config, network)
     grown = learn_from_data(network, data, settings, most)
     own = read_checkpoint(path)["hyper_parameters"]["config"]
-    save_network(output, grown.network, config_of_grown(own, config, grown.network))
+    save_network(output, grown.network, config_of_grown(own, grown.network, config))
     return grown
 
 
@@ -104,24 +105,21 @@ def learn_from_data(
             strict=True,
         )
     )
-    if model.config.task_synonyms is not None:
-        model.config.task_synonyms = [
-            *model.config.task_synonyms[: network.num_tasks],
-            *(words[name] for name in names),
-        ]
+    before = network.config.task_synonyms or [[] for _ in range(network.num_tasks)]
+    model.config.task_synonyms = [*before, *(words[name] for name in names)]
     return Grown(Network(model).eval(), expected, len(places))
 
 
 def config_of_grown(
-    config: Mapping[str, Any], added: Mapping[str, Any], network: Network
+    config: Mapping[str, Any], network: Network, added: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Say how a grown network is built, and on which data it is evaluated.
 
     Args:
         config: of the network before.
-        added: of the data that it learnt from. Where they are those of before, all classes are
-            evaluated; else those of before.
         network: that has grown.
+        added: of the data that it learnt from. Where they are those of before, all classes are
+            evaluated; else, and without, those of before.
     """
     own = network.config
     model = {**config["model"], "rounds": own.rounds}
@@ -129,10 +127,10 @@ def config_of_grown(
         if getattr(own, name):
             model[name] = getattr(own, name)
     tasks = dict(config["tasks"])
-    same = all(
+    if added is not None and all(
         config["data"].get(key) == added["data"].get(key) for key in ("dataset", "root", "classes")
-    )
-    if same and isinstance(tasks.get("classes"), list):
-        before = set(tasks["classes"])
-        tasks["classes"] += [name for name in network.task_names if name not in before]
+    ):
+        tasks["classes"] = with_added(
+            tasks["classes"], added["tasks"]["classes"], network.task_names
+        )
     return {**config, "model": model, "tasks": tasks}

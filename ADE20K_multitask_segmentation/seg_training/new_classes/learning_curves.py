@@ -187,7 +187,7 @@ def _evaluated(
         return {}
     folder.parent.mkdir(parents=True, exist_ok=True)
     evaluated = {
-        **config_of_grown(config, config, network),
+        **config_of_grown(config, network, config),
         "tasks": {"classes": list(asked)},
         "metrics": "biou",
     }

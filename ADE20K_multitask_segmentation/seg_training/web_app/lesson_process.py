@@ -75,7 +75,7 @@ def take_lesson(lesson: Lesson, told: Connection) -> None:
     told.send("Keeping what was learnt")
     grown = Network(learnt.cpu())
     config = read_checkpoint(lesson.ckpt)["hyper_parameters"]["config"]
-    save_network(lesson.folder, grown, config_of_grown(config, {"data": {}}, grown))
+    save_network(lesson.folder, grown, config_of_grown(config, grown))
 
 
 def _end_with_the_page() -> None:
