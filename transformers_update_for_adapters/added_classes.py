@@ -137,7 +137,8 @@ def _with_names(
         fields["recognition"] = _with_labels(config.recognition, names, with_rows, stand_ins)
     if config.painted_gains or (config.recognition is not None and stand_ins is None):
         gains = config.painted_gains or [1.0] * config.num_tasks
-        fields["painted_gains"] = [*gains, *(0.0 if with_rows else 1.0 for _ in names)]
+        lent = [gains[task] for task in stand_ins or ()]  # with the margin that it is added to
+        fields["painted_gains"] = [*gains, *(lent or [0.0 if with_rows else 1.0] * number)]
     grown: TASFormerConfig = TASFormerConfig.from_dict(fields)
     grown._attn_implementation = config._attn_implementation
     return grown
