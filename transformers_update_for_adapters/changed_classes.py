@@ -136,6 +136,8 @@ def _further_names(ours: TASFormerConfig, theirs: TASFormerConfig) -> list[str]:
         names = further
     if not names:
         raise ValueError("the other network has learnt no class that this one lacks")
+    if twice := [own for own in learnt or () if own in (ours.origin or {}).get("learnt", {})]:
+        _log.warning("learnt by both, and kept as the first network has them: %s", ", ".join(twice))
     if others := [own for own in further if own not in names]:
         _log.warning(
             "not taken over, for they were there at first, or merged: %s", ", ".join(others)

@@ -44,6 +44,7 @@ from seg_training.training.recipes import (
     phases_of,
     phases_to_train,
 )
+from seg_training.training.recogniser_images import tell_trained_images
 from seg_training.training.resuming import check_going_on
 from seg_training.training.run_folder import CHECKPOINTS, choose_run_dir, make_run_dir
 from seg_training.training.run_loggers import build_loggers, close_loggers
@@ -138,6 +139,7 @@ def _train(config: dict[str, Any], preemption: SlurmPreemption, by_itself: bool)
     resume_from = config["ckpt_path"] and find_checkpoint(config["ckpt_path"], CHECKPOINTS)
     module, going_on_at = _module(config, data, resume_from)
     check_confusion(module.network, data)
+    tell_trained_images(config)
     config = dict(module.hparams["config"])
     prepare_network(module.network, config["trainer"])
 
