@@ -232,7 +232,8 @@ def _finish(
     result = run_validation(build_trainer({**alone, **machine}, logger=False), module, data)
     if trainer.is_global_zero:
         evaluated = read_checkpoint(checkpoints.evaluated)
-        _tell_result(result, checkpoints, evaluated["global_step"])
+        gains = module.network.config.painted_gains
+        _tell_result(result, checkpoints, evaluated["global_step"], gains)
         results = run_results(config, module, trained, result, evaluated, trainer, record)
         results |= skipped_in(skipped, module)
         save_run(results, network_of(evaluated), module, data, config, run_dir, trainer)
@@ -336,12 +337,20 @@ def _announce(
         announce_schedule(trainer, batches, module.optimizer_settings)
 
 
-def _tell_result(result: BinaryIoUResult, checkpoints: BestAndLast, step: int) -> None:
+def _tell_result(
+    result: BinaryIoUResult, checkpoints: BestAndLast, step: int, gains: list[float] | None
+) -> None:
     kind = "best checkpoint"
     if checkpoints.evaluated == checkpoints.last:
         kind = "no validation in training, so none is the best; the end's checkpoint"
     _log.info("%s, of step %d: bIoU %.1f %%", kind, step, result.bIoU)
-    if math.isfinite(checkpoints.score) and abs(result.bIoU - checkpoints.score) > _NOTICED:
+    if not math.isfinite(checkpoints.score) or abs(result.bIoU - checkpoints.score) <= _NOTICED:
+        return
+    if gains:  # chosen after the training
+        _log.info(
+            "its validation in training, with all that is painted, gave %.2f %%", checkpoints.score
+        )
+    else:
         _log.warning(
             "its validation in training gave %.2f %%, with other weights than the file has or "
             "otherwise computed; results.json has what the file gives",
