@@ -30,10 +30,11 @@ def test_ones_are_the_class_and_255_beside_them_is_unknown() -> None:
     assert read(mask) == [[1, 255, 1, 0, 1, 0, 0, 0]]
 
 
-def test_each_mask_says_for_itself_what_255_is() -> None:
+def test_255_alone_is_the_class_unless_masks_of_its_kind_have_ones() -> None:
     assert read(columns(255, 255)) == [[1, *[0] * 7]]
-    assert read(columns(1, 1), columns(255, 255)) == [[1, *[0] * 7]] * 2
     assert read(columns(1, 1) == 1, columns(255, 255)) == [[1, *[0] * 7]] * 2
+    with pytest.raises(ValueError, match=r"mask 1 has 255 and no 1, but mask 0 has ones: is 255"):
+        read(columns(1, 1), columns(255, 255))
 
 
 def test_minus_one_is_unknown_without_ones_too() -> None:
