@@ -80,12 +80,7 @@ class FusedDecodeHead(SegformerDecodeHead):
         self.later_classifiers = nn.ModuleList(
             nn.Conv2d(config.decoder_hidden_size, own, kernel_size=1) for own in later
         )
-
-    @property
-    def channels_of_rounds(self) -> list[int]:
-        """How many channels were learnt at a time, the first ones first."""
-        later = [cast(nn.Conv2d, own).out_channels for own in self.later_classifiers]
-        return [self.classifier.out_channels, *later]
+        self.channels_of_rounds = [first, *later]  # not asked of layers, which others may wrap
 
     def fuse(self, stages: Sequence[Tensor]) -> Tensor:
         """Project, fuse and add the encoder's maps; only for a head that ``may_fuse``.
