@@ -203,7 +203,7 @@ def _recognition(config: TASFormerConfig, num_recogniser: int | None) -> str:
     said = (
         thresholds_in_words(config),
         recogniser_in_words(config, num_recogniser),
-        gains_in_words(config),
+        markdown(gains_in_words(config) or ""),
     )
     return "".join(f"\n\n{paragraph}" for paragraph in said if paragraph)
 

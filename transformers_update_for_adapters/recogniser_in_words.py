@@ -77,16 +77,17 @@ def gains_in_words(config: TASFormerConfig) -> str | None:
         config: a network's.
 
     Returns:
-        A sentence; None where all is.
+        A sentence in plain text; None where all is.
     """
     gains = config.painted_gains
-    if not gains or min(gains) == max(gains) == 1:
+    if not gains or set(gains) == {1}:
         return None
+    names = config.task_names or [f"class {task}" for task in range(len(gains))]
     by_gain: dict[float, list[str]] = {}
-    for task, gain in enumerate(gains):
-        by_gain.setdefault(gain, []).append(_name(config, task))
+    for name, gain in zip(names, gains, strict=True):
+        by_gain.setdefault(gain, []).append(name)
     shares = [
-        f"{gain:g} times for {_few(names)}" for gain, names in sorted(by_gain.items(), reverse=True)
+        f"{gain:g} times for {_few(own)}" for gain, own in sorted(by_gain.items(), reverse=True)
     ]
     return f"What is painted is added to the recogniser's margin {', '.join(shares)}."
 
