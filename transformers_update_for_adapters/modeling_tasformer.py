@@ -462,12 +462,13 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
             (B, C, H, W) float. Channels that were added are resized apart, each round by itself:
             PyTorch rounds otherwise where there are more, and those of before stay what they were.
         """
-        head = cast(FusedDecodeHead, self.row_head)
-        resized = [
-            _upsampled(own, size, MultiClassBaseline.align_corners)
-            for own in label_logits.split(head.channels_of_rounds, dim=1)
-        ]
-        return torch.cat(resized, dim=1) if len(resized) > 1 else resized[0]
+        rounds = cast(FusedDecodeHead, self.row_head).channels_of_rounds
+        if len(rounds) == 1:
+            return _upsampled(label_logits, size, MultiClassBaseline.align_corners)
+        parts = label_logits.split(rounds, dim=1)
+        return torch.cat(
+            [_upsampled(own, size, MultiClassBaseline.align_corners) for own in parts], dim=1
+        )
 
     def shared_features(self, pixel_values: Tensor) -> Shared:
         """Compute what does not depend on the class, to ask many classes of an image.
