@@ -40,6 +40,7 @@ class GainCounter:
             truth: at any size.
             task_ids: (T,) int64.
         """
+        truth = truth.resized((logits.shape[-2], logits.shape[-1]))  # once for all of them
         for gain, counter in zip(GAINS, self._counters, strict=True):
             # Of all that is painted the very logits, which the sum would round.
             own = logits if gain == 1 else margins + gain * (logits - margins)

@@ -18,6 +18,7 @@ from seg_training.new_classes.labelled_pictures import (
     data_as_shown,
     draw_pictures,
     new_names,
+    one_dataset,
     read_pictures,
 )
 from transformers_update_for_adapters.class_learning import LearningSettings, learn_classes
@@ -88,8 +89,8 @@ def learn_from_data(
     """
     names = new_names(network, data.task_names)
     places = draw_pictures(data, names, most, settings.seed)
-    [source] = data.sources().values()
-    own, other = source.splits["fit"], source.splits["validate"]
+    splits = one_dataset(data).splits
+    own, other = splits["fit"], splits["validate"]
     aside = f"; those of '{other}' are left for eval.py" if other != own else ""
     found = counted(len(places), "picture")
     _log.info("learning %s from %s of '%s'%s", ", ".join(names), found, own, aside)

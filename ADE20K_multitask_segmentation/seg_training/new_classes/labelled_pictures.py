@@ -17,7 +17,7 @@ from seg_training.networks import Network
 from transformers_update_for_adapters.few_pictures import UNLABELLED, LabelledPicture
 from transformers_update_for_adapters.task_names import known_as
 
-__all__ = ["data_as_shown", "draw_pictures", "new_names", "read_pictures"]
+__all__ = ["data_as_shown", "draw_pictures", "new_names", "one_dataset", "read_pictures"]
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def draw_pictures(data: DataModule, names: Sequence[str], most: int | None, seed
     Raises:
         UserError: if no picture shows one of the classes.
     """
-    _, presence = _one_dataset(data).trained_images()
+    _, presence = one_dataset(data).trained_images()
     ids = [data.task_names.index(name) for name in names]
     shown = np.zeros((len(presence), len(ids)), bool)
     for image in range(len(presence)):
@@ -110,7 +110,7 @@ def read_pictures(
         places: from :func:`draw_pictures`.
         names: of the classes whose masks are wanted.
     """
-    samples, _ = _one_dataset(data).trained_images()
+    samples, _ = one_dataset(data).trained_images()
     ids = torch.tensor([data.task_names.index(name) for name in names])
     pictures = []
     for place in places:
@@ -122,7 +122,12 @@ def read_pictures(
     return pictures
 
 
-def _one_dataset(data: DataModule) -> Any:
+def one_dataset(data: DataModule) -> Any:
+    """Give the dataset that classes are learnt from.
+
+    Raises:
+        UserError: if there are several.
+    """
     sources = list(data.sources().values())
     if len(sources) != 1:
         raise UserError(

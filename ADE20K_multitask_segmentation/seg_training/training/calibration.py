@@ -66,30 +66,26 @@ def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> N
     except UserError as error:
         _log.warning("no thresholds are chosen, and calibrated is what is at 0: %s", error)
         return
-    config, number = network.config, network.num_tasks
-    has_gains = network.prompted and network.recognises and config.rounds is None
-    counter: Counter
-    if has_gains:
-        config.painted_gains, counter = None, GainCounter(number, network.mean.device)
-    else:
-        counter = ThresholdCounter(number, network.mean.device)
+    config, sizes = network.config, (network.num_tasks, network.mean.device)
+    thresholds: list[float] | None = None
+    temperature: float | None = None
     with network.kept():
-        if by_rankseg and not has_gains:
-            counter = TemperatureCounter()
-        features, present = _look(network, tracked(loader, "Calibrating"), counter)
-        config.thresholds = config.iou_temperature = config.presence = None
-        if isinstance(counter, GainCounter):
-            gains, curves = counter.chosen(network.model.label_channels.known)
-            config.painted_gains = None if min(gains) == 1 else gains
-            if by_rankseg:  # of what is painted with these gains
-                counter = TemperatureCounter()
-                _look(network, tracked(loader, "Calibrating"), counter)
-        elif isinstance(counter, ThresholdCounter):
-            curves = counter.curves(gather=False)
-    if isinstance(counter, TemperatureCounter):
-        config.iou_temperature = counter.best()
-    else:
-        config.thresholds = best_thresholds(curves)
+        if network.prompted and network.recognises and config.rounds is None:
+            gains = GainCounter(*sizes)
+            config.painted_gains = None
+            features, present = _look(network, tracked(loader, "Calibrating"), gains)
+            chosen, curves = gains.chosen(network.model.label_channels.known)
+            config.painted_gains = None if min(chosen) == 1 else chosen
+            thresholds = best_thresholds(curves)
+        elif not by_rankseg:
+            counter = ThresholdCounter(*sizes)
+            features, present = _look(network, tracked(loader, "Calibrating"), counter)
+            thresholds = best_thresholds(counter.curves(gather=False))
+        if by_rankseg:  # of what is painted with these gains
+            temperatures = TemperatureCounter()
+            features, present = _look(network, tracked(loader, "Calibrating"), temperatures)
+            thresholds, temperature = None, temperatures.best()
+    config.thresholds, config.iou_temperature, config.presence = thresholds, temperature, None
     if len(features):
         config.presence = fit_presence(features, present)
         _tell_unmeasured(network)
