@@ -150,6 +150,25 @@ def test_bounds_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         find_elsewhere(str(file))
 
 
+def test_a_bit_that_is_another_ends_no_process(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    parquet.write_table(arrow.table({"image": [b"x"]}), whole, store_schema=False)
+    content = whole.getvalue()
+    refused = 0
+    for bit in range(8 * len(content)):
+        place, of_byte = divmod(bit, 8)
+        flipped = bytes([content[place] ^ (1 << of_byte)])
+        file = tmp_path / f"{bit}.parquet"  # each its own: opened tables are kept by their names
+        file.write_bytes(content[:place] + flipped + content[place + 1 :])
+        try:
+            for picture in find_elsewhere(str(file)):
+                with local_file(picture):
+                    pass
+        except UserError:
+            refused += 1
+    assert refused > 4 * len(content), refused
+
+
 def test_what_is_here_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "rows.parquet").mkdir()
     assert not is_elsewhere(str(tmp_path / "rows.parquet"))
