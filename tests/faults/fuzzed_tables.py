@@ -27,12 +27,14 @@ _SOURCES = "seg_training.prediction.picture_sources"
 
 
 def _read_pictures(file: Path) -> None:
-    """Read the pictures of a table as predict.py does."""
+    """Read the pictures of a table as predict.py does, by its path and by its address."""
     for kept in (picture_sources._table, picture_sources._row_group):
         kept.cache_clear()
     for own in find_elsewhere(str(file)):
         with local_file(own) as copy:
             read_image(copy)
+    for own in find_elsewhere(f"file://{file}"):
+        own.content()  # type: ignore[union-attr]
 
 
 def _read_rows(file: Path) -> None:
@@ -46,11 +48,11 @@ def _read_rows(file: Path) -> None:
             read_label_map(Path(pair.label_map))
 
 
-def _table(**columns: list[Any]) -> bytes:
-    """Write a table."""
+def _table(group: int = 2, **columns: list[Any]) -> bytes:
+    """Write a table, in groups of so many rows."""
     written = io.BytesIO()
     table = import_module("pyarrow").table(columns)
-    import_module("pyarrow.parquet").write_table(table, written, row_group_size=2)
+    import_module("pyarrow.parquet").write_table(table, written, row_group_size=group)
     return written.getvalue()
 
 
@@ -70,6 +72,7 @@ def table_parsers(folder: Path) -> Iterator[Parser]:
         _table(image=[image], other=[image]),
         _table(image=[{"bytes": None, "path": "a.png"}]),
         _table(image=[[1, 2]]),
+        _table(2**20, image=[b""] * 1_000_001),
     )
     yield Parser("pictures in parquet", "a.parquet", _table(image=[image] * 3), _read_pictures,
                  (f"{_SOURCES}:_rows,_picture_column,_table,_row_group,local_file,"

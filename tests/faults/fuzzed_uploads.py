@@ -5,13 +5,14 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 from faults.fuzzed_parser import Parser, picture
 from PIL import Image
 
 from seg_training.errors import UserError
+from seg_training.web_app import uploaded_pictures
 from seg_training.web_app.painted_pictures import read_painted
-from seg_training.web_app.uploaded_pictures import read_upload
 
 __all__ = ["upload_parsers"]
 
@@ -36,6 +37,12 @@ def _read_mask(file: Path) -> None:
     read_painted([{**shown, "mask": _address(file.read_bytes())}])
 
 
+def _read_upload(file: Path) -> None:
+    """Read a picture that is sent, under a bound on pixels that files of a few kilobytes exceed."""
+    with mock.patch.object(uploaded_pictures, "MOST_PIXELS", 2**20):
+        uploaded_pictures.read_upload(file)
+
+
 def upload_parsers() -> Iterator[Parser]:
     """Make valid content for each parser."""
     image, other, mask = picture("png"), picture("jpeg"), _of_size(32, 24, 1)
@@ -48,9 +55,10 @@ def upload_parsers() -> Iterator[Parser]:
                  others=tuple(json.dumps(each).encode() for each in others))  # fmt: skip
     yield Parser("painted picture", "mask.png", mask, _read_mask, _LINES,
                  others=(picture("jpeg", "L"), picture("png", "P"), other))  # fmt: skip
-    yield Parser("upload", "a.png", image, read_upload,
+    yield Parser("upload", "a.png", image, _read_upload,
                  ("seg_training.web_app.uploaded_pictures",),
-                 others=(other, picture("webp"), _of_size(9000, 9000)))  # fmt: skip
+                 others=(other, picture("webp"),
+                         *(_of_size(side, side) for side in (1100, 9000))))  # fmt: skip
 
 
 def _of_size(width: int, height: int, colour: int = 0) -> bytes:
