@@ -233,10 +233,19 @@ class LitSeg(pl.LightningModule):
         self._asked = [torch.tensor(own, device=self.device) for own in asked]
         # In training every task of every image would cost too much.
         self._asks_absent = self.trainer.state.fn == "validate" and self._metrics == "all"
-        # Of one task alone every pixel would be right, unless no answer counts as well.
+        # Classes that may overlap have no one label per pixel; of one task alone every pixel would
+        # be right, unless no answer counts as well.
         self._with_label_maps = [
-            self._asks_absent and (len(own) > 1 or self._unsure_is_miss) for own in asked
+            self._asks_absent
+            and not source.dataset.classes_overlap
+            and (len(source.tasks.task_ids) > 1 or self._unsure_is_miss)
+            for source in sources.values()
         ]
+        if self._asks_absent and any(own.dataset.classes_overlap for own in sources.values()):
+            _log.info(
+                "classes may overlap, so that there is no one label per pixel: no mIoU, fwIoU, "
+                "mACC, pACC and mIoU_with_other"
+            )
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         """Count every (image, task) pair's mask, and with ``metrics=all`` those of absent tasks.

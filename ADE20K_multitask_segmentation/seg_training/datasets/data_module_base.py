@@ -156,7 +156,7 @@ class DataModule(pl.LightningDataModule, ABC):
                     source.task_presence(split)
 
     def check_label_maps(self) -> None:
-        """Refuse data without label maps, where whole ones are trained on or measured.
+        """Refuse data without label maps, where whole ones are trained on.
 
         Raises:
             UserError: if classes of a dataset may overlap.

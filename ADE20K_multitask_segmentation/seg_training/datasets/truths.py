@@ -28,9 +28,8 @@ __all__ = [
 
 NO_LABEL_MAP = (
     "classes of these data may overlap, so that there is no one label per pixel: the multi-class "
-    "baseline (model.method=segformer), and mIoU, fwIoU, mACC and pACC (metrics=all) need a "
-    "dataset of label maps. Use another method, or channels that do not compete "
-    "(model=segformer_overlapping_scratch), and metrics=biou"
+    "baseline (model.method=segformer) needs a dataset of label maps. Use another method, or "
+    "channels that do not compete (model=segformer_overlapping_scratch)"
 )
 """What is said where a label map is asked of a set of masks."""
 

@@ -139,8 +139,6 @@ def restore(
     data = build_data_module(
         config["data"], config["tasks"], config["seed"], vocabulary=module.task_names
     )
-    if config.get("metrics") == "all":
-        data.check_label_maps()
     return module, data, config["trainer"]
 
 

@@ -270,7 +270,7 @@ def _on_label_maps(config: Mapping[str, Any]) -> bool:
 def _data(config: Mapping[str, Any]) -> DataModule:
     """Build the data module; what is wrong with the data is said before a folder is made."""
     data = build_data_module(config["data"], config["tasks"], config["seed"])
-    if _on_label_maps(config) or config["metrics"] == "all":
+    if _on_label_maps(config):
         data.check_label_maps()
     data.prepare_data()  # what is missing one process makes, and the others wait for it
     if process_rank() == 0:

@@ -14,9 +14,7 @@ from own_process import REPOSITORY
 from short_runs import SHORT_RUNS, small_config
 from torch import Tensor
 
-from seg_training.datasets.own_folder import Folder
 from seg_training.datasets.truths import LabelMapTruth, MaskSetTruth, Truth
-from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import evaluate
 from seg_training.evaluation.mask_metrics import METRICS
 from seg_training.evaluation.pair_scores import PAIR_SCORES
@@ -125,20 +123,6 @@ def test_of_masks_that_may_overlap(run: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(TaskTable, "truth", lambda *given: as_masks(truth_of(*given)))
     result, _ = evaluate(run, [], CONFIGS)
     np.testing.assert_equal(vars(result), vars(expected))
-
-    monkeypatch.setattr(Folder, "classes_overlap", True)
-    with pytest.raises(UserError, match=r"may overlap.*metrics=all"):
-        evaluate(run, ["metrics=all"], CONFIGS)
-
-
-def test_a_training_that_could_not_be_measured_is_refused_before_it_begins(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Folder, "classes_overlap", True)
-    config = small_config(run.parent / "data", tmp_path / "run", "metrics=all")
-    with pytest.raises(UserError, match="may overlap"):
-        train(config)
-    assert not (tmp_path / "run").exists()
 
 
 def test_of_a_task_that_is_not_known_there_is_no_row(
