@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from transformers_update_for_adapters import row_learning
 from transformers_update_for_adapters.mask_losses import mask_loss
 from transformers_update_for_adapters.own_presence import own_bias, presence_feature
 from transformers_update_for_adapters.own_thresholds import (
@@ -40,6 +41,28 @@ def test_a_row_finds_what_is_linear_in_the_features() -> None:
     assert weight.argmax() == 1
     again = fit_rows(pictures, [10], torch.Generator().manual_seed(0))
     assert torch.equal(again[10].weight, kept[10].weight)
+
+
+def test_what_many_pictures_show_is_held_back_less() -> None:
+    """One step from 0 is Adam's alone; the second one shows what decays, by class."""
+    shown = torch.zeros(20, 2, 4)
+    shown[:, 0, :2] = 1  # by all of twenty pictures; the other class by five
+    shown[:5, 1, 1:3] = 1
+    pictures = [
+        SeenPicture(torch.eye(4)[:3].half(), torch.zeros(4), own, torch.ones(2, 4)) for own in shown
+    ]
+    few = [5 / 256 * 3, 5 / 256 * 3 / 2]  # of three features; half of it from twenty on
+    assert row_learning._decay(pictures, 3).tolist() == pytest.approx([few[1], few[0]])
+    assert row_learning._decay(pictures[:10], 3).tolist() == pytest.approx([few[0], few[0]])
+
+    free, held = {}, {}
+    with pytest.MonkeyPatch.context() as patch:
+        for decay, rows in ((0.0, free), (0.5, held)):
+            patch.setattr(row_learning, "_DECAY", decay)
+            rows |= fit_rows(pictures, [1, 200], torch.Generator().manual_seed(0))
+    assert torch.equal(free[1].weight, held[1].weight)  # nothing decays of zeros
+    sizes = [own[200].weight.abs().sum(1) for own in (free, held)]
+    assert (sizes[1] < sizes[0]).all()
 
 
 def test_loss_by_hand() -> None:
