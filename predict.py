@@ -45,6 +45,13 @@ def main() -> None:
         help="ask every class of 'all', also those that are probably not there",
     )
     add(
+        "--recall",
+        type=int,
+        metavar="PERCENT",
+        help="how much of what is there is to be looked for: 50, 60, 70, 80, 90, 95 or 99; 90 and "
+        "what is likelier there than not by default",
+    )
+    add(
         "--unknown",
         default="nearest",
         choices=("nearest", "zero_shot", "error"),
@@ -99,6 +106,7 @@ def main() -> None:
         arguments.only_present,
         arguments.engine,
         arguments.unknown,
+        arguments.recall,
     )
     if report.written:
         sys.stdout.write(f"results written to {arguments.output}: {len(report.written)}\n")

@@ -23,8 +23,8 @@ def main() -> None:
         nargs="+",
         default=[],
         metavar="PART",
-        help="networks, training, many_classes, known_classes, present_classes, exports, data, "
-        "evaluation, start, growth, profile",
+        help="networks, training, recipes, many_classes, known_classes, present_classes, exports, "
+        "data, evaluation, start, growth, profile",
     )
     add("--json", type=as_path, metavar="OUT", help="write all figures there")
     add("--markdown", type=as_path, metavar="OUT", help="write the tables there, as Markdown")
@@ -35,7 +35,11 @@ def main() -> None:
     add("--size", type=int, default=320, help="height and width of the images")
     add("--batch-size", type=int, default=10, help="of the training step")
     add("--classes", type=int, nargs="+", default=[1, 10, 150], help="how many to ask of an image")
-    add("--ckpt", type=as_path, help="what to evaluate; an untrained network by default")
+    add(
+        "--ckpt",
+        type=as_path,
+        help="what to evaluate and to ask for what is there; an untrained network by default",
+    )
     add("--compile", action="store_true", help="train a compiled network too: takes minutes")
     arguments = parser.parse_args()
     for option, least in (("rounds", 1), ("size", 32), ("batch_size", 1), ("threads", 1)):

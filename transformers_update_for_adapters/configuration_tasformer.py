@@ -376,6 +376,15 @@ class TASFormerConfig(SegformerConfig):
             value = presence.get(name, 0.0)
             if not (_is_number(value) and 0 <= value <= 1):
                 raise ValueError(f"presence has {name} {value}; expected a number from 0 to 1")
+        least_at = presence.get("least_at", {})
+        if not isinstance(least_at, dict) or not all(
+            str(recall).isdecimal() and _is_number(value) and 0 <= value <= 1
+            for recall, value in least_at.items()
+        ):
+            raise ValueError(
+                f"presence has least_at {least_at}; expected numbers from 0 to 1, by recall in "
+                "percent"
+            )
 
     @property
     def method_class(self) -> type[Method]:

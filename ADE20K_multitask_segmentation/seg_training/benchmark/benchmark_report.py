@@ -12,11 +12,14 @@ from seg_training.benchmark.contenders import HUGGING_FACE
 from seg_training.benchmark.evaluation_speed import EvaluationFigures
 from seg_training.benchmark.loading_speed import NUM_LABEL_MAPS, DataFigures
 from seg_training.benchmark.network_speed import TrainingFigures
+from seg_training.benchmark.present_classes_curve import ALL, AskedPart
 from seg_training.benchmark.present_classes_speed import PresentClasses
+from seg_training.benchmark.recipe_speed import RecipeTime
 from seg_training.benchmark.start_time import StartFigures
 from seg_training.benchmark.timing_in_turn import Ratio, Timing, ratio
 from seg_training.benchmark.whole_benchmark import BenchmarkResult
 from seg_training.commands.terminal_text import terminal_table
+from seg_training.training.recipes import FIRST_SHARE
 from transformers_update_for_adapters.printable_text import markdown_table
 
 __all__ = [
@@ -91,12 +94,16 @@ def benchmark_tables(result: BenchmarkResult) -> list[BenchmarkTable]:
         tables.append(_training_table(result))
     if result.training:
         tables.append(_ways_table(result))
+    if result.recipes:
+        tables.append(_recipes_table(result, result.recipes))
     if result.many_classes:
         tables.append(_many_classes_table(result))
     if result.known_classes:
         tables.append(_known_classes_table(result))
     if result.present_classes is not None:
         tables.append(_present_classes_table(result, result.present_classes))
+    if result.present_curve:
+        tables.append(_present_curve_table(result.present_curve))
     if result.exports:
         tables.append(_exports_table(result))
     if result.data is not None:
@@ -187,6 +194,50 @@ def _many_classes_table(result: BenchmarkResult) -> BenchmarkTable:
         ],
         "* a full pass of the same network with the stock head for each class; ** the most that "
         "tensors take while all are asked, beside the network",
+    )
+
+
+def _recipes_table(result: BenchmarkResult, recipes: Sequence[RecipeTime]) -> BenchmarkTable:
+    return BenchmarkTable(
+        f"recipe=painted: a step of {result.settings.batch_size} images at {_size(result)}",
+        (
+            "second phase",
+            "SegFormer, ms",
+            "first phase, ms",
+            "second, ms",
+            "whole beside SegFormer",
+        ),
+        [
+            (
+                each.method,
+                *(_milliseconds(own) for own in (each.segformer, each.first, each.second)),
+                _ratio(each.beside_segformer),
+            )
+            for each in recipes
+        ],
+        f"whole: {100 * FIRST_SHARE:.0f} % of the steps in the first phase, beside as many of "
+        "SegFormer",
+    )
+
+
+def _present_curve_table(curve: Sequence[AskedPart]) -> BenchmarkTable:
+    return BenchmarkTable(
+        "A trained network, asked for what is there: by how much of it is to be found, in percent",
+        ("to be found", "found", "classes asked", "ms an image", "times faster", "bIoU", "mIoU"),
+        [
+            (
+                "all asked" if each.chosen_recall == ALL else str(each.chosen_recall),
+                f"{each.recall:.1f}",
+                f"{each.asked:.1f}",
+                f"{1000 * each.seconds.median:,.1f}",
+                _ratio(each.speed_up),
+                f"{each.biou:.1f}",
+                "-" if each.miou is None else f"{each.miou:.1f}",
+            )
+            for each in curve
+        ],
+        "bIoU: calibrated, of what the images show; what is not asked has 0. mIoU: of one label "
+        "map of what is asked",
     )
 
 

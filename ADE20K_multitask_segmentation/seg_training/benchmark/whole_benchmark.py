@@ -4,7 +4,7 @@ import logging
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,17 @@ from seg_training.benchmark.network_speed import (
     training_step,
 )
 from seg_training.benchmark.operation_profile import Profile, matrix_product_rate, measure_profile
+from seg_training.benchmark.present_classes_curve import AskedPart, measure_present_curve
 from seg_training.benchmark.present_classes_speed import (
     PresentClasses,
     measure_present_classes,
     painted_untrained,
 )
+from seg_training.benchmark.recipe_speed import RecipeTime, measure_recipes
 from seg_training.benchmark.start_time import StartFigures, measure_start
 from seg_training.commands.devices import find_device
 from seg_training.commands.progress_bars import is_watched
+from seg_training.evaluation.checkpoint_evaluation import restore
 from seg_training.files.cleaning_up import scratch_folder
 from seg_training.networks import build_network
 from seg_training.settings import choose
@@ -60,6 +63,7 @@ __all__ = ["PARTS", "BenchmarkResult", "Settings", "run_benchmark"]
 PARTS = (
     "networks",
     "training",
+    "recipes",
     "many_classes",
     "known_classes",
     "present_classes",
@@ -74,6 +78,7 @@ _NUM_TASKS = 150
 _PROFILED = "adapter_hf"
 _EXPORTS_ASKED = (1, 10)  # classes
 _NUM_PRESENT = 9
+_RECIPES = ("adapter_hf", "adapter_hf++", "channels")
 _NUM_EVALUATED = 20
 _NUM_STARTED = 2_000
 
@@ -93,8 +98,8 @@ class Settings:
         size: height and width of the images.
         batch_size: of the training step.
         classes: how many to ask of one image.
-        ckpt: a run's folder or checkpoint whose validation split is evaluated; by default an
-            untrained network is, on made-up images.
+        ckpt: a run's folder or checkpoint whose validation split is evaluated, and asked for what
+            is there; by default an untrained network is, on made-up images.
         compiled: whether to compile a network too.
     """
 
@@ -119,9 +124,11 @@ class BenchmarkResult:
         settings: what was asked for.
         networks: forward pass and training step of each network.
         training: ways of training one of them, Hugging Face's network first.
+        recipes: trainings in two phases, beside SegFormer's.
         many_classes: many classes of one image.
         known_classes: networks that know many classes, beside such that know few.
         present_classes: asking what is in an image, beside asking all classes.
+        present_curve: the same of a trained network, by how much of what is there is to be found.
         exports: exported files beside PyTorch, on the CPU.
         data: start-up and training items.
         evaluation: of a validation split.
@@ -134,9 +141,11 @@ class BenchmarkResult:
     settings: Settings
     networks: Sequence[NetworkFigures] = ()
     training: Sequence[TrainingFigures] = ()
+    recipes: Sequence[RecipeTime] = ()
     many_classes: Sequence[ManyClasses] = ()
     known_classes: Sequence[KnownClasses] = ()
     present_classes: PresentClasses | None = None
+    present_curve: Sequence[AskedPart] = ()
     exports: Sequence[ExportFigures] = ()
     data: DataFigures | None = None
     evaluation: EvaluationFigures | None = None
@@ -159,6 +168,7 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
     with scratch_folder() as folder:
         # What has bars of its own comes before ours.
         evaluated = _evaluated(settings, folder) if "evaluation" in parts else None
+        curve = _present_curve(settings) if settings.ckpt and "present_classes" in parts else ()
         watched = is_watched()
         with Progress(transient=True, disable=not watched) as progress:
 
@@ -167,7 +177,8 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
                     _log.info("measuring: %s", title)
                 return partial(progress.advance, progress.add_task(title, total=steps))
 
-            return _measure(settings, parts, device, evaluated, folder, bar)
+            result = _measure(settings, parts, device, evaluated, folder, bar)
+            return replace(result, present_curve=curve)
 
 
 def _measure(
@@ -194,6 +205,9 @@ def _measure(
         compared = [stock_huggingface(device), *variants]
         each_round = bar("ways of training", rounds + 1)
         figures["training"] = measure_training(compared, images, task_ids, rounds, each_round)
+    if "recipes" in parts:
+        each_round = bar("recipes", rounds + 1)
+        figures["recipes"] = measure_recipes(_RECIPES, _NUM_TASKS, images, rounds, each_round)
     if "many_classes" in parts:
         network = build_network(_PROFILED, _NUM_TASKS).to(device)
         each_round = bar("many classes", len(settings.classes) * (rounds + 1))
@@ -257,6 +271,15 @@ def _evaluated(settings: Settings, folder: Path) -> Evaluated:
     return evaluated_untrained(
         folder / "evaluated", folder / "cache", settings.size, accelerator, config_dir
     )
+
+
+def _present_curve(settings: Settings) -> list[AskedPart]:
+    """Measure the trained network that is given."""
+    assert settings.ckpt is not None
+    changes = [f"trainer.accelerator={settings.device}"]
+    module, data, _ = restore(settings.ckpt, changes, settings.project / "configs")
+    module.to(find_device(settings.device, "--device"))
+    return measure_present_curve(module, data, settings.rounds)
 
 
 def _profiles(

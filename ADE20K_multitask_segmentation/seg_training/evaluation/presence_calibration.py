@@ -1,22 +1,22 @@
 """From the recogniser's features to probabilities that a class is in a picture."""
 
-import math
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["RECALL", "fit_presence"]
+__all__ = ["RECALLS", "fit_presence"]
 
-RECALL = 0.9
-"""Of the pairs that are there, what share is to be looked for."""
+_RECALL = 90
+RECALLS = (50, 60, 70, 80, _RECALL, 95, 99)
+"""Of the pairs that are there, what shares may be looked for, in percent; usually the 90."""
 
 _PRIOR = 1.0  # variance of a class's bias about the common one: few pictures move it little
 
 
 def fit_presence(
-    features: NDArray[np.float64], present: NDArray[np.float64], recall: float = RECALL
+    features: NDArray[np.float64], present: NDArray[np.float64]
 ) -> dict[str, Any] | None:
     """Fit logistic regressions of one scale for all classes, and a bias for each.
 
@@ -25,11 +25,12 @@ def fit_presence(
     Args:
         features: (N, K), of N pictures; nan where a class is unknown to the recogniser.
         present: (N, K), 1 where the picture shows the class, 0 where not, nan where nobody knows.
-        recall: share of the pairs that are there which ``least`` keeps.
 
     Returns:
         ``scale``; ``bias`` by class, None where all known pictures show it, or none; ``least``, the
-        probability from which on a class is looked for, at most 0.5; and ``gate``, that from which
+        probability from which on a class is looked for: nine tenths of the pairs that are there
+        have it, and it is at most 0.5; ``least_at``, the probability for each of :data:`RECALLS`;
+        and ``gate``, that from which
         on it is painted where all classes are asked and what is absent should not be: the Matthews
         correlation of found and there, times the share of what is there that is found, is largest
         with it. None where there is no such class.
@@ -45,14 +46,18 @@ def fit_presence(
     scores = 1 / (1 + np.exp(-(scale * features[counted] + biases[classes])))
     is_there = present[counted] == 1
     of_present = np.sort(scores[is_there])
-    missed = math.floor((1 - recall) * len(of_present))
+    least_at = {
+        str(percent): float(of_present[(100 - percent) * len(of_present) // 100])
+        for percent in RECALLS
+    }
     return {
         "scale": scale,
         "bias": [
             bias if is_measured else None
             for bias, is_measured in zip(biases.tolist(), measured.tolist(), strict=True)
         ],
-        "least": min(float(of_present[missed]), 0.5),  # what is more likely there is looked for
+        "least": min(least_at[str(_RECALL)], 0.5),  # what is more likely there is looked for
+        "least_at": least_at,
         "gate": _gate(scores, is_there),
     }
 

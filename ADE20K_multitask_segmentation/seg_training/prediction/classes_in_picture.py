@@ -13,7 +13,13 @@ from seg_training.networks import Network
 from seg_training.networks.network import Recognition
 from seg_training.prediction.averaged_probabilities import Look, Looks, shown_image
 
-__all__ = ["Recognised", "check_tells_presence", "likeliest_first", "recognise_picture"]
+__all__ = [
+    "Recognised",
+    "check_tells_presence",
+    "likeliest_first",
+    "recognise_picture",
+    "with_recall",
+]
 
 _MOST_SAID = 4  # classes of a picture that are not there
 
@@ -55,6 +61,25 @@ def check_tells_presence(network: Network) -> None:
             f"only-present: this network has no {lacks}, and does not say which classes are in a "
             "picture; leave only-present out"
         )
+
+
+def with_recall(network: Network, recall: int) -> Network:
+    """Let a network look for more of what is there, or for less.
+
+    Args:
+        network: that tells presence; changed itself.
+        recall: of what is there, how much is to be found, in percent.
+
+    Raises:
+        UserError: if it was not calibrated for that.
+    """
+    presence = network.config.presence or {}
+    least_at = presence.get("least_at", {})
+    if str(recall) not in least_at:
+        known = ", ".join(least_at) or "that of 90 alone, by an older version: leave recall out"
+        raise UserError(f"recall {recall}: this network was calibrated for {known}")
+    network.config.presence = {**presence, "least": least_at[str(recall)]}
+    return network
 
 
 def likeliest_first(left_out: Mapping[str, float]) -> str:

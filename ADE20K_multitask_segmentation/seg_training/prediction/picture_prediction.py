@@ -35,6 +35,7 @@ from seg_training.prediction.classes_in_picture import (
     check_tells_presence,
     likeliest_first,
     recognise_picture,
+    with_recall,
 )
 from seg_training.prediction.existing_results import containing_result, settings_of
 from seg_training.prediction.picture_sources import Picture, local_file
@@ -131,6 +132,7 @@ def predict(
     only_present: bool | None = None,
     engine: str = "process",
     unknown: str = NEAREST,
+    recall: int | None = None,
 ) -> PredictionReport:
     """Paint classes on pictures and write a folder for each.
 
@@ -155,6 +157,8 @@ def predict(
         unknown: what a name is that the network does not know: ``nearest``, the class whose name is
             nearest in meaning, if that is near and the text encoder is installed; ``zero_shot``, a
             class of its own, of networks trained with ``model.words=true``; or ``error``.
+        recall: where only what is there is asked, how much of it is to be found, in percent: 50,
+            60, 70, 80, 90, 95 or 99; by default 90, and what is more likely there than not.
 
     Returns:
         What became of the pictures: one that cannot be read, or whose result cannot be written,
@@ -165,7 +169,7 @@ def predict(
     """
     asked = Prediction(
         *(str(ckpt), tuple(classes), user_path(output), threshold, flip, tuple(scales), window),
-        *(overwrite, device, max_pixels, only_present, unknown),
+        *(overwrite, device, max_pixels, only_present, unknown, recall),
     )
     paint = choose(engine, ENGINES, "--engine")
     asked.check()
@@ -188,6 +192,7 @@ class Prediction:
     max_pixels: int | None = None
     only_present: bool | None = None
     unknown: str = NEAREST
+    recall: int | None = None
 
     def check(self) -> None:
         """Refuse what is wrong whatever the network is.
@@ -222,11 +227,18 @@ class Prediction:
         network, tasks = asked.network, asked.tasks
         looks = Looks.of_network(network, self.flip, self.scales, self.window)
         only_present = self.only_present
-        if only_present:
+        if only_present or self.recall is not None:
             check_tells_presence(network)
         write_empty = not asks_for_all(self.classes, network.config)
         if only_present is None:
             only_present = not write_empty and network.tells_presence
+        if self.recall is not None:
+            if not only_present:
+                raise UserError(
+                    f"recall {self.recall} is of what is there, but all classes are asked; add "
+                    "--only-present, or leave --ask-all out"
+                )
+            network = with_recall(network, self.recall)
         thresholds = chosen_thresholds(network, tasks, self.threshold)
         file = find_checkpoint(self.ckpt)
         settings = result_settings(

@@ -11,8 +11,9 @@ from seg_training.datasets.truths import ignored_label
 from seg_training.errors import UserError
 from seg_training.settings import checked_number, choose_with_options
 from seg_training.tasks import IGNORE
+from seg_training.training.label_map_dice import cross_entropy_and_dice
 from transformers_update_for_adapters.input_checks import check_labels
-from transformers_update_for_adapters.mask_losses import dice_loss, dice_of_sums
+from transformers_update_for_adapters.mask_losses import dice_loss
 
 __all__ = [
     "LABEL_MAP_LOSSES",
@@ -89,7 +90,19 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
         UserError: if there is one channel only.
         ValueError: if a label has no channel, as far as looking is free.
     """
-    num_channels = logits.shape[1]
+    target, left_out = _channels(label_map, logits.shape[1], other_channel)
+    target = target.masked_fill(left_out, -100)
+    total = F.cross_entropy(logits, target, ignore_index=-100, reduction="sum")
+    return total / (~left_out).sum().clamp(min=1)
+
+
+def _channels(label_map: Tensor, num_channels: int, other_channel: bool) -> tuple[Tensor, Tensor]:
+    """Say which channel each pixel is of, int64, and which pixels are left out, bool.
+
+    Raises:
+        UserError: if there is one channel only.
+        ValueError: if a label has no channel, as far as looking is free.
+    """
     if num_channels == 1:
         raise UserError(
             "model.method=segformer with one class and other_channel=false: with one channel the "
@@ -98,14 +111,6 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
         )
     ignored, labels = ignored_label(label_map), label_map.long()
     check_labels(labels, num_channels + (not other_channel), ignored, "label maps", "")
-    target, left_out = _channels(labels, ignored, other_channel)
-    target = target.masked_fill(left_out, -100)
-    total = F.cross_entropy(logits, target, ignore_index=-100, reduction="sum")
-    return total / (~left_out).sum().clamp(min=1)
-
-
-def _channels(labels: Tensor, ignored: int, other_channel: bool) -> tuple[Tensor, Tensor]:
-    """Say which channel each pixel is of, int64, and which pixels are left out, bool."""
     left_out = labels == ignored
     if other_channel:
         return labels, left_out
@@ -134,18 +139,11 @@ def multiclass_loss_and_dice(
         ValueError: if a label has no channel, as far as looking is free.
     """
     weight = checked_number(dice_weight, "loss.dice_weight", least=0)
-    cross_entropy = multiclass_loss(logits, label_map, other_channel)
-    labels = label_map.long().flatten(1)
-    channels, left_out = _channels(labels, ignored_label(label_map), other_channel)
-    target, valid = channels.masked_fill(left_out, 0), ~left_out
-    # In full precision: sums over all pixels of a mask go beyond what half precision counts.
-    likely = logits.float().softmax(1).flatten(2) * valid[:, None]
-    nothing = likely.new_zeros(likely.shape[:2])
-    truth = nothing.scatter_add(1, target, valid.to(nothing.dtype))
-    overlap = nothing.scatter_add(1, target, likely.gather(1, target[:, None])[:, 0])
-    dice = dice_of_sums(overlap, likely.sum(2) + truth)
-    present = truth > 0
-    return cross_entropy + weight * (dice * present).sum() / present.sum().clamp(min=1)
+    target, left_out = _channels(label_map, logits.shape[1], other_channel)
+    target = target.masked_fill(left_out, 0)
+    return cross_entropy_and_dice(
+        logits.flatten(2), target.flatten(1), ~left_out.flatten(1), weight
+    )
 
 
 def multiclass_loss_and_presence(
@@ -172,9 +170,8 @@ def multiclass_loss_and_presence(
     """
     weight = checked_number(presence_weight, "loss.presence_weight", least=0)
     of_pixels = multiclass_loss(logits, label_map, other_channel)
-    labels = label_map.long().flatten(1)
-    channels, left_out = _channels(labels, ignored_label(label_map), other_channel)
     batch_size, number = logits.shape[:2]
+    channels, left_out = _channels(label_map.flatten(1), number, other_channel)
     present = logits.new_zeros(batch_size, number + 1, dtype=torch.float32)
     present.scatter_(1, channels.masked_fill(left_out, number), 1)  # the last is no channel
     tasks = slice(int(other_channel), number)

@@ -24,6 +24,7 @@ from seg_training.training.run_folder import CHECKPOINTS, choose_run_dir
 from seg_training.training.training_length import NEVER
 
 __all__ = [
+    "FIRST_SHARE",
     "RECIPES",
     "RECOGNISER",
     "InterruptedPhase",
@@ -35,6 +36,9 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+FIRST_SHARE = 0.85
+"""Of a run's steps, those of the recogniser, by default."""
 
 RECOGNISER = "recogniser"
 """The folder, within a run's, of the training that comes first."""
@@ -58,7 +62,7 @@ def _published(config: Mapping[str, Any]) -> None:
 
 def _painted(
     config: Mapping[str, Any],
-    share: float = 0.85,
+    share: float = FIRST_SHARE,
     optimizer: Mapping[str, Any] | None = None,
     loss: Any = None,
     absent: float = 0.3,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from seg_training.evaluation.presence_calibration import fit_presence
+from seg_training.evaluation.presence_calibration import RECALLS, fit_presence
 
 
 def test_probabilities_that_were_true_come_back() -> None:
@@ -26,6 +26,10 @@ def test_ninety_percent_of_what_is_there_is_looked_for() -> None:
     scores = 1 / (1 + np.exp(-logits))
     kept = (scores >= fitted["least"])[present == 1]
     assert 0.9 <= kept.mean() <= 0.9 + 1 / len(kept)
+    assert [*fitted["least_at"]] == [str(recall) for recall in RECALLS]
+    for recall, least in fitted["least_at"].items():
+        found = (scores >= least)[present == 1].mean()
+        assert 0 <= found - int(recall) / 100 < 1 / len(kept)
 
 
 def test_classes_that_are_always_there_or_never_have_no_bias() -> None:

@@ -44,6 +44,30 @@ def ask(
     return call
 
 
+def test_more_or_less_of_what_is_there_is_looked_for(
+    ask: Callable[..., dict[str, Any]], knowing: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = ask("all")
+    sky = result["not_found"][0]["presence"]
+    before = knowing.config.presence
+    assert before is not None
+    at = {"50": 0.99, "95": 0.9 * sky}
+    monkeypatch.setattr(knowing.config, "presence", {**before, "least_at": at})
+    more = ask("all", output="more", recall=95)
+    assert [each["class"] for each in more["classes"]][1] == "sky"
+    assert "not_found" not in more
+    assert more["settings"]["presence_sha256"] != result["settings"]["presence_sha256"]
+    with pytest.raises(UserError, match="recall 90: this network was calibrated for 50, 95"):
+        ask("all", output="unknown", recall=90)
+    for options in ({"only_present": False}, {}):
+        with pytest.raises(UserError, match="recall 95 is of what is there, but all classes are"):
+            ask("sky" if not options else "all", output="every", recall=95, **options)
+    assert ask("sky", "road", output="two", recall=95, only_present=True)["classes"]
+    monkeypatch.setattr(knowing.config, "presence", before)
+    with pytest.raises(UserError, match="that of 90 alone, by an older version"):
+        ask("all", output="older", recall=95)
+
+
 def test_each_class_is_painted_from_its_own_threshold_on(
     ask: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
