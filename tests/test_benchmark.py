@@ -43,6 +43,13 @@ def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert all(each["difference"] < 1e-5 for each in content["many_classes"])
     assert all(each["peak_bytes"] > 2**16 for each in content["many_classes"])
     assert len(content["known_classes"]) == 2 * 2 + 2
+    assert [each["method"] for each in content["recipes"]] == [
+        "adapter_hf",
+        "adapter_hf++",
+        "channels",
+    ]
+    assert all(len(each["first"]["seconds"]) == 1 for each in content["recipes"])
+    assert content["present_curve"] == []  # of a trained network alone
     present = content["present_classes"]
     assert (present["classes"], present["present"]) == (150, 9)
     assert present["present_asked"]["seconds"][0] < present["all_asked"]["seconds"][0]
