@@ -50,9 +50,7 @@ class _CrossEntropyAndDice(torch.autograd.Function):
         number = counted.sum().clamp(min=1)
         right = own.exp() * counted
         painted = torch.bmm(likely, counted[:, :, None])[:, :, 0]
-        nothing = torch.zeros_like(painted)
-        truth = nothing.scatter_add(1, target, counted)
-        overlap = nothing.scatter_add(1, target, right)
+        truth, overlap = (_by_channel(each, target, painted) for each in (counted, right))
         present = (truth > 0).to(likely.dtype)
         share = weight * present / present.sum().clamp(min=1)
         size = painted + truth
@@ -75,5 +73,18 @@ class _CrossEntropyAndDice(torch.autograd.Function):
             pixels = torch.stack([counted, mean * counted], dim=1)
             gradient = torch.bmm(channels, pixels).mul_(likely)
             of_target = (of_own - 1 / number) * counted
-            gradient.scatter_add_(1, target[:, None], of_target[:, None])
+            # Each pixel has one target: adding there has one order, unlike scatter_add on a GPU.
+            places = target[:, None]
+            gradient.scatter_(1, places, gradient.gather(1, places) + of_target[:, None])
             return gradient.mul_(of_loss), None, None, None
+
+
+def _by_channel(values: Tensor, target: Tensor, like: Tensor) -> Tensor:
+    """Sum (B, P) values by their channels: (B, C).
+
+    Flat, since a GPU then sums in a fixed order where that is asked for.
+    """
+    batch_size, channels = like.shape
+    first = torch.arange(0, batch_size * channels, channels, device=target.device)
+    places = (target + first[:, None]).flatten()
+    return torch.zeros_like(like).flatten().scatter_add(0, places, values.flatten()).view_as(like)
