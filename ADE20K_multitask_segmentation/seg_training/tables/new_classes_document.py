@@ -22,6 +22,7 @@ _NAMES = {
     "adapter": "embedding and own adapter",
     FINE_TUNING: "fine-tuning everything",
 }
+_IN_SHORT = (10, 50)  # pictures
 _LEAST_OF_FULL = 10.0  # classes that a full training hardly learns are no measure
 
 Result = Mapping[str, Any]
@@ -32,24 +33,52 @@ def with_curves(document: str, kept: Path) -> str:
 
     Args:
         document: has ``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->``, each on a line of its
-            own, for ``curves_ccp`` and ``curves_camvid``.
-        kept: the folder of results: ``new_classes`` of ``measure_new_classes.py``, and, of full
-            trainings, the ``results.json`` as ``full/seed<k>.json`` beside them.
+            own, for ``curves_ccp`` and ``curves_camvid``, and for ``curves_both``.
+        kept: the folder of results: ``new_classes`` of ``measure_new_classes.py``, and beside it,
+            of full trainings, those of the recipes' tables.
 
     Raises:
         UserError: if it lacks marks.
     """
-    return filled(document, {f"curves_{data}": _table(data, kept) for data in HELD_OUT})
+    tables = {f"curves_{data}": _table(data, kept) for data in HELD_OUT}
+    return filled(document, {**tables, "curves_both": _both(kept)})
+
+
+def _results(data: str, kept: Path) -> list[Result]:
+    files = sorted((kept / "new_classes" / data).glob("*/*_pictures_seed*.json"))
+    return [json.loads(file.read_text()) for file in files]
+
+
+def _both(kept: Path) -> str:
+    """Say what share of full training rows reach, of the classes of all data together."""
+    parts = []
+    for pictures in _IN_SHORT:
+        shares: list[float] = []
+        for data in HELD_OUT:
+            full = _of_full_training(data, kept)
+            found = [
+                {name: _ratio({name: value}, full) for name, value in each["new"].items()}
+                for each in _results(data, kept)
+                if (each["method"], each["pictures"]) == ("row", pictures)
+            ]
+            shares += [_mean([each[name] for each in found]) for name in (found or [{}])[0]]
+        measured = [share for share in shares if not math.isnan(share)]
+        parts.append(f"{_number(_mean(measured))} % from {pictures} pictures")
+    number = sum(map(len, HELD_OUT.values()))
+    return (
+        f"Of the {number} classes of both, each counted alike, a row reaches on average of full "
+        f"training: {', '.join(parts)}."
+    )
 
 
 def _table(data: str, kept: Path) -> str:
     own = kept / "new_classes" / data
-    results = [json.loads(file.read_text()) for file in sorted(own.glob("*/*_pictures_seed*.json"))]
+    results = _results(data, kept)
     if not results:
         return "Nothing of it has been run."
     base = [json.loads(file.read_text()) for file in sorted(own.glob("base/seed*.json"))]
     old_of_base = _mean([_mean(list(each["old"].values())) for each in base])
-    full = _of_full_training(data, own / "full")
+    full = _of_full_training(data, kept)
     cells: dict[tuple[str, int], list[Result]] = {}
     for result in results:
         cells.setdefault((result["method"], result["pictures"]), []).append(result)
@@ -88,9 +117,10 @@ def _table(data: str, kept: Path) -> str:
     return "\n\n".join(words)
 
 
-def _of_full_training(data: str, full: Path) -> dict[str, float]:
+def _of_full_training(data: str, kept: Path) -> dict[str, float]:
     """Average what full trainings of the same recipe reach: by held-out class, in percent."""
-    per_class = [json.loads(file.read_text())["per_class"] for file in sorted(full.glob("*.json"))]
+    files = sorted((kept / f"recipes_{data}" / "table1" / "adapter_hf").glob("*.json"))
+    per_class = [json.loads(file.read_text())["per_class"] for file in files]
     return {
         name: _mean([each[name]["bIoU_calibrated"] for each in per_class])
         for name in HELD_OUT[data]
