@@ -45,7 +45,7 @@ LEARNT = ("row", "embedding", "row+embedding", "adapter")
 """What may be learnt of a class; its own adapter is the embedding and corrections beside it."""
 
 _LEARNT_MARGINS = "unknown_margins"  # constants of classes that a recogniser does not know
-_ROW_STOPS = (50, 100, 150, 200)  # steps among which cross-validation chooses
+_ROW_STOPS = (50, 100, 200, 400)  # steps among which cross-validation chooses
 _PAINTED_STOPS = (10, 20, 40, 60)
 _FOLDS = 5
 _MOST_PAINTED = 2**24  # pixels of pictures times known classes, that what changes is counted on
