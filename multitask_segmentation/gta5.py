@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from seg_training.as_written.plain_digits import number_of_digits
 from seg_training.datasets.segmentation_dataset import ImageFiles, Pairing, SegmentationDataset
 from seg_training.errors import UserError, suggest
 from seg_training.tasks import LabelClasses
@@ -70,12 +71,13 @@ class GTA5(SegmentationDataset):
         words = path.read_text(encoding="utf-8", errors="replace").split()
         if not words:
             raise UserError(f"{path} lists no image; expected one image number per line")
-        if wrong := [word for word in words if not word.isdecimal()]:
+        numbers = [number_of_digits(word) for word in words]
+        if wrong := [word for word, own in zip(words, numbers, strict=True) if own is None]:
             raise UserError(
                 f"{path} lists '{wrong[0]}', which is no number; expected one image number per "
                 "line, such as 1 for 00001.png"
             )
-        return {f"{int(word):05d}" for word in words}
+        return {f"{number:05d}" for number in numbers}
 
     def _missing_split_list(self, path: Path) -> str:
         """Say which split lists there are instead."""

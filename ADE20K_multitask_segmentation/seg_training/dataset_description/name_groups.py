@@ -68,4 +68,6 @@ def seeded_share(stems: Sequence[str], share: float, seed: int) -> tuple[list[in
 
 def _in_order(stem: str) -> list[tuple[int, str]]:
     """Order numbers by their value: frame 2 comes before frame 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", stem)]
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", stem)
+    ]

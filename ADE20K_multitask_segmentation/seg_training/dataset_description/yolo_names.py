@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from seg_training.as_written.bounded_yaml import read_bounded
+from seg_training.as_written.plain_digits import number_of_digits
 from seg_training.dataset_description.folder_contents import FolderContents
 
 __all__ = ["yolo_names"]
@@ -59,4 +60,4 @@ def _numbers(path: Path) -> set[int]:
     except OSError:
         return set()
     words = [line.split(maxsplit=1)[0] for line in lines if line.strip()]
-    return {int(word) for word in words if word.isdigit()}
+    return {own for word in words if (own := number_of_digits(word)) is not None}

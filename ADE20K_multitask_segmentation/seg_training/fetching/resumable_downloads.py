@@ -16,6 +16,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from seg_training.as_written.bounded_json import read_json
+from seg_training.as_written.plain_digits import number_of_digits
 from seg_training.commands.progress_bars import tracked_bytes
 from seg_training.errors import Interrupted, UserError
 from seg_training.fetching.disk_space import check_space
@@ -53,7 +54,7 @@ class _Version:
         tag = headers.get("ETag", "")
         # A weak tag says that the content means the same, not that its bytes are.
         mark = tag if tag.startswith('"') else headers.get("Last-Modified", "")
-        return cls(url, mark, int(length) if length and length.isdigit() else None)
+        return cls(url, mark, number_of_digits(length or ""))
 
     def may_be(self, other: Self) -> bool:
         """Tell whether nothing says that another is meant: a partial answer need not say all."""

@@ -32,6 +32,11 @@ def test_neighbours_stay_together_where_names_tell_of_no_videos() -> None:
     assert name_groups(stems) == [list(range(first, first + 5)) for first in range(0, 100, 5)]
 
 
+def test_digits_that_are_no_numbers_stay_text() -> None:
+    """Python takes "²" for a digit, and none for a number."""
+    assert name_groups(["5²", "5³", "a10", "a9"]) == [[0], [1], [3], [2]]
+
+
 def test_a_share_is_the_same_each_time_and_of_whole_groups() -> None:
     stems = [f"{video}_{frame}" for video in "abcdefghij" for frame in range(10)]
     train, val = seeded_share(stems, 0.2, seed=0)

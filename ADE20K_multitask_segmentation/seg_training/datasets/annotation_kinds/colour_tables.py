@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from seg_training.as_written.bounded_yaml import read_bounded
+from seg_training.as_written.plain_digits import number_of_digits
 from seg_training.errors import UserError, suggest
 from seg_training.files.user_paths import user_path
 
@@ -90,7 +91,9 @@ def _from_lines(text: str, file: Path) -> list[tuple[str, Any]]:
         )
         if match is None:
             raise UserError(f"{file}, line {number}: '{line[:60]}' is no entry; {_FORMS}")
-        colour = [int(part) for part in re.findall(r"\d+", match["colour"])]
+        # What is no number stays as it is written, and is no part of a colour.
+        parts = re.findall(r"\d+", match["colour"])
+        colour = [part if (own := number_of_digits(part)) is None else own for part in parts]
         found.append((match["name"].strip(), colour))
     return found
 

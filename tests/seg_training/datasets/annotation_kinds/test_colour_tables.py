@@ -14,6 +14,12 @@ from seg_training.errors import UserError
 TABLE = {"background": (0, 0, 0), "traffic light": (250, 170, 30), "void": (255, 255, 255)}
 
 
+def test_thousands_of_digits_are_no_colour(tmp_path: Path) -> None:
+    (tmp_path / "labelmap.txt").write_text(f"car:{'9' * 5000},0,0::\n")
+    with pytest.raises(UserError, match=r"the colour of 'car' is \['9+\.\.\.9+', 0, 0\]; expected"):
+        colour_table("labelmap.txt", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [
