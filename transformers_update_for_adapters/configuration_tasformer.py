@@ -8,6 +8,7 @@ classes, and whatever would make them disagree is refused: given together, store
 # Transformers has types for a part of its functions only.
 
 import logging
+import reprlib
 from collections import Counter
 from collections.abc import Mapping
 from inspect import get_annotations
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 _LABELS = ("num_labels", "id2label", "label2id")
 _TASKS = ("method", "num_tasks", "task_names", "other_channel", "overlapping", "recognition")
 _OF_EACH_TASK = ("task_names", "task_synonyms", "thresholds", "painted_gains")
+_RECALLS = frozenset(map(str, range(1, 100)))  # in percent, as JSON has them for keys
 _CHECKED_BESIDES = ("presence", "iou_temperature", "view", "crop_size", "rounds")
 
 
@@ -378,12 +380,12 @@ class TASFormerConfig(SegformerConfig):
                 raise ValueError(f"presence has {name} {value}; expected a number from 0 to 1")
         least_at = presence.get("least_at", {})
         if not isinstance(least_at, dict) or not all(
-            str(recall).isdecimal() and _is_number(value) and 0 <= value <= 1
+            recall in _RECALLS and _is_number(value) and 0 <= value <= 1
             for recall, value in least_at.items()
         ):
             raise ValueError(
-                f"presence has least_at {least_at}; expected numbers from 0 to 1, by recall in "
-                "percent"
+                f"presence has least_at {reprlib.repr(least_at)}; expected numbers from 0 to 1, by "
+                "recall in percent, '1' to '99'"
             )
 
     @property

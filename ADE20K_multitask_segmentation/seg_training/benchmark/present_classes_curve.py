@@ -1,6 +1,6 @@
 """What asking only what is there saves and costs: time, recall, bIoU and mIoU as one curve."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +9,15 @@ from torch import Tensor
 
 from seg_training.benchmark.timing_in_turn import Ratio, Timing, ratio, time_in_turn
 from seg_training.commands.progress_bars import tracked
-from seg_training.datasets.batches import EvaluationBatch
 from seg_training.datasets.data_module_base import DataModule
+from seg_training.datasets.truths import Truth
 from seg_training.errors import UserError
 from seg_training.evaluation.mask_metrics import measured
 from seg_training.evaluation.pair_counting import PairCounter, predicted_tasks
 from seg_training.networks import Network
 from seg_training.pl_module import LitSeg
 
-__all__ = ["ALL", "AskedPart", "measure_present_curve"]
+__all__ = ["ALL", "AskedPart", "CountedImages", "count_images", "measure_present_curve"]
 
 ALL = 100
 """In the place of a recall: every class is asked."""
@@ -52,23 +52,18 @@ class AskedPart:
 
 
 @torch.inference_mode()
-def measure_present_curve(
-    module: LitSeg, data: DataModule, rounds: int, each_round: Callable[[], Any] | None = None
-) -> list[AskedPart]:
-    """Measure a validation split at every recall that the network was calibrated for.
+def count_images(module: LitSeg, data: DataModule) -> "CountedImages":
+    """Count a validation split at every recall that the network was calibrated for.
 
     Args:
         module: a trained module with a recogniser, on the device to use.
         data: of one dataset, whose validation split.
-        rounds: how often each is timed.
-        each_round: called after each round, for a progress bar.
 
     Raises:
         UserError: if the network does not tell what is there, or if the data are several datasets.
     """
     network = module.network.eval()
-    presence = network.config.presence
-    if presence is None or not network.tells_presence:
+    if not network.tells_presence:
         raise UserError(
             "--ckpt: this network does not tell which classes are in a picture; give one that has "
             "a recogniser (recipe=painted) and is calibrated, or leave present_classes out"
@@ -81,70 +76,94 @@ def measure_present_curve(
     data.prepare_data()
     data.setup("validate")
     data.asks_absent = True
-    found = presence.get("least_at", {"90": presence["least"]})
-    least = {int(percent): value for percent, value in found.items()} | {ALL: 0.0}
+    counted = CountedImages(network, data)
     with network.kept():
-        parts = _Counted(network, data, least)
-        images = parts.count(tracked(data.val_dataloader(), "Evaluating"))
-        ways = {str(percent): _asking(network, images, own) for percent, own in parts.asked.items()}
+        counted.count(data)
+    return counted
+
+
+@torch.inference_mode()
+def measure_present_curve(
+    counted: "CountedImages", rounds: int, each_round: Callable[[], Any] | None = None
+) -> list[AskedPart]:
+    """Time some of the images at every recall, in turn.
+
+    Args:
+        counted: from :func:`count_images`.
+        rounds: how often each is timed.
+        each_round: called after each round, for a progress bar.
+    """
+    network, images = counted.network, counted.timed
+    ways = {str(recall): _asking(network, images, own) for recall, own in counted.asked.items()}
+    with network.kept():
         times = time_in_turn(ways, rounds, network.mean.device, each_round=each_round)
     per_image = {name: own.scaled(1 / len(images)) for name, own in times.items()}
     return [
         AskedPart(
-            percent,
-            *parts.figures(percent),
-            seconds=per_image[str(percent)],
-            speed_up=ratio(per_image[str(ALL)], per_image[str(percent)]),
+            recall,
+            *counted.figures(recall),
+            seconds=per_image[str(recall)],
+            speed_up=ratio(per_image[str(ALL)], per_image[str(recall)]),
         )
-        for percent in least
+        for recall in counted.asked
     ]
 
 
-class _Counted:
-    """Counts pairs at several bounds of presence, in one pass."""
+class CountedImages:
+    """Counts pairs at several bounds of presence, in one pass.
 
-    def __init__(self, network: Network, data: DataModule, least: Mapping[int, float]) -> None:
+    Attributes:
+        network: in evaluation mode.
+        timed: some images, (1, 3, H, W) each.
+        asked: by recall, of each of these, the ids of the classes that are asked.
+    """
+
+    def __init__(self, network: Network, data: DataModule) -> None:
+        """Start without images.
+
+        Args:
+            network: that tells presence.
+            data: of one dataset.
+        """
         [source] = data.sources().values()
-        self._network, self._least = network, least
+        presence = network.config.presence or {}
+        least_at = presence.get("least_at", {"90": presence["least"]})
+        self._least = {int(recall): least for recall, least in least_at.items()} | {ALL: 0.0}
         self._ids = torch.tensor(source.tasks.task_ids, device=network.mean.device)
         self._has_label_maps = not source.dataset.classes_overlap and len(self._ids) > 1
         self._counters = {
-            percent: PairCounter({0: source.tasks.task_ids}, network.num_tasks, with_scores=False)
-            for percent in least
+            recall: PairCounter({0: source.tasks.task_ids}, network.num_tasks, with_scores=False)
+            for recall in self._least
         }
-        self.asked: dict[int, list[Tensor]] = {percent: [] for percent in least}
-        """By recall, of each image that is timed, the ids of the classes that are asked."""
-        self._number = dict.fromkeys(least, 0)
-        self._found = dict.fromkeys(least, 0)
+        self._number = dict.fromkeys(self._least, 0)
+        self._found = dict.fromkeys(self._least, 0)
         self._images = self._there = 0
+        self.network = network
+        self.timed: list[Tensor] = []
+        self.asked: dict[int, list[Tensor]] = {recall: [] for recall in self._least}
 
-    def count(self, batches: Iterator[EvaluationBatch]) -> list[Tensor]:
-        """Count all images, and give those that are timed: (1, 3, H, W) each."""
-        timed: list[Tensor] = []
-        device = self._network.mean.device
-        for batch in batches:
+    def count(self, data: DataModule) -> None:
+        """Count all images of the validation split."""
+        device = self.network.mean.device
+        for batch in tracked(data.val_dataloader(), "Evaluating"):
             for image, task_ids, truth, _, _, position in batch.samples():
-                if position < 0:  # cannot be read, and it is said
-                    continue
-                pixels, truth = image[None].to(device), truth.to(device)
-                known = self._ids[truth.known[self._ids]]
-                present = torch.isin(known, task_ids.to(device))
-                is_timed = len(timed) < _MOST_TIMED
-                self._count_image(pixels, known, truth, present, position, is_timed)
-                if is_timed:
-                    timed.append(pixels)
-        return timed
+                if position >= 0:  # else it cannot be read, and it is said
+                    pixels = image[None].to(device)
+                    self._count_image(pixels, truth.to(device), task_ids.to(device), position)
 
     def _count_image(
         self,
         pixels: Tensor,
-        known: Tensor,
-        truth: Any,
-        present: Tensor,
+        truth: Truth,
+        task_ids: Tensor,
         position: int,
-        is_timed: bool,
     ) -> None:
-        network = self._network
+        network = self.network
+        known = self._ids[truth.known[self._ids]]
+        present = torch.isin(known, task_ids)
+        is_timed = len(self.timed) < _MOST_TIMED
+        if is_timed:
+            self.timed.append(pixels)
         recognition = network.recognise(pixels)
         assert recognition is not None  # its presence is calibrated
         logits = network.task_logits(pixels, known, recognition)[0]
@@ -153,12 +172,12 @@ class _Counted:
         scores = recognition.presence[0, known]
         self._images += 1
         self._there += int(present.sum())
-        for percent, least in self._least.items():
+        for recall, least in self._least.items():
             is_asked = scores.isnan() | (scores >= least)
             if is_timed:
-                self.asked[percent].append(known[is_asked])
-            self._number[percent] += int(is_asked.sum())
-            self._found[percent] += int((is_asked & present).sum())
+                self.asked[recall].append(known[is_asked])
+            self._number[recall] += int(is_asked.sum())
+            self._found[recall] += int((is_asked & present).sum())
             own = logits.masked_fill(~is_asked[:, None, None], -torch.inf)
             joint = None
             if self._has_label_maps:
@@ -166,16 +185,16 @@ class _Counted:
                 if is_asked.any():
                     unknown = network.unknown_tasks
                     joint = predicted_tasks(logits[is_asked], known[is_asked], unknown=unknown)
-            self._counters[percent].update(
+            self._counters[recall].update(
                 own, truth, known, 0, position, joint, present, scores, bounds
             )
 
-    def figures(self, percent: int) -> tuple[float, float, float, float | None]:
+    def figures(self, recall: int) -> tuple[float, float, float, float | None]:
         """Give recall, classes asked, bIoU and mIoU."""
-        result = measured(self._counters[percent].table(self._network.mean.device))
+        result = measured(self._counters[recall].table(self.network.mean.device))
         return (
-            100 * self._found[percent] / max(1, self._there),
-            self._number[percent] / max(1, self._images),
+            100 * self._found[recall] / max(1, self._there),
+            self._number[recall] / max(1, self._images),
             result.bIoU_calibrated,
             None if result.label_map is None else result.label_map.mIoU,
         )

@@ -4,7 +4,7 @@ import logging
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,12 @@ from seg_training.benchmark.network_speed import (
     training_step,
 )
 from seg_training.benchmark.operation_profile import Profile, matrix_product_rate, measure_profile
-from seg_training.benchmark.present_classes_curve import AskedPart, measure_present_curve
+from seg_training.benchmark.present_classes_curve import (
+    AskedPart,
+    CountedImages,
+    count_images,
+    measure_present_curve,
+)
 from seg_training.benchmark.present_classes_speed import (
     PresentClasses,
     measure_present_classes,
@@ -168,7 +173,7 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
     with scratch_folder() as folder:
         # What has bars of its own comes before ours.
         evaluated = _evaluated(settings, folder) if "evaluation" in parts else None
-        curve = _present_curve(settings) if settings.ckpt and "present_classes" in parts else ()
+        counted = _counted(settings, device) if "present_classes" in parts else None
         watched = is_watched()
         with Progress(transient=True, disable=not watched) as progress:
 
@@ -177,8 +182,7 @@ def run_benchmark(settings: Settings) -> BenchmarkResult:
                     _log.info("measuring: %s", title)
                 return partial(progress.advance, progress.add_task(title, total=steps))
 
-            result = _measure(settings, parts, device, evaluated, folder, bar)
-            return replace(result, present_curve=curve)
+            return _measure(settings, parts, device, evaluated, counted, folder, bar)
 
 
 def _measure(
@@ -186,6 +190,7 @@ def _measure(
     parts: Sequence[str],
     device: torch.device,
     evaluated: Evaluated | None,
+    counted: CountedImages | None,
     folder: Path,
     bar: Callable[[str, int], Callable[[], None]],
 ) -> BenchmarkResult:
@@ -230,6 +235,9 @@ def _measure(
             rounds,
             bar("present classes", rounds + 1),
         )
+    if counted is not None:
+        each_round = bar("what is there, by recall", rounds + 1)
+        figures["present_curve"] = measure_present_curve(counted, rounds, each_round)
     if "exports" in parts:
         each_round = bar("exported files", len(_EXPORTS_ASKED) * (rounds + 1))
         exported = build_network(_PROFILED, _NUM_TASKS).eval()
@@ -273,13 +281,13 @@ def _evaluated(settings: Settings, folder: Path) -> Evaluated:
     )
 
 
-def _present_curve(settings: Settings) -> list[AskedPart]:
-    """Measure the trained network that is given."""
-    assert settings.ckpt is not None
+def _counted(settings: Settings, device: torch.device) -> CountedImages | None:
+    """Ask the trained network that is given, if any."""
+    if settings.ckpt is None:
+        return None
     changes = [f"trainer.accelerator={settings.device}"]
     module, data, _ = restore(settings.ckpt, changes, settings.project / "configs")
-    module.to(find_device(settings.device, "--device"))
-    return measure_present_curve(module, data, settings.rounds)
+    return count_images(module.to(device), data)
 
 
 def _profiles(

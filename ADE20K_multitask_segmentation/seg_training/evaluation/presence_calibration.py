@@ -30,10 +30,9 @@ def fit_presence(
         ``scale``; ``bias`` by class, None where all known pictures show it, or none; ``least``, the
         probability from which on a class is looked for: nine tenths of the pairs that are there
         have it, and it is at most 0.5; ``least_at``, the probability for each of :data:`RECALLS`;
-        and ``gate``, that from which
-        on it is painted where all classes are asked and what is absent should not be: the Matthews
-        correlation of found and there, times the share of what is there that is found, is largest
-        with it. None where there is no such class.
+        and ``gate``, that from which on it is painted where all classes are asked and what is
+        absent should not be: the Matthews correlation of found and there, times the share of what
+        is there that is found, is largest with it. None where there is no such class.
     """
     known = np.isfinite(features) & np.isfinite(present)
     there = np.where(known, present, 0).sum(axis=0)

@@ -17,8 +17,8 @@ __all__ = [
     "Recognised",
     "check_tells_presence",
     "likeliest_first",
+    "look_for",
     "recognise_picture",
-    "with_recall",
 ]
 
 _MOST_SAID = 4  # classes of a picture that are not there
@@ -63,12 +63,12 @@ def check_tells_presence(network: Network) -> None:
         )
 
 
-def with_recall(network: Network, recall: int) -> Network:
+def look_for(recall: int, network: Network) -> None:
     """Let a network look for more of what is there, or for less.
 
     Args:
-        network: that tells presence; changed itself.
         recall: of what is there, how much is to be found, in percent.
+        network: that tells presence.
 
     Raises:
         UserError: if it was not calibrated for that.
@@ -79,7 +79,6 @@ def with_recall(network: Network, recall: int) -> Network:
         known = ", ".join(least_at) or "that of 90 alone, by an older version: leave recall out"
         raise UserError(f"recall {recall}: this network was calibrated for {known}")
     network.config.presence = {**presence, "least": least_at[str(recall)]}
-    return network
 
 
 def likeliest_first(left_out: Mapping[str, float]) -> str:

@@ -34,8 +34,8 @@ from seg_training.prediction.averaged_probabilities import Looks, class_probabil
 from seg_training.prediction.classes_in_picture import (
     check_tells_presence,
     likeliest_first,
+    look_for,
     recognise_picture,
-    with_recall,
 )
 from seg_training.prediction.existing_results import containing_result, settings_of
 from seg_training.prediction.picture_sources import Picture, local_file
@@ -238,7 +238,7 @@ class Prediction:
                     f"recall {self.recall} is of what is there, but all classes are asked; add "
                     "--only-present, or leave --ask-all out"
                 )
-            network = with_recall(network, self.recall)
+            look_for(self.recall, network)
         thresholds = chosen_thresholds(network, tasks, self.threshold)
         file = find_checkpoint(self.ckpt)
         settings = result_settings(

@@ -56,12 +56,14 @@ def _both(kept: Path) -> str:
         shares: list[float] = []
         for data in HELD_OUT:
             full = _of_full_training(data, kept)
-            found = [
-                {name: _ratio({name: value}, full) for name, value in each["new"].items()}
+            rows = [
+                each["new"]
                 for each in _results(data, kept)
                 if (each["method"], each["pictures"]) == ("row", pictures)
             ]
-            shares += [_mean([each[name] for each in found]) for name in (found or [{}])[0]]
+            shares += [
+                _mean([_ratio({name: new[name]}, full) for new in rows]) for name in HELD_OUT[data]
+            ]
         measured = [share for share in shares if not math.isnan(share)]
         parts.append(f"{_number(_mean(measured))} % from {pictures} pictures")
     number = sum(map(len, HELD_OUT.values()))

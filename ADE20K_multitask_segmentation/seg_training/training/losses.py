@@ -90,8 +90,11 @@ def multiclass_loss(logits: Tensor, label_map: Tensor, other_channel: bool) -> T
         UserError: if there is one channel only.
         ValueError: if a label has no channel, as far as looking is free.
     """
-    target, left_out = _channels(label_map, logits.shape[1], other_channel)
-    target = target.masked_fill(left_out, -100)
+    return _mean_cross_entropy(logits, *_channels(label_map, logits.shape[1], other_channel))
+
+
+def _mean_cross_entropy(logits: Tensor, channels: Tensor, left_out: Tensor) -> Tensor:
+    target = channels.masked_fill(left_out, -100)
     total = F.cross_entropy(logits, target, ignore_index=-100, reduction="sum")
     return total / (~left_out).sum().clamp(min=1)
 
@@ -169,9 +172,10 @@ def multiclass_loss_and_presence(
         ValueError: if a label has no channel, as far as looking is free.
     """
     weight = checked_number(presence_weight, "loss.presence_weight", least=0)
-    of_pixels = multiclass_loss(logits, label_map, other_channel)
     batch_size, number = logits.shape[:2]
-    channels, left_out = _channels(label_map.flatten(1), number, other_channel)
+    channels, left_out = _channels(label_map, number, other_channel)
+    of_pixels = _mean_cross_entropy(logits, channels, left_out)
+    channels, left_out = channels.flatten(1), left_out.flatten(1)
     present = logits.new_zeros(batch_size, number + 1, dtype=torch.float32)
     present.scatter_(1, channels.masked_fill(left_out, number), 1)  # the last is no channel
     tasks = slice(int(other_channel), number)

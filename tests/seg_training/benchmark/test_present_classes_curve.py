@@ -1,7 +1,6 @@
 """A trained network, asked for what is there: recall, bIoU and mIoU by a plain loop."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import torch
 from fake_datasets import folder
 from short_runs import SHORT_RUNS, small_config
 
-from seg_training.benchmark.present_classes_curve import ALL, AskedPart, measure_present_curve
+from seg_training.benchmark.present_classes_curve import ALL, count_images, measure_present_curve
 from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import evaluate, restore
 from seg_training.training.training_run import train
@@ -26,12 +25,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(small_config(root / "data", root / "run", *changes)).run_dir
 
 
-def measured(run: Path, presence: Any) -> tuple[list[AskedPart], Any, Any]:
-    module, data, _ = restore(run)
-    module.network.config.presence = presence
-    return measure_present_curve(module, data, rounds=2), module, data
-
-
 def test_what_is_asked_is_counted_and_the_rest_is_not_painted(run: Path) -> None:
     module, data, _ = restore(run)
     number = module.network.num_tasks
@@ -39,7 +32,7 @@ def test_what_is_asked_is_counted_and_the_rest_is_not_painted(run: Path) -> None
     least = {"50": 0.6, "99": 0.05}
     presence = {"scale": 1.0, "bias": bias, "least": 0.2, "gate": 0.0, "least_at": least}
     module.network.config.presence = presence
-    parts = measure_present_curve(module, data, rounds=2)
+    parts = measure_present_curve(count_images(module, data), rounds=2)
     assert [each.chosen_recall for each in parts] == [50, 99, ALL]
     assert parts[-1].recall == 100
     assert parts[-1].speed_up.median == 1
@@ -86,10 +79,10 @@ def test_what_is_asked_is_counted_and_the_rest_is_not_painted(run: Path) -> None
 
 
 def test_where_nothing_is_asked_nothing_is_found(run: Path) -> None:
-    module, _, _ = restore(run)
+    module, data, _ = restore(run)
     bias: list[float | None] = [-50.0] * module.network.num_tasks
-    presence = {"scale": 1.0, "bias": bias, "least": 0.5}
-    parts, _, _ = measured(run, presence)
+    module.network.config.presence = {"scale": 1.0, "bias": bias, "least": 0.5}
+    parts = measure_present_curve(count_images(module, data), rounds=2)
     assert [each.chosen_recall for each in parts] == [90, ALL]
     assert (parts[0].recall, parts[0].asked, parts[0].biou, parts[0].miou) == (0, 0, 0, 0)
 
@@ -98,4 +91,4 @@ def test_a_network_that_does_not_tell_is_refused(run: Path) -> None:
     module, data, _ = restore(run)
     module.network.config.presence = None
     with pytest.raises(UserError, match="does not tell which classes are in a picture"):
-        measure_present_curve(module, data, rounds=1)
+        count_images(module, data)
