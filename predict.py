@@ -48,8 +48,8 @@ def main() -> None:
         "--recall",
         type=int,
         metavar="PERCENT",
-        help="how much of what is there is to be looked for: 50, 60, 70, 80, 90, 95 or 99; 90 and "
-        "what is likelier there than not by default",
+        help="how much of what is there is to be looked for: 50, 60, 70, 80, 90, 95 or 99; 90 by "
+        "default; from 90 on also what is likelier there than not",
     )
     add(
         "--unknown",

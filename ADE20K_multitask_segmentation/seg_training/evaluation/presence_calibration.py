@@ -29,7 +29,8 @@ def fit_presence(
     Returns:
         ``scale``; ``bias`` by class, None where all known pictures show it, or none; ``least``, the
         probability from which on a class is looked for: nine tenths of the pairs that are there
-        have it, and it is at most 0.5; ``least_at``, the probability for each of :data:`RECALLS`;
+        have it, and it is at most 0.5; ``least_at``, the probability for each of :data:`RECALLS`,
+        from 90 on at most 0.5, so that who looks for more than usual does not find less;
         and ``gate``, that from which on it is painted where all classes are asked and what is
         absent should not be: the Matthews correlation of found and there, times the share of what
         is there that is found, is largest with it. None where there is no such class.
@@ -46,17 +47,19 @@ def fit_presence(
     is_there = present[counted] == 1
     of_present = np.sort(scores[is_there])
     least_at = {
-        str(percent): float(of_present[(100 - percent) * len(of_present) // 100])
-        for percent in RECALLS
+        percent: float(of_present[(100 - percent) * len(of_present) // 100]) for percent in RECALLS
     }
+    for percent, found in least_at.items():
+        if percent >= _RECALL:  # what is more likely there is looked for
+            least_at[percent] = min(found, 0.5)
     return {
         "scale": scale,
         "bias": [
             bias if is_measured else None
             for bias, is_measured in zip(biases.tolist(), measured.tolist(), strict=True)
         ],
-        "least": min(least_at[str(_RECALL)], 0.5),  # what is more likely there is looked for
-        "least_at": least_at,
+        "least": least_at[_RECALL],
+        "least_at": {str(percent): found for percent, found in least_at.items()},
         "gate": _gate(scores, is_there),
     }
 

@@ -158,7 +158,8 @@ def predict(
             nearest in meaning, if that is near and the text encoder is installed; ``zero_shot``, a
             class of its own, of networks trained with ``model.words=true``; or ``error``.
         recall: where only what is there is asked, how much of it is to be found, in percent: 50,
-            60, 70, 80, 90, 95 or 99; by default 90, and what is more likely there than not.
+            60, 70, 80, 90, 95 or 99; by default 90. From 90 on what is more likely there than not
+            is asked, too.
 
     Returns:
         What became of the pictures: one that cannot be read, or whose result cannot be written,

@@ -32,6 +32,18 @@ def test_ninety_percent_of_what_is_there_is_looked_for() -> None:
         assert 0 <= found - int(recall) / 100 < 1 / len(kept)
 
 
+def test_who_looks_for_more_than_usual_finds_no_less() -> None:
+    """Where all that is there is likely, nine tenths have more than a half: that is enough."""
+    random = np.random.default_rng(4)
+    present = np.repeat(np.arange(100) % 2.0, 4).reshape(100, 4)
+    features = 8 * (present - 0.5) + 0.1 * random.normal(size=(100, 4))
+    fitted = fit_presence(features, present)
+    assert fitted is not None
+    at = fitted["least_at"]
+    assert fitted["least"] == at["90"] == at["95"] == at["99"] == 0.5
+    assert at["50"] >= at["60"] >= at["70"] >= at["80"] > 0.9
+
+
 def test_classes_that_are_always_there_or_never_have_no_bias() -> None:
     features = np.array(
         [[0.0, 1.0, 2.0, np.nan], [1.0, -1.0, 0.0, np.nan], [2.0, 0.5, 1.0, np.nan]]
