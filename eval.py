@@ -1,4 +1,7 @@
-"""Evaluate: python eval.py --ckpt FILE_OR_FOLDER [--json OUT] [--pairs OUT] [key=value ...]."""
+"""Evaluate: python eval.py --ckpt FILE_OR_FOLDER [--json OUT] [--pairs OUT] [key=value ...].
+
+With --flip, --scales or --window, masks are made as predict.py makes them with these.
+"""
 
 import argparse
 from contextlib import ExitStack
@@ -22,15 +25,26 @@ def main() -> None:
         metavar="OUT",
         help="write what was counted of each image and class there: a .csv or .parquet file",
     )
+    parser.add_argument("--flip", action="store_true", help="average with the mirrored picture")
+    parser.add_argument(
+        "--scales",
+        type=_scale,
+        nargs="+",
+        default=[],
+        help="average over sizes, at the pictures' own (1: as trained, and as predict.py paints)",
+    )
+    parser.add_argument("--window", type=int, help="look at windows of so many pixels")
     parser.add_argument("overrides", nargs="*", help="changes to the config: key=value, group=name")
     arguments = parser.parse_intermixed_args()
+    overrides = [each for each in arguments.scales if isinstance(each, str)] + arguments.overrides
+    scales = [each for each in arguments.scales if not isinstance(each, str)]
     find_checkpoint(arguments.ckpt)  # said at once, not after seconds of imports
 
     # Imported here, so that --help does not wait for PyTorch.
     import multitask_segmentation  # noqa: F401 - adds its datasets
     from seg_training.commands.process_ranks import process_rank
     from seg_training.commands.terminal_logs import log_to_terminal
-    from seg_training.evaluation.checkpoint_evaluation import evaluate
+    from seg_training.evaluation.checkpoint_evaluation import LooksAsked, evaluate
     from seg_training.files.output_checks import check_outputs
     from seg_training.files.text_files import write_json
     from seg_training.results.code_versions import code_versions
@@ -43,7 +57,10 @@ def main() -> None:
     check_outputs({"--json": arguments.json, "--pairs": arguments.pairs})
     if arguments.pairs:
         check_pair_file(arguments.pairs)
-    result, module = evaluate(arguments.ckpt, arguments.overrides, CONFIG_DIR)
+    looks = None
+    if arguments.flip or scales or arguments.window is not None:
+        looks = LooksAsked(arguments.flip, scales or (1.0,), arguments.window)
+    result, module = evaluate(arguments.ckpt, overrides, CONFIG_DIR, looks)
     if process_rank() != 0:
         return
     with ExitStack() as last:  # the last is done first, and each also where another one fails
@@ -58,11 +75,17 @@ def main() -> None:
                 "crop_size": list(module.hparams["config"]["data"].get("crop_size", ())),
                 "parameters": count_parameters(module.network)[0],
                 "checkpoint": str(find_checkpoint(arguments.ckpt)),
-                "overrides": arguments.overrides,
+                "overrides": overrides,
+                **({} if looks is None else {"looks": looks._asdict()}),
                 **({"skipped_images": module.skipped_images} if module.skipped_images else {}),
                 **code_versions(),
             }
             write_json(content, arguments.json)
+
+
+def _scale(text: str) -> float | str:
+    """Read a scale, and leave the changes to the config that follow scales as they are."""
+    return text if "=" in text else float(text)
 
 
 if __name__ == "__main__":

@@ -339,6 +339,7 @@ class SegmentationDataModule(DataModule):
             images,
             self.view,
             self.most_bad_files is not None,
+            self.whole_pictures,
         )
 
     def prediction_samples(self) -> tuple[PredictionSamples, list[int]]:

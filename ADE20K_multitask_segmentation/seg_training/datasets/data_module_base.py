@@ -51,12 +51,15 @@ class DataModule(pl.LightningDataModule, ABC):
         view: how images come to the crop size, or, in evaluation, near it.
         with_label_maps: training batches have label maps, too.
         asks_absent: evaluation asks for absent tasks, too, and so of images that show none.
+        whole_pictures: evaluation gives images at their own size, whatever the view; of several
+            datasets each says so itself.
         most_bad_files: which share of the training images may be skipped because they cannot be
             read; None where the first is an error.
     """
 
     with_label_maps = False
     asks_absent = False
+    whole_pictures = False
 
     def __init__(self, settings: SharedLoadingSettings) -> None:
         """Take the settings that do not depend on the dataset."""

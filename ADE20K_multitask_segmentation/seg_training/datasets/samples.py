@@ -120,7 +120,7 @@ class TrainingSamples(_Samples, Dataset[Batch]):
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
-    """An image as its view shows it, with its tasks and what is known of it at its own size.
+    """An image as its view shows it, or whole, with its tasks, and the truth at its own size.
 
     Attributes:
         presence: which tasks are in which image.
@@ -128,6 +128,7 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
         images: which of the split, by their positions in the index; all by default.
         view: how the image comes before the network.
         skips_bad_files: nothing is asked of an image that cannot be read; else that is an error.
+        whole: images are at their own size, whatever the view.
     """
 
     presence: TaskPresence
@@ -135,6 +136,7 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
     images: NDArray[np.int64] | None = None
     view: str = "squeeze"
     skips_bad_files: bool = False
+    whole: bool = False
 
     def __len__(self) -> int:
         """How many images there are."""
@@ -166,8 +168,10 @@ class EvaluationSamples(_Samples, Dataset[EvaluationSample]):
                 raise
             _log.warning("left out of an evaluation: %s", error)
             return self._nothing(image, position=-1 - image)
+        if not self.whole:
+            pixels = shown_image(pixels, self.view, self.crop_size)
         return EvaluationSample(
-            image=channels_first(shown_image(pixels, self.view, self.crop_size)),
+            image=channels_first(pixels),
             task_ids=torch.from_numpy(self.presence.present(image)),
             truth=self.tasks.truth(annotation),
             name=self.index.name(in_index),

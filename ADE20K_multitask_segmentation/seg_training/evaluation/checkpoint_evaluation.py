@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -22,18 +22,34 @@ from seg_training.config import default_config_dir, override_config, plain_confi
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import Interrupted, UserError
+from seg_training.evaluation.looking_network import LookingNetwork
 from seg_training.evaluation.mask_metrics import BinaryIoUResult
 from seg_training.known_settings import RunSettings
 from seg_training.pl_module import LitSeg
-from seg_training.prediction.prediction_options import check_rankseg
+from seg_training.prediction.averaged_probabilities import Looks
+from seg_training.prediction.prediction_options import check_looks, check_rankseg
 from seg_training.results.prediction_examples import Example
 from seg_training.training.calibration import calibrate
 from seg_training.training.trainer import build_trainer
 from transformers_update_for_adapters.expected_iou import RANKSEG
 
-__all__ = ["evaluate", "load_module", "predict_examples", "restore", "run_validation"]
+__all__ = ["LooksAsked", "evaluate", "load_module", "predict_examples", "restore", "run_validation"]
 
 _log = logging.getLogger(__name__)
+
+
+class LooksAsked(NamedTuple):
+    """How pictures are looked at: as :class:`Looks` has it, but for what the network says itself.
+
+    Attributes:
+        flip: look at the mirrored picture, too.
+        scales: of the crop size.
+        window: side of square windows, in the pictures' own pixels.
+    """
+
+    flip: bool = False
+    scales: Sequence[float] = (1.0,)
+    window: int | None = None
 
 
 def load_module(checkpoint: Mapping[str, Any], changed: Mapping[str, Any] | None = None) -> LitSeg:
@@ -56,7 +72,10 @@ def load_module(checkpoint: Mapping[str, Any], changed: Mapping[str, Any] | None
 
 
 def evaluate(
-    path: str | Path, overrides: Sequence[str] = (), config_dir: Path | None = None
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    config_dir: Path | None = None,
+    looks: LooksAsked | None = None,
 ) -> tuple[BinaryIoUResult, LitSeg]:
     """Measure bIoU over every (image, task) pair of the validation split.
 
@@ -68,18 +87,32 @@ def evaluate(
         path: a checkpoint, or a run's folder.
         overrides: changes to the checkpoint's config, as :func:`restore` takes them.
         config_dir: where groups are looked up; ``configs`` in the current folder by default.
+        looks: masks are made at the pictures' own sizes, as ``predict`` makes them with these;
+            None for one look, whose masks are resized, as published. Thresholds are those of that.
 
     Returns:
         The result, and the module with its task names.
 
     Raises:
-        UserError: if the checkpoint, an override or the data is wrong.
+        UserError: if the checkpoint, an override, a look or the data is wrong.
     """
+    if looks is not None:
+        check_looks(looks.scales, looks.window)
     module, data, trainer_settings = restore(path, overrides, config_dir)
     _log.info("evaluating %s", find_checkpoint(path))
     trainer = build_trainer(trainer_settings, logger=False)
     _set_thresholds(module, data, trainer)
-    return run_validation(trainer, module, data), module
+    if looks is None:
+        return run_validation(trainer, module, data), module
+    for source in data.sources().values():
+        source.whole_pictures = True
+    own_looks = Looks(data.crop_size, looks.flip, tuple(looks.scales), looks.window, data.view)
+    network = module.network
+    module.network = LookingNetwork(network, own_looks)  # type: ignore[assignment]
+    try:
+        return run_validation(trainer, module, data), module
+    finally:
+        module.network = network
 
 
 def _set_thresholds(module: LitSeg, data: DataModule, trainer: pl.Trainer) -> None:
