@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import pickle
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from faults.fuzzed_parser import Parser, picture
 from faults.fuzzed_tables import TABLES, table_parsers
 from faults.fuzzed_uploads import upload_parsers
 from faults.odd_contents import odd_coco, odd_contents
+from faults.odd_pickles import NEW_PICKLES, old_pickles
 from small_networks import small_network
 
 from multitask_segmentation.coco_annotations import draw_segmentation, read_annotations
@@ -69,7 +69,11 @@ _CHECKPOINTS = "seg_training.checkpoints"
 _KINDS = "seg_training.datasets.annotation_kinds"
 _DESCRIBED = "seg_training.dataset_description"
 _WHOLE = f"{_CHECKPOINTS}.whole_checkpoints:read_whole,_check_parts,_damaged"
-_STORED = "seg_training.networks.stored_tensors"
+# Its table of instructions is made when it is imported; zip files that grow are no pickle's matter.
+_STORED = (
+    "seg_training.networks.stored_tensors:check_tensors,_Named,_bytes_of,_Sizes.__init__,"
+    "_Sizes.find_class,_Sizes.load_newobj,_Sizes.persistent_load,_Sizes.check_call,_Sizes._refuse"
+)
 _READ = f"{_CHECKPOINTS}.checkpoint_reading:read_checkpoint,check_content"
 _PICTURES = (
     "seg_training.pictures.picture_reading:read_image,read_header,read_label_map,read_binary_mask,"
@@ -377,44 +381,6 @@ def _picture_folder(folder: Path) -> Path:
     return place
 
 
-class _Call:
-    """Is pickled as a call of what PyTorch allows."""
-
-    def __init__(self, function: Any, *args: Any) -> None:
-        self._called = function, args
-
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return self._called
-
-
-_CALLS = (
-    _Call(bytearray, 10**12),
-    _Call(torch.Tensor, 10**5, 10**6),
-    _Call(torch.FloatTensor, _Call(torch.Size, [10**5, 10**6])),
-)
-_PICKLES = tuple(
-    pickle.dumps(content, protocol=2)
-    for content in (
-        *_CALLS,
-        [1, 2],
-        {"hyper_parameters": {"config": {}}},
-        {"hyper_parameters": {"config": 1, "task_names": 2}, "state_dict": {}},
-        {"hyper_parameters": {"config": {"model": {"a": 10**9}}, "task_names": ["a"]},
-         "state_dict": {}},
-    )
-)  # fmt: skip
-
-
-def _old_pickles() -> tuple[bytes, ...]:
-    """Write what the older format may hold beside plain tensors."""
-    written = []
-    for content in (torch.nn.Parameter(torch.ones(3)), torch.ones(4, 4).t()[1:], *_CALLS):
-        stream = io.BytesIO()
-        torch.save({"a": content}, stream, _use_new_zipfile_serialization=False)
-        written.append(stream.getvalue())
-    return tuple(written)
-
-
 def _giants(network: dict[str, Any]) -> tuple[bytes, ...]:
     """Say what would fill the memory, or hold who reads it for ever."""
     deep: Any = 1
@@ -445,14 +411,14 @@ def _model_parsers(folder: Path, whole: bytes, content: dict[str, Any]) -> Itera
                  lambda changed: whole[:length] + changed)  # fmt: skip
     yield Parser("pickle in a checkpoint", "a.ckpt", pickled, read_checkpoint,
                  (_READ, _STORED), partial(_with_pickle, whole),
-                 others=_PICKLES)  # fmt: skip
+                 others=NEW_PICKLES)  # fmt: skip
     yield Parser("network in a checkpoint", "a.json", json.dumps(painting["network"]).encode(),
                  partial(_read_network, painting),
                  (f"{_CHECKPOINTS}.network_in_checkpoint:network_of,build_for,_config_in,load_weights",
                   "seg_training.networks.network_extent:check_entries,check_numbers,check_memory,_entries,"
                   "_check_together,_too_much"), others=_giants(painting["network"]))  # fmt: skip
     yield Parser("released checkpoint", "a.ckpt", old.getvalue(), read_inert,
-                 (f"{_CHECKPOINTS}.restricted_pickle", _STORED), others=_old_pickles())  # fmt: skip
+                 (f"{_CHECKPOINTS}.restricted_pickle", _STORED), others=old_pickles())  # fmt: skip
     step = {"hyper_parameters": content["hyper_parameters"], "state_dict": {"w": torch.ones(2)},
             "step": 3, "loss": 0.5, "scale": None, "batches": [], "random": []}  # fmt: skip
     write_whole(step, folder / "bad_step.pt")
@@ -582,7 +548,8 @@ def parsers(folder: Path) -> list[Parser]:
                lambda file: list(read_trajectories(file, {})), (
                    "multitask_segmentation.scenenet_trajectories:read_trajectories,_stream,_AllOfIt,_compact",)),
         Parser("table", "a.txt", table, lambda file: read_wordnet_classes(file, classes), (
-            "multitask_segmentation.scenenet_trajectories:read_wordnet_classes,_read_lines",)),
+            "multitask_segmentation.scenenet_trajectories:read_wordnet_classes,_read_lines",),
+            others=(b"wnid\t13_classes\n1\t" + b"x" * 140_000, b"a,b\n1,2\n")),
         Parser("archive", "a.zip", zipped.getvalue(), _unpack_all, (
             "seg_training.fetching.careful_unpacking:unpack,_readable,_safe_path,_place,_check_kind",),
             others=_odd_archives()),
@@ -621,7 +588,8 @@ NAMES = (
     *("described id2label", "described list", "described table", "described YOLO names"),
     *("described YOLO list",),
     *("results of a cell", "result of a prediction", "examples"),
-    *("recogniser's config.json", "recogniser's pytorch_model.bin", "backbone's config.json"),
+    *("recogniser's config.json", "recogniser's pytorch_model.bin"),
+    *("recogniser's preprocessor_config.json", "backbone's config.json"),
     *("word encoder's config.json", "word encoder's tokenizer.json"),
     *("word encoder's model.safetensors", "painted pictures", "painted picture", "upload"),
     *TABLES,

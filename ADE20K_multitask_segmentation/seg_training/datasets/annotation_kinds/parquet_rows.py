@@ -55,6 +55,16 @@ class Parquet(LabelMaps):
 
     def own_classes(self) -> LabelClasses:
         """Read ``id2label.json``."""
+        file = self._file_of_values()
+        try:
+            names = {int(value): str(name) for value, name in read_json(file.read_bytes()).items()}
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise UserError(
+                f'{file} is no {{"0": "road", "1": "tree"}} ({type(error).__name__}: {error})'
+            ) from error
+        return classes_of_names(names, str(file))
+
+    def _file_of_values(self) -> Path:
         file = self.place.root / self._id2label
         if self.place.hub_name:
             file = hub_file(self.place.hub_name, self._id2label, self._revision)
@@ -64,13 +74,7 @@ class Parquet(LabelMaps):
                 f"{file} does not exist{near}: it names the values of the label maps. Set "
                 "data.classes to a classes file, or the option id2label to a file below data.root"
             )
-        try:
-            names = {int(value): str(name) for value, name in read_json(file.read_bytes()).items()}
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise UserError(
-                f'{file} is no {{"0": "road", "1": "tree"}} ({type(error).__name__}: {error})'
-            ) from error
-        return classes_of_names(names, str(file))
+        return file
 
     def completed(self, classes: LabelClasses) -> LabelClasses:
         """Let 255 be unlabelled, where it has no other meaning."""
