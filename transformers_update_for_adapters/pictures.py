@@ -34,6 +34,7 @@ __all__ = [
 ORIENTATION = 0x0112  # EXIF tag
 _CHANNELS = ((), (3,), (4,))
 _BRIGHT = 128  # of a mask
+_LOSSY = ("JPEG", "MPO", "WEBP")  # their values are near what was saved
 _SECONDS = 60  # to wait for an address
 
 # Of these, what Pillow calls frames are no pictures to choose from: a phone's depth map or preview,
@@ -113,11 +114,13 @@ def open_mask(
         max_pixels: of a file or address, as :func:`open_picture` takes it.
 
     Returns:
-        (H, W) bool: where it is bright; what is transparent is dark, for nobody painted there. Of 0
-        and 1 alone, and of a palette in colours, which are for looking at, the values: uint8.
+        (H, W) bool: where it is bright; what is transparent is dark, for nobody painted there. Of
+        0, 1 and 255 alone, and of a palette in colours, which are for looking at, the values:
+        uint8.
 
     Raises:
-        ValueError: if it is not certain which of its values is white (see :func:`to_eight_bit`).
+        ValueError: if it is not certain which of its values is white (see :func:`to_eight_bit`),
+            or if nothing is bright in it, nor all black.
         OSError: if the file is missing or damaged, or no picture.
     """
     if isinstance(picture, str | PathLike):
@@ -128,12 +131,13 @@ def open_mask(
 
 
 def _mask_values(picture: Image.Image) -> NDArray[Any]:
-    name = picture_name(picture)
+    name, is_exact = picture_name(picture), picture.format not in _LOSSY
     picture = turned_upright(picture)
     if picture.mode.startswith(("I", "F")):
         grey = to_eight_bit(np.asarray(picture), name)
     else:
         mode, stored = picture.mode, np.asarray(picture)
+        is_exact &= mode != "1" and not picture.has_transparency_data
         if picture.has_transparency_data:
             black = Image.new("RGBA", picture.size, "black")
             picture = Image.alpha_composite(black, picture.convert("RGBA"))
@@ -141,7 +145,15 @@ def _mask_values(picture: Image.Image) -> NDArray[Any]:
         if mode == "P" and not _is_grey(colours):
             return stored
         grey = np.asarray(colours.convert("L"))
-    return grey if grey.max(initial=0) == 1 else grey >= _BRIGHT
+    brightest = grey.max(initial=0)
+    if brightest <= 1 or (is_exact and np.isin(grey, (0, 1, 255)).all()):
+        return grey
+    if brightest < _BRIGHT:
+        raise ValueError(
+            f"{name} is a mask whose brightest value is {brightest}; expected white where the "
+            "class is and black elsewhere, or 1 and 0. Of a label map, give the mask of the class"
+        )
+    return grey >= _BRIGHT
 
 
 def _is_grey(colours: Image.Image) -> bool:

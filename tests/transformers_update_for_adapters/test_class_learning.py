@@ -287,13 +287,33 @@ def test_mask_pictures_say_it_however_they_were_saved(tmp_path: Path) -> None:
     assert torch.equal(read.masks[0] == 1, torch.from_numpy(MASKS[0]))
 
 
-def test_255_in_a_picture_without_the_class_is_not_taken_for_it() -> None:
+def test_255_beside_ones_is_unknown_in_mask_files_as_in_arrays(tmp_path: Path) -> None:
+    config = small_network().model.config
+    values = MASKS[0].astype(np.uint8)
+    values[:8] = 255
+    Image.fromarray(values).save(tmp_path / "mask.png")
+    for given in (values, Image.fromarray(values), tmp_path / "mask.png"):
+        [read] = read_few_pictures(config, PICTURES[:1], [given])
+        assert torch.equal(read.masks[0], torch.from_numpy(values))
+
+
+def test_dark_mask_pictures_are_refused(tmp_path: Path) -> None:
+    labels = MASKS[0] + 2 * MASKS[1].astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    red = Image.merge("RGB", [Image.fromarray(MASKS[0]).convert("L")] + [Image.new("L", (96, 64))] * 2)
+    for given, brightest in ((tmp_path / "labels.png", 3), (red, 76)):
+        with pytest.raises(ValueError, match=f"whose brightest value is {brightest}; expected wh"):
+            read_few_pictures(small_network().model.config, PICTURES[:2], [MASKS[0], given])
+
+
+@pytest.mark.parametrize("made", [np.asarray, Image.fromarray])
+def test_255_in_a_picture_without_the_class_is_not_taken_for_it(made: Any) -> None:
     config = small_network().model.config
     shows = MASKS[0].astype(np.uint8)
     border = np.zeros_like(shows)
     border[:8] = 255
     with pytest.raises(ValueError, match="mask 1 has 255 and no 1, but mask 0 has ones: is 255"):
-        read_few_pictures(config, PICTURES[:2], [shows, border])
+        read_few_pictures(config, PICTURES[:2], [made(shows), made(border)])
     told = np.where(border == 255, -1, border.astype(np.int8))
     read = read_few_pictures(config, PICTURES[:2], [shows, told])
     assert read[1].masks.unique().tolist() == [0, 255]
