@@ -200,9 +200,14 @@ class _Lesson:
         self._learns = learns
         self._generator = torch.Generator().manual_seed(settings.seed)
         self._folds = part_pictures(pictures, self._generator)
-        shown = torch.stack([(own.masks == 1).flatten(1).any(1) for own in pictures])
+        shown = _shown(pictures)
         self._num_shown: list[int] = shown.sum(0).tolist()
-        """How many pictures show each class. Of one, what is held out was learnt from none."""
+        """How many pictures show each class."""
+        self._judges = torch.zeros_like(shown)
+        """(N, C), of which classes a picture judges what was learnt without it: not from none."""
+        for held_out in self._folds:
+            rest = [place for place in range(len(pictures)) if place not in held_out]
+            self._judges[list(held_out)] = shown[rest].any(0)
         self.presence_biases: list[float | None] = [None for _ in names]
         self._held_out_logits: dict[int, Tensor] = {}
         """Of pictures by their places, (C, h, w): by what was not learnt from them."""
@@ -333,13 +338,11 @@ class _Lesson:
                 masks = self._pictures[place].masks
                 surest = presence_feature(self._margins(rows, seen[place], place)).tolist()
                 for row, own in enumerate(masks):
-                    if (own != UNLABELLED).any():
+                    if self._judges[place, row] and (own != UNLABELLED).any():
                         features[row].append(surest[row])
                         there[row].append(bool((own == 1).any()))
         return [
             own_bias(features[row], there[row], presence["scale"], presence["bias"])
-            if self._num_shown[row] > 1
-            else None
             for row in range(len(self._names))
         ]
 
@@ -405,13 +408,13 @@ class _Lesson:
 
     @torch.no_grad()
     def _gather(self, of_pictures: Iterable[tuple[int, Tensor]]) -> Curves:
-        """Compute the IoUs of (C, h, w) logits of pictures; of classes that two or more show."""
+        """Compute the IoUs of (C, h, w) logits of pictures; of classes that they judge."""
         curves: Curves = [[] for _ in self._names]
         for place, small in of_pictures:
             masks = self._pictures[place].masks.to(small.device)
             [logits] = self.model.upsample(small[None], masks.shape[-2:])
             for row, curve in enumerate(iou_curves(logits, masks)):
-                if curve is not None and self._num_shown[row] > 1:
+                if curve is not None and self._judges[place, row]:
                     curves[row].append(curve)
         return curves
 
@@ -419,19 +422,33 @@ class _Lesson:
 def part_pictures(
     pictures: Sequence[LabelledPicture], generator: torch.Generator
 ) -> list[set[int]]:
-    """Part pictures so that those of each class are spread; nothing of one picture."""
+    """Part pictures so that those of each class are spread; nothing of one picture.
+
+    A class that several pictures show is in several folds, wherever that can be.
+    """
     number = min(_FOLDS, len(pictures))
     if number < 2:
         return []
     folds: list[set[int]] = [set() for _ in range(number)]
     order = torch.randperm(len(pictures), generator=generator).tolist()
     # The pictures of a class that few show come one after the other, and so into different folds.
-    shown = torch.stack([(own.masks == 1).flatten(1).any(1) for own in pictures])
+    shown = _shown(pictures)
     rarest = torch.where(shown, shown.sum(0), len(pictures) + 1).min(1)
     order.sort(key=lambda place: (int(rarest.values[place]), int(rarest.indices[place])))
+    total = shown.sum(0)
+    held = torch.zeros(number, len(total), dtype=torch.long)
     for turn, place in enumerate(order):
-        folds[turn % number].add(place)
+        in_whole = (held + 1 == total) & shown[place] & (total > 1)
+        first = (torch.arange(number) - turn) % number
+        fold = int((in_whole.sum(1) * number + first).argmin())
+        held[fold] += shown[place]
+        folds[fold].add(place)
     return folds
+
+
+def _shown(pictures: Sequence[LabelledPicture]) -> Tensor:
+    """Say which pictures show which class: (N, C) bool."""
+    return torch.stack([(own.masks == 1).flatten(1).any(1) for own in pictures])
 
 
 def _reached(curves: Curves) -> float:

@@ -205,6 +205,24 @@ def test_folds_hold_every_picture_once() -> None:
     assert part_pictures(pictures[:1], torch.Generator()) == []
 
 
+def test_what_is_held_out_was_learnt_from_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each class in one picture, but the last in the first and in the sixth."""
+    shown = torch.eye(6, dtype=torch.uint8)
+    shown[0, 5] = 1
+    pictures = [LabelledPicture(torch.zeros(3, 1, 1), own[:, None, None]) for own in shown]
+    for seed in range(5):
+        folds = part_pictures(pictures, torch.Generator().manual_seed(seed))
+        assert not any({0, 5} <= own for own in folds)
+        assert sorted(map(len, folds)) == [1, 1, 1, 1, 2]
+    # Where it cannot be, nothing is expected.
+    model = small_network("segformer").model
+    nothing = np.zeros_like(MASKS[0])
+    pictures = read_few_pictures(model.config, PICTURES, [*MASKS[:2], nothing, nothing])
+    monkeypatch.setattr(learning, "part_pictures", lambda *_: [{0, 1}, {2, 3}])
+    _, expected = learn_classes(model, ["mug"], pictures)
+    assert np.isnan(expected["mug"].biou)
+
+
 def test_one_picture_is_enough_and_says_that_nothing_can_be_expected() -> None:
     learnt = small_network("segformer").model.learn_class("mug", PICTURES[:1], MASKS[:1])
     assert learnt.config.origin["learnt"]["mug"]["expected_bIoU"] is None
@@ -300,7 +318,8 @@ def test_255_beside_ones_is_unknown_in_mask_files_as_in_arrays(tmp_path: Path) -
 def test_dark_mask_pictures_are_refused(tmp_path: Path) -> None:
     labels = MASKS[0] + 2 * MASKS[1].astype(np.uint8)
     Image.fromarray(labels).save(tmp_path / "labels.png")
-    red = Image.merge("RGB", [Image.fromarray(MASKS[0]).convert("L")] + [Image.new("L", (96, 64))] * 2)
+    black = Image.new("L", (96, 64))
+    red = Image.merge("RGB", [Image.fromarray(MASKS[0]).convert("L"), black, black])
     for given, brightest in ((tmp_path / "labels.png", 3), (red, 76)):
         with pytest.raises(ValueError, match=f"whose brightest value is {brightest}; expected wh"):
             read_few_pictures(small_network().model.config, PICTURES[:2], [MASKS[0], given])
