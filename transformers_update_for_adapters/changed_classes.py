@@ -196,7 +196,7 @@ def _check_names(
 
 def _check_method(model: "TASFormerForSemanticSegmentation", groups: Sequence[list[int]]) -> None:
     method = model.config.method
-    if model.row_head is model.decode_head or model.decode_head.classifier.out_channels > 1:
+    if model.row_head is model.decode_head or model.config.method_class.class_channels:
         raise ValueError(
             f"method '{method}' has a channel for each class in its last layer, which compete: its "
             "classes can be renamed alone; train it anew with tasks.classes=[...]"

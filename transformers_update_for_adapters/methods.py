@@ -32,6 +32,8 @@ class Method:
         prompted: whether it is asked one class at a time: it reads ids, has one output channel and
             trains on masks. Otherwise all classes have channels, and it trains on label maps,
             or, where classes may overlap, on masks.
+        class_channels: of a prompted one: whether its head has a channel for each class all the
+            same, of which that of the asked class is the answer.
         align_corners: how logits were upsampled to the image's size when it was published.
         released_prefix: what names of the authors' released weights begin with, by which they are
             told from the others'; None where there are none.
@@ -39,6 +41,7 @@ class Method:
 
     fields: ClassVar[tuple[str, ...]] = ()
     prompted: ClassVar[bool] = True
+    class_channels: ClassVar[bool] = False
     align_corners: ClassVar[bool] = True
     released_prefix: ClassVar[str | None] = None
 
@@ -65,8 +68,8 @@ class Method:
 
     @classmethod
     def head_channels(cls, config: "TASFormerConfig") -> int:
-        """Count the head's channels; of more than the output's, that of the asked class counts."""
-        return len(cls.channels(config))
+        """Count the head's channels."""
+        return config.num_tasks if cls.class_channels else len(cls.channels(config))
 
     @classmethod
     def hypernet(cls, config: "TASFormerConfig") -> nn.Module | None:
@@ -255,10 +258,7 @@ class ClassChannels(Method):
     Nothing before it knows the class: the control that shows what adapters add to features.
     """
 
-    @classmethod
-    def head_channels(cls, config: "TASFormerConfig") -> int:
-        """One for each class."""
-        return config.num_tasks
+    class_channels = True
 
 
 METHODS: dict[str, type[Method]] = {

@@ -154,7 +154,7 @@ class TASFormerForSemanticSegmentation(SavedWithCard):
 
     @property
     def _has_class_channels(self) -> bool:
-        return self.config.method_class.head_channels(self.config) != self.config.num_labels
+        return self.config.method_class.class_channels
 
     def hold_recogniser_still(self) -> None:
         """Keep gradients from the recogniser, and from the backbone where that is its own, too."""

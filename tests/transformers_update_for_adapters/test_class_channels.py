@@ -8,6 +8,7 @@ from small_networks import photo, small_network
 
 from seg_training.export.network_graphs import ClassGraph, ImageGraph, WholeGraph
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
+from transformers_update_for_adapters.changed_classes import with_classes
 
 MakeConfig = Callable[..., TASFormerConfig]
 IDS = torch.tensor([3, 0, 3, 1])
@@ -50,6 +51,22 @@ def test_a_step_teaches_the_channel_of_the_asked_class_alone(
     assert gradient is not None
     taught = gradient.flatten(1).abs().sum(dim=1) > 0
     assert taught.tolist() == [False, True, False, False, True]
+
+
+@torch.no_grad()
+def test_a_network_of_one_class_answers_and_learns_another(make_config: MakeConfig) -> None:
+    torch.manual_seed(0)
+    config = make_config("channels", num_tasks=1, task_names=["tree"], crop_size=[64, 96])
+    model = TASFormerForSemanticSegmentation(config).eval()
+    pixels, asked = torch.randn(2, 3, 64, 96), torch.tensor([0])
+    every = model.upsample(model.decode_head(model.segformer.plain_features(pixels)), (64, 96))
+    answer = model.class_logits(pixels, asked)
+    torch.testing.assert_close(answer, every)
+    picture = photo(64, 96)
+    grown = model.learn_class("mug", [picture], [picture[..., 0] > 128])
+    assert torch.equal(grown.class_logits(pixels, asked), answer)
+    with pytest.raises(ValueError, match="can be renamed alone"):
+        with_classes(grown, {"mug": [1]})
 
 
 @torch.no_grad()
