@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .added_classes import built_like, class_buffers, class_tensors, with_added_classes
 from .configuration_tasformer import TASFormerConfig
-from .task_names import check_new_names
+from .task_names import already_known, check_new_names, new_words
 from .weights_fingerprint import DESCRIBING, fingerprint
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def joined(
             bit.
 
     Raises:
-        ValueError: if the other has no class that is new, or if what they share differs.
+        ValueError: if the other has no class that is new, if one of its names means another class
+            here, or if what they share differs.
     """
     theirs = other.config.task_names or []
     names = _further_names(model.config, other.config)
@@ -102,6 +103,10 @@ def joined(
     sources = {**class_tensors(other), **class_buffers(other)}
     grown = model
     for name, task, row in zip(names, tasks, rows, strict=True):
+        if is_taken := already_known(name, grown.config):
+            raise ValueError(f"{is_taken}: rename it in one of the networks, then join them")
+        words = (other.config.task_synonyms or [[] for _ in theirs])[task]
+        words = new_words(words, grown.config)
         lender = _lender(other.config, task, grown.config)
         grown = with_added_classes(
             grown,
@@ -121,6 +126,9 @@ def joined(
                 own.weight.copy_(row[0])
                 cast(Tensor, own.bias).copy_(row[1])
         _take_description(grown.config, other.config, name, task)
+        if words:
+            before = grown.config.task_synonyms or [[] for _ in range(grown.config.num_tasks)]
+            grown.config.task_synonyms = [*before[:-1], words]
     grown.config.fingerprint = fingerprint(grown.config, grown.state_dict())
     return grown
 
@@ -164,7 +172,7 @@ def _take_description(grown: TASFormerConfig, other: TASFormerConfig, name: str,
     if about := (other.origin or {}).get("learnt", {}).get(name):
         origin = dict(grown.origin or {})
         grown.origin = {**origin, "learnt": {**origin.get("learnt", {}), name: about}}
-    usual: dict[str, Any] = {"painted_gains": 1.0, "task_synonyms": []}
+    usual = {"painted_gains": 1.0}
     if grown.iou_temperature is None:  # in place of which a network has thresholds
         usual["thresholds"] = 0.0
     for field, value in usual.items():

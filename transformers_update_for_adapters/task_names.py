@@ -16,6 +16,7 @@ __all__ = [
     "find_tasks",
     "is_known",
     "known_as",
+    "new_words",
     "words_of_tasks",
 ]
 
@@ -137,6 +138,16 @@ def already_known(name: str, config: TASFormerConfig) -> str | None:
         return None
     as_known = "" if known == name else f", as '{known}'"
     return f"the network knows '{name}' already{as_known}"
+
+
+def new_words(words: Sequence[str], config: TASFormerConfig) -> list[str]:
+    """List the words that a new class may answer to: those that mean no class yet.
+
+    Args:
+        words: synonyms of a class that somebody would like to add.
+        config: of the network that it would be added to.
+    """
+    return [word for word in words if not is_known(word, config)]
 
 
 def check_new_names(names: Sequence[str], config: TASFormerConfig) -> None:

@@ -6,7 +6,7 @@ import torch
 from small_networks import NAMES, photo, recognising_network, small_network
 
 from seg_training.networks import Network
-from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+from transformers_update_for_adapters import TASFormerForSemanticSegmentation, find_task
 from transformers_update_for_adapters import class_learning as learning
 from transformers_update_for_adapters.changed_classes import joined, with_classes
 
@@ -130,6 +130,12 @@ def test_a_join_takes_over_all_that_is_known_of_a_class(caplog: pytest.LogCaptur
     assert both.config.presence["bias"] == [9.0, -12.0, None, 2.5]
     assert both.config.task_synonyms == [[], [], [], ["goblet"]]
     assert torch.equal(logits(both, "cup"), logits(other, "cup"))
+    other.config.task_synonyms = [[], [], [], [], [], ["Bush", "goblet"]]
+    both = joined(with_classes(base, {"bush": [0], "sky": [1]}), other)
+    assert both.config.task_synonyms == [[], [], ["goblet"]]
+    assert find_task("Bush", both.config) == 0
+    with pytest.raises(ValueError, match="knows 'cup' already, as 'Cup ': rename it in one"):
+        joined(with_classes(base, {"Cup ": [0], "sky": [1]}), other)
     assert "not taken over, for they were there at first, or merged: tree, car" in caplog.text
     with pytest.raises(ValueError, match="the two networks cannot be joined"):
         joined(base, other.half())

@@ -23,6 +23,7 @@ from seg_training.new_classes.labelled_pictures import (
 )
 from transformers_update_for_adapters.class_learning import LearningSettings, learn_classes
 from transformers_update_for_adapters.own_thresholds import Expectation
+from transformers_update_for_adapters.task_names import new_words
 
 __all__ = ["Grown", "add_classes", "config_of_grown", "learn_from_data"]
 
@@ -107,7 +108,8 @@ def learn_from_data(
         )
     )
     before = network.config.task_synonyms or [[] for _ in range(network.num_tasks)]
-    model.config.task_synonyms = [*before, *(words[name] for name in names)]
+    added = [new_words(words[name], network.config) for name in names]  # others mean what they did
+    model.config.task_synonyms = [*before, *added]
     return Grown(Network(model).eval(), expected, len(places))
 
 

@@ -21,7 +21,7 @@ from seg_training.new_classes.class_adding import add_classes
 from seg_training.new_classes.labelled_pictures import data_as_shown, draw_pictures, read_pictures
 from seg_training.new_classes.learning_curves import CurveCell, measure_cell
 from seg_training.training.training_run import train
-from transformers_update_for_adapters import class_learning
+from transformers_update_for_adapters import class_learning, find_task
 from transformers_update_for_adapters.class_learning import LearningSettings
 from transformers_update_for_adapters.few_pictures import LabelledPicture, read_few_pictures
 
@@ -93,6 +93,19 @@ def test_classes_of_data_are_added_and_evaluated(
         add_classes(run, config, tmp_path / "grown", LearningSettings())
     with pytest.raises(UserError, match="knows all classes of these data already"):
         add_classes(tmp_path / "grown", config, tmp_path / "more", LearningSettings())
+
+
+def test_words_of_known_classes_stay_theirs(
+    base: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(class_learning, "_ROW_STOPS", (1, 2))
+    run, config = base
+    classes = {**config["data"]["classes"], "classes": {0: "sky", 3: "tree;Street;shrub"}}
+    classes["ignore"] = [1, 2, 4, 11]
+    other = {**config, "data": {**config["data"], "classes": classes}}
+    grown = add_classes(run, other, tmp_path / "grown", LearningSettings(), 1).network
+    assert grown.config.task_synonyms == [[], ["street"], ["shrub"]]
+    assert find_task("street", grown.config) == 1
 
 
 def test_pictures_are_drawn_until_each_class_is_shown(base: tuple[Path, dict[str, Any]]) -> None:
