@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.model_folders import load_network, save_network
+from seg_training.datasets.data_module import DATASETS
 from seg_training.datasets.data_module_base import DataModule
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import UserError, counted
@@ -130,10 +132,20 @@ def config_of_grown(
         if getattr(own, name):
             model[name] = getattr(own, name)
     tasks = dict(config["tasks"])
-    if added is not None and all(
-        config["data"].get(key) == added["data"].get(key) for key in ("dataset", "root", "classes")
-    ):
+    if added is not None and _are_one(config["data"], added["data"]):
         tasks["classes"] = with_added(
             tasks["classes"], added["tasks"]["classes"], network.task_names
         )
     return {**config, "model": model, "tasks": tasks}
+
+
+def _are_one(data: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two data sections are of the same images with the same annotations."""
+    kind = data.get("dataset")
+    if kind != other.get("dataset") or kind not in DATASETS:  # several have none
+        return False
+    parameters = signature(DATASETS[kind]).parameters
+    return all(
+        (data.get(name, own.default) or None) == (other.get(name, own.default) or None)
+        for name, own in parameters.items()
+    )

@@ -17,7 +17,7 @@ from seg_training.checkpoints.model_folders import load_network
 from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import evaluate
 from seg_training.new_classes import fine_tuning, learning_curves
-from seg_training.new_classes.class_adding import add_classes
+from seg_training.new_classes.class_adding import add_classes, config_of_grown
 from seg_training.new_classes.labelled_pictures import data_as_shown, draw_pictures, read_pictures
 from seg_training.new_classes.learning_curves import CurveCell, measure_cell
 from seg_training.training.training_run import train
@@ -83,6 +83,11 @@ def test_classes_of_data_are_added_and_evaluated(
     assert "in label maps of all classes 'lamp' takes" in caplog.text
     assert "known already, and left as they are: sky, road" in caplog.text
     assert grown.network.config.task_synonyms[1:4] == [["street"], [], ["shrub"]]
+    own = {**config, "tasks": {"classes": ["sky", "road"]}}
+    assert len(config_of_grown(own, grown.network, config)["tasks"]["classes"]) == 5
+    for key, value in (("labels", "later/{split}"), ("also", [{"annotation": "coco"}])):
+        other = {**config, "data": {**config["data"], key: value}}
+        assert config_of_grown(own, grown.network, other)["tasks"] == own["tasks"]
     result, module = evaluate(tmp_path / "grown")
     assert module.task_names == grown.network.task_names
     assert all(masks for _, masks in result.per_class.values())
