@@ -12,7 +12,9 @@ from pixel_tables import pixel_table
 
 from multitask_segmentation.several_datasets import SeveralDatasetsModule
 from seg_training.datasets.data_module import build_data_module
+from seg_training.datasets.task_synonyms import groups_of_datasets
 from seg_training.errors import UserError
+from seg_training.new_classes.asked_of_data import with_changed_datasets
 
 SUN_FLOOR = 2  # its label value
 GDD_GLASS = 255
@@ -85,6 +87,26 @@ def test_each_dataset_is_asked_for_its_own_task_alone(data: dict[str, Any], draw
             assert set(label_map.unique().tolist()) <= {0, 2}
     names = [name for batch in batches for name in batch["gdd"].name]
     assert sorted(names) == ["0", "1", "2", "3", "4", "5"]  # an empty mask too
+
+
+@pytest.mark.parametrize("asked", ["all", ["floor", "glass"]])
+def test_changed_classes_are_asked_of_each_dataset(data: dict[str, Any], asked: Any) -> None:
+    config = {"data": {**data, "weights": {"sun": 2, "gdd": 1}, "mode": "mixed"}}
+    config["tasks"] = {"classes": asked}
+    before = ["floor", "glass"]
+    groups = groups_of_datasets(config, before)
+    assert {name: list(own) for name, own in groups.items()} == {"sun": ["floor"], "gdd": ["glass"]}
+    both: list[tuple[dict[str, list[int]], dict[str, list[int]]]] = [
+        ({"pane": [1], "floor": [0]}, {"sun": [1], "gdd": [0]}),
+        ({"thing": [0, 1]}, {"sun": [0], "gdd": [0]}),
+        ({"floor": [0], "mug": [2]}, {"sun": [0]}),
+    ]
+    for changed, expected in both:
+        now = with_changed_datasets(config, groups, [*before, "mug"], changed)
+        module = build(now["data"], now["tasks"]["classes"], vocabulary=list(changed))
+        assert module.task_names == tuple(changed)
+        asked_of = {name: own.tasks.task_ids for name, own in module.sources().items()}
+        assert asked_of == expected
 
 
 def test_a_batch_size_of_ones_own(data: dict[str, Any]) -> None:

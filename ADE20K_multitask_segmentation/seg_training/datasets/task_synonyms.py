@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from seg_training.datasets.data_module import build_data_module
+from seg_training.datasets.data_module_base import DataModule
 from seg_training.errors import UserError
 from seg_training.settings import MISSING
 from seg_training.tasks import TaskTable
 
-__all__ = ["synonyms_of_config", "task_synonyms"]
+__all__ = ["groups_of_datasets", "synonyms_of_config", "task_synonyms"]
 
 
 def task_synonyms(tables: Iterable[TaskTable]) -> list[list[str]]:
@@ -51,6 +52,37 @@ def synonyms_of_config(
     Returns:
         As :func:`task_synonyms`; None where the config alone does not tell.
     """
+    try:
+        module = _unread(config, task_names)
+    except UserError:  # a classes file that is elsewhere now, say: the tasks' own names remain
+        return None
+    return task_synonyms(source.tasks for source in module.sources().values())
+
+
+def groups_of_datasets(
+    config: Mapping[str, Any], task_names: Sequence[str]
+) -> dict[str, dict[str, list[str]]]:
+    """List which classes of each dataset are which task; no file of a dataset is read.
+
+    Args:
+        config: of an experiment on several datasets, as plain dicts.
+        task_names: the network's tasks.
+
+    Raises:
+        UserError: if the config alone does not tell.
+    """
+    groups: dict[str, dict[str, list[str]]] = {}
+    for name, source in _unread(config, task_names).sources().items():
+        groups[name] = {}
+        for value, own in source.tasks.classes.names.items():
+            task = source.tasks.task_of(value)
+            if task is not None:
+                groups[name].setdefault(task_names[task], []).append(own)
+    return groups
+
+
+def _unread(config: Mapping[str, Any], task_names: Sequence[str]) -> DataModule:
+    """Build the data of a config, wherever their files are."""
     with suppress(ImportError):  # it adds its datasets
         import_module("multitask_segmentation")
     data = dict(config["data"])
@@ -58,11 +90,7 @@ def synonyms_of_config(
         data["datasets"] = {name: _somewhere(own) for name, own in data["datasets"].items()}
     else:
         data = _somewhere(data)
-    try:
-        module = build_data_module(data, config["tasks"], 0, vocabulary=task_names)
-    except UserError:  # a classes file that is elsewhere now, say: the tasks' own names remain
-        return None
-    return task_synonyms(source.tasks for source in module.sources().values())
+    return build_data_module(data, config["tasks"], 0, vocabulary=task_names)
 
 
 def _somewhere(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-__all__ = ["with_added", "with_changed"]
+__all__ = ["Groups", "with_added", "with_changed", "with_changed_datasets"]
 
 Groups = dict[str, list[str]]
 """By the names of tasks the classes of the data that each is made of."""
@@ -51,12 +51,46 @@ def with_changed(
         if all(list(changed.get(name, ())) == own for name, own in first.items()):
             return classes
         classes = list(first)
-    groups = _groups(classes)
+    return _written(_regrouped(_groups(classes), before, changed)) or list(changed)
+
+
+def with_changed_datasets(
+    config: Mapping[str, Any],
+    groups: Mapping[str, Groups],
+    before: Sequence[str],
+    changed: Mapping[str, Sequence[int]],
+) -> dict[str, Any]:
+    """Ask each of several datasets by the names of now; one with none of the classes is left out.
+
+    Args:
+        config: of before.
+        groups: per dataset, by the names of before, its classes of each task.
+        before: the network's names then.
+        changed: by the names of now, the places among those of before that each is made of.
+    """
+    now = {name: _regrouped(own, before, changed) for name, own in groups.items()}
+    if not any(now.values()):
+        return dict(config)
+    data = dict(config["data"])
+    data["datasets"] = {
+        name: {**data["datasets"][name], "tasks": {"classes": _written(own)}}
+        for name, own in now.items()
+        if own
+    }
+    if data.get("weights"):
+        data["weights"] = {name: data["weights"][name] for name in data["datasets"]}
+    asked = [name for name in changed if any(name in own for own in now.values())]
+    return {**config, "data": data, "tasks": {**config["tasks"], "classes": asked}}
+
+
+def _regrouped(
+    groups: Groups, before: Sequence[str], changed: Mapping[str, Sequence[int]]
+) -> Groups:
     now = {
         name: [own for place in places for own in groups.get(before[place], [])]
         for name, places in changed.items()
     }
-    return _written({name: own for name, own in now.items() if own}) or list(changed)
+    return {name: own for name, own in now.items() if own}
 
 
 def _groups(classes: Any) -> Groups:

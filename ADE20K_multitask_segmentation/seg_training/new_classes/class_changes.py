@@ -5,10 +5,11 @@ from pathlib import Path
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.model_folders import load_network, save_network
+from seg_training.datasets.task_synonyms import groups_of_datasets
 from seg_training.errors import UserError, listed
 from seg_training.files.output_checks import check_new_folder
 from seg_training.networks import Network
-from seg_training.new_classes.asked_of_data import with_changed
+from seg_training.new_classes.asked_of_data import with_changed, with_changed_datasets
 from seg_training.new_classes.class_adding import config_of_grown
 from transformers_update_for_adapters import TASFormerConfig
 from transformers_update_for_adapters.changed_classes import joined, with_classes
@@ -43,10 +44,12 @@ def change_classes(path: str | Path, change: Change, output: Path) -> Network:
     except ValueError as error:
         raise UserError(str(error)) from error
     config = read_checkpoint(path)["hyper_parameters"]["config"]
-    asked = config["tasks"]["classes"]
-    if "datasets" not in config["data"] or isinstance(asked, list):
+    if "datasets" in config["data"]:
+        groups = groups_of_datasets(config, before.task_names)
+        config = with_changed_datasets(config, groups, before.task_names, classes)
+    else:
         learnt = (before.config.origin or {}).get("learnt", {})
-        asked = with_changed(asked, before.task_names, classes, learnt)
+        asked = with_changed(config["tasks"]["classes"], before.task_names, classes, learnt)
         config = {**config, "tasks": {**config["tasks"], "classes": asked}}
     save_network(output, changed, config_of_grown(config, changed))
     return changed
