@@ -72,4 +72,8 @@ def reason_of(error: Exception, config_dir: Path) -> str | None:
         from seg_training.config import explain
 
         return str(explain(error, config_dir))
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        from seg_training.datasets.plain_spoken_loader import of_workers
+
+        return of_workers(error)
     return None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -294,9 +295,18 @@ def with_own_root(error: UserError, name: str) -> str:
 def _prepare_worker(max_image_pixels: int | None, _worker: int) -> None:
     """Workers are the parallelism: threads inside them only get in each other's way.
 
-    Ctrl-C on a terminal reaches them, too, but it is for the training to decide when it stops.
+    A terminal that is closed, Ctrl-C on it, and a scheduler that ends a job reach them, too, but it
+    is for the training to decide when it stops, and to save.
     Where they do not start as copies of this process, Pillow's limit would be its own again.
     """
     Image.MAX_IMAGE_PIXELS = max_image_pixels
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGHUP", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_at_the_second)
+
+
+def _end_at_the_second(number: int, _frame: FrameType | None) -> None:
+    """Leave a signal to the training; the next one ends this process, as PyTorch's loader may."""
+    signal.signal(number, signal.SIG_DFL)

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from seg_training.checkpoints.run_identity import KEPT, best_so_far, bring_along, find_best, new_run
 from seg_training.errors import UnwritableError
 from seg_training.pl_module import LitSeg, NonFiniteLossError
-from seg_training.training.slurm_preemption import Preempted
+from seg_training.training.stop_between_steps import StoppedTogether
 
 __all__ = ["BestAndLast"]
 
@@ -137,7 +137,7 @@ class BestAndLast(pl.Callback):
         """
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         hopeless = isinstance(exception, NonFiniteLossError | UnwritableError)
-        together = trainer.world_size == 1 or isinstance(exception, Preempted)
+        together = trainer.world_size == 1 or isinstance(exception, StoppedTogether)
         if fitting and together and not hopeless:
             progress = trainer.fit_loop.epoch_loop.batch_progress
             if progress.current.processed < progress.current.ready:  # type: ignore[attr-defined]

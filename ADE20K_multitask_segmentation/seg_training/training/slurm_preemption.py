@@ -14,16 +14,11 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 from seg_training.commands.process_ranks import process_rank
 from seg_training.errors import Interrupted
+from seg_training.training.stop_between_steps import StoppedTogether, has_asked
 
-__all__ = ["Preempted", "SlurmPreemption"]
+__all__ = ["SlurmPreemption"]
 
 _log = logging.getLogger(__name__)
-
-_BATCHES_BETWEEN_TALKS = 10  # of several processes: each talk makes them wait for each other
-
-
-class Preempted(KeyboardInterrupt):
-    """Every process stops here, so that all of them can save together."""
 
 
 class SlurmPreemption(pl.Callback):
@@ -78,29 +73,36 @@ class SlurmPreemption(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the next step, with its batch drawn but not trained on."""
-        alone = trainer.world_size == 1
-        talking = alone or trainer.fit_loop.total_batch_idx % _BATCHES_BETWEEN_TALKS == 0
-        if talking and self._all_asked(trainer):
-            self._stop()
+        self._stop_if_asked(trainer, trainer.fit_loop.total_batch_idx)
+
+    def on_validation_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop within a validation of the training; it is made again."""
+        if self._training:
+            self._stop_if_asked(trainer, batch_idx)
 
     def on_train_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the final evaluation."""
         self._training = False
-        if self._all_asked(trainer):
-            self._stop()
+        self._stop_if_asked(trainer, 0)
 
     def on_exception(self, *_: Any, **__: Any) -> None:
         """Nothing is trained any more."""
         self._training = False
 
-    def _all_asked(self, trainer: pl.Trainer) -> bool:
-        """Whether one of the processes has heard it; the signals come at different steps."""
-        if self._listening and trainer.world_size > 1:
-            self._asked = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
-        return self._asked
+    def _stop_if_asked(self, trainer: pl.Trainer, batch: int) -> None:
+        if self._listening and has_asked(trainer, self._asked, batch):
+            self._asked = True  # where another process was, too
+            self._stop()
 
     def _stop(self) -> None:
-        raise Preempted("interrupted")
+        raise StoppedTogether("interrupted")
 
 
 def _requeue() -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C waits for the end of a step."""
+"""Who ends a training waits for the end of a step; several processes stop, and save, together."""
 
 import logging
 import signal
@@ -9,43 +9,100 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-__all__ = ["StopBetweenSteps"]
+__all__ = ["StopBetweenSteps", "StoppedTogether", "has_asked"]
 
 _log = logging.getLogger(__name__)
 
+_SIGNALS = [  # of Ctrl-C, of kill and schedulers, of a terminal that is closed; not all on Windows
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+_BATCHES_BETWEEN_TALKS = 10  # of several processes: each talk makes them wait for each other
+
+
+class StoppedTogether(KeyboardInterrupt):
+    """Every process stops here, so that all of them can save together."""
+
+
+def has_asked(trainer: pl.Trainer, asked: bool, batch: int) -> bool:
+    """Whether any process was asked to stop: the same answer in all, as signals come when they do.
+
+    Args:
+        trainer: whose processes talk to each other.
+        asked: whether this one was.
+        batch: at which all of them are; they talk at some only.
+    """
+    if trainer.world_size == 1:
+        return asked
+    if batch % _BATCHES_BETWEEN_TALKS:
+        return False
+    return trainer.strategy.reduce_boolean_decision(asked, all=False)
+
 
 class StopBetweenSteps(pl.Callback):
-    """Lets Ctrl-C wait for the end of a step: in its middle, weights may have changed in part."""
+    """Lets signals wait for the end of a step: in its middle, weights may have changed in part.
+
+    A second Ctrl-C acts at once. Lightning's own handler of SIGTERM makes processes talk to each
+    other wherever the signal comes, and nothing is saved where there are several.
+    """
 
     def __init__(self) -> None:
         """Start without a wish to stop."""
         self._asked = False
+        self._ours: list[int] = []
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen to Ctrl-C; a second one acts at once."""
-        before = signal.getsignal(signal.SIGINT)
-        # Other threads cannot listen, and what was started to ignore it goes on ignoring it.
-        if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
+        """Listen to signals, but to those that this process was started to ignore."""
+        if threading.current_thread() is not threading.main_thread():  # others cannot listen
             yield
             return
-        signal.signal(signal.SIGINT, self._ask)
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._ours = [number for number, own in before.items() if own is not signal.SIG_IGN]
+        self._listen()
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number in self._ours:
+                signal.signal(number, before[number])
 
-    def _ask(self, *_: Any) -> None:
+    def _listen(self) -> None:
+        for number in self._ours:
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, *_: Any) -> None:
+        again = ""
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+            again = "; Ctrl-C again stops at once"
+        if again or not self._asked:
+            _log.warning("stopping after this step%s", again)
         self._asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        _log.warning("stopping after this step; Ctrl-C again stops at once")
 
-    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
+    def on_train_start(self, *_: Any, **__: Any) -> None:
+        """Listen in Lightning's place."""
+        if not self._asked:
+            self._listen()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the next step, with its batch drawn but not trained on."""
-        if self._asked:
-            raise KeyboardInterrupt
+        self._stop_if_asked(trainer, trainer.fit_loop.total_batch_idx)
 
-    def on_train_end(self, *_: Any, **__: Any) -> None:
+    def on_validation_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop within a validation of the training; it is made again."""
+        if trainer.state.fn == "fit":
+            self._stop_if_asked(trainer, batch_idx)
+
+    def on_train_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the final evaluation, where that was the last step."""
-        if self._asked:
-            raise KeyboardInterrupt
+        self._stop_if_asked(trainer, 0)
+
+    def _stop_if_asked(self, trainer: pl.Trainer, batch: int) -> None:
+        if has_asked(trainer, self._asked, batch):
+            raise StoppedTogether("interrupted")

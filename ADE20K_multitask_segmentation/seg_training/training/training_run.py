@@ -21,6 +21,7 @@ from seg_training.commands.waits import waiting_for
 from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
+from seg_training.datasets.plain_spoken_loader import workers_in_words
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import Interrupted, UnwritableError, UserError
 from seg_training.evaluation.checkpoint_evaluation import restore, run_validation
@@ -191,7 +192,12 @@ def _fit(
     """Train; what ends it is said in words, with what is kept."""
     _announce(config, module, data, trainer)
     try:
-        with interruption.listening(), saying_who_is_lost(), warnings.catch_warnings():
+        with (
+            interruption.listening(),
+            saying_who_is_lost(),
+            workers_in_words(),
+            warnings.catch_warnings(),
+        ):
             # What is held still is so on purpose.
             warnings.filterwarnings("ignore", ".* in eval mode at the start of training")
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)

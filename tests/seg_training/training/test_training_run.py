@@ -233,21 +233,25 @@ def test_a_resumed_run_ends_with_the_same_weights(
 
 
 @pytest.mark.parametrize(
-    ("hook", "interrupted_at"),
-    # Ctrl-C within a step, in the optimiser's own; in a validation; in the last step.
+    ("hook", "interrupted_at", "number"),
+    # Within a step, in the optimiser's own; in a validation; in the last step.
     [
-        ("on_before_optimizer_step", 2),
-        ("on_before_zero_grad", 3),
-        ("on_validation_batch_start", 4),
-        ("on_before_optimizer_step", 7),
+        ("on_before_optimizer_step", 2, signal.SIGINT),
+        ("on_before_zero_grad", 3, signal.SIGINT),
+        ("on_validation_batch_start", 4, signal.SIGINT),
+        ("on_validation_batch_start", 4, signal.SIGTERM),
+        ("on_before_optimizer_step", 7, signal.SIGINT),
+        ("on_before_optimizer_step", 4, signal.SIGTERM),
+        ("on_before_zero_grad", 3, signal.SIGHUP),
     ],
 )
-def test_ctrl_c_waits_for_the_step_and_nothing_is_seen_of_it(
+def test_who_ends_a_training_waits_for_the_step_and_nothing_is_seen_of_it(
     settings: Settings,
     uninterrupted: Callable[..., TrainingResult],
     tmp_path: Path,
     hook: str,
     interrupted_at: int,
+    number: signal.Signals,
 ) -> None:
     common = [
         "trainer.max_steps=8",
@@ -261,7 +265,7 @@ def test_ctrl_c_waits_for_the_step_and_nothing_is_seen_of_it(
     def press(trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         if trainer.global_step == interrupted_at and not pressed:
             pressed.append(True)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     keyboard = pl.Callback()
     setattr(keyboard, hook, press)
