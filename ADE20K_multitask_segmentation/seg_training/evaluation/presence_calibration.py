@@ -12,6 +12,8 @@ _RECALL = 90
 RECALLS = (50, 60, 70, 80, _RECALL, 95, 99)
 """Of the pairs that are there, what shares may be looked for, in percent; usually the 90."""
 
+_ROUNDING = 1e-5  # share of a score by which float32, in which pictures have theirs, may be less
+
 _PRIOR = 1.0  # variance of a class's bias about the common one: few pictures move it little
 
 
@@ -47,7 +49,8 @@ def fit_presence(
     is_there = present[counted] == 1
     of_present = np.sort(scores[is_there])
     least_at = {
-        percent: float(of_present[(100 - percent) * len(of_present) // 100]) for percent in RECALLS
+        percent: _reached(of_present[(100 - percent) * len(of_present) // 100])
+        for percent in RECALLS
     }
     for percent, found in least_at.items():
         if percent >= _RECALL:  # what is more likely there is looked for
@@ -60,8 +63,13 @@ def fit_presence(
         ],
         "least": least_at[_RECALL],
         "least_at": {str(percent): found for percent, found in least_at.items()},
-        "gate": _gate(scores, is_there),
+        "gate": _reached(_gate(scores, is_there)),
     }
+
+
+def _reached(score: float) -> float:
+    """Give a bound that pictures of this very score reach, and those as sure as can be are many."""
+    return float(score) * (1 - _ROUNDING)
 
 
 def _gate(scores: NDArray[np.float64], is_there: NDArray[np.bool_]) -> float:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from seg_training.evaluation.presence_calibration import RECALLS, fit_presence
 
@@ -42,6 +43,26 @@ def test_who_looks_for_more_than_usual_finds_no_less() -> None:
     at = fitted["least_at"]
     assert fitted["least"] == at["90"] == at["95"] == at["99"] == 0.5
     assert at["50"] >= at["60"] >= at["70"] >= at["80"] > 0.9
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pictures_as_sure_as_can_be_reach_the_bounds_in_single_precision(seed: int) -> None:
+    """Many have the largest feature there is, and so one score, which is then a bound itself."""
+    random = np.random.default_rng(seed)
+    present = (random.random((40, 4)) < 0.4).astype(float)
+    largest = torch.logit(torch.ones(1), eps=1e-6)  # of presence_features
+    features = torch.from_numpy(random.normal(4 * present - 1, 2).astype(np.float32))
+    is_surest = torch.from_numpy((present == 1) & (random.random((40, 4)) < 0.8))
+    features[is_surest] = largest
+    fitted = fit_presence(features.double().numpy(), present)
+    assert fitted is not None
+    scores = (fitted["scale"] * features + torch.tensor(fitted["bias"])).sigmoid()
+    for recall, least in fitted["least_at"].items():
+        asked = [score >= least for score in scores[present == 1].tolist()]
+        assert np.mean(asked) >= int(recall) / 100
+    exact = 1 / (1 + np.exp(-fitted["scale"] * features.double().numpy() - fitted["bias"]))
+    is_open = exact >= fitted["gate"]
+    assert np.array_equal(scores.numpy() >= fitted["gate"], is_open)
 
 
 def test_classes_that_are_always_there_or_never_have_no_bias() -> None:
