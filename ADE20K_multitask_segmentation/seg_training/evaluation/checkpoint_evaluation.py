@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
-from seg_training.checkpoints.network_in_checkpoint import build_for, take_calibration
+from seg_training.checkpoints.network_in_checkpoint import CHOSEN, build_for, take_calibration
 from seg_training.commands.lost_processes import saying_who_is_lost
 from seg_training.commands.process_ranks import processes_of_torchrun
 from seg_training.config import default_config_dir, override_config, plain_config
@@ -80,7 +80,8 @@ def evaluate(
     """Measure bIoU over every (image, task) pair of the validation split.
 
     Where the network has no thresholds, they are chosen on images of the training split, for this
-    evaluation alone; ``thresholds=none`` paints all classes above 0 instead, and
+    evaluation alone, and where nothing of it was chosen before, how much of what is painted counts;
+    ``thresholds=none`` paints all classes above 0 instead, and
     ``thresholds=rankseg`` where their expected IoU is largest.
 
     Args:
@@ -128,7 +129,9 @@ def _set_thresholds(module: LitSeg, data: DataModule, trainer: pl.Trainer) -> No
         data.setup("validate")  # if there is nothing to evaluate, that is to be said first
         network.to(trainer.strategy.root_device)
         presence = network.config.presence
-        calibrate(network, data, by_rankseg)
+        # One that was calibrated paints at 0 what it does, whatever else is chosen.
+        is_chosen = any(getattr(network.config, name) is not None for name in CHOSEN)
+        calibrate(network, data, by_rankseg, keeps_gains=is_chosen)
         network.config.presence = presence or network.config.presence
 
 

@@ -46,7 +46,9 @@ Counter = ThresholdCounter | TemperatureCounter | GainCounter
 _FEW_IMAGES = 20  # of which a class of every second image has ten pairs
 
 
-def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> None:
+def calibrate(
+    network: Network, data: DataModule, by_rankseg: bool = False, keeps_gains: bool = False
+) -> None:
     """Choose thresholds, and calibrate presence, on images that are not evaluated.
 
     Beside a recogniser, how much of what is painted counts is chosen first, for each class; not of
@@ -60,6 +62,7 @@ def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> N
             show a task, nothing is chosen, and that is said.
         by_rankseg: choose the temperature of masks whose expected IoU is largest, and no
             thresholds.
+        keeps_gains: what is painted counts as much as it does already.
     """
     try:
         loader = data.calibration_dataloader()
@@ -69,8 +72,9 @@ def calibrate(network: Network, data: DataModule, by_rankseg: bool = False) -> N
     config, sizes = network.config, (network.num_tasks, network.mean.device)
     thresholds: list[float] | None = None
     temperature: float | None = None
+    has_gains = network.prompted and network.recognises and config.rounds is None
     with network.kept():
-        if network.prompted and network.recognises and config.rounds is None:
+        if has_gains and not keeps_gains:
             gains = GainCounter(*sizes)
             config.painted_gains = None
             features, present = _look(network, tracked(loader, "Calibrating"), gains)

@@ -11,7 +11,9 @@ from short_runs import SHORT_RUNS, small_config
 
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.model_folders import load_network
+from seg_training.checkpoints.network_in_checkpoint import CHOSEN, NETWORK
 from seg_training.errors import UserError
+from seg_training.evaluation.checkpoint_evaluation import evaluate
 from seg_training.training.recipes import Phases, phases_of
 from seg_training.training.training_run import train
 
@@ -93,6 +95,27 @@ def test_interrupted_in_either_phase_it_ends_with_the_same_weights(
     expected, found = (read_checkpoint(run)["state_dict"] for run in (whole, again))
     assert expected.keys() == found.keys()
     assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+
+
+def test_an_evaluation_keeps_how_much_of_what_is_painted_counts(
+    images: Path, tmp_path: Path
+) -> None:
+    """Else other thresholds, of other images, would change what is painted at 0."""
+    run = train(small_config(images, tmp_path / "run", *PAINTED)).run_dir
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    gains = [0.3] * len(content["hyper_parameters"]["task_names"])  # none that would be chosen
+    for name, own in (("calibrated", {"painted_gains": gains}), ("bare", dict.fromkeys(CHOSEN))):
+        changed = content[NETWORK] | own | {"fingerprint": None}
+        torch.save({**content, NETWORK: changed}, tmp_path / f"{name}.ckpt")
+    pytest.importorskip("rankseg")
+    plain, _ = evaluate(tmp_path / "calibrated.ckpt")
+    result, module = evaluate(tmp_path / "calibrated.ckpt", ["thresholds=rankseg"])
+    assert module.network.config.painted_gains == gains
+    assert module.network.config.iou_temperature is not None
+    assert (result.bIoU, result.num_masks) == (plain.bIoU, plain.num_masks)
+    # Of one that was never calibrated they are chosen as at a training's end.
+    _, module = evaluate(tmp_path / "bare.ckpt", ["thresholds=per_class"])
+    assert module.network.config.painted_gains == content[NETWORK]["painted_gains"]
 
 
 def test_a_run_is_a_recogniser_for_another(images: Path, tmp_path: Path) -> None:
