@@ -455,6 +455,8 @@ def result_settings(
     told: dict[str, Any] = {}
     if threshold == RANKSEG:
         told["iou_temperature"] = network.config.iou_temperature or 1.0
+    if network.config.painted_gains is not None:  # chosen anew, they leave the weights as they are
+        told["painted_gains"] = network.config.painted_gains
     if network.tells_presence:
         calibration = json.dumps(network.config.presence, sort_keys=True)
         digest = hashlib.sha256(calibration.encode()).hexdigest()

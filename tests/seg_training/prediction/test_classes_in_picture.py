@@ -160,6 +160,10 @@ def test_other_thresholds_and_another_calibration_are_other_settings(
     knowing.config.presence = {**presence, "scale": 2.0}
     assert predict(given, output).others == [given]
     knowing.config.presence = presence
+    gains = knowing.config.painted_gains
+    knowing.config.painted_gains = [0.5, 0.125, 1.0, 0.25, 1.0]  # another painting, of the same
+    assert predict(given, output).others == [given]  # weights and thresholds
+    knowing.config.painted_gains = gains
     assert predict(given, output).kept == [given]
 
 
