@@ -18,7 +18,7 @@ from .recogniser_in_words import (
     thresholds_in_words,
 )
 
-__all__ = ["absent_classes", "is_generated", "licence_of", "model_card"]
+__all__ = ["NOT_RECORDED", "absent_classes", "is_generated", "licence_of", "model_card"]
 
 _ABSENT_CLASSES = (
     "A class that a picture does not show may be painted somewhere all the same: where a training "
@@ -100,6 +100,9 @@ _FREE = "free"
 _NVIDIA = "nvidia"
 _UNKNOWN = "unknown"
 
+NOT_RECORDED = "not recorded"
+"""In the place of a recogniser's licence: of weights that come from elsewhere, with none beside."""
+
 _LICENCES = {
     _NVIDIA: (
         "These weights come from MiT weights by NVIDIA, whose "
@@ -137,7 +140,9 @@ def licence_of(config: TASFormerConfig) -> str:
     licence = recognition.get("license")
     known = recognition.get("source")
     source = markdown(source_name(str(known))) if known else "an unknown source"
-    terms = f"is under: {markdown(licence)}" if licence else "has no licence that is recorded"
+    terms = "has no licence that is recorded"
+    if licence and licence != NOT_RECORDED:
+        terms = f"is under: {markdown(licence)}"
     return f"{said} The recogniser within, from {source}, {terms}."
 
 
@@ -213,11 +218,14 @@ def _is_nvidias(licence: str | None) -> bool:
 
 
 def _licence(config: TASFormerConfig) -> str:
-    if _is_nvidias((config.recognition or {}).get("license")):
+    of_recogniser = (config.recognition or {}).get("license")
+    if _is_nvidias(of_recogniser):
         return _NVIDIA
     if config.origin is None or "pretrained" not in config.origin:
         return _UNKNOWN
-    return _FREE if config.origin["pretrained"] is None else _NVIDIA
+    if config.origin["pretrained"] is not None:
+        return _NVIDIA
+    return _UNKNOWN if of_recogniser == NOT_RECORDED else _FREE  # its weights are within
 
 
 def _dataset(config: TASFormerConfig) -> str:

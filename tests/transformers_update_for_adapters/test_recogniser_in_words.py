@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import ModelCard
 from small_networks import recognising_network, small_network
 
-from transformers_update_for_adapters.model_card import licence_of
+from transformers_update_for_adapters.model_card import NOT_RECORDED, licence_of
 from transformers_update_for_adapters.recogniser_in_words import source_name
 
 
@@ -44,7 +44,14 @@ def test_a_recognisers_licence_holds_for_the_whole(tmp_path: Path) -> None:
     network.config.recognition = {**recognition, "license": "apache-2.0"}
     assert licence_of(network.config).endswith("nvidia/segformer-b0, is under: apache-2.0.")
     network.config.recognition = {**recognition, "license": None}
+    assert licence_of(network.config).startswith("Trained from random weights")
     assert licence_of(network.config).endswith("has no licence that is recorded.")
+    # Of weights from elsewhere nobody knows that NVIDIA's does not hold.
+    network.config.recognition = {**recognition, "license": NOT_RECORDED}
+    assert licence_of(network.config).startswith("Not recorded. If the weights come from MiT")
+    assert licence_of(network.config).endswith("has no licence that is recorded.")
+    network.config.origin = {"pretrained": "nvidia/mit-b0"}
+    assert card_of(network, tmp_path).data.license_name == "nvidia-segformer"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from seg_training.files.user_paths import is_hub_name, user_path
 from seg_training.networks.network_building import quiet_transformers
 from seg_training.networks.stock_segformer import check_pictures, stock_config
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
+from transformers_update_for_adapters.model_card import NOT_RECORDED
 
 __all__ = ["RecogniserSource", "load_recogniser"]
 
@@ -32,7 +33,7 @@ class RecogniserSource:
     Attributes:
         model: of method ``segformer``.
         labels: the names of its channels.
-        license: of its weights; None where it is not known.
+        license: of its weights; None where they are ours, from random weights.
         overlapping: its labels may be on the same pixel.
         other_channel: its first label is what is none of the others.
     """
@@ -78,7 +79,9 @@ def load_recogniser(source: str | Path) -> RecogniserSource:
 
 
 def _license_of(origin: Mapping[str, Any] | None) -> str | None:
-    return _NVIDIA if (origin or {}).get("pretrained") else None
+    if origin is None or "pretrained" not in origin:
+        return NOT_RECORDED
+    return _NVIDIA if origin["pretrained"] else None
 
 
 def _is_stock(path: Path) -> bool:
@@ -123,4 +126,5 @@ def _stock(source: str, is_local: bool) -> RecogniserSource:
             f"{f' and {len(lacking) - 1} more weights' if len(lacking) > 1 else ''}; give one that "
             "was fine-tuned for segmentation, such as nvidia/segformer-b0-finetuned-ade-512-512"
         )
-    return RecogniserSource(model.eval(), labels, _NVIDIA if "nvidia" in source.lower() else None)
+    license = _NVIDIA if "nvidia" in source.lower() else NOT_RECORDED
+    return RecogniserSource(model.eval(), labels, license)

@@ -19,6 +19,7 @@ from seg_training.errors import UserError
 from seg_training.networks import Network
 from seg_training.networks.painted_networks import build_painted_network
 from seg_training.networks.recogniser_labels import match_labels
+from transformers_update_for_adapters.model_card import NOT_RECORDED
 
 SIZES: Mapping[str, Any] = {
     "hidden_sizes": [8, 16, 24, 32],
@@ -70,6 +71,16 @@ def test_a_stock_segformer_answers_as_it_did(
     car = z[0, 1] - z[0, [0, 2, 3, 4]].amax(0)
     screen = z[1, 3:].amax(0) - z[1, :3].amax(0)
     torch.testing.assert_close(logits, torch.stack([car, screen]), atol=1e-5, rtol=0)
+
+
+def test_a_stock_copy_has_no_licence_that_is_known(
+    stock: SegformerForSemanticSegmentation, tmp_path: Path
+) -> None:
+    """A copy of NVIDIA's on the disk looks like any other, unless its name tells."""
+    assert load_recogniser(tmp_path / "stock").license == NOT_RECORDED
+    (tmp_path / "stock").rename(tmp_path / "nvidia-segformer-b0")
+    license = load_recogniser(tmp_path / "nvidia-segformer-b0").license
+    assert license == "NVIDIA's for SegFormer, non-commercial"
 
 
 @pytest.mark.parametrize(
