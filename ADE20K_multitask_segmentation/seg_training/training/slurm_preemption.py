@@ -75,18 +75,6 @@ class SlurmPreemption(pl.Callback):
         """Stop before the next step, with its batch drawn but not trained on."""
         self._stop_if_asked(trainer, trainer.fit_loop.total_batch_idx)
 
-    def on_validation_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Stop within a validation of the training; it is made again."""
-        if self._training:
-            self._stop_if_asked(trainer, batch_idx)
-
     def on_train_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the final evaluation."""
         self._training = False

@@ -41,8 +41,9 @@ def has_asked(trainer: pl.Trainer, asked: bool, batch: int) -> bool:
 class StopBetweenSteps(pl.Callback):
     """Lets signals wait for the end of a step: in its middle, weights may have changed in part.
 
-    A second Ctrl-C acts at once. Lightning's own handler of SIGTERM makes processes talk to each
-    other wherever the signal comes, and nothing is saved where there are several.
+    And for that of a validation: who goes on would not validate there again, and the best
+    checkpoint might be another one. A second Ctrl-C acts at once. Lightning's own handler of SIGTERM
+    makes processes talk to each other wherever the signal comes, and nothing is saved of several.
     """
 
     def __init__(self) -> None:
@@ -75,7 +76,7 @@ class StopBetweenSteps(pl.Callback):
             signal.signal(number, signal.default_int_handler)
             again = "; Ctrl-C again stops at once"
         if again or not self._asked:
-            _log.warning("stopping after this step%s", again)
+            _log.warning("stopping after this step, and its validation if one is due%s", again)
         self._asked = True
 
     def on_train_start(self, *_: Any, **__: Any) -> None:
@@ -86,18 +87,6 @@ class StopBetweenSteps(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the next step, with its batch drawn but not trained on."""
         self._stop_if_asked(trainer, trainer.fit_loop.total_batch_idx)
-
-    def on_validation_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Stop within a validation of the training; it is made again."""
-        if trainer.state.fn == "fit":
-            self._stop_if_asked(trainer, batch_idx)
 
     def on_train_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the final evaluation, where that was the last step."""
