@@ -42,7 +42,7 @@ class StopBetweenSteps(pl.Callback):
     """Lets signals wait for the end of a step: in its middle, weights may have changed in part.
 
     And for that of a validation: who goes on would not validate there again, and the best
-    checkpoint might be another one. A second Ctrl-C acts at once. Lightning's own handler of SIGTERM
+    checkpoint might be another one. A second Ctrl-C acts at once. Lightning's own way with SIGTERM
     makes processes talk to each other wherever the signal comes, and nothing is saved of several.
     """
 
