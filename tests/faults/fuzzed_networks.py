@@ -106,6 +106,7 @@ def network_parsers(folder: Path) -> Iterator[Parser]:
                  (_PICTURES,), others=_changed(prepared, _PREPARED))  # fmt: skip
     backbone = folder / "backbone"
     SegformerForImageClassification(SegformerConfig(**sizes)).save_pretrained(backbone)
+    (backbone / "pytorch_model.bin").write_bytes(written.getvalue())  # is looked at, not loaded
     valid = (backbone / "config.json").read_bytes()
     others = _changed(json.loads(valid), _OTHER_NETWORKS)
     yield Parser("backbone's config.json", "config.json", valid, _load_backbone,

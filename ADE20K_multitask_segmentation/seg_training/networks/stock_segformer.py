@@ -63,13 +63,19 @@ def check_pictures(source: str) -> None:
         source: a folder, or a name on the hub; one that does not say it is taken to be as usual.
 
     Raises:
-        UserError: if its ``preprocessor_config.json`` says so.
+        UserError: if its ``preprocessor_config.json`` says so, or is damaged.
     """
     try:
         found, _ = SegformerImageProcessor.get_image_processor_dict(source)
+        are_usual = _are_usual(found)
     except OSError:
         return
-    if not _are_usual(found):
+    except Exception as error:  # a damaged file raises nearly anything
+        raise UserError(
+            f"preprocessor_config.json of '{source}' is damaged ({type(error).__name__}: {error}); "
+            "copy the model's folder again from where it was made"
+        ) from error
+    if not are_usual:
         said = ("image_mean", "image_std", "rescale_factor", "do_rescale", "do_normalize")
         told = ", ".join(f"{name} {found[name]}" for name in said if name in found)
         raise UserError(
