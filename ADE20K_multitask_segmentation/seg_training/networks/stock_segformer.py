@@ -65,21 +65,22 @@ def check_pictures(source: str) -> None:
     Raises:
         UserError: if its ``preprocessor_config.json`` says so, or is damaged.
     """
+    name = "preprocessor_config.json"
     try:
         found, _ = SegformerImageProcessor.get_image_processor_dict(source)
         are_usual = _are_usual(found)
-    except OSError:
-        return
     except Exception as error:  # a damaged file raises nearly anything
+        if isinstance(error, OSError) and not Path(source, name).is_file():
+            return
         raise UserError(
-            f"preprocessor_config.json of '{source}' is damaged ({type(error).__name__}: {error}); "
-            "copy the model's folder again from where it was made"
+            f"{name} of '{source}' is damaged ({type(error).__name__}: {error}); copy the model's "
+            "folder again from where it was made"
         ) from error
     if not are_usual:
         said = ("image_mean", "image_std", "rescale_factor", "do_rescale", "do_normalize")
-        told = ", ".join(f"{name} {found[name]}" for name in said if name in found)
+        told = ", ".join(f"{key} {found[key]}" for key in said if key in found)
         raise UserError(
-            f"preprocessor_config.json of '{source}' prepares pictures in another way than this "
+            f"{name} of '{source}' prepares pictures in another way than this "
             f"project, and its answers would be others: {told}; expected pixels from 0 to 1, less "
             "ImageNet's mean, divided by its standard deviation. Fine-tune it on such pictures, or "
             "give another one"

@@ -108,6 +108,15 @@ def test_one_that_was_trained_on_pictures_of_other_numbers_is_refused(
         assert f"{name} {value}" in str(refused.value)
 
 
+@pytest.mark.parametrize("damaged", [b'{"image_mean": [0.485', b"\xfa{}", b"[]", b"{" * 5000, b""])
+def test_one_whose_pictures_cannot_be_told_is_refused(
+    stock: SegformerForSemanticSegmentation, tmp_path: Path, damaged: bytes
+) -> None:
+    (tmp_path / "stock" / "preprocessor_config.json").write_bytes(damaged)
+    with pytest.raises(UserError, match=r"preprocessor_config\.json of '.*' is damaged \("):
+        load_recogniser(tmp_path / "stock")
+
+
 def test_a_backbone_alone_labels_nothing(tmp_path: Path) -> None:
     SegformerForImageClassification(SegformerConfig(**SIZES)).save_pretrained(tmp_path / "mit")
     with pytest.raises(UserError, match=r"no SegFormer that labels pixels: it lacks decode_head\."):
