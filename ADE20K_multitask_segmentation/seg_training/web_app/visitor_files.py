@@ -72,7 +72,8 @@ class KeptFiles:
         return [file for file in self._folder.rglob("*") if file.is_file()]
 
     def _remove(self, file: Path) -> None:
-        if file in self._spared or not file.is_relative_to(self._folder):
+        is_here = file.resolve().is_relative_to(self._folder.resolve())
+        if file in self._spared or not is_here:
             return
         with suppress(OSError):
             file.unlink()

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import gradio as gr
 import numpy as np
@@ -47,6 +47,7 @@ _THRESHOLD = "Threshold: the least probability"
 _OWN_THRESHOLDS = "Threshold: at 0.5 each class has its own"
 _NO_CLASS = "Pick a class, or type one"
 _GONE = "The picture is no longer kept here: choose it again"
+_NO_ROOM = "The page's machine has no room left for pictures: tell whose page it is"
 
 # A button cannot both make a file and save it: this saves what it made.
 _SAVE = """(file) => {
@@ -55,12 +56,6 @@ _SAVE = """(file) => {
   link.download = file.orig_name;
   link.click();
 }"""
-
-
-class Upload(TypedDict):
-    """A file that a browser sent, as far as we need it."""
-
-    path: str
 
 
 class Controls(NamedTuple):
@@ -101,13 +96,14 @@ def build_page(
     colours = dict(zip(names, distinct_colours(len(names)), strict=True))
 
     def paint(
-        file: Upload | None,
+        file: Any,
         listed: list[str],
         every: bool,
         threshold: float | None,
         opacity: float | None,
         request: gr.Request | None = None,
     ) -> dict[Any, Any]:
+        picture = _uploaded(file, folder)
         asked = None if every else listed
         threshold, opacity = _typed(threshold, _LEAST, _MOST), _typed(opacity, 0, 1)
         changes: dict[Any, Any] = {}
@@ -118,27 +114,31 @@ def build_page(
             palette = _with_new(colours, classroom.networks.taught(visitor))
             lost = classroom.networks.what_is_lost(visitor, asked)
         for painter, panel in zip(answering, panels, strict=True):
-            own = _answer(painter, panel, file, asked, palette, threshold, opacity, folder)
+            own = _answer(painter, panel, picture, asked, palette, threshold, opacity, folder)
             changes |= {**own, panel.head: own[panel.head] + notice(lost)}
         anything = any(changes[panel.overlay] is not None for panel in panels)
-        kept.use(_files_of(file, panels, changes), _visitor(request))
+        kept.use(_files_of(picture, panels, changes), _visitor(request))
         return {**changes, download: gr.update(interactive=anything)}
 
     def pack(
-        file: Upload,
+        file: Any,
         listed: list[str],
         every: bool,
         threshold: float | None,
         request: gr.Request | None = None,
     ) -> str:
-        picture = Path(file["path"])
-        if not picture.is_file():
+        picture = _uploaded(file, folder)
+        if picture is None or not picture.is_file():
             raise gr.Error(_GONE)
         asked = None if every else listed
         threshold = _typed(threshold, _LEAST, _MOST)
         visitor = _visitor(request)
         answering = painters if classroom is None else classroom.networks.painters(visitor)
-        archive = write_archive(answering, picture, asked, threshold, Path(mkdtemp(dir=folder)))
+        try:
+            into = Path(mkdtemp(dir=folder))
+            archive = write_archive(answering, picture, asked, threshold, into)
+        except OSError as error:
+            raise gr.Error(_NO_ROOM) from error
         kept.use([picture, archive], visitor)
         return str(archive)
 
@@ -217,11 +217,22 @@ def _visitor(request: gr.Request | None) -> str | None:
     return None if request is None else request.session_hash
 
 
+def _uploaded(sent: Any, folder: Path) -> Path | None:
+    """Find an upload; what else on this machine a browser names is as good as gone."""
+    if sent is None:
+        return None
+    named = sent.get("path") if isinstance(sent, dict) else None
+    try:
+        return folder / Path(str(named)).resolve().relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return folder / "gone"
+
+
 def _files_of(
-    file: Upload | None, panels: Sequence[Panel], changes: Mapping[Any, Any]
+    picture: Path | None, panels: Sequence[Panel], changes: Mapping[Any, Any]
 ) -> list[Path]:
     """List the files that an answer needs: the upload, and what is shown."""
-    names = [file["path"]] if file else []
+    names = [str(picture)] if picture else []
     for panel in panels:
         names += [mask for mask, _ in changes[panel.masks] or ()]
         names += [changes[panel.overlay]] if changes[panel.overlay] else []
@@ -289,7 +300,7 @@ def _panel(painter: Painter, alone: bool) -> Panel:
 def _answer(
     painter: Painter,
     panel: Panel,
-    file: Upload | None,
+    picture: Path | None,
     asked: Sequence[str] | None,
     colours: Mapping[str, Colour],
     threshold: float,
@@ -298,14 +309,13 @@ def _answer(
 ) -> dict[Any, Any]:
     """Give the new value of each part of a panel; pictures are files in the folder."""
     nothing = {panel.overlay: None, panel.legend: "", panel.masks: None}
-    if file is None:
+    if picture is None:
         return {panel.head: about(painter) + hint(_EMPTY), **nothing}
     if asked is not None and not asked:
         return {panel.head: about(painter) + hint(_NO_CLASS), **nothing}
     tasks, said, every = painter.understand(asked)
     if not tasks:
         return {panel.head: about(painter) + notice(said), **nothing}
-    picture = Path(file["path"])
     try:
         answer = painter.answer(picture, list(tasks), only_present=every)
     except UserError as error:
@@ -342,7 +352,11 @@ def _picture_file(pixels: NDArray[np.uint8], folder: Path) -> str:
     Image.fromarray(pixels).save(encoded, "png")
     file = folder / f"{hashlib.sha256(encoded.getvalue()).hexdigest()}.png"
     if not file.exists():
-        file.write_bytes(encoded.getvalue())
+        try:
+            file.write_bytes(encoded.getvalue())
+        except OSError as error:
+            file.unlink(missing_ok=True)  # half of it would be shown from now on
+            raise gr.Error(_NO_ROOM) from error
     return str(file)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import time
@@ -80,7 +81,8 @@ def right_answers(files: list[Path], folder: Path) -> list[Any]:
     _, function = painting(asyncio.run(built(folder)))
     answers = []
     for file in files:
-        changes = function.fn({"path": str(file)}, CLASSES, False, 0.5, 0.5)
+        sent = shutil.copy(file, folder)
+        changes = function.fn({"path": str(sent)}, CLASSES, False, 0.5, 0.5)
         answers.append([_plain(changes[part]) for part in function.outputs[1:4]])
     return answers
 

@@ -90,8 +90,8 @@ def pictures() -> list[dict[str, Any]]:
 
 
 def upload(tmp_path: Path) -> dict[str, str]:
-    Image.fromarray(photo(50, 70)).save(tmp_path / "photo.png")
-    return {"path": str(tmp_path / "photo.png")}
+    Image.fromarray(photo(50, 70)).save(tmp_path / "served" / "photo.png")
+    return {"path": str(tmp_path / "served" / "photo.png")}
 
 
 def test_a_class_is_offered_to_its_visitor_alone(page: Page, tmp_path: Path) -> None:

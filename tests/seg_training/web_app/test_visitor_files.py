@@ -73,3 +73,13 @@ def test_files_elsewhere_are_nobodys_to_remove(visitor: str | None, tmp_path: Pa
     kept.use([put(tmp_path / "page", "a.png")], visitor)
     kept.leave(visitor)
     assert elsewhere.is_file()
+
+
+def test_what_lies_elsewhere_is_nobodys_to_remove(tmp_path: Path) -> None:
+    kept = KeptFiles(tmp_path / "page")
+    own, other = put(tmp_path, "page/own.png"), put(tmp_path, "elsewhere/photo.png")
+    around = tmp_path / "page" / ".." / "elsewhere" / "photo.png"
+    kept.use([own, around, other], "anna")
+    kept.leave("anna")
+    assert other.is_file()
+    assert not own.exists()

@@ -1,6 +1,7 @@
 """The page without a browser; tests/test_web_app.py looks at it in one."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -241,6 +242,51 @@ def test_files_go_with_the_visitor_who_had_them(painters: list[Painter], tmp_pat
         pack(uploads[0], ["sky"], False, 0.5, anna)
     leave(berta)
     assert files_in(folder) == set()
+
+
+@pytest.mark.parametrize("named", ["{}", "{folder}/../private/photo.png", 3, None, ["{}"], "a\0"])
+def test_no_file_but_an_upload_is_shown_or_removed(
+    named: Any, painters: list[Painter], tmp_path: Path
+) -> None:
+    """Whoever can reach the page can send it any question."""
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    private = Path(upload_to(tmp_path, "private", 0)["path"])
+    if isinstance(named, str):
+        named = named.format(private, folder=folder)
+    page = built(painters[1:], folder)
+    paint, pack, leave = (function_of(page, name) for name in ("paint", "pack", "leave"))
+    anna = Request("anna")
+    for sent in ({"path": named}, named or "", [named]):
+        changes = paint(sent, ["sky"], False, 0.5, 0.0, anna)
+        assert "no longer kept here" in next(iter(changes.values()))
+        assert files_in(folder) == set()
+        with pytest.raises(gr.Error, match="no longer kept here"):
+            pack(sent, ["sky"], False, 0.5, anna)
+    leave(anna)
+    assert private.is_file()
+
+
+def test_a_full_disk_leaves_no_half_picture_for_the_next(
+    painters: list[Painter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kept"
+    upload = upload_to(folder, "one", 0)
+    paint = function_of(built(painters[1:], folder), "paint")
+    before = files_in(folder)
+
+    def half(file: Path, content: bytes) -> int:
+        with file.open("wb") as opened:
+            opened.write(content[:20])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", half)
+        with pytest.raises(gr.Error, match="no room left for pictures"):
+            paint(upload, ["sky"], False, 0.5, 0.5)
+    assert files_in(folder) == before
+    paint(upload, ["sky"], False, 0.5, 0.5)
+    assert files_in(folder) > before
 
 
 def test_a_page_that_runs_for_long_does_not_fill_the_disk(
