@@ -1,6 +1,7 @@
 """Reading pictures and label maps from files, with errors that name the file."""
 
 import re
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ __all__ = [
     "PictureHeader",
     "allow_pixels",
     "check_image",
+    "check_is_file",
     "image_mode",
     "image_size",
     "read_binary_mask",
@@ -257,6 +259,7 @@ def _check_frames(kind: str, path: Path, image: Image.Image) -> None:
 @contextmanager
 def _opened(kind: str, path: Path) -> Iterator[Image.Image]:
     """Open a picture, and say of which file it is what Pillow raises."""
+    check_is_file(kind, path)
     try:
         with Image.open(path) as image:
             check_runs_nothing(image)
@@ -265,6 +268,29 @@ def _opened(kind: str, path: Path) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # a damaged file raises nearly anything
         raise unreadable(kind, path, error) from error
+
+
+def check_is_file(kind: str, path: Path) -> None:
+    """Refuse what is read without end: a pipe that nobody writes to, ``/dev/zero``.
+
+    What is missing, a folder, or where nobody may look, is left to its reader.
+
+    Args:
+        kind: what it is: ``image``, say.
+        path: the file.
+
+    Raises:
+        UserError: if it is a pipe, a socket or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(
+            f"cannot read {kind} {path}: it is a pipe, a socket or a device, not a file. Save what "
+            "comes from there as a file, or remove it"
+        )
 
 
 def unreadable(kind: str, path: Path, error: Exception) -> UserError:
@@ -298,7 +324,9 @@ def unreadable(kind: str, path: Path, error: Exception) -> UserError:
         )
     elif isinstance(error, UnidentifiedImageError):
         reason = "it is no picture"
-        if path.read_bytes()[:4] in _TIFF:
+        with path.open("rb") as opened:
+            beginning = opened.read(4)
+        if beginning in _TIFF:
             reason = (
                 "it is a TIFF file of a kind that Pillow does not read, say floats of 64 bit or of "
                 "several channels"

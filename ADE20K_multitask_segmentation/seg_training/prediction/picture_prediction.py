@@ -25,6 +25,7 @@ from seg_training.networks import Network
 from seg_training.networks.class_scores import SCORES, class_scores
 from seg_training.pictures.picture_reading import (
     allow_pixels,
+    check_is_file,
     read_header,
     read_image,
     unreadable,
@@ -474,6 +475,7 @@ def settings_for_picture(settings: Mapping[str, Any], picture: Path) -> dict[str
     Raises:
         UserError: if the file cannot be read.
     """
+    check_is_file("image", picture)
     try:
         with picture.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,4 +1,5 @@
 import contextlib
+import os
 import struct
 import warnings
 from collections.abc import Callable
@@ -500,3 +501,19 @@ def test_what_is_no_picture_is_said(tmp_path: Path, content: bytes, reason: str)
     for read in (read_image, read_label_map, read_binary_mask, image_size, image_mode):
         with pytest.raises(UserError, match=rf"cannot read .*a\.png: {reason}\. Replace the file"):
             read(tmp_path / "a.png")
+
+
+def test_what_has_no_end_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("/dev/zero")
+    for name in ("a.png", "b.png"):
+        for read in (read_image, read_label_map, read_binary_mask, image_size, image_mode):
+            with pytest.raises(UserError, match=rf"{name}: it is a pipe, a socket or a device"):
+                read(tmp_path / name)
+
+
+def test_a_giant_that_is_no_picture_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    os.truncate(tmp_path / "a.png", 2**42)
+    with pytest.raises(UserError, match="it is no picture"):
+        read_image(tmp_path / "a.png")
