@@ -99,7 +99,7 @@ def translate_config_argument(arguments: Sequence[str], config_dir: Path) -> lis
         if option != "--config":
             translated.append(argument)
             continue
-        file = user_path(value if equals else next(rest, ""))
+        file = user_path((value if equals else next(rest, "")) or ".")
         named = True
         if not file.stem:
             raise UserError(f"--config needs a file (known: {_listed(config_dir)})")

@@ -53,7 +53,16 @@ def _weights_alone(path: Path) -> UserError:
 
 
 def missing_file(path: Path, what: str) -> UserError:
-    """Say that a file does not exist, and which files there have names like it."""
+    """Say that a file does not exist, and which files there have names like it.
+
+    Or that what has its name is none: a link that leads nowhere, a pipe, a device.
+    """
+    if path.is_symlink() and not path.exists():
+        return UserError(
+            f"{what} {path} is a link to {path.readlink()}, which is not there or leads back to it"
+        )
+    if path.exists():
+        return UserError(f"{what} {path} is no file; give a file or a folder")
     # Names alone: with the folders in front, everything beside it would be close.
     beside = [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else []
     return UserError(f"{what} {path} does not exist{suggest(path.name, beside)}")

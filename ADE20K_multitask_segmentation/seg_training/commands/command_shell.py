@@ -1,5 +1,6 @@
 """How a command starts and ends: errors in a line, Ctrl-C, exit codes."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +12,11 @@ from seg_training.errors import Interrupted, UserError
 
 __all__ = ["run_shell"]
 
+_OF_THE_SYSTEM = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EFBIG, errno.EIO),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ENXIO),
+    *(getattr(errno, name) for name in ("EDQUOT", "ESTALE") if hasattr(errno, name)),
+}
 _INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 
 
@@ -68,6 +74,9 @@ def reason_of(error: Exception, config_dir: Path) -> str | None:
     if isinstance(error, UserError):
         # What a worker of a loader raises comes with its traceback in front.
         return str(error).rsplit("UserError: ", 1)[-1].strip()
+    if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM and error.filename is not None:
+        # What disks, mounts and permissions refuse, wherever it was tried.
+        return UserError(f"{error.strerror}: {os.fsdecode(error.filename)}").args[0]
     if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
         from seg_training.config import explain
 

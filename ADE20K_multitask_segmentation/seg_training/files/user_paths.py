@@ -16,8 +16,11 @@ def user_path(text: str | Path) -> Path:
         text: as it was typed, or stands in a config.
 
     Raises:
-        UserError: if it needs a home and none is known.
+        UserError: if it is empty, as of a variable that is not set, or if it needs a home and none
+            is known.
     """
+    if text == "":
+        raise UserError("a path is empty; write . for the folder that you are in")
     expanded = os.path.expanduser(os.fspath(text))  # noqa: PTH111 - Path's own raises where there is none
     if expanded == "~" or expanded.startswith("~/"):
         raise UserError(

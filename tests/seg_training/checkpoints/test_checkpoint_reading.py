@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,17 @@ def test_a_missing_checkpoint_suggests_its_neighbour(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "no" / "such.ckpt")
     with pytest.raises(UserError, match="holds no checkpoint"):
         read_checkpoint(tmp_path.parent)
+
+
+def test_what_is_no_file_is_not_called_missing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.ckpt")
+    (tmp_path / "circle.ckpt").symlink_to("circle.ckpt")
+    with pytest.raises(UserError, match=r"pipe\.ckpt is no file; give a file or a folder"):
+        read_checkpoint(tmp_path / "pipe.ckpt")
+    with pytest.raises(UserError, match=r"circle\.ckpt is a link to circle\.ckpt, which is not"):
+        read_checkpoint(tmp_path / "circle.ckpt")
+    with pytest.raises(UserError, match="a path is empty"):
+        read_checkpoint("")
 
 
 @pytest.mark.parametrize(
