@@ -1,5 +1,7 @@
 """Programs of torch.export and ExecuTorch, by their script."""
 
+import errno
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,6 +10,9 @@ import torch
 from own_process import run_script
 from PIL import Image
 from small_networks import photo, small_network
+
+from seg_training.errors import UserError
+from seg_training.export import exported_files
 
 
 @pytest.fixture
@@ -27,6 +32,21 @@ def test_a_program_for_any_size(arguments: list[str], tmp_path: Path) -> None:
     about: dict[str, str | None] = {"class_names": None}
     torch.export.load(file, extra_files=about)
     assert about["class_names"] == '["tree", "sky", "car", "road", "wall"]'
+
+
+def test_a_full_disk_does_not_end_the_process_in_pytorch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: Path, _content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(exported_files, "whole_program", lambda *_: None)
+    monkeypatch.setattr(torch.export, "save", lambda _, stream, **_others: stream.write(b"program"))
+    monkeypatch.setattr(Path, "write_bytes", full)
+    file = tmp_path / "network.pt2"
+    with pytest.raises(UserError, match=r"cannot write .*pt2: .*No space left on device"):
+        exported_files.export_torch(small_network(), file)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_options(arguments: list[str], tmp_path: Path) -> None:

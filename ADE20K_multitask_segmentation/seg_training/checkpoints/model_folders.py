@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from seg_training.as_written.bounded_json import read_json
 from seg_training.checkpoints.checkpoint_files import CONFIG, WEIGHTS, find_checkpoint
@@ -77,12 +77,14 @@ def save_network(folder: Path, network: Network, config: Mapping[str, Any]) -> N
             with quiet_transformers():
                 network.model.save_pretrained(unfinished)
             save_config(config, unfinished / CONFIG)
+            # Safetensors lets nobody else read its file, on a disk that others share, too.
+            shutil.copymode(unfinished / CONFIG, unfinished / WEIGHTS)
             folder.mkdir(exist_ok=True)
             (folder / SUMS).unlink(missing_ok=True)  # of other weights
             for file in sorted(unfinished.iterdir()):
                 move_whole(file, folder / file.name)
             write_sums(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise UserError(f"cannot write {folder}: {error}; choose another folder") from error
 
 

@@ -1,5 +1,6 @@
 """From a trained network to files that other runtimes take."""
 
+import io
 import logging
 from pathlib import Path
 
@@ -91,7 +92,9 @@ def export_torch(
             unfinished.write_bytes(_lowered(program))
         else:
             about = as_metadata(description(network))
-            torch.export.save(whole_program(network, size), unfinished, extra_files=about)
+            written = io.BytesIO()  # of a full disk PyTorch ends the process
+            torch.export.save(whole_program(network, size), written, extra_files=about)
+            unfinished.write_bytes(written.getbuffer())
     _tell(file)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 from own_process import run_script
+from safetensors import SafetensorError
+from transformers import modeling_utils
 
 from seg_training.checkpoints.folder_sums import SUMS
 from seg_training.checkpoints.model_folders import describe_network, load_network, save_network
@@ -102,6 +104,26 @@ def test_a_saved_network_is_loaded_with_all_of_it(
     ids = torch.tensor([1])
     with torch.no_grad():
         torch.testing.assert_close(loaded(images, ids), network(images, ids))
+
+
+def test_others_may_read_the_weights_as_they_may_the_rest(
+    network: Network, config: dict[str, Any], tmp_path: Path
+) -> None:
+    save_network(tmp_path / "model", network, config)
+    modes = {file.stat().st_mode for file in (tmp_path / "model").iterdir()}
+    assert len(modes) == 1
+
+
+def test_weights_that_find_no_room_are_a_users_error(
+    network: Network, config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: Any, **_others: Any) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(modeling_utils, "safe_save_file", full)
+    with pytest.raises(UserError, match=r"cannot write .*model: .*No space left on device"):
+        save_network(tmp_path / "model", network, config)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_results_are_of_the_weights_that_were_evaluated(
