@@ -76,7 +76,7 @@ def reason_of(error: Exception, config_dir: Path) -> str | None:
         return str(error).rsplit("UserError: ", 1)[-1].strip()
     if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM and error.filename is not None:
         # What disks, mounts and permissions refuse, wherever it was tried.
-        return UserError(f"{error.strerror}: {os.fsdecode(error.filename)}").args[0]
+        return str(UserError(f"{error.strerror}: {os.fsdecode(error.filename)}"))
     if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
         from seg_training.config import explain
 
