@@ -1,0 +1,33 @@
+"""When a process that loads data is gone, or cannot hand over what it loaded: what to do."""
+
+__all__ = ["of_workers"]
+
+_NO_SHARED_MEMORY = ("shared memory", "torch_shm", "/torch_", "bus error")
+_KILLED = "killed by signal"
+
+
+def of_workers(error: Exception) -> str | None:
+    """Say what to do about a worker; None where an error is of something else.
+
+    Args:
+        error: PyTorch raises it where the batches are taken, or, of a worker that was killed,
+            whatever is done in that moment.
+    """
+    words = str(error).lower()
+    if any(word in words for word in _NO_SHARED_MEMORY):
+        return (
+            "the processes that load data have too little shared memory (/dev/shm) for their "
+            f"batches: {_last_line(error)}. Give the container more (docker run "
+            "--shm-size=8g, or --ipc=host), or load in fewer processes (data.num_workers=0: "
+            "in none)"
+        )
+    if _KILLED in words:
+        return (
+            f"a process that loads data was killed, for want of memory perhaps: "
+            f"{_last_line(error)}. Load in fewer processes (data.num_workers=2, say)"
+        )
+    return None
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1].strip().rstrip(".")
