@@ -40,6 +40,7 @@ def main() -> None:
 
     # Imported here, so that --help does not wait for PyTorch.
     from seg_training.new_classes.class_changes import change_classes, join_networks
+    from transformers_update_for_adapters.printable_text import printable
 
     ckpt, output, words = arguments.ckpt, arguments.output, arguments.words
     if arguments.change != "join":
@@ -48,7 +49,7 @@ def main() -> None:
         raise UserError(f"join takes one other network, not {len(words)}")
     else:
         network = join_networks(ckpt, words[0], output)
-    print(f"written to {output}: {', '.join(network.task_names)}")
+    print(f"written to {output}: {printable(', '.join(network.task_names))}")
 
 
 def _change(name: str, words: list[str]) -> "Change":

@@ -25,6 +25,7 @@ def main() -> None:
     from seg_training.commands.devices import find_device
     from seg_training.commands.terminal_logs import log_to_terminal
     from seg_training.training.step_replay import find_bad_step, replay_step
+    from transformers_update_for_adapters.printable_text import printable
 
     log_to_terminal()
     file = find_bad_step(arguments.path)
@@ -43,7 +44,7 @@ def main() -> None:
             "all is finite now: it came with another device or precision, from another process "
             "(bad_step_rank1.pt, say), or from outside of the network"
         )
-    print("\n".join(lines))
+    print("\n".join(map(printable, lines)))
 
 
 if __name__ == "__main__":

@@ -46,13 +46,28 @@ def run_shell(main: Callable[[], None], config_dir: Path) -> None:
         sys.stderr.write("interrupted\n")
         sys.exit(_INTERRUPTED)
     except Interrupted as stop:
-        sys.stderr.write(f"{stop}\n")
+        sys.stderr.write(f"{_obeyed_by_nothing(str(stop))}\n")
         sys.exit(_INTERRUPTED)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.exit(_obeyed_by_nothing(end.code))
+        raise
     except Exception as error:
         reason = reason_of(error, config_dir)
         if reason is None:
             raise
-        sys.exit(f"error: {reason}")
+        sys.exit(_obeyed_by_nothing(f"error: {reason}"))
+
+
+def _obeyed_by_nothing(text: str) -> str:
+    """Write what a terminal would obey, in names of classes and files of others, as its escape."""
+    lines = text.split("\n")
+    if all(map(str.isprintable, lines)):
+        return text
+    # Its package takes the seconds that PyTorch does.
+    from transformers_update_for_adapters.printable_text import printable
+
+    return "\n".join(map(printable, lines))
 
 
 def _do_without_home() -> None:

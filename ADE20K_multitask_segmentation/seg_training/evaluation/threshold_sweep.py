@@ -121,7 +121,7 @@ def show_thresholds(
     classes = terminal_table("Each class at its own best threshold", columns)
     for task_id, (at_best, masks) in results[best].per_class.items():
         if not masks:
-            classes.add_row(task_names[task_id], "-", "not measured", "")
+            add_plain_row(classes, task_names[task_id], "-", "not measured", "")
             continue
         own = {threshold: each.per_class[task_id][0] for threshold, each in results.items()}
         chosen = best_threshold(own)
