@@ -10,7 +10,8 @@ from transformers_update_for_adapters.model_saving import SUMS
 
 __all__ = ["SUMS", "check_sums", "write_sums"]
 
-_SUMMED = (WEIGHTS, "config.json", CONFIG)  # a README is for people to edit
+_ALWAYS = (WEIGHTS, "config.json", CONFIG)  # a README is for people to edit
+_SUMMED = (*_ALWAYS, "preprocessor_config.json")  # the last is Transformers', and some have none
 
 
 def write_sums(folder: Path) -> None:
@@ -22,7 +23,8 @@ def write_sums(folder: Path) -> None:
     Raises:
         UnwritableError: if it cannot be written.
     """
-    write_text("".join(f"{_sum(folder / name)}  {name}\n" for name in _SUMMED), folder / SUMS)
+    there = [name for name in _SUMMED if name in _ALWAYS or (folder / name).is_file()]
+    write_text("".join(f"{_sum(folder / name)}  {name}\n" for name in there), folder / SUMS)
 
 
 def check_sums(folder: Path) -> None:
@@ -40,7 +42,8 @@ def check_sums(folder: Path) -> None:
     if not kept.is_file():
         return
     expected = kept.read_bytes()
-    for name in _SUMMED:
+    is_earlier = len(expected.splitlines()) == len(_ALWAYS)
+    for name in _ALWAYS if is_earlier else _SUMMED:
         is_there = (folder / name).is_file()  # what is missing, its reader says; a hub has parts
         if is_there and f"{_sum(folder / name)}  {name}\n".encode() not in expected:
             raise UserError(

@@ -10,7 +10,7 @@ from seg_training.checkpoints.folder_sums import SUMS, check_sums, write_sums
 from seg_training.checkpoints.model_folders import load_network
 from seg_training.errors import UserError
 
-FILES = ("config.json", "config.yaml", "model.safetensors")
+FILES = ("config.json", "config.yaml", "model.safetensors", "preprocessor_config.json")
 
 
 @pytest.fixture
@@ -54,3 +54,16 @@ def test_a_missing_file_is_left_to_its_reader(model: Path) -> None:
     check_sums(model)
     with pytest.raises(UserError, match=r"model\.safetensors, but no config\.yaml; give a folder"):
         read_checkpoint(model)
+
+
+def test_sums_of_before_know_nothing_of_the_preprocessing(model: Path) -> None:
+    kept = (model / SUMS).read_text().splitlines(keepends=True)
+    (model / SUMS).write_text("".join(line for line in kept if FILES[3] not in line))
+    (model / FILES[3]).write_text("{}")
+    check_sums(model)
+
+
+def test_a_folder_may_have_no_preprocessing(model: Path) -> None:
+    (model / FILES[3]).unlink()
+    write_sums(model)
+    check_sums(model)
