@@ -21,7 +21,7 @@ from transformers import SegformerConfig
 from .methods import METHODS, Method
 from .views import VIEWS
 
-__all__ = ["TASFormerConfig"]
+__all__ = ["TASFormerConfig", "check_measured"]
 
 _log = logging.getLogger(__name__)
 
@@ -296,6 +296,7 @@ class TASFormerConfig(SegformerConfig):
         self._check_own_fields()
         self._check_recognition()
         self._check_presence()
+        check_measured(self.measured)
         self.method_class.check(self)
 
     def _check_own_fields(self) -> None:
@@ -410,6 +411,57 @@ def _check_rounds(rounds: Any, number: int, what: str) -> None:
         raise ValueError(
             f"rounds is {rounds}; expected how many were learnt at a time, {number} {what} together"
         )
+
+
+def check_measured(measured: Any) -> None:
+    """Refuse what no evaluation gave: cards and pages compute with it.
+
+    Args:
+        measured: as :class:`TASFormerConfig` has it.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    if measured is None:
+        return
+    per_class = measured.get("per_class", {}) if isinstance(measured, Mapping) else None
+    if not isinstance(per_class, Mapping):
+        raise ValueError(
+            "measured is no result of an evaluation; evaluate again, or set it to None"
+        )
+    bounds = [measured.get(f"bIoU{kind}_interval") for kind in ("", "_calibrated")]
+    whole = [
+        _is_measured(measured),
+        _is_percent(measured.get("bIoU_calibrated")),
+        *(_is_interval(own) for own in bounds),
+    ]
+    wrong = [str(name) for name, own in per_class.items() if not _is_measured(own)]
+    if wrong or not all(whole):
+        where = f" of class '{wrong[0]}'" if wrong else ""
+        raise ValueError(
+            f"measured has numbers{where} that are none; expected bIoU in percent, or None, and "
+            "num_masks. Evaluate again, or set it to None"
+        )
+
+
+def _is_measured(own: Any) -> bool:
+    return (
+        isinstance(own, Mapping)
+        and {"bIoU", "num_masks"} <= own.keys()
+        and _is_percent(own["bIoU"])
+        and isinstance(own["num_masks"], int)
+    )
+
+
+def _is_percent(value: Any) -> bool:
+    """Tell a number that may be nan, as in early files, or None, as in JSON."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _is_interval(bounds: Any) -> bool:
+    return bounds is None or (
+        isinstance(bounds, list | tuple) and len(bounds) == 2 and all(map(_is_percent, bounds))
+    )
 
 
 def _is_number(value: Any) -> bool:

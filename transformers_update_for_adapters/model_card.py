@@ -243,7 +243,7 @@ def _data(config: TASFormerConfig, tags: Sequence[str]) -> ModelCardData:
         if (pretrained := (config.origin or {}).get("pretrained")) in _MITS:
             licence["base_model"] = pretrained
     results: dict[str, Any] = {}
-    if config.measured:
+    if config.measured and _is_number(config.measured["bIoU"]):
         dataset = _dataset(config)
         results = {
             "model_name": "TASFormer",
@@ -288,7 +288,7 @@ def _classes(config: TASFormerConfig) -> str:
 
 def _measured(config: TASFormerConfig) -> str:
     measured = config.measured
-    if not measured:
+    if not measured or not _is_number(measured["bIoU"]):
         return "Nothing is recorded."
     bounds = measured.get("bIoU_interval") or (None, None)
     shown = f" ({bounds[0]:.1f} to {bounds[1]:.1f})" if all(map(_is_number, bounds)) else ""

@@ -145,6 +145,13 @@ PRESENCE: dict[str, Any] = {"scale": 1.5, "bias": [0.5, None], "least": 0.25}
     [
         ("presence", {**PRESENCE, "bias": [0.5]}, "presence has 1 biases, but num_tasks is 2"),
         ("presence", {**PRESENCE, "bias": 0.5}, r"presence has 0\.5 biases"),
+        ("measured", {"per_class": [1]}, "measured is no result of an evaluation"),
+        ("measured", {"bIoU": "<b>", "num_masks": 1}, "measured has numbers that are none"),
+        (
+            "measured",
+            {"bIoU": 1.0, "num_masks": 1, "per_class": {"a": 3}},
+            "measured has numbers of class 'a' that are none",
+        ),
         (
             "presence",
             {**PRESENCE, "bias": [0.5, "1"]},

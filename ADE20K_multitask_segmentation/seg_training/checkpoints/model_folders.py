@@ -3,6 +3,7 @@
 # mypy: allow-untyped-calls
 # Transformers has types for a part of its functions only.
 
+import logging
 import shutil
 from collections.abc import Mapping
 from math import prod
@@ -26,9 +27,12 @@ from seg_training.networks.foreign_code import refuse_foreign_code
 from seg_training.networks.network_building import quiet_transformers
 from seg_training.networks.network_extent import check_memory, check_numbers
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
+from transformers_update_for_adapters.configuration_tasformer import check_measured
 from transformers_update_for_adapters.weights_fingerprint import fingerprint
 
 __all__ = ["RESULTS", "describe_network", "load_network", "save_network"]
+
+_log = logging.getLogger(__name__)
 
 RESULTS = "results.json"
 """What a training measured, in its run's folder."""
@@ -160,8 +164,9 @@ def _stored_numbers(folder: Path) -> int:
 
 def _results_of(file: Path, checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Read the run's results, if they are of this checkpoint."""
+    kept = file.parent.parent / RESULTS
     try:
-        results = read_json((file.parent.parent / RESULTS).read_text(encoding="utf-8"))
+        results = read_json(kept.read_text(encoding="utf-8"))
         # Results of before runs had names tell the step alone.
         is_of_it = (
             results.keys() >= {*_MEASURED}
@@ -170,7 +175,14 @@ def _results_of(file: Path, checkpoint: Mapping[str, Any]) -> Mapping[str, Any] 
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return dict(results) if is_of_it else None
+    if not is_of_it:
+        return None
+    try:
+        check_measured(results)
+    except ValueError as error:
+        _log.warning("%s is not what a training wrote, and left out: %s", kept, error)
+        return None
+    return dict(results)
 
 
 def _name_of(data: Mapping[str, Any]) -> str:

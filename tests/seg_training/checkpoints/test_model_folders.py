@@ -239,6 +239,25 @@ def test_results_are_those_of_the_checkpoint(run: Path) -> None:
     assert last.origin["step"] is None
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"bIoU": "<script>"},
+        {"bIoU_interval": 3},
+        {"per_class": [1, 2]},
+        {"per_class": {"building": {"bIoU": "x", "num_masks": 1}}},
+    ],
+)
+def test_edited_results_are_left_out(
+    edited: dict[str, Any], run: Path, config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    (run / "results.json").write_text(json.dumps({**RESULTS, **edited}))
+    network = load_network(run)
+    assert network.config.measured is None
+    assert "results.json is not what a training wrote, and left out" in caplog.text
+    save_network(run / "model", network, config)
+
+
 def test_results_of_another_run_are_not_taken(run: Path) -> None:
     """Of the same step, in a folder into which the checkpoint was copied."""
     file = run / "checkpoints" / "best.ckpt"
