@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from inspect import get_annotations
 from math import isfinite, prod
+from numbers import Integral, Real
 from typing import Any, get_type_hints
 
 from huggingface_hub.dataclasses import strict, type_validator
@@ -449,13 +450,13 @@ def _is_measured(own: Any) -> bool:
         isinstance(own, Mapping)
         and {"bIoU", "num_masks"} <= own.keys()
         and _is_percent(own["bIoU"])
-        and isinstance(own["num_masks"], int)
+        and isinstance(own["num_masks"], Integral)
     )
 
 
 def _is_percent(value: Any) -> bool:
     """Tell a number that may be nan, as in early files, or None, as in JSON."""
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return value is None or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def _is_interval(bounds: Any) -> bool:

@@ -4,6 +4,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 
@@ -145,13 +146,6 @@ PRESENCE: dict[str, Any] = {"scale": 1.5, "bias": [0.5, None], "least": 0.25}
     [
         ("presence", {**PRESENCE, "bias": [0.5]}, "presence has 1 biases, but num_tasks is 2"),
         ("presence", {**PRESENCE, "bias": 0.5}, r"presence has 0\.5 biases"),
-        ("measured", {"per_class": [1]}, "measured is no result of an evaluation"),
-        ("measured", {"bIoU": "<b>", "num_masks": 1}, "measured has numbers that are none"),
-        (
-            "measured",
-            {"bIoU": 1.0, "num_masks": 1, "per_class": {"a": 3}},
-            "measured has numbers of class 'a' that are none",
-        ),
         (
             "presence",
             {**PRESENCE, "bias": [0.5, "1"]},
@@ -243,3 +237,21 @@ def test_a_file_that_disagrees_with_itself_is_refused(tmp_path: Path) -> None:
 def test_a_class_called_other_is_not_the_channel_of_no_class() -> None:
     config = segformer(num_tasks=2, task_names=["other", "tree"])
     assert config.label2id == {"no class": 0, "other": 1, "tree": 2}
+
+
+@pytest.mark.parametrize(
+    ("measured", "message"),
+    [
+        ({"per_class": [1]}, "measured is no result of an evaluation"),
+        ({"bIoU": "<b>", "num_masks": 1}, "measured has numbers that are none"),
+        (
+            {"bIoU": 1.0, "num_masks": 1, "per_class": {"a": 3}},
+            "measured has numbers of class 'a' that are none",
+        ),
+    ],
+)
+def test_what_was_measured_is_numbers(measured: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TASFormerConfig(num_tasks=1, measured=measured)
+    early = {"bIoU": math.nan, "num_masks": np.int64(3), "bIoU_interval": (None, np.float32(1))}
+    assert TASFormerConfig(num_tasks=1, measured=early).measured == early

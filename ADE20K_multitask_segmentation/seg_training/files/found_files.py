@@ -28,8 +28,8 @@ class FoundFiles(NamedTuple):
     Attributes:
         files: in order; links that lead nowhere among them, where a file of their name was asked
             for: reading them says what is wrong.
-        unreachable: folders that may not be read, and links that lead nowhere and may have been
-            folders, with the reason.
+        unreachable: folders that may not be read, links that lead nowhere and may have been
+            folders, and, of the names asked for, pipes and devices, with the reason.
         unread: pictures of kinds that are not read.
         not_followed: links to a folder above, or to one that is searched anyway.
     """
@@ -110,8 +110,10 @@ def find_files(
                 if entry.is_dir():
                     through_link = behind_link or entry.is_symlink()
                     heappush(waiting, (through_link, below, above | {identity}))
-                elif is_wanted and (entry.is_file() or entry.is_symlink()):
+                elif is_wanted and (entry.is_file() or not below.exists()):
                     files.append(below)
+                elif is_wanted and suffixes is not None:
+                    unreachable[below] = "a pipe, a socket or a device, not a file"
                 elif below.suffix.lower() in UNREAD_SUFFIXES:
                     unread.append(below)
                 elif entry.is_symlink() and not below.exists() and _may_be_folder(below):
