@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seg_training.commands.lost_processes import end_with_parent
-from seg_training.commands.lost_workers import of_workers
+from seg_training.commands.lost_workers import of_lost_worker
 from seg_training.commands.standard_streams import forgiving_streams, printing_problem
 from seg_training.errors import Interrupted, UserError
 
@@ -97,6 +97,4 @@ def reason_of(error: Exception, config_dir: Path) -> str | None:
         from seg_training.config import explain
 
         return str(explain(error, config_dir))
-    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-        return of_workers(error)
-    return None
+    return of_lost_worker(error)

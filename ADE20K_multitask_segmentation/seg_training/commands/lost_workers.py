@@ -1,6 +1,6 @@
 """When a process that loads data is gone, or cannot hand over what it loaded: what to do."""
 
-__all__ = ["of_workers"]
+__all__ = ["of_lost_worker", "of_workers"]
 
 _NO_SHARED_MEMORY = ("shared memory", "torch_shm", "/torch_", "bus error")
 _KILLED = "killed by signal"
@@ -10,8 +10,7 @@ def of_workers(error: Exception) -> str | None:
     """Say what to do about a worker; None where an error is of something else.
 
     Args:
-        error: PyTorch raises it where the batches are taken, or, of a worker that was killed,
-            whatever is done in that moment.
+        error: PyTorch raises it where the batches are taken.
     """
     words = str(error).lower()
     if any(word in words for word in _NO_SHARED_MEMORY):
@@ -27,6 +26,16 @@ def of_workers(error: Exception) -> str | None:
             f"{_last_line(error)}. Load in fewer processes (data.num_workers=2, say)"
         )
     return None
+
+
+def of_lost_worker(error: Exception) -> str | None:
+    """Say it of a worker that was killed; None where an error is of something else.
+
+    Args:
+        error: of whatever was done in that moment: PyTorch raises it there.
+    """
+    is_of_one = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    return of_workers(error) if is_of_one else None
 
 
 def _last_line(error: Exception) -> str:

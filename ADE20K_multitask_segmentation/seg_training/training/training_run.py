@@ -16,12 +16,12 @@ from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.network_in_checkpoint import network_of, take_calibration
 from seg_training.commands.lost_processes import saying_who_is_lost
+from seg_training.commands.lost_workers import of_lost_worker
 from seg_training.commands.process_ranks import process_rank
 from seg_training.commands.waits import waiting_for
 from seg_training.config import literal_config, plain_config
 from seg_training.datasets.data_module import build_data_module
 from seg_training.datasets.data_module_base import DataModule
-from seg_training.datasets.plain_spoken_loader import workers_in_words
 from seg_training.datasets.task_synonyms import task_synonyms
 from seg_training.errors import Interrupted, UnwritableError, UserError
 from seg_training.evaluation.checkpoint_evaluation import restore, run_validation
@@ -192,18 +192,15 @@ def _fit(
     """Train; what ends it is said in words, with what is kept."""
     _announce(config, module, data, trainer)
     try:
-        with (
-            interruption.listening(),
-            saying_who_is_lost(),
-            workers_in_words(),
-            warnings.catch_warnings(),
-        ):
+        with interruption.listening(), saying_who_is_lost(), warnings.catch_warnings():
             # What is held still is so on purpose.
             warnings.filterwarnings("ignore", ".* in eval mode at the start of training")
             trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
     except UserError as error:
         raise UserError(f"{error}\n{checkpoints.in_words}") from error
     except RuntimeError as error:
+        if reason := of_lost_worker(error):
+            raise UserError(f"{reason}\n{checkpoints.in_words}") from error
         if _NOT_DETERMINISTIC not in str(error):
             raise
         operation = str(error).partition(_NOT_DETERMINISTIC)[0].strip()
