@@ -29,7 +29,6 @@ class LookingNetwork(nn.Module):
         super().__init__()
         self.network = network
         self._looks = looks
-        self._plain = Looks(looks.crop_size, view=looks.view)
 
     def __getattr__(self, name: str) -> Any:
         """Give what the network has."""
@@ -52,7 +51,7 @@ class LookingNetwork(nn.Module):
         """
         if not self.network.recognises:
             return None
-        [look] = self._plain.at(*pixel_values.shape[-2:])
+        look = self._looks.plainest(*pixel_values.shape[-2:])
         return self.network.recognise(shown_image(self.network, _pixels(pixel_values), look)[None])
 
     def task_logits(
@@ -68,7 +67,7 @@ class LookingNetwork(nn.Module):
         Returns:
             (1, T, H, W) float32: log-odds of the probabilities' mean.
         """
-        [plain] = self._plain.at(*pixel_values.shape[-2:])
+        plain = self._looks.plainest(*pixel_values.shape[-2:])
         known = None if recognition is None else {plain: recognition}
         asked = class_probabilities(
             self.network, _pixels(pixel_values), task_ids.tolist(), self._looks, known

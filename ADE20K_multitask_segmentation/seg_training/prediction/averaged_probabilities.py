@@ -87,6 +87,11 @@ class Looks:
         """
         return cls(network.crop_size, flip, tuple(scales), window, network.config.view)
 
+    def plainest(self, height: int, width: int) -> Look:
+        """Give the one that the network was trained to: of the picture as a whole."""
+        [look] = Looks(self.crop_size, view=self.view).at(height, width)
+        return look
+
     def at(self, height: int, width: int) -> list[Look]:
         """List all looks at a picture.
 

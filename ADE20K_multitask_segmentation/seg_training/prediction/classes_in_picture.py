@@ -110,7 +110,7 @@ def recognise_picture(
     calibration = network.config.presence
     if not network.tells_presence or calibration is None:
         return None
-    [look] = Looks(looks.crop_size, view=looks.view).at(*picture.shape[:2])
+    look = looks.plainest(*picture.shape[:2])
     recognition = network.recognise(shown_image(network, picture, look)[None])
     assert recognition is not None
     scores = recognition.presence[0].tolist()
