@@ -85,7 +85,10 @@ def main() -> None:
 
 def _scale(text: str) -> float | str:
     """Read a scale, and leave the changes to the config that follow scales as they are."""
-    return text if "=" in text else float(text)
+    try:
+        return text if "=" in text else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number, 1 or 0.75 say") from None
 
 
 if __name__ == "__main__":
