@@ -129,7 +129,11 @@ class TestByThePackage:
         logits = torch.tensor([HALF, HALF])
         ids = torch.tensor([3, 1])
         assert network.bounds(logits, ids) is None
+        least = {"least": 0.5, "least_at": {"90": 0.5}}
+        network.config.presence = {"scale": 1.0, "bias": [0.0] * 5, "gate": 0.25, **least}
+        assert network.gate == 0.0  # nothing is calibrated where there are no thresholds
         network.config.thresholds = [0.0, 1.0, 2.0, 3.0, 4.0]
+        assert network.gate == 0.25
         own = network.bounds(logits, ids)
         assert own is not None
         assert own.tolist() == [3.0, 1.0]
@@ -137,3 +141,4 @@ class TestByThePackage:
         own = network.bounds(logits, ids)
         assert own is not None
         assert torch.equal(logits > own[:, None, None], masks_of_largest_iou(logits))
+        assert network.gate == 0.25

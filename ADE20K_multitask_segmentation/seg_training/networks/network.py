@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from seg_training.errors import UserError
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation
+from transformers_update_for_adapters.class_thresholds import has_own_thresholds
 from transformers_update_for_adapters.expected_iou import least_painted, masks_of_largest_iou
 from transformers_update_for_adapters.input_checks import can_look_at, check_known_ids
 from transformers_update_for_adapters.modeling_tasformer import Recognition
@@ -120,8 +121,12 @@ class Network(nn.Module):
 
     @property
     def gate(self) -> float:
-        """The presence, from 0 to 1, from which on a class is painted; 0: no class is left out."""
-        return float((self.config.presence or {}).get("gate", 0.0))
+        """The presence, from 0 to 1, from which on a class is painted when calibrated.
+
+        0 where no class is left out: without thresholds nothing is calibrated.
+        """
+        presence = self.config.presence if has_own_thresholds(self.config) else None
+        return float((presence or {}).get("gate", 0.0))
 
     def part_of_picture(self, maps: Tensor, picture: Sequence[int]) -> Tensor:
         """Cut off what the network was shown beyond a picture: padding, if its view pads.

@@ -88,7 +88,7 @@ def _lines_of_all_tasks(result: BinaryIoUResult) -> list[str]:
     """Say what is measured where every task was asked of every image."""
     lines = [] if result.label_map is None else [_label_map_line(result.label_map)]
     if result.presence is not None:
-        lines += _presence_lines(result.presence, result.calibrated)
+        lines += _presence_lines(result.presence)
     return lines
 
 
@@ -107,20 +107,19 @@ def _label_map_line(result: LabelMapResult) -> str:
     )
 
 
-def _presence_lines(result: PresenceResult, calibrated: bool) -> list[str]:
+def _presence_lines(result: PresenceResult) -> list[str]:
     """Say what is painted of classes that are not there, and how well presence is told."""
-    painted = _painted_text(
-        result.cg_bIoU, result.presence_MCC, result.absent_painted, result.absent_area
+    painted = result.cg_bIoU, result.presence_MCC, result.absent_painted, result.absent_area
+    calibrated = (
+        result.cg_bIoU_calibrated,
+        result.presence_MCC_calibrated,
+        result.absent_painted_calibrated,
+        result.absent_area_calibrated,
     )
-    lines = [f"all classes asked of every image: {painted}"]
-    if calibrated:
-        painted = _painted_text(
-            result.cg_bIoU_calibrated,
-            result.presence_MCC_calibrated,
-            result.absent_painted_calibrated,
-            result.absent_area_calibrated,
-        )
-        lines.append(f"calibrated: {painted}")
+    lines = [f"all classes asked of every image: {_painted_text(*painted)}"]
+    # Thresholds may be 0 for all classes, where the presence score still leaves some out.
+    if calibrated != painted:
+        lines.append(f"calibrated: {_painted_text(*calibrated)}")
     shares, bious = zip(*result.biou_at_absent_painted.items(), strict=True)
     return [
         *lines,

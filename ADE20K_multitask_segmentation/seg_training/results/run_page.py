@@ -123,9 +123,11 @@ def _presence(results: Mapping[str, Any]) -> list[Table | Text | None]:
     """Say what is painted where classes are asked that are not there; nothing if none was."""
     if "cg_bIoU" not in results:
         return []
-    suffixes, gated = {"": "at 0"}, "bIoU, %"
-    if calibrated_of(results) is not None:
-        suffixes["_calibrated"], gated = "calibrated", "bIoU, calibrated, %"
+    suffixes = {"": "at 0"}
+    # Thresholds may be 0 for all classes, where the presence score still leaves some out.
+    if any(results[key] != results.get(f"{key}_calibrated", results[key]) for key in _PAINTED):
+        suffixes["_calibrated"] = "calibrated"
+    gated = "bIoU, %" if calibrated_of(results) is None else "bIoU, calibrated, %"
     painted = [
         [name, *(_number_text(key, results[f"{key}{suffix}"]) for suffix in suffixes)]
         for key, name in _PAINTED.items()

@@ -130,6 +130,11 @@ def test_what_is_painted_of_absent_classes(tmp_path: Path) -> None:
     calibrated = {f"{name}_calibrated": 0.5 for name in more} | {"bIoU_calibrated": 51.0}
     html = run_html({**RESULTS, **more, **calibrated}, [], tmp_path)
     assert rows(html)["correlation of painted and there"] == ["0.46", "0.50"]
+    assert rows(html)["bIoU, calibrated, %"] == ["27.5", "not measured"]
+    # Thresholds of 0 leave the bIoU as it is, and the presence score alone leaves classes out.
+    html = run_html({**RESULTS, **more, **calibrated, "bIoU_calibrated": 42.18}, [], tmp_path)
+    assert rows(html)["correlation of painted and there"] == ["0.46", "0.50"]
+    assert rows(html)["bIoU, %"] == ["27.5", "not measured"]
     assert "What is there" not in run_html(RESULTS, [], tmp_path)
 
 
