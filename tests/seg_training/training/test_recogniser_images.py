@@ -46,3 +46,28 @@ def test_nothing_is_said_of_the_same_images_or_of_unknown_ones(
     own = f"model.recogniser={recogniser}"
     tell_trained_images(training(recogniser.parent / "data", own, "seed=2", more))
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_said"),
+    [("sun", "gdd", False), ("sun", "other", False), ("other", "gdd", False), ("gdd", "sun", True)],
+)
+def test_each_of_several_datasets_holds_out_by_its_place(
+    tmp_path: Path, first: str, second: str, is_said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def several(*places: str) -> dict[str, Any]:
+        sections = {
+            str(number): {"dataset": "folder", "root": str(tmp_path / place)}
+            for number, place in enumerate(places)
+        }
+        data = {"calibration_share": 0.1, "datasets": sections}
+        return {"seed": 1, "model": {"recogniser": str(tmp_path / "model")}, "data": data}
+
+    one = training(tmp_path / "sun")
+    save_network(tmp_path / "model", small_network("segformer"), one | several("sun", "gdd"))
+    tell_trained_images(several(first, second))
+    assert bool(caplog.records) == is_said
+    caplog.clear()
+    # One that was trained on one of them alone held out others, by the seed itself.
+    tell_trained_images(training(tmp_path / "gdd", f"model.recogniser={tmp_path / 'model'}"))
+    assert "on images that are held out here" in caplog.text
