@@ -20,7 +20,7 @@ def plot_figures(runs: Runs) -> list[Figure | None]:
     )
     each = [run for seeds in runs.values() for run in seeds]
     thresholds = (
-        " Calibrated: painted above a threshold of its own."
+        " Calibrated: painted above a threshold of its own, or by rankseg."
         if len(runs) == 1 and any(calibrated_of(run) is not None for run in each)
         else ""
     )

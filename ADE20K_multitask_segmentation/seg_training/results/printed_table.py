@@ -20,7 +20,10 @@ from seg_training.results.number_texts import interval_text, measured_text
 
 __all__ = ["show_result"]
 
-_CALIBRATED = "calibrated: each class painted above its own threshold, chosen on training images"
+_CALIBRATED = (
+    "calibrated: each class painted above its own threshold, or by rankseg, as chosen on training "
+    "images"
+)
 
 
 def show_result(

@@ -114,7 +114,9 @@ def _calibrated_rows(results: Mapping[str, Any]) -> list[list[str | Noted]]:
     calibrated = calibrated_of(results)
     if calibrated is None:
         return []
-    name = Noted("bIoU, calibrated", "each class painted above a threshold of its own")
+    name = Noted(
+        "bIoU, calibrated", "each class painted above a threshold of its own, or by rankseg"
+    )
     interval = interval_text(results.get("bIoU_calibrated_interval"))
     return [[name, measured_text(calibrated), interval]]
 

@@ -105,7 +105,7 @@ def test_what_is_calibrated_stands_beside_what_is_not(tmp_path: Path) -> None:
     assert found["bIoU, calibrated"] == ["51.0", "49.0 to 53.0"]
     assert found["sun"] == ["all", "1,111", "42.2", "40.0 to 44.3", "51.0"]
     assert found[""] == ["sky", "101", "90.5", "", "95.0"]
-    assert "Calibrated: painted above a threshold of its own." in html
+    assert "Calibrated: painted above a threshold of its own, or by rankseg." in html
     for same in ({"bIoU_calibrated": 42.18}, {"bIoU_calibrated": None}):
         assert "bIoU, calibrated" not in run_html({**RESULTS, **same}, [], tmp_path)
 
