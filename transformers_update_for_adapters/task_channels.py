@@ -183,7 +183,8 @@ class TaskChannels:
         shares = first.softmax(dim=1)
         if self._num_first < self.num_channels:  # each beside the first ones, and no other
             rivals = first.amax(dim=1, keepdim=True)
-            added = (label_logits[:, self._num_first :] - rivals).sigmoid()
+            # Cut after the difference: else one added channel has no export of free size.
+            added = (label_logits - rivals)[:, self._num_first :].sigmoid()
             shares = torch.cat([shares, added], dim=1)
         if len(self._filled[0]) == 1 and all(self.known):
             return shares[:, self._tasks]

@@ -139,3 +139,12 @@ def test_a_join_takes_over_all_that_is_known_of_a_class(caplog: pytest.LogCaptur
     assert "not taken over, for they were there at first, or merged: tree, car" in caplog.text
     with pytest.raises(ValueError, match="the two networks cannot be joined"):
         joined(base, other.half())
+
+
+def test_all_that_a_recogniser_tells_apart_is_no_one_class() -> None:
+    model = recognising_network().model
+    everything = {"all of it": [0, 1, 2, 3], "wall": [4]}
+    assert with_classes(model, everything).config.num_tasks == 2  # beside "other"
+    model.config.recognition["channels"] = [[0, 1, 5], [2], [3], [4], []]  # no other
+    with pytest.raises(ValueError, match="nothing would be left to compare them with"):
+        with_classes(model, everything)

@@ -109,3 +109,17 @@ def test_parts_as_the_browser_takes_them(both: tuple[Network, Network], tmp_path
 @of_kinds(argvalues=["row", "row and embedding", "map", "adapter++", "adapter beside words"])
 def test_a_program(both: tuple[Network, Network], tmp_path: Path) -> None:
     check_files(both, export_torch, tmp_path, "pt2")
+
+
+@pytest.mark.slow
+@of_kinds(argvalues=["row", "row of segformer"])
+def test_any_size(both: tuple[Network, Network], tmp_path: Path) -> None:
+    for export, ending in ((export_onnx, "onnx"), (export_torch, "pt2")):
+        export(both[1], tmp_path / f"any.{ending}")
+        for size in (SIZE, (128, 64)):
+            image = np.ascontiguousarray(photo(*size, 3).transpose(2, 0, 1)[None])
+            ids = np.array([[5, 0]])
+            with torch.no_grad():
+                own = both[1].task_logits(torch.from_numpy(image), torch.tensor([5, 0])).numpy()
+            for runtime in runtimes_of(tmp_path / f"any.{ending}"):
+                np.testing.assert_allclose(runtime.run(image, ids), own, rtol=1e-4, atol=1e-4)
