@@ -25,14 +25,15 @@ def tell_trained_images(config: Mapping[str, Any]) -> None:
         config: of a training, as plain dicts.
     """
     source = config["model"].get("recogniser")
-    trained = _training_of(source) if source else None
+    ours = {place: chosen for place, chosen in _held_out(config).items() if chosen.share}
+    trained = _training_of(source) if source and ours else None
     if trained is None:
         return
     theirs = _held_out(trained)
     others = [
         theirs[place]
-        for place, chosen in _held_out(config).items()
-        if chosen.share and place in theirs and theirs[place] != chosen
+        for place, chosen in ours.items()
+        if place in theirs and theirs[place] != chosen
     ]
     if not others:
         return
