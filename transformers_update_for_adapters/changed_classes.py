@@ -231,8 +231,9 @@ def _check_method(model: "TASFormerForSemanticSegmentation", groups: Sequence[li
                 f"{' and '.join(names[task] for task in own)} cannot be merged: one was learnt at "
                 "first and one was added, and they are not compared with the same classes"
             )
-        is_all = set(range(rounds[0])) <= set(channels)
-        if is_all and not model.config.recognition["overlapping"]:
+        # One channel is its own margin, and so is each that may overlap: these need no other.
+        compete = rounds[0] > 1 and not model.config.recognition["overlapping"]
+        if compete and set(range(rounds[0])) <= set(channels):
             raise ValueError(
                 f"{' and '.join(names[task] for task in own)} cannot be merged: they are all that "
                 "the recogniser tells apart, and nothing would be left to compare them with"

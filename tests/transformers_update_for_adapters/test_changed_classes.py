@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from small_networks import NAMES, photo, recognising_network, small_network
+from small_networks import NAMES, SMALL, photo, recognising_network, small_network
 
 from seg_training.networks import Network
+from seg_training.networks.network_building import build_network
+from seg_training.networks.painted_networks import build_painted_network
 from transformers_update_for_adapters import TASFormerForSemanticSegmentation, find_task
 from transformers_update_for_adapters import class_learning as learning
 from transformers_update_for_adapters.changed_classes import joined, with_classes
@@ -148,3 +150,22 @@ def test_all_that_a_recogniser_tells_apart_is_no_one_class() -> None:
     model.config.recognition["channels"] = [[0, 1, 5], [2], [3], [4], []]  # no other
     with pytest.raises(ValueError, match="nothing would be left to compare them with"):
         with_classes(model, everything)
+    model = recognising_network(overlapping=True).model
+    model.config.recognition["channels"] = [[0, 1, 5], [2], [3], [4], []]
+    assert with_classes(model, everything).config.num_tasks == 2
+
+
+def test_one_channel_needs_no_other() -> None:
+    sizes = {**SMALL, "task_map_shape": [3, 16, 24]}
+    recogniser = build_network("segformer", 1, other_channel=False, **sizes)
+    own = {name: sizes[name] for name in sizes if name.startswith(("task_", "projector_"))}
+    model = build_painted_network(
+        recogniser.model,
+        [[0], []],
+        {"method": "adapter_hf", **own},
+        labels=["tree"],
+        source="nvidia/segformer-b0",
+        num_tasks=2,
+        task_names=("tree", "wall"),
+    ).model
+    assert with_classes(model, {"either": [0, 1]}).config.task_names == ["either"]
