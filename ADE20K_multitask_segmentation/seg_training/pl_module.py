@@ -132,7 +132,13 @@ class LitSeg(pl.LightningModule):
         is_path = not is_hub_name(str(source))
         return build_painted_network(
             recogniser.model,
-            match_labels(recogniser.labels, self.task_names, synonyms, recogniser.other_channel),
+            match_labels(
+                recogniser.labels,
+                self.task_names,
+                synonyms,
+                recogniser.other_channel,
+                recogniser.overlapping,
+            ),
             model,
             labels=recogniser.labels,
             source=source_name(str(user_path(source).absolute()) if is_path else str(source)),

@@ -17,6 +17,7 @@ def match_labels(
     task_names: Sequence[str],
     synonyms: Sequence[Sequence[str]] = (),
     other_channel: bool = False,
+    overlapping: bool = False,
 ) -> list[list[int]]:
     """Find each task's labels: those that share a word with its name or its synonyms.
 
@@ -29,12 +30,14 @@ def match_labels(
         synonyms: per task, by what words it is called besides; none by default.
         other_channel: the first channel is what is none of the others: no task, though one is
             called as it is.
+        overlapping: a channel says whether its label is there, whatever else is; else the largest
+            wins.
 
     Returns:
         Per task the positions of its labels, none where the recogniser does not know it.
 
     Raises:
-        UserError: if it knows none of them.
+        UserError: if it knows none of them, or if all that it tells apart is one of them.
     """
     by_name = {_plain(name): task for task, name in enumerate(task_names)}
     by_synonym: dict[str, int] = {}
@@ -50,8 +53,27 @@ def match_labels(
             if found := [known[word] for word in words if word in known]:
                 channels[found[0]].append(channel)
                 break
+    _check_rivals(labels, task_names, channels, overlapping)
     _tell(labels, task_names, channels)
     return channels
+
+
+def _check_rivals(
+    labels: Sequence[str],
+    task_names: Sequence[str],
+    channels: list[list[int]],
+    overlapping: bool,
+) -> None:
+    # One channel is its own margin, and so is each that may overlap: these need no other.
+    if overlapping or len(labels) == 1:
+        return
+    for name, own in zip(task_names, channels, strict=True):
+        if len(own) == len(labels):
+            raise UserError(
+                f"all that the recogniser tells apart, {listed(labels)}, is {name}, and nothing is "
+                "left to compare it with. Choose another model.recogniser, or tasks of which "
+                "none has all of its labels"
+            )
 
 
 def _plain(name: str) -> str:

@@ -34,3 +34,13 @@ def test_what_is_none_of_the_labels_is_no_task_though_one_is_called_so() -> None
 def test_a_recogniser_that_knows_nothing_is_refused() -> None:
     with pytest.raises(UserError, match="knows none of the tasks mug, cup: its labels are sky"):
         match_labels(["sky", "tree"], ["mug", "cup"])
+
+
+def test_all_labels_of_one_task_leave_nothing_to_compare_with() -> None:
+    labels, tasks, words = ["mug", "cup"], ["vessel", "spoon"], [["cup", "mug"], []]
+    with pytest.raises(UserError, match="mug, cup, is vessel, and nothing is left to compare"):
+        match_labels(labels, tasks, words)
+    assert match_labels(labels, tasks, words, overlapping=True) == [[0, 1], []]
+    assert match_labels(["mug"], tasks, words) == [[0], []]
+    assert match_labels(["other", *labels], tasks, words, other_channel=True) == [[1, 2], []]
+    assert match_labels([*labels, "table"], tasks, words) == [[0, 1], []]
