@@ -43,8 +43,8 @@ RUN_COLUMNS = (
 """What is said of each run."""
 
 _MEANING = (
-    f"{CALIBRATED.capitalize()}: each class is painted above a threshold of its own, chosen on "
-    "training images, in place of 0."
+    f"{CALIBRATED.capitalize()}: each class is painted above a threshold of its own in place "
+    "of 0, or by rankseg, as chosen on training images."
 )
 
 _COLUMNS: dict[str, tuple[str | int, ...]] = {  # of the CSV: where each is in results.json

@@ -146,7 +146,8 @@ def test_results_of_before_have_no_calibrated_number() -> None:
         assert "| second | 40.0 / 41.0 (+1.0) | not measured |\n" in text
         assert (
             "The paper's number / measured here (difference). Calibrated: each class is painted "
-            "above a threshold of its own, chosen on training images, in place of 0.\n"
+            "above a threshold of its own in place of 0, or by rankseg, as chosen on training "
+            "images.\n"
         ) in text
     assert "| second | 40.0 / not run | not run |\n" in markdown(BOTH, RESULTS)
     first, second = csv.DictReader(io.StringIO(csv_text(scale(BOTH), RESULTS)))
