@@ -140,8 +140,11 @@ def licence_of(config: TASFormerConfig) -> str:
     licence = recognition.get("license")
     known = recognition.get("source")
     source = markdown(source_name(str(known))) if known else "an unknown source"
-    terms = "has no licence that is recorded"
-    if licence and licence != NOT_RECORDED:
+    if licence is None:  # ours
+        terms = "was trained from random weights, too"
+    elif licence == NOT_RECORDED:
+        terms = "has no licence that is recorded"
+    else:
         terms = f"is under: {markdown(licence)}"
     return f"{said} The recogniser within, from {source}, {terms}."
 

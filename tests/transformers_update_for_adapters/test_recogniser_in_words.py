@@ -45,7 +45,7 @@ def test_a_recognisers_licence_holds_for_the_whole(tmp_path: Path) -> None:
     assert licence_of(network.config).endswith("nvidia/segformer-b0, is under: apache-2.0.")
     network.config.recognition = {**recognition, "license": None}
     assert licence_of(network.config).startswith("Trained from random weights")
-    assert licence_of(network.config).endswith("has no licence that is recorded.")
+    assert licence_of(network.config).endswith("was trained from random weights, too.")
     # Of weights from elsewhere nobody knows that NVIDIA's does not hold.
     network.config.recognition = {**recognition, "license": NOT_RECORDED}
     assert licence_of(network.config).startswith("Not recorded. If the weights come from MiT")
