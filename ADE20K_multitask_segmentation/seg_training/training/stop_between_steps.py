@@ -3,8 +3,9 @@
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
@@ -44,12 +45,16 @@ class StopBetweenSteps(pl.Callback):
     And for that of a validation: who goes on would not validate there again, and the best
     checkpoint might be another one. A second Ctrl-C acts at once. Lightning's own way with SIGTERM
     makes processes talk to each other wherever the signal comes, and nothing is saved of several.
+    The death of a process that loads data waits, too: PyTorch raises an error wherever it is told.
     """
 
     def __init__(self) -> None:
         """Start without a wish to stop."""
         self._asked = False
         self._ours: list[int] = []
+        self._in_step = False
+        self._has_child_ended = False
+        self._of_children: Callable[[int, FrameType | None], Any] | None = None  # PyTorch's
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -65,6 +70,9 @@ class StopBetweenSteps(pl.Callback):
         finally:
             for number in self._ours:
                 signal.signal(number, before[number])
+            if self._of_children is not None:
+                signal.signal(signal.SIGCHLD, self._of_children)
+                self._of_children = None
 
     def _listen(self) -> None:
         for number in self._ours:
@@ -87,6 +95,31 @@ class StopBetweenSteps(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the next step, with its batch drawn but not trained on."""
         self._stop_if_asked(trainer, trainer.fit_loop.total_batch_idx)
+        self._hold_children()
+        self._in_step = True
+
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+        """Let PyTorch say what was held back in this step."""
+        self._in_step = False
+        if self._has_child_ended and self._of_children is not None:
+            self._has_child_ended = False
+            self._of_children(signal.SIGCHLD, None)
+
+    def _hold_children(self) -> None:
+        """Come before PyTorch's handler, which is there once a loader has workers."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if self._of_children is None and hasattr(signal, "SIGCHLD"):
+            theirs = signal.getsignal(signal.SIGCHLD)
+            if callable(theirs):
+                self._of_children = theirs
+                signal.signal(signal.SIGCHLD, self._hear_of_child)
+
+    def _hear_of_child(self, number: int, frame: FrameType | None) -> None:
+        if self._in_step:
+            self._has_child_ended = True
+        elif self._of_children is not None:
+            self._of_children(number, frame)
 
     def on_train_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         """Stop before the final evaluation, where that was the last step."""

@@ -28,6 +28,7 @@ NO_MEMORY = (
     "unable to write to file </torch_12_34_5>: No space left on device (28)",
     "unable to open shared memory object </torch_12_34_5> in read-write mode: Permission denied",
 )
+BUS_ERROR = (("Bus error. ", "too little shared memory"),)
 
 
 @pytest.mark.parametrize("words", NO_MEMORY)
@@ -44,5 +45,15 @@ def test_a_killed_worker_is_said_and_other_errors_are_as_they_were() -> None:
         workers_in_words(),
     ):
         raise RuntimeError("DataLoader worker (pid 9) is killed by signal: Killed.")
+    gone = RuntimeError("DataLoader worker (pid(s) 9) exited unexpectedly")
+    with (
+        pytest.raises(UserError, match="was killed, for want of memory .* exited unexpectedly"),
+        workers_in_words(),
+    ):
+        raise gone
+    for reason, said in (("Killed", "for want of memory .* signal: Killed"), *BUS_ERROR):
+        with pytest.raises(UserError, match=said), workers_in_words():
+            # What PyTorch makes of it where its handler comes while a batch is awaited.
+            raise gone from RuntimeError(f"DataLoader worker (pid 9) is killed by signal: {reason}")
     with pytest.raises(RuntimeError, match=r"^a fault$"), workers_in_words():
         raise RuntimeError("a fault")
