@@ -47,7 +47,7 @@ def test_a_killed_worker_is_said_and_other_errors_are_as_they_were() -> None:
         raise RuntimeError("DataLoader worker (pid 9) is killed by signal: Killed.")
     gone = RuntimeError("DataLoader worker (pid(s) 9) exited unexpectedly")
     with (
-        pytest.raises(UserError, match="was killed, for want of memory .* exited unexpectedly"),
+        pytest.raises(UserError, match=r"was killed, for want of memory .* exited unexpectedly"),
         workers_in_words(),
     ):
         raise gone
