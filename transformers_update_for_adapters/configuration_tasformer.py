@@ -69,6 +69,8 @@ class TASFormerConfig(SegformerConfig):
             the sizes differ, instead of refusing the image.
         fan_out_convolutions: draw the encoder's convolutions as MiT's authors do, N(0, 2 / fan
             out), instead of Transformers' N(0, 0.02^2): random weights then learn faster.
+        fan_in_linears: draw SegFormer's own linear layers from N(0, 1 / fan in), instead of
+            N(0, 0.02^2): random weights then learn faster still.
         crop_size: (height, width) that whole images are resized to, or None where it is not known.
         view: how a picture comes before the network, one of ``VIEWS``: ``squeeze``, as published,
             resizes it to the crop size; ``pad`` and ``crop`` keep its aspect.
@@ -124,6 +126,7 @@ class TASFormerConfig(SegformerConfig):
     vector_seed: int = 0
     resize_embedding: bool = False
     fan_out_convolutions: bool = False
+    fan_in_linears: bool = False
     crop_size: list[int] | tuple[int, ...] | None = None
     view: str = "squeeze"
     origin: dict[str, Any] | None = None

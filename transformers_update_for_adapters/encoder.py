@@ -21,6 +21,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.segformer.modeling_segformer import (
     SegformerAttention,
     SegformerLayer,
+    SegformerMixMLP,
+    SegformerMLP,
     SegformerStage,
 )
 from transformers.utils import CONFIG_NAME
@@ -36,6 +38,7 @@ from .weights_fingerprint import forget_other_weights
 
 __all__ = ["SharedFeatures", "TASFormerModel", "TASFormerPreTrainedModel", "required_ids"]
 
+_WITH_LINEARS = (SegformerAttention, SegformerMixMLP, SegformerMLP)  # stock SegFormer's
 _MODEL_OF_A_RUN = "model"  # which trainings write into their folders
 
 
@@ -269,6 +272,10 @@ class TASFormerPreTrainedModel(SegformerPreTrainedModel):
                 outputs = module.out_channels // module.groups
                 fan_out = math.prod(module.kernel_size) * outputs
                 init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+            if self.config.fan_in_linears and isinstance(module, nn.Linear):
+                parents = (each for each in self.modules() if isinstance(each, _WITH_LINEARS))
+                if any(module is own for parent in parents for own in parent.children()):
+                    init.normal_(module.weight, std=1 / math.sqrt(module.in_features))
 
     @classmethod
     def from_pretrained(

@@ -31,7 +31,7 @@ def recogniser_config(config: TASFormerConfig) -> TASFormerConfig:
     Returns:
         Of the same sizes, with a channel for each of the recogniser's labels.
     """
-    fields = (*get_annotations(SegformerConfig), "fan_out_convolutions")
+    fields = (*get_annotations(SegformerConfig), "fan_out_convolutions", "fan_in_linears")
     sizes = {name: getattr(config, name) for name in fields if not name.startswith("_")}
     recognition = cast(dict[str, Any], config.recognition)
     own = TASFormerConfig(

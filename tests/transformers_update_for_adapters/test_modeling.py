@@ -124,6 +124,27 @@ def test_convolutions_of_the_encoder_as_mits_authors_drew_them() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_segformers_own_linear_layers_by_their_inputs(method: str) -> None:
+    torch.manual_seed(0)
+    model = TASFormerForSemanticSegmentation(TASFormerConfig(method=method, fan_in_linears=True))
+    torch.manual_seed(0)
+    plain = TASFormerForSemanticSegmentation(TASFormerConfig(method=method))
+    block = model.segformer.stages[3].blocks[0]  # 256 channels
+    expected = {block.attention.q_proj: 256, block.attention.o_proj: 256}
+    expected |= {block.mlp.fc1: 256, block.mlp.fc2: 1024}
+    expected |= {model.decode_head.linear_projections[2].proj: 160}
+    for layer, inputs in expected.items():
+        assert layer.weight.std().item() == pytest.approx(inputs**-0.5, rel=0.03)
+        assert not layer.bias.any()
+    # What a method adds, the convolutions and the head's others are as they were.
+    drawn = model.state_dict()
+    own = (*(f".attention.{each}_proj" for each in "qkvo"), ".mlp.fc", "linear_projections")
+    for name, each in plain.state_dict().items():
+        if each.numel() > 2000 and not any(part in name for part in own):
+            assert drawn[name].std().item() == pytest.approx(each.std().item(), rel=0.1), name
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("loaded", [False, True], ids=["fresh", "from_pretrained"])
 def test_initial_values(
     method: str,

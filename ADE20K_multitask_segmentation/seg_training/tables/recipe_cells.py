@@ -19,6 +19,7 @@ class RecipeRow:
         phase: ``whole``, all steps at once; ``first``, the recogniser alone; ``second``, what is
             painted on that of the same seed.
         overrides: how it is trained, besides.
+        on: of ``second``, the row whose recogniser it is painted on.
         main: whether it is trained with three seeds; else with one.
     """
 
@@ -27,6 +28,7 @@ class RecipeRow:
     about: str
     phase: str = "whole"
     overrides: tuple[str, ...] = ()
+    on: str = "recogniser"
     main: bool = True
 
 
@@ -36,7 +38,7 @@ _SHARE = 0.85  # of phase one
 _BETTER_LOSS = ("loss=bce_dice", "data.sampler={name:mixed,absent:0.3}")
 _FROM_NOTHING = ("optimizer.lr=1e-3",)
 _GOING_ON = ("optimizer.lr=3e-4", "optimizer.warmup_steps=15")  # as recipe=painted has them
-_RECOGNISER = "recogniser"
+_BY_FAN_IN = "model.fan_in_linears=true"
 
 RECIPE_ROWS = {
     "segformer": RecipeRow(
@@ -65,7 +67,7 @@ RECIPE_ROWS = {
         overrides=_BETTER_LOSS,
         main=False,
     ),
-    _RECOGNISER: RecipeRow(
+    "recogniser": RecipeRow(
         "SegFormer (B0), phase one alone",
         "segformer_scratch",
         "the first 85 % of the steps alone, CE + Dice: the recogniser of the rows below",
@@ -110,6 +112,43 @@ RECIPE_ROWS = {
         phase="second",
         overrides=_BETTER_LOSS,
     ),
+    "segformer_fan_in": RecipeRow(
+        "SegFormer (B0), fan-in start",
+        "segformer_scratch",
+        "the first row, its linear layers drawn at the start from N(0, 1 / inputs), not 0.02^2",
+        overrides=(*_WHOLE_LABEL_MAPS, _BY_FAN_IN),
+    ),
+    "recogniser_fan_in": RecipeRow(
+        "SegFormer (B0), phase one alone, fan-in start",
+        "segformer_scratch",
+        "phase one with this start: the recogniser of the rows below",
+        phase="first",
+        overrides=(*_WITH_DICE, _BY_FAN_IN),
+    ),
+    "adapter_hf_fan_in": RecipeRow(
+        "TASFormer (HF adapter), painted, fan-in start",
+        "adapter_hf_scratch",
+        "painted on it as above",
+        phase="second",
+        overrides=_BETTER_LOSS,
+        on="recogniser_fan_in",
+    ),
+    "adapter_pp_fan_in": RecipeRow(
+        "TASFormer (HF adapter++), painted, fan-in start",
+        "adapter_pp_scratch",
+        "the same, the adapters' generators shared within a stage",
+        phase="second",
+        overrides=_BETTER_LOSS,
+        on="recogniser_fan_in",
+    ),
+    "channels_fan_in": RecipeRow(
+        "control: a channel per class, painted, fan-in start",
+        "channels_scratch",
+        "the same without adapters",
+        phase="second",
+        overrides=_BETTER_LOSS,
+        on="recogniser_fan_in",
+    ),
 }
 """By the names of their cells."""
 
@@ -149,7 +188,7 @@ def _recipes(data: str, title: str, num_classes: int, steps: int, settings: Sequ
             ),
             seeds=seeds,
             effort=own,
-            recogniser=_named(_RECOGNISER) if row.phase == "second" else None,
+            recogniser=_named(row.on) if row.phase == "second" else None,
         )
 
     cells = {

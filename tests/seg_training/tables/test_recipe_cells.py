@@ -14,12 +14,19 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 SCALE_NAMES = [name for name in SCALES if name.startswith("recipes_")]
 STEPS = {"recipes_camvid": (2000, 1700), "recipes_ccp": (1500, 1275)}
 """In all, and of phase one."""
-SECOND = ["adapter_hf", "adapter_pp", "emb", "vsa_emb", "channels"]
+SECOND = {name: "recogniser" for name in ("adapter_hf", "adapter_pp", "emb", "vsa_emb", "channels")}
+SECOND |= {
+    f"{name}_fan_in": "recogniser_fan_in" for name in ("adapter_hf", "adapter_pp", "channels")
+}
+FIRST = ("recogniser", "recogniser_fan_in")
 METHODS = {
     **{"segformer": "segformer", "segformer_dice": "segformer"},
     **{"published": "adapter_hf", "losses": "adapter_hf"},
     **{"recogniser": "segformer", "adapter_hf": "adapter_hf", "adapter_pp": "adapter_hf++"},
     **{"emb": "emb", "vsa_emb": "vsa_emb", "channels": "channels"},
+    **{"segformer_fan_in": "segformer", "recogniser_fan_in": "segformer"},
+    **{"adapter_hf_fan_in": "adapter_hf", "adapter_pp_fan_in": "adapter_hf++"},
+    "channels_fan_in": "channels",
 }
 
 
@@ -38,16 +45,18 @@ def test_all_rows_have_the_same_data_and_number_of_steps(scale: str) -> None:
     assert {name: config["model"]["method"] for name, (_, config) in rows.items()} == METHODS
     whole, first = STEPS[scale]
     for name, (cell, config) in rows.items():
-        own = {"recogniser": first} | dict.fromkeys(SECOND, whole - first)
+        own = dict.fromkeys(FIRST, first) | dict.fromkeys(SECOND, whole - first)
         assert config["trainer"]["max_steps"] == own.get(name, whole)
-        assert cell.recogniser == ("table1/recogniser" if name in SECOND else None)
+        assert cell.recogniser == (f"table1/{SECOND[name]}" if name in SECOND else None)
+        by_fan_in = name.endswith("_fan_in") and name not in SECOND
+        assert config["model"].get("fan_in_linears", False) is by_fan_in
         main = name not in ("losses", "emb", "vsa_emb")
         assert cell.seeds == ((0, 1, 2) if main else (0,))
         is_segformer = config["model"]["method"] == "segformer"
         better = {"name": "mixed", "absent": 0.3}
         samplers = {"published": "mixed"} | ({name: "images"} if is_segformer else {})
         assert config["data"]["sampler"] == samplers.get(name, better)
-        losses = {"segformer": None, "published": None}
+        losses = dict.fromkeys(("segformer", "segformer_fan_in", "published"))
         with_dice = "cross_entropy_dice" if is_segformer else "bce_dice"
         assert config["loss"] == losses.get(name, with_dice)
         rate, warmup = config["optimizer"]["lr"], config["optimizer"]["warmup_steps"]
