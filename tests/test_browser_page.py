@@ -2,17 +2,20 @@
 
 import io
 import json
+import struct
 import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from chromium import needs_chromium, open_chromium, requested_hosts
 from own_process import REPOSITORY
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -66,8 +69,8 @@ class Page:
     def wait(self, condition: Callable[[], object]) -> None:
         WebDriverWait(self.driver, 30, poll_frequency=0.05).until(lambda _driver: condition())
 
-    def choose(self, picture: np.ndarray, name: str = "photo.png") -> None:
-        Image.fromarray(picture).save(self.folder / name)
+    def choose(self, picture: np.ndarray, name: str = "photo.png", **saved: Any) -> None:
+        Image.fromarray(picture).save(self.folder / name, **saved)
         self.driver.find_element(By.ID, "file").send_keys(str(self.folder / name))
 
     def click(self, name: str) -> None:
@@ -265,6 +268,14 @@ def test_what_is_transparent_is_white_as_elsewhere(page: Page, network: Network)
     mask = network.model.segment(transparent, ["sky"]).masks["sky"]
     share = float(page.legend()["sky"].splitlines()[1].split()[0])
     assert share == pytest.approx(100 * mask.mean(), abs=0.3)
+
+
+def test_colours_are_those_that_are_stored(page: Page) -> None:
+    about = PngInfo()
+    about.add(b"gAMA", struct.pack(">I", 100_000))  # linear: shown, it is much brighter
+    page.choose(PICTURE, pnginfo=about)
+    page.wait(lambda: page.shown().shape == PICTURE.shape)
+    np.testing.assert_array_equal(page.shown(), PICTURE)
 
 
 def test_what_was_found_is_listed_first(page: Page, network: Network) -> None:

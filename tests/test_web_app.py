@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ import pytest
 from chromium import needs_chromium, open_chromium, requested_hosts
 from own_process import REPOSITORY, run_script, served
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from selenium import webdriver
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.actions.pointer_input import PointerInput
@@ -342,7 +344,9 @@ def painted_shares(page: Visitor) -> list[list[float]]:
 def test_a_visitor_teaches_a_class(
     runs: Runs, picture: Path, driver: webdriver.Chrome, downloads: Path, tmp_path: Path
 ) -> None:
-    Image.fromarray(photo(90, 130, 3)).save(tmp_path / "<i>other.png")
+    linear = PngInfo()
+    linear.add(b"gAMA", struct.pack(">I", 100_000))  # shown, it is much brighter
+    Image.fromarray(photo(90, 130, 3)).save(tmp_path / "<i>other.png", pnginfo=linear)
     (tmp_path / "notes.jpg").write_text("no picture at all")
     saved = tmp_path / "saved"
     with served("web_app", "--ckpt", str(runs.second), "--save-to", str(saved)) as address:
@@ -370,6 +374,12 @@ def test_a_visitor_teaches_a_class(
         ]
         page.all("#painting .away")[2].click()
         assert len(page.all("#painting .pick")) == 2
+        # What is learnt has the colours that are stored, as what is asked.
+        sent = page.driver.execute_script(
+            "return document.querySelector('#painting .painting').collect()[1].picture"
+        )
+        taught = np.asarray(Image.open(io.BytesIO(base64.b64decode(sent.partition(",")[2]))))
+        assert np.abs(taught - photo(90, 130, 3).astype(float)).mean() < 8  # by its compression
 
         # Mouse, finger, pen and keys paint the same; what is undone is gone.
         page.all("#painting .pick")[0].click()

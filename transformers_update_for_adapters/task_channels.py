@@ -176,7 +176,9 @@ class TaskChannels:
             one that of its margin; 0 where a task is unknown.
         """
         if self.overlapping or self._num_first == 1:
-            likely = self._largest(label_logits.sigmoid())
+            # Flat: else one channel alone has no export of free size.
+            sure = label_logits.flatten(2).sigmoid().view_as(label_logits)
+            likely = self._largest(sure)
             weights = likely.new_tensor(self.known)
             return likely * weights[:, None, None]
         first = label_logits[:, : self._num_first]

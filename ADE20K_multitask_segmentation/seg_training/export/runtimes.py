@@ -197,11 +197,15 @@ def _openvino_core() -> Any:
 def _openvino(file: Path) -> Graph:
     # Without the hint it computes in bfloat16 where the CPU can.
     hint = {"INFERENCE_PRECISION_HINT": "f32"}
-    model = _openvino_core().compile_model(file, "CPU", hint)
+    read = _openvino_core().read_model(file)
+    # Compiled, an output may have another's name, too: two tensors that are equal become one.
+    names = [each.any_name for each in read.outputs]
+    model = _openvino_core().compile_model(read, "CPU", hint)
 
     def run(inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         found = model(dict(inputs))  # what it gives is its own memory
-        return {each.any_name: np.array(found[each]) for each in model.outputs}
+        arrays = [np.array(found[each]) for each in model.outputs]
+        return dict(zip(names, arrays, strict=True))
 
     return run
 

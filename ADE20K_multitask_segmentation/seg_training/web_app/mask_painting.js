@@ -32,7 +32,8 @@ async function add(name, blob) {
   }
   let bitmap;
   try {
-    bitmap = await createImageBitmap(blob); // upright, as the camera was held
+    // Upright, as the camera was held; in the colours that are stored, as it is asked for later.
+    bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
   } catch {
     tell(`${name} is no picture that this browser can show`);
     return;

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_networks import NAMES, photo, recognising_network, small_network
+from small_networks import NAMES, SMALL, photo, recognising_network, small_network
 
 from seg_training.errors import UserError
 from seg_training.export.exported_files import export_onnx, export_onnx_parts, export_torch
@@ -29,6 +29,7 @@ from seg_training.export.runtime_comparison import (
 from seg_training.export.runtimes import Runtime, open_onnx, runtimes_of, runtimes_of_parts
 from seg_training.export.torch_programs import class_program, image_program
 from seg_training.networks import Network
+from seg_training.networks.network_building import build_network
 
 PICTURES = [photo(90, 120, seed) for seed in range(4)]
 IDS = torch.tensor([[0, 4, 1], [3, 2, 4]])
@@ -85,6 +86,22 @@ def test_parts_as_programs_take_any_size(network: Network) -> None:
     logits = network.task_logits(picture, IDS[0], seen)
     found = class_part(features, IDS[:1], scores)
     torch.testing.assert_close(found, logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_one_class_alone_that_may_overlap_at_any_size(tmp_path: Path) -> None:
+    options = {"other_channel": False, "overlapping": True}
+    network = build_network("segformer", 1, task_names=["sky"], **SMALL, **options).eval()
+    network.config.crop_size = [64, 96]
+    network.config.presence = {"scale": 1.0, "bias": [0.0], "least": 0.1}
+    export_torch(network, tmp_path / "sky.pt2")
+    [runtime] = runtimes_of(tmp_path / "sky.pt2")
+    for size in ((64, 96), (100, 72)):
+        picture = np.ascontiguousarray(photo(*size).transpose(2, 0, 1)[None])
+        expected = network.task_logits(torch.from_numpy(picture), torch.tensor([0])).numpy()
+        found = runtime.run(picture, np.array([[0]]))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()

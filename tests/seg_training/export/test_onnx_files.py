@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,24 @@ def test_every_method_at_a_fixed_size(method: str, tmp_path: Path) -> None:
         with pytest.raises(Exception, match="out of data bounds"):
             session.run(None, asked)
         assert np.isnan(openvino(asked)["logits"]).all()
+
+
+def test_openvino_names_an_output_whose_tensor_is_also_another(tmp_path: Path) -> None:
+    named = partial(onnx.helper.make_tensor_value_info, elem_type=1, shape=[2])
+    nodes = [
+        onnx.helper.make_node("Add", ["x", "x"], ["features"]),
+        onnx.helper.make_node("Add", ["x", "x"], ["add_9"]),  # the same, which compiling finds out
+        onnx.helper.make_node("Relu", ["features"], ["a"]),
+        onnx.helper.make_node("Sigmoid", ["add_9"], ["b"]),
+    ]
+    graph = onnx.helper.make_graph(nodes, "g", [named("x")], [named("features"), named("b")])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / "a.onnx")
+    found = runtimes_module._openvino(tmp_path / "a.onnx")({"x": np.zeros(2, np.float32)})
+    assert {name: own.tolist() for name, own in found.items()} == {
+        "features": [0, 0],
+        "b": [0.5, 0.5],
+    }
 
 
 def test_the_file_describes_itself(file: Path) -> None:

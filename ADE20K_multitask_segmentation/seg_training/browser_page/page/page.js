@@ -93,7 +93,8 @@ async function open(blob, name) {
   complain("", "picture-message");
   const turn = ++opened;
   await starting; // the model's classes say how large a picture is shown
-  const bitmap = await createImageBitmap(blob).catch(() => null); // upright, as its EXIF data says
+  // Upright, as its EXIF data says; in the colours that are stored, as everywhere else.
+  const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" }).catch(() => null);
   if (turn !== opened) return;
   if (!bitmap) {
     const still = picture ? ` “${picture.name}” is still here.` : "";
