@@ -20,6 +20,7 @@ class RecipeRow:
             painted on that of the same seed.
         overrides: how it is trained, besides.
         on: of ``second``, the row whose recogniser it is painted on.
+        rate: learning rate from random weights.
         main: whether it is trained with three seeds; else with one.
     """
 
@@ -29,6 +30,7 @@ class RecipeRow:
     phase: str = "whole"
     overrides: tuple[str, ...] = ()
     on: str = "recogniser"
+    rate: str = "1e-3"
     main: bool = True
 
 
@@ -36,7 +38,6 @@ _WHOLE_LABEL_MAPS = ("data.sampler=images",)
 _WITH_DICE = (*_WHOLE_LABEL_MAPS, "loss=cross_entropy_dice")
 _SHARE = 0.85  # of phase one
 _BETTER_LOSS = ("loss=bce_dice", "data.sampler={name:mixed,absent:0.3}")
-_FROM_NOTHING = ("optimizer.lr=1e-3",)
 _GOING_ON = ("optimizer.lr=3e-4", "optimizer.warmup_steps=15")  # as recipe=painted has them
 _BY_FAN_IN = "model.fan_in_linears=true"
 
@@ -115,8 +116,10 @@ RECIPE_ROWS = {
     "segformer_fan_in": RecipeRow(
         "SegFormer (B0), fan-in start",
         "segformer_scratch",
-        "the first row, its linear layers drawn at the start from N(0, 1 / inputs), not 0.02^2",
+        "the first row with linear layers drawn from N(0, 1 / inputs), not N(0, 0.02^2), at twice "
+        "the rate",
         overrides=(*_WHOLE_LABEL_MAPS, _BY_FAN_IN),
+        rate="2e-3",
     ),
     "recogniser_fan_in": RecipeRow(
         "SegFormer (B0), phase one alone, fan-in start",
@@ -124,6 +127,7 @@ RECIPE_ROWS = {
         "phase one with this start: the recogniser of the rows below",
         phase="first",
         overrides=(*_WITH_DICE, _BY_FAN_IN),
+        rate="2e-3",
     ),
     "adapter_hf_fan_in": RecipeRow(
         "TASFormer (HF adapter), painted, fan-in start",
@@ -179,7 +183,7 @@ def _recipes(data: str, title: str, num_classes: int, steps: int, settings: Sequ
                 ONE_TRAINING,  # a recogniser is shared by the rows of its seed
                 *settings,
                 *row.overrides,
-                *(_GOING_ON if row.phase == "second" else _FROM_NOTHING),
+                *(_GOING_ON if row.phase == "second" else [f"optimizer.lr={row.rate}"]),
                 "data.calibration_share=0.1",
                 f"trainer.max_steps={own}",
                 # Nothing is chosen by validation images, so none are looked at before the end.

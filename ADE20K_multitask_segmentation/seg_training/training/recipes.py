@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 FIRST_SHARE = 0.85
 """Of a run's steps, those of the recogniser, by default."""
 
+_FAN_IN_BEARS = 2  # times the rate, from random weights: docs/recipes.md
+
 RECOGNISER = "recogniser"
 """The folder, within a run's, of the training that comes first."""
 
@@ -67,6 +69,7 @@ def _painted(
     loss: Any = None,
     absent: float = 0.3,
     rate: float = 0.3,
+    fan_in: bool = True,
 ) -> Phases | None:
     """A SegFormer on whole label maps first, which then is the recogniser.
 
@@ -80,6 +83,8 @@ def _painted(
             takes such a share and does not say it.
         rate: the second phase's learning rate, as a share of the config's: it begins at what the
             first has learnt. Where a recogniser is given, the config's rate is its own.
+        fan_in: from random weights, the recogniser starts with ``model.fan_in_linears``, and has
+            twice the config's learning rate, which this start bears.
 
     Returns:
         The configs of both phases; None of the first, where a recogniser is given. None where the
@@ -87,12 +92,17 @@ def _painted(
     """
     share = checked_number(share, "recipe.share", above=0, below=1)
     rate = checked_number(rate, "recipe.rate", above=0)
+    if not isinstance(fan_in, bool):
+        raise UserError(f"recipe.fan_in={fan_in!r}: expected true or false")
     changed = dict(optimizer or {})
     check_keys(changed, OptimizerSettings.entries(), "recipe.optimizer")
     settings = {**config["optimizer"], **changed}
     call_with_settings(OptimizerSettings, settings, "recipe.optimizer")
     if not _is_prompted(config["model"]):
         return None
+    by_fan_in = fan_in and config["model"].get("pretrained") is None
+    if by_fan_in and "lr" not in changed:
+        settings["lr"] = _FAN_IN_BEARS * settings["lr"]
     second = {
         **config,
         "loss": "bce_dice" if config["loss"] is None else config["loss"],
@@ -111,7 +121,7 @@ def _painted(
         **config,
         "recipe": "published",
         "loss": loss,
-        "model": _recogniser_of(config["model"]),
+        "model": _recogniser_of(config["model"], by_fan_in),
         "data": _whole_images(config["data"]),
         "optimizer": settings,
         "trainer": {
@@ -227,6 +237,10 @@ def by_its_own_recipe(config: Mapping[str, Any], before: InterruptedPhase | None
     own = before.config
     recipe = own.get("recipe", "published")  # there was no other
     is_first_phase = _is_prompted(config["model"]) and not _is_prompted(own["model"])
+    if is_first_phase and not own["model"].get("fan_in_linears"):
+        now = config["recipe"]
+        options = now if isinstance(now, Mapping) else {"name": now}
+        return {**config, "recipe": {**options, "fan_in": False}}
     if recipe == config["recipe"] or is_first_phase:
         return dict(config)
     kept = {"recipe": recipe, "loss": own.get("loss")}
@@ -286,12 +300,14 @@ def _is_prompted(model: Mapping[str, Any]) -> bool:
     return METHODS.get(str(model.get("method")), Method).prompted
 
 
-def _recogniser_of(model: Mapping[str, Any]) -> dict[str, Any]:
+def _recogniser_of(model: Mapping[str, Any], by_fan_in: bool) -> dict[str, Any]:
     """Describe the SegFormer with the sizes and the start of a class-prompted network."""
     from transformers_update_for_adapters import METHODS
 
     of_methods = {field for method in METHODS.values() for field in method.fields}
     own = {name: value for name, value in model.items() if name not in of_methods}
+    if by_fan_in:
+        own["fan_in_linears"] = True
     return {**own, "method": "segformer", "other_channel": True}
 
 

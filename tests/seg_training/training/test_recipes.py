@@ -14,7 +14,7 @@ from seg_training.checkpoints.model_folders import load_network
 from seg_training.checkpoints.network_in_checkpoint import CHOSEN, NETWORK
 from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import evaluate
-from seg_training.training.recipes import Phases, phases_of
+from seg_training.training.recipes import InterruptedPhase, Phases, by_its_own_recipe, phases_of
 from seg_training.training.training_run import train
 
 pytestmark = SHORT_RUNS
@@ -211,6 +211,41 @@ def test_the_second_phase_warms_up_for_less_and_has_a_lower_rate(
     alone = phases_of(small_config(images, tmp_path / "run", *more, "model.recogniser=run"))
     assert alone.second["optimizer"]["warmup_steps"] == 100
     assert alone.second["optimizer"]["lr"] == 1e-3
+
+
+def test_from_random_weights_the_recogniser_starts_by_fan_in(images: Path, tmp_path: Path) -> None:
+    scratch = small_config(images, tmp_path / "run", "recipe=painted", "model=adapter_hf_scratch")
+    phases = phases_of(scratch)
+    assert phases.first is not None
+    assert phases.first["model"]["fan_in_linears"] is True
+    assert phases.second["model"]["fan_in_linears"] is False  # the hypernetwork's as published
+    lr = scratch["optimizer"]["lr"]
+    assert phases.first["optimizer"]["lr"] == 2 * lr
+    assert phases.second["optimizer"]["lr"] == pytest.approx(0.3 * lr)
+    loaded = phases_of({**scratch, "model": {**scratch["model"], "pretrained": "nvidia/mit-b0"}})
+    assert loaded.first is not None
+    assert loaded.first["model"]["fan_in_linears"] is False
+    assert loaded.first["optimizer"]["lr"] == lr
+    without = phases_of({**scratch, "recipe": {"name": "painted", "fan_in": False}})
+    assert without.first is not None
+    assert without.first["model"]["fan_in_linears"] is False
+    assert without.first["optimizer"]["lr"] == lr
+    with pytest.raises(UserError, match=r"recipe\.fan_in='yes': expected true or false"):
+        phases_of({**scratch, "recipe": {"name": "painted", "fan_in": "yes"}})
+
+
+def test_a_first_phase_of_before_goes_on_as_it_began(images: Path, tmp_path: Path) -> None:
+    scratch = small_config(images, tmp_path / "run", "recipe=painted", "model=adapter_hf_scratch")
+    began = phases_of({**scratch, "recipe": {"name": "painted", "fan_in": False}}).first
+    assert began is not None
+    model = {name: own for name, own in began["model"].items() if name != "fan_in_linears"}
+    before = InterruptedPhase(tmp_path / "last.ckpt", {**began, "model": model})
+    first = phases_of(by_its_own_recipe(scratch, before)).first
+    assert first == began
+    now = phases_of(scratch).first
+    assert now is not None
+    again = InterruptedPhase(tmp_path / "last.ckpt", now)
+    assert phases_of(by_its_own_recipe(scratch, again)).first == now
 
 
 def test_each_phase_has_a_loss_of_its_own(images: Path, tmp_path: Path) -> None:
