@@ -116,10 +116,10 @@ RECIPE_ROWS = {
     "segformer_fan_in": RecipeRow(
         "SegFormer (B0), fan-in start",
         "segformer_scratch",
-        "the first row with linear layers drawn from N(0, 1 / inputs), not N(0, 0.02^2), at twice "
-        "the rate",
+        "the first row with linear layers drawn from N(0, 1 / inputs), not N(0, 0.02^2), at three "
+        "times the rate",
         overrides=(*_WHOLE_LABEL_MAPS, _BY_FAN_IN),
-        rate="2e-3",
+        rate="3e-3",
     ),
     "recogniser_fan_in": RecipeRow(
         "SegFormer (B0), phase one alone, fan-in start",
@@ -127,7 +127,7 @@ RECIPE_ROWS = {
         "phase one with this start: the recogniser of the rows below",
         phase="first",
         overrides=(*_WITH_DICE, _BY_FAN_IN),
-        rate="2e-3",
+        rate="3e-3",
     ),
     "adapter_hf_fan_in": RecipeRow(
         "TASFormer (HF adapter), painted, fan-in start",

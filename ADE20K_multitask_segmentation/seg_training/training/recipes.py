@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 FIRST_SHARE = 0.85
 """Of a run's steps, those of the recogniser, by default."""
 
-_FAN_IN_BEARS = 2  # times the rate, from random weights: docs/recipes.md
+_FAN_IN_BEARS = 3  # times the rate, from random weights: docs/recipes.md
 
 RECOGNISER = "recogniser"
 """The folder, within a run's, of the training that comes first."""
@@ -84,7 +84,7 @@ def _painted(
         rate: the second phase's learning rate, as a share of the config's: it begins at what the
             first has learnt. Where a recogniser is given, the config's rate is its own.
         fan_in: from random weights, the recogniser starts with ``model.fan_in_linears``, and has
-            twice the config's learning rate, which this start bears.
+            three times the config's learning rate, which this start bears.
 
     Returns:
         The configs of both phases; None of the first, where a recogniser is given. None where the
