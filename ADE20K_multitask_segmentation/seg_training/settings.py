@@ -35,6 +35,7 @@ __all__ = [
     "or_null",
     "parameters_of",
     "setting",
+    "with_name",
 ]
 
 MISSING = "???"
@@ -287,7 +288,7 @@ def choose_with_options(
     Raises:
         UserError: if there is no such choice, if it has no such option, or if it needs another.
     """
-    options = dict(setting) if isinstance(setting, Mapping) else {"name": setting}
+    options = with_name(setting)
     name = options.pop("name", "?")
     chosen = choose(name, choices, what)
     given = set(given)
@@ -315,6 +316,15 @@ def name_of(setting: Any) -> Any:
         setting: a name, or a mapping with it.
     """
     return setting.get("name") if isinstance(setting, Mapping) else setting
+
+
+def with_name(setting: Any) -> dict[str, Any]:
+    """Give what a setting names with its options, as a mapping of its own.
+
+    Args:
+        setting: a name, or a mapping with it.
+    """
+    return dict(setting) if isinstance(setting, Mapping) else {"name": setting}
 
 
 def checked_count(

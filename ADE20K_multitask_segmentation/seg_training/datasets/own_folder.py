@@ -24,7 +24,7 @@ from seg_training.files.file_suffixes import IMAGE_SUFFIXES
 from seg_training.files.found_files import is_system_name
 from seg_training.files.user_paths import is_hub_name
 from seg_training.pictures.picture_reading import image_size
-from seg_training.settings import check_keys, choose, choose_with_options, name_of
+from seg_training.settings import check_keys, choose, choose_with_options, name_of, with_name
 from seg_training.tasks import LabelClasses
 
 __all__ = ["Folder"]
@@ -333,5 +333,5 @@ def _names_classes(reader: AnnotationReader) -> bool:
 
 
 def _with_options(setting: str | Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    given = dict(setting) if isinstance(setting, Mapping) else {"name": setting}
+    given = with_name(setting)
     return {**given, **options}

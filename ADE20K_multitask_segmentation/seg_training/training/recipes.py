@@ -18,6 +18,7 @@ from seg_training.settings import (
     choose_with_options,
     name_of,
     parameters_of,
+    with_name,
 )
 from seg_training.training.recogniser_of_masks import trained_on_masks
 from seg_training.training.run_folder import CHECKPOINTS, choose_run_dir
@@ -237,10 +238,9 @@ def by_its_own_recipe(config: Mapping[str, Any], before: InterruptedPhase | None
     own = before.config
     recipe = own.get("recipe", "published")  # there was no other
     is_first_phase = _is_prompted(config["model"]) and not _is_prompted(own["model"])
-    if is_first_phase and not own["model"].get("fan_in_linears"):
-        now = config["recipe"]
-        options = now if isinstance(now, Mapping) else {"name": now}
-        return {**config, "recipe": {**options, "fan_in": False}}
+    from_random = config["model"].get("pretrained") is None
+    if is_first_phase and from_random and not own["model"].get("fan_in_linears"):
+        return {**config, "recipe": {**with_name(config["recipe"]), "fan_in": False}}
     if recipe == config["recipe"] or is_first_phase:
         return dict(config)
     kept = {"recipe": recipe, "loss": own.get("loss")}
@@ -316,8 +316,7 @@ def _asking_absent(data: Mapping[str, Any], absent: float) -> dict[str, Any]:
     asking, sampler = dict(data), data.get("sampler")
     own = SAMPLERS.get(name_of(sampler)) if sampler is not None else None
     if own is not None and "absent" in parameters_of(own):
-        options = sampler if isinstance(sampler, Mapping) else {"name": sampler}
-        asking["sampler"] = {"absent": absent, **options}
+        asking["sampler"] = {"absent": absent, **with_name(sampler)}
     if "datasets" in data:
         asking["datasets"] = {
             name: _asking_absent(section, absent) for name, section in data["datasets"].items()
