@@ -83,6 +83,7 @@ def main() -> None:
         run_command,
         run_missing,
     )
+    from seg_training.tables.result_settings import check_alike, told_unlike
     from seg_training.tables.table_cells import SCALES, select_cells
     from seg_training.tables.tables_report import write_report
     from seg_training.tables.tables_text import table_on_terminal
@@ -103,31 +104,37 @@ def main() -> None:
         tuple(overrides),
         arguments.launcher,
         tuple(arguments.seeds),
-        arguments.output / "checkpoints" if checkpoints else arguments.output,
+        arguments.output,
+        tuple(arguments.results),
+        tuple(checkpoints),
     )
-    folders = [setting.output, *arguments.results]
-    results = collect_results(scale, folders)
-    everything = plan_runs(scale, scale.each_cell(), setting)
-    _, missing = split_runs(plan_runs(scale, cells, setting), results)
-    missing = with_recognisers(missing, everything)
+    folders = [setting.folder, *arguments.results]
     # A wrong override is said once, and before anything is trained.
     for cell in {cell.config: cell for cell in cells}.values():
         own = [override for override in overrides if not override.startswith("hydra")]
         compose_config(cell.config, [*cell.overrides, *own], CONFIG_DIR)
-    given = []
+    given, missing, everything = [], [], plan_runs(scale, scale.each_cell(), setting)
     if checkpoints:
         log_to_terminal()
-        given = find_given(checkpoints, scale, setting.output, CONFIG_DIR, arguments.only)
-        missing, everything = [], [each.run for each in given]
+        given = find_given(checkpoints, scale, setting.folder, CONFIG_DIR, arguments.only)
+        everything = [each.run for each in given]
+    else:
+        finished, missing = split_runs(everything, collect_results(scale, folders))
+        asked = plan_runs(scale, cells, setting)
+        needed = {run.folder for run in asked} | {run.recogniser for run in asked}
+        check_alike([pair for pair in finished if pair[0].folder in needed], setting)
+        missing = with_recognisers([run for run in asked if run in missing], everything)
     if arguments.dry_run:
         commands = [training_command(run, setting, *next_attempt(run)) for run in missing]
-        commands += [evaluation_command(each, setting) for each in given if not each.is_measured]
+        commands += [
+            evaluation_command(each, setting) for each in given if not each.is_measured(setting)
+        ]
         if not commands:
             print("nothing is left to run: every cell asked for has its results", file=sys.stderr)
         for command in commands:
             print(shlex.join(command))
         return
-    if missing or any(not each.is_measured for each in given):
+    if missing or any(not each.is_measured(setting) for each in given):
         check_data_root(arguments.data_root, scale.data_folder)
     failed = [
         *run_missing(missing, setting, run_command),
@@ -136,9 +143,19 @@ def main() -> None:
 
     console = standard_output()
     results = collect_results(scale, folders)
-    files = write_report(scale, results, everything, setting, setting.output / scale.name)
+    if checkpoints:  # others may lie there, of calls before
+        own = {(each.cell.name, each.number) for each in given if each.is_measured(setting)}
+        results = [
+            each
+            for each in results
+            if (each.cell, each.seed) in own or setting.folder not in each.file.parents
+        ]
+    files = write_report(scale, results, everything, setting, setting.folder / scale.name)
     for table in scale.tables:
         console.print(table_on_terminal(table, results))
+    finished, _ = split_runs(everything, results)
+    for sentence in told_unlike(finished, setting):
+        console.print(plain(sentence))
     for file in files:
         console.print(plain(f"written: {file}"), soft_wrap=True)
     if failed:

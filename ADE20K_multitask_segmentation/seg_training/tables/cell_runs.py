@@ -1,7 +1,7 @@
 """The runs of a cell of the tables: their folders and commands; where a broken one goes on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ __all__ = [
     "Setting",
     "command_of_result",
     "finished_results",
+    "is_evaluation",
     "next_attempt",
     "plan_runs",
     "row_command",
@@ -23,7 +24,7 @@ __all__ = [
     "with_recognisers",
 ]
 
-# What the tables set themselves, and the option that changes it.
+# What the tables set themselves, with all that is in it, and the option that changes it.
 _OWN_KEYS = {
     "run_dir": "--output",
     "ckpt_path": "nothing: what was interrupted goes on by itself",
@@ -32,12 +33,13 @@ _OWN_KEYS = {
     # Otherwise a number would stand in the cell of another method or of other classes.
     **dict.fromkeys(
         (
-            *("model", "model.recogniser", "recipe"),
-            *("tasks", "tasks.classes", "data", "data.crop_size", "data.sampler"),
+            *("model.method", "model.recogniser", "recipe", "tasks"),
+            *("data.dataset", "data.datasets", "data.crop_size", "data.sampler"),
         ),
         "train.py for what is no cell of the tables",
     ),
 }
+_OWN_GROUPS = ("model", "data", "data/dataset")  # whose files set some of these
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Setting:
         launcher: one of Hydra's launchers, to train elsewhere.
         seeds: instead of each cell's own.
         output: where the runs lie.
+        results: folders of results that are kept elsewhere.
+        checkpoints: what is evaluated in the place of trainings, if anything.
     """
 
     data_root: str | None = None
@@ -87,13 +91,23 @@ class Setting:
     launcher: str | None = None
     seeds: tuple[int, ...] = ()
     output: Path = DEFAULT_OUTPUT
+    results: tuple[Path, ...] = ()
+    checkpoints: tuple[Path, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the scales' folders lie: evaluations have one beside that of trainings."""
+        return self.output / "checkpoints" if self.checkpoints else self.output
 
     def __post_init__(self) -> None:
         """Refuse overrides of what is set for each run."""
         for override in self.overrides:
-            key = override.partition("=")[0].lstrip("+~")
-            if key in _OWN_KEYS:
-                raise UserError(f"{override}: the tables set {key}; use {_OWN_KEYS[key]}")
+            key = override.partition("=")[0].lstrip("+~").partition("@")[0]
+            for own in (*_OWN_KEYS, *_OWN_GROUPS):
+                inside = key.startswith(f"{own}.") and own in _OWN_KEYS
+                if key == own or inside:
+                    use = _OWN_KEYS.get(own, _OWN_KEYS["model.method"])
+                    raise UserError(f"{override}: the tables set {own}; use {use}")
         for seed in self.seeds:
             checked_count(seed, "--seeds", least=0)
 
@@ -108,7 +122,7 @@ def plan_runs(scale: Scale, cells: Sequence[Cell], setting: Setting) -> list[Run
     """
 
     def folder(cell: str, seed: int) -> Path:
-        return setting.output / scale.name / cell / f"seed{seed}"
+        return setting.folder / scale.name / cell / f"seed{seed}"
 
     return [
         Run(
@@ -143,16 +157,25 @@ def command_of_result(run: Run, setting: Setting, content: Mapping[str, Any]) ->
 
     Args:
         run: which run it is.
-        setting: what the tables have now; results that do not say how they were made are taken to
-            have had the same.
+        setting: where the tables lie now; results that do not say how they were made are taken to
+            have had the cell's own settings, and no others.
         content: what ``results.json`` holds.
     """
     overrides = content.get("overrides")
     if not isinstance(overrides, list):
-        return training_command(run, setting)
-    if "config_name" not in content and "checkpoint" in content:
+        return training_command(run, replace(setting, overrides=(), launcher=None))
+    if is_evaluation(content):
         return ["python", "eval.py", "--ckpt", str(content["checkpoint"]), *map(str, overrides)]
     return ["python", "train.py", "--config", run.cell.config, *map(str, overrides)]
+
+
+def is_evaluation(content: Mapping[str, Any]) -> bool:
+    """Tell what eval.py wrote from what a training left.
+
+    Args:
+        content: of a result.
+    """
+    return "checkpoint" in content and "config_name" not in content
 
 
 def row_command(scale: Scale, entries: Sequence[Entry], setting: Setting) -> list[str]:
@@ -173,6 +196,8 @@ def row_command(scale: Scale, entries: Sequence[Entry], setting: Setting) -> lis
         *(word for name in names for word in ("--only", name)),
         *(("--seeds", *map(str, setting.seeds)) if setting.seeds else ()),
         *(("--output", str(setting.output)) if setting.output != DEFAULT_OUTPUT else ()),
+        *(word for folder in setting.results for word in ("--results", str(folder))),
+        *(("--checkpoints", *map(str, setting.checkpoints)) if setting.checkpoints else ()),
         *(("--launcher", setting.launcher) if setting.launcher else ()),
         *setting.overrides,
     ]

@@ -3,7 +3,7 @@
 import re
 import reprlib
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from seg_training.errors import UserError
 from seg_training.tables.cell_runs import Run, finished_results
 from seg_training.tables.table_layout import Scale
 
-__all__ = ["Measured", "Result", "collect_results", "measured", "split_runs"]
+__all__ = ["Measured", "Result", "collect_results", "measured", "read_result", "split_runs"]
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ def collect_results(scale: Scale, folders: Sequence[Path]) -> list[Result]:
     Raises:
         UserError: if a file is no result.
     """
-    results = []
+    results, metrics = [], scale.metrics()
     for cell in scale.each_cell():
         by_seed: dict[int, Result] = {}
         for folder in folders:
             for seed, file in _files(folder / scale.name / cell.name):
                 if seed not in by_seed:
-                    by_seed[seed] = Result(cell.name, seed, file, _read(file))
+                    by_seed[seed] = Result(cell.name, seed, file, read_result(file, metrics))
         results += [by_seed[seed] for seed in sorted(by_seed)]
     return results
 
@@ -169,14 +169,12 @@ def _is_first_phase(value: Any) -> bool:
     )
 
 
-_NUMBERS = (
-    *("bIoU", "bIoU_calibrated", "mIoU", "fwIoU", "mACC", "pACC"),
-    *("steps", "evaluated_step", "seconds", "num_masks", "parameters", "seed"),
+_METRICS = (  # beside those of the tables
+    *("bIoU", "bIoU_calibrated", "mIoU", "mIoU_with_other", "fwIoU", "mACC", "pACC"),
 )
+_COUNTS = ("steps", "evaluated_step", "seconds", "num_masks", "parameters", "seed")
 _SHAPES: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(_NUMBERS, _is_number),
-    "bIoU_interval": _is_interval,
-    "bIoU_calibrated_interval": _is_interval,
+    **dict.fromkeys(_COUNTS, _is_number),
     "first_phase": _is_first_phase,
     "per_class": lambda value: isinstance(value, dict),
     "per_share": lambda value: isinstance(value, list),
@@ -185,7 +183,16 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
 """What some keys of a result must be, where they are there."""
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_result(file: Path, metrics: Collection[str] = ()) -> dict[str, Any]:
+    """Read what a run measured.
+
+    Args:
+        file: as train.py or ``eval.py --json`` wrote it.
+        metrics: keys that have to be numbers, beside the usual ones.
+
+    Raises:
+        UserError: if it is no result.
+    """
     what = file.parent if file.name == "results.json" else file
     cure = f"delete {what} to train that cell again"
     try:
@@ -197,7 +204,10 @@ def _read(file: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {file}: {error}; {cure}") from error
     if not isinstance(content, dict) or "bIoU" not in content:
         raise UserError(f"{file} is no result of train.py: it has no bIoU; {cure}")
-    for key, fits in _SHAPES.items():
+    shapes = dict(_SHAPES)
+    for metric in (*_METRICS, *metrics):
+        shapes |= {metric: _is_number, f"{metric}_interval": _is_interval}
+    for key, fits in shapes.items():
         if key in content and not fits(content[key]):
             found = reprlib.repr(content[key])
             raise UserError(f"{file} is damaged: {key} is {found}; {cure}")

@@ -13,9 +13,11 @@ from seg_training.checkpoints.checkpoint_files import WEIGHTS, find_checkpoint
 from seg_training.checkpoints.checkpoint_reading import read_checkpoint
 from seg_training.checkpoints.released_checkpoints import convert_checkpoint
 from seg_training.config import compose_config
-from seg_training.errors import UserError
+from seg_training.errors import UserError, listed
 from seg_training.files.user_paths import user_path
 from seg_training.tables.cell_runs import Run, Setting
+from seg_training.tables.collected_runs import read_result
+from seg_training.tables.result_settings import unlike_settings
 from seg_training.tables.table_layout import Cell, Scale
 
 __all__ = ["Given", "evaluation_command", "find_given"]
@@ -56,12 +58,21 @@ class Given:
         """Where what the evaluation prints is kept."""
         return self.results.with_suffix(".log")
 
-    @property
-    def is_measured(self) -> bool:
-        """Whether it was evaluated after it was written."""
+    def is_measured(self, setting: Setting) -> bool:
+        """Whether it was evaluated, as it is now and with these settings.
+
+        Args:
+            setting: what is the same for all.
+        """
         if not self.results.is_file():
             return False
-        return self.results.stat().st_mtime >= find_checkpoint(self.checkpoint).stat().st_mtime
+        file = find_checkpoint(self.checkpoint)
+        content = read_result(self.results)
+        return (
+            Path(str(content.get("checkpoint"))).absolute() == file.absolute()
+            and self.results.stat().st_mtime >= file.stat().st_mtime
+            and not unlike_settings(content, evaluation_command(self, setting))
+        )
 
 
 def find_given(
@@ -82,24 +93,30 @@ def find_given(
     Raises:
         UserError: if a path holds no checkpoint, or none is of one of the cells.
     """
-    known = {
-        _deciding(compose_config(cell.config, cell.overrides, config_dir)): cell
-        for cell in scale.each_cell()
-    }
+    known: dict[Any, list[Cell]] = {}
+    for cell in scale.each_cell():
+        if not only or any(fnmatchcase(cell.name, pattern) for pattern in only):
+            config = compose_config(cell.config, cell.overrides, config_dir)
+            known.setdefault(_deciding(config), []).append(cell)
     found: dict[str, list[Path]] = {}
     for path in paths:
         for checkpoint in _checkpoints(user_path(path)):
             ours = _ours(checkpoint, output / "converted", config_dir)
             trained = read_checkpoint(ours)["hyper_parameters"]
-            cell = known.get(_deciding(trained["config"], trained["task_names"]))
-            if cell is None:
-                _log.warning(
-                    "%s is left out: no cell of scale '%s' has its method, classes and crop size",
-                    checkpoint,
-                    scale.name,
+            cells = known.get(_deciding(trained["config"], trained["task_names"]), [])
+            if len(cells) > 1:
+                raise UserError(
+                    f"{checkpoint} may be of any of the cells {listed([own.name for own in cells])}"
+                    ", which differ in how they are trained; name one: --only "
+                    f"{cells[0].name}"
                 )
-            elif not only or any(fnmatchcase(cell.name, pattern) for pattern in only):
-                found.setdefault(cell.name, []).append(ours)
+            if cells:
+                found.setdefault(cells[0].name, []).append(ours)
+            else:
+                _log.warning(
+                    "%s is left out: no cell of scale '%s'%s has its method, classes and crop size",
+                    *(checkpoint, scale.name, " that fits --only" if only else ""),
+                )
     if not found:
         raise UserError(
             f"--checkpoints {' '.join(map(str, paths))}: none is of a cell of scale "

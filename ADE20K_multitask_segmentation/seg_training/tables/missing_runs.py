@@ -157,14 +157,14 @@ def measure_given(
     """
     console, failed = console or standard_output(), []
     for each in given:
-        if each.is_measured:
+        if each.is_measured(setting):
             continue
         with _opened(each.log) as log:
             try:
                 code = runner(evaluation_command(each, setting), log)
             except KeyboardInterrupt as stop:
                 raise Interrupted("interrupted; the same command goes on from there") from stop
-        if code != 0 or not each.is_measured:
+        if code != 0 or not each.is_measured(setting):
             failed.append(each)
         console.print(plain(f"{each.title}: {'failed' if each in failed else 'measured'}"))
     return failed

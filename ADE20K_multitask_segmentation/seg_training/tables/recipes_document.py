@@ -8,8 +8,9 @@ from pathlib import Path
 
 from seg_training.errors import UserError
 from seg_training.tables.cell_runs import Setting, plan_runs, row_command
-from seg_training.tables.collected_runs import Result, collect_results
+from seg_training.tables.collected_runs import Result, collect_results, split_runs
 from seg_training.tables.recipe_cells import RECIPE_ROWS, RECIPE_SCALES
+from seg_training.tables.result_settings import told_unlike
 from seg_training.tables.table_layout import Scale
 from seg_training.tables.tables_text import (
     RUN_COLUMNS,
@@ -117,9 +118,8 @@ def _steps() -> str:
 def _tables(scale: Scale, results: list[Result]) -> str:
     setting = Setting(f"/path/to/{scale.data_folder}")
     runs = plan_runs(scale, scale.each_cell(), setting)
-    there = {(result.cell, result.seed) for result in results}
-    finished = sum((run.cell.name, run.seed) in there for run in runs)
-    parts = [f"{scale.about} {finished} of {len(runs)} runs are there."]
+    finished, _ = split_runs(runs, results)
+    parts = [f"{scale.about} {len(finished)} of {len(runs)} runs are there."]
     for table in scale.tables:
         parts += [f"### {table.title}", legend(table), table_in_markdown(table, results)]
         parts += differences(table, results)
@@ -128,6 +128,7 @@ def _tables(scale: Scale, results: list[Result]) -> str:
         for table in scale.tables
         for entries in table.rows.values()
     ]
+    parts += told_unlike(finished, setting)
     parts.append("\n".join(["```bash", *commands, "```"]))
     if results:
         parts.append(markdown_table(RUN_COLUMNS, map(run_row, results)))

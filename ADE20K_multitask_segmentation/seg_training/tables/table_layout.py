@@ -124,6 +124,15 @@ class Scale:
     cells: Mapping[str, Cell]
     tables: tuple[Table, ...]
 
+    def metrics(self) -> set[str]:
+        """Name the keys of ``results.json`` that are shown."""
+        return {
+            entry.metric
+            for table in self.tables
+            for entries in table.rows.values()
+            for entry in entries
+        }
+
     def each_cell(self) -> list[Cell]:
         """List the cells, each once."""
         return list({cell.name: cell for cell in self.cells.values()}.values())

@@ -28,6 +28,7 @@ from seg_training.tables.cell_runs import (
     training_command,
 )
 from seg_training.tables.collected_runs import Result, measured, split_runs
+from seg_training.tables.result_settings import told_unlike
 from seg_training.tables.table_layout import Comparison, Entry, Scale
 from seg_training.tables.tables_text import (
     RUN_COLUMNS,
@@ -59,7 +60,8 @@ def report_html(
     for table in scale.tables:
         sections += [_comparison_section(each, results) for each in table.comparisons()]
     if results:
-        sections.append(Section("Runs", [Table(RUN_COLUMNS, [run_row(each) for each in results])]))
+        rows = Table(RUN_COLUMNS, [run_row(each) for each in results])
+        sections.append(Section("Runs", [rows, *map(Text, told_unlike(finished, setting))]))
     sections.append(_commands(scale, finished, missing, setting))
     lead = f"{scale.about} {len(finished)} of {len(runs)} runs are there."
     return page_html(f"TASFormer: scale {scale.name}", lead, sections)

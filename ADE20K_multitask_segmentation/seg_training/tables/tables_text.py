@@ -18,6 +18,7 @@ from seg_training.tables.cell_runs import (
     training_command,
 )
 from seg_training.tables.collected_runs import Measured, Result, measured, split_runs
+from seg_training.tables.result_settings import told_unlike
 from seg_training.tables.table_layout import CALIBRATED, Entry, Scale, Table
 from transformers_update_for_adapters import METHODS, Method
 from transformers_update_for_adapters.printable_text import markdown_table
@@ -86,9 +87,10 @@ def markdown_text(
     for table in scale.tables:
         parts += [f"## {table.title}", legend(table), table_in_markdown(table, results)]
         parts += differences(table, results)
+    finished, missing = split_runs(runs, results)
+    parts += told_unlike(finished, setting)
     if results:
         parts += ["## Runs", markdown_table(RUN_COLUMNS, map(run_row, results))]
-    finished, missing = split_runs(runs, results)
     parts += _commands(
         "Not run", [(run, training_command(run, setting, *next_attempt(run))) for run in missing]
     )

@@ -30,6 +30,7 @@ __all__ = [
     "RECOGNISER",
     "InterruptedPhase",
     "Phases",
+    "as_its_first_phase_began",
     "by_its_own_recipe",
     "interrupted_phase",
     "phases_of",
@@ -237,12 +238,9 @@ def by_its_own_recipe(config: Mapping[str, Any], before: InterruptedPhase | None
         return dict(config)
     own = before.config
     recipe = own.get("recipe", "published")  # there was no other
-    is_first_phase = _is_prompted(config["model"]) and not _is_prompted(own["model"])
-    from_random = config["model"].get("pretrained") is None
-    if is_first_phase and from_random and not own["model"].get("fan_in_linears"):
-        return {**config, "recipe": {**with_name(config["recipe"]), "fan_in": False}}
-    if recipe == config["recipe"] or is_first_phase:
-        return dict(config)
+    config = as_its_first_phase_began(config, own)
+    if recipe == config["recipe"] or _is_first_phase(config, own):
+        return config
     kept = {"recipe": recipe, "loss": own.get("loss")}
     of_data = {"calibration_share": 0.0} | {
         name: own["data"][name] for name in ("sampler", "calibration_share") if name in own["data"]
@@ -254,27 +252,57 @@ def by_its_own_recipe(config: Mapping[str, Any], before: InterruptedPhase | None
     return {**config, **kept, "data": {**config["data"], **of_data}}
 
 
+def as_its_first_phase_began(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Let a recogniser from before there was its start of today go on as it began.
+
+    Args:
+        config: of the run, as plain dicts; a recipe that says which start it has keeps that.
+        own: of the training that goes on, in either phase.
+
+    Returns:
+        The config, with the recipe's ``fan_in`` false where that training began so.
+    """
+    recipe, its_own = with_name(config["recipe"]), with_name(own.get("recipe", "published"))
+    if _is_first_phase(config, own):
+        from_random = config["model"].get("pretrained") is None
+        began_without = from_random and not own["model"].get("fan_in_linears")
+    else:  # of the second phase, what the first one was
+        began_without = its_own["name"] == recipe["name"] and its_own.get("fan_in") is False
+    has_starts = "fan_in" in parameters_of(RECIPES[recipe["name"]])
+    if not (began_without and has_starts and "fan_in" not in recipe):
+        return dict(config)
+    return {**config, "recipe": {**recipe, "fan_in": False}}
+
+
+def _is_first_phase(config: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    return _is_prompted(config["model"]) and not _is_prompted(own["model"])
+
+
 def _divided(trainer: Mapping[str, Any], share: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divide what limits a training, and what counts batches within it; no phase is empty.
 
     Raises:
         UserError: if nothing limits it.
     """
-    # An epoch of whole images is another than one of classes: where there are steps, they count.
-    name = "max_epochs" if trainer.get("max_steps") in (None, -1) else "max_steps"
-    number, seconds = trainer.get(name), _seconds(trainer.get("max_time"))
-    before = {**trainer, "max_epochs": -1}
-    after = dict(before)
-    if number not in (None, -1):
-        before[name] = max(1, min(round(share * number), number - 1))
-        after[name] = max(1, number - before[name])
-        if before[name] + after[name] > number:
-            _log.warning("recipe=painted with trainer.%s=1: each of its two phases has one", name)
-    elif seconds is None:
+    before = {**trainer, "max_steps": -1, "max_epochs": -1}
+    after, seconds = dict(before), _seconds(trainer.get("max_time"))
+    limits = {
+        name: number
+        for name in ("max_steps", "max_epochs")
+        for number in [trainer.get(name)]
+        if number is not None and number != -1
+    }
+    if not limits and seconds is None:
         raise UserError(
             "recipe=painted divides a training in two, but nothing limits this one: give "
             "trainer.max_steps, trainer.max_epochs or trainer.max_time, or recipe=published"
         )
+    for name, number in limits.items():
+        least = min(1, number)  # of 0, nothing is left to train, and that is said then
+        before[name] = max(least, min(round(share * number), number - 1))
+        after[name] = max(least, number - before[name])
+        if before[name] + after[name] > number:
+            _log.warning("recipe=painted with trainer.%s=1: each of its two phases has one", name)
     if seconds is not None:
         before["max_time"] = {"seconds": share * seconds}
         after["max_time"] = {"seconds": (1 - share) * seconds}

@@ -14,7 +14,7 @@ from seg_training.errors import UserError
 from seg_training.files.held_folders import hold, release
 from seg_training.files.user_paths import user_path
 from seg_training.training.first_process import are_started_together, as_the_first_decides
-from seg_training.training.recipes import RECOGNISER, phases_of
+from seg_training.training.recipes import RECOGNISER, as_its_first_phase_began, phases_of
 from seg_training.training.resuming import is_same_training
 from seg_training.training.run_folder import CHECKPOINTS, runs_of
 
@@ -74,7 +74,8 @@ def _newest(config: Mapping[str, Any]) -> tuple[Path, Path] | None:
     given = config["run_dir"] and user_path(config["run_dir"]).absolute()
     if given and (given / RESULTS).exists():
         raise UserError(f"run_dir={given} holds a finished run ({RESULTS}); choose another folder")
-    phases = phases_of({**config, "ckpt_path": None})
+    config = {**config, "ckpt_path": None}
+    phases_of(config)  # what is wrong with it is said, though there is nothing to go on from
     runs = [given] if given else sorted(runs_of(config), key=_changed, reverse=True)
     for run in runs:
         if (run / RESULTS).exists() or not _changed(run):
@@ -83,8 +84,8 @@ def _newest(config: Mapping[str, Any]) -> tuple[Path, Path] | None:
             if given:
                 raise UserError(f"run_dir={run} is being trained by another process")
             continue
-        for folder, phase in ((run, phases.second), (run / RECOGNISER, phases.first)):
-            whole = [(_step(file, phase, bool(given)), file) for file in _checkpoints(folder)]
+        for folder in (run, run / RECOGNISER):
+            whole = [(_step(file, config, bool(given)), file) for file in _checkpoints(folder)]
             step, file = max(whole, key=lambda each: each[0], default=(-1, run))
             if step >= 0:
                 return run, file
@@ -111,7 +112,7 @@ def _checkpoints(folder: Path) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-def _step(file: Path, phase: Mapping[str, Any] | None, given: bool) -> int:
+def _step(file: Path, config: Mapping[str, Any], given: bool) -> int:
     """Say how far a checkpoint is; -1 where it is damaged, or of another training.
 
     What differs in a run that was given is left to what goes on from it: it says so.
@@ -121,5 +122,11 @@ def _step(file: Path, phase: Mapping[str, Any] | None, given: bool) -> int:
     except UserError as error:
         _log.warning("ckpt_path=auto: %s", error)
         return -1
-    goes_on = given or (phase is not None and is_same_training(checkpoint, phase))
-    return int(checkpoint["global_step"]) if goes_on else -1
+    if not given:
+        own = checkpoint["hyper_parameters"]["config"]
+        phases = phases_of(as_its_first_phase_began(config, own))
+        is_first = file.parents[1].name == RECOGNISER
+        phase = phases.first if is_first else phases.second
+        if phase is None or not is_same_training(checkpoint, phase):
+            return -1
+    return int(checkpoint["global_step"])

@@ -101,6 +101,12 @@ def test_paths_are_quoted_for_hydra() -> None:
         ("model=emb", "train.py for what is no cell"),
         ("tasks.classes=[tree]", "train.py for what is no cell"),
         ("data.crop_size=[64,64]", "train.py for what is no cell"),
+        ("data.crop_size.0=64", "train.py for what is no cell"),
+        ("model.method=emb", "train.py for what is no cell"),
+        ("data/dataset=coco", "train.py for what is no cell"),
+        ("data.dataset=coco", "train.py for what is no cell"),
+        ("recipe.name=painted", "train.py for what is no cell"),
+        ("++data.sampler.absent=1", "train.py for what is no cell"),
     ],
 )
 def test_what_the_tables_set_cannot_be_overridden(override: str, option: str) -> None:
@@ -124,7 +130,7 @@ def test_a_result_says_how_it_was_made() -> None:
         *("tasks=ade20k_12", "run_dir=seed0", "seed=0", "trainer.max_steps=30"),
     ]
     for older in ({}, {"overrides": None}):
-        assert command_of_result(run, now, older) == training_command(run, now)
+        assert command_of_result(run, now, older) == training_command(run, Setting("/data"))
 
 
 def test_a_run_that_was_interrupted_goes_on_below_its_folder(tmp_path: Path) -> None:

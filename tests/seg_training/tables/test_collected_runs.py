@@ -55,7 +55,10 @@ def test_what_is_no_result_is_named(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("bIoU", "x"), ("curves", 5), ("per_class", [1]), ("per_share", None), ("bIoU_interval", 3)],
+    [
+        *(("bIoU", "x"), ("curves", 5), ("per_class", [1]), ("per_share", None)),
+        *(("bIoU_interval", 3), ("mIoU_interval", 5), ("mIoU_with_other_interval", [1, "x"])),
+    ],
 )
 def test_what_a_result_cannot_hold_is_named(tmp_path: Path, key: str, value: object) -> None:
     folder = tmp_path / "camvid" / "table1" / "emb" / "2" / "seed0"
@@ -64,6 +67,16 @@ def test_what_a_result_cannot_hold_is_named(tmp_path: Path, key: str, value: obj
     message = rf"{file} is damaged: {key} is .*; delete {folder} to train that cell again"
     with pytest.raises(UserError, match=message):
         collect_results(CAMVID, [tmp_path])
+
+
+def test_whatever_a_table_shows_is_checked(tmp_path: Path) -> None:
+    scale = SCALES["recipes_ccp"]
+    folder = tmp_path / scale.name / "table1" / "losses" / "seed0"
+    leave(folder / "results.json", 10)
+    for metric in scale.metrics():
+        (folder / "results.json").write_text(json.dumps({"bIoU": 10, metric: "x"}))
+        with pytest.raises(UserError, match=f"is damaged: {metric} is 'x'"):
+            collect_results(scale, [tmp_path])
 
 
 def result(seed: int, **content: float | None) -> Result:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,6 +16,7 @@ from own_process import REPOSITORY, Answer, run_script
 from rich.console import Console
 from short_runs import TINY
 
+from seg_training.checkpoints.checkpoint_files import find_checkpoint
 from seg_training.checkpoints.model_folders import describe_network, save_network
 from seg_training.config import compose_config
 from seg_training.datasets.data_module import build_data_module
@@ -138,7 +140,12 @@ def test_what_is_measured_is_not_measured_again(folders: Path, tmp_path: Path) -
         if "hf_1" in command[3]:
             log.write("error: no memory\n")
             return 1
-        Path(command[5]).write_text('{"bIoU": 3}')
+        content = {
+            "bIoU": 3,
+            "checkpoint": str(find_checkpoint(command[3])),
+            "overrides": list(command[6:]),
+        }
+        Path(command[5]).write_text(json.dumps(content))
         return 0
 
     console = Console(record=True, width=200)
@@ -148,8 +155,50 @@ def test_what_is_measured_is_not_measured_again(folders: Path, tmp_path: Path) -
     asked.clear()
     assert measure_given(given, Setting(), fails_for_one, console) == given[2:]
     assert asked == [str(folders / "hf_1")]
+    # The data may lie elsewhere, and more processes read it; what acts is another measurement.
+    assert given[0].is_measured(Setting("/elsewhere", ("data.num_workers=3",)))
+    assert not given[0].is_measured(Setting(overrides=("unsure_is_miss=true",)))
+    # Where another checkpoint is given in its place, that was not measured.
+    another = replace(given[0], checkpoint=folders / "hf_0")
+    assert not another.is_measured(Setting())
     os.utime(given[0].results, (0, 0))  # older than the checkpoint
-    assert not given[0].is_measured
+    assert not given[0].is_measured(Setting())
+
+
+def test_of_several_cells_one_has_to_be_named(data: Path, tmp_path: Path) -> None:
+    """The recipes' cells differ in how they are trained, which weights do not tell."""
+    scale = SCALES["recipes_camvid"]
+    config = compose_config("folder_adapter", scale.cells["table1/losses"].overrides, CONFIGS)
+    network = tmp_path / "hf" / "checkpoints"
+    network.mkdir(parents=True)
+    content = {"config": config, "task_names": ["a", "b"]}
+    torch.save({"hyper_parameters": content, "state_dict": {}}, network / "best.ckpt")
+    message = "may be of any of the cells table1/published, table1/losses, .*; name one: --only"
+    with pytest.raises(UserError, match=message):
+        find_given([tmp_path / "hf"], scale, tmp_path, CONFIGS)
+    [found] = find_given([tmp_path / "hf"], scale, tmp_path, CONFIGS, ["table1/losses"])
+    assert found.cell.name == "table1/losses"
+    with pytest.raises(UserError, match="none is of a cell of scale 'recipes_camvid' that fits"):
+        find_given([tmp_path / "hf"], scale, tmp_path, CONFIGS, ["table1/emb"])
+
+
+def test_a_report_is_of_what_is_given_alone(
+    folders: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr("seg_training.tables.missing_runs.run_command", in_this_process)
+    options = ("--data-root", str(data), "--output", str(tmp_path), "data.num_workers=0")
+    assert run_script("reproduce_tables", *options, "--checkpoints", str(folders)).code == 0
+    results = tmp_path / "checkpoints" / "paper" / "table1" / "adapter_hf" / "2"
+    before = json.loads((results / "seed1.json").read_text())
+    one = run_script("reproduce_tables", *options, "--checkpoints", str(folders / "hf_1"))
+    assert one.code == 0
+    # It takes the place of hf_0, and its own of before is passed over: one run, not two.
+    assert json.loads((results / "seed0.json").read_text())["bIoU"] == before["bIoU"]
+    report = (tmp_path / "checkpoints" / "paper" / "report.md").read_text()
+    assert f"67.9 / {before['bIoU']:.1f} ({before['bIoU'] - 67.9:+.1f})" in report
+    page = (tmp_path / "checkpoints" / "paper" / "report.html").read_text()
+    assert f"--output {tmp_path} --checkpoints {folders / 'hf_1'} data.num_workers=0" in page
 
 
 def in_this_process(command: Sequence[str], log: TextIO) -> int:

@@ -163,7 +163,8 @@ def test_the_published_recipe_has_no_first_phase(images: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("limits", "first", "second"),
     [
-        ({"max_steps": 20, "max_epochs": 3}, (17, -1, None), (3, -1, None)),
+        ({"max_steps": 20, "max_epochs": 3}, (17, 2, None), (3, 1, None)),
+        ({"max_steps": 0}, (0, -1, None), (0, -1, None)),
         ({"max_steps": 2}, (1, -1, None), (1, -1, None)),
         ({"max_steps": 1}, (1, -1, None), (1, -1, None)),
         ({"max_steps": -1, "max_epochs": 20}, (-1, 17, None), (-1, 3, None)),
@@ -246,6 +247,11 @@ def test_a_first_phase_of_before_goes_on_as_it_began(images: Path, tmp_path: Pat
     assert now is not None
     again = InterruptedPhase(tmp_path / "last.ckpt", now)
     assert phases_of(by_its_own_recipe(scratch, again)).first == now
+    # What is asked for is another training, and a recipe without this start has none to leave out.
+    asked = {**scratch, "recipe": {"name": "painted", "fan_in": True}}
+    assert phases_of(by_its_own_recipe(asked, before)).first == now
+    published = {**scratch, "recipe": "published"}
+    assert by_its_own_recipe(published, before)["recipe"] == "published"
 
 
 def test_each_phase_has_a_loss_of_its_own(images: Path, tmp_path: Path) -> None:
