@@ -213,6 +213,13 @@ def phases_to_train(
     """
     if phases.first is None:
         return phases.second, None
+    steps, epochs = (config["trainer"].get(name) for name in ("max_steps", "max_epochs"))
+    if epochs not in (None, -1) and steps not in (None, -1):
+        _log.warning(
+            "recipe=painted divides trainer.max_steps=%d; trainer.max_epochs=%d, of which its "
+            "phases have different ones, does not count: give trainer.max_steps=-1 to count epochs",
+            *(steps, epochs),
+        )
     run_dir = choose_run_dir(config)
     model = {**config["model"], "recogniser": str(run_dir / RECOGNISER)}
     second = {**phases.second, "run_dir": str(run_dir), "model": model}
@@ -284,25 +291,23 @@ def _divided(trainer: Mapping[str, Any], share: float) -> tuple[dict[str, Any], 
     Raises:
         UserError: if nothing limits it.
     """
-    before = {**trainer, "max_steps": -1, "max_epochs": -1}
-    after, seconds = dict(before), _seconds(trainer.get("max_time"))
-    limits = {
-        name: number
-        for name in ("max_steps", "max_epochs")
-        for number in [trainer.get(name)]
-        if number is not None and number != -1
-    }
-    if not limits and seconds is None:
-        raise UserError(
-            "recipe=painted divides a training in two, but nothing limits this one: give "
-            "trainer.max_steps, trainer.max_epochs or trainer.max_time, or recipe=published"
-        )
-    for name, number in limits.items():
+    # An epoch of whole images is another than one of classes: where there are steps, they count.
+    steps, epochs = trainer.get("max_steps"), trainer.get("max_epochs")
+    name, number = ("max_epochs", epochs) if steps in (None, -1) else ("max_steps", steps)
+    seconds = _seconds(trainer.get("max_time"))
+    before = {**trainer, "max_epochs": -1}
+    after = dict(before)
+    if number is not None and number != -1:
         least = min(1, number)  # of 0, nothing is left to train, and that is said then
         before[name] = max(least, min(round(share * number), number - 1))
         after[name] = max(least, number - before[name])
         if before[name] + after[name] > number:
             _log.warning("recipe=painted with trainer.%s=1: each of its two phases has one", name)
+    elif seconds is None:
+        raise UserError(
+            "recipe=painted divides a training in two, but nothing limits this one: give "
+            "trainer.max_steps, trainer.max_epochs or trainer.max_time, or recipe=published"
+        )
     if seconds is not None:
         before["max_time"] = {"seconds": share * seconds}
         after["max_time"] = {"seconds": (1 - share) * seconds}

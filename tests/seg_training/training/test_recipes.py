@@ -14,7 +14,13 @@ from seg_training.checkpoints.model_folders import load_network
 from seg_training.checkpoints.network_in_checkpoint import CHOSEN, NETWORK
 from seg_training.errors import UserError
 from seg_training.evaluation.checkpoint_evaluation import evaluate
-from seg_training.training.recipes import InterruptedPhase, Phases, by_its_own_recipe, phases_of
+from seg_training.training.recipes import (
+    InterruptedPhase,
+    Phases,
+    by_its_own_recipe,
+    phases_of,
+    phases_to_train,
+)
 from seg_training.training.training_run import train
 
 pytestmark = SHORT_RUNS
@@ -163,7 +169,7 @@ def test_the_published_recipe_has_no_first_phase(images: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("limits", "first", "second"),
     [
-        ({"max_steps": 20, "max_epochs": 3}, (17, 2, None), (3, 1, None)),
+        ({"max_steps": 20, "max_epochs": 3}, (17, -1, None), (3, -1, None)),
         ({"max_steps": 0}, (0, -1, None), (0, -1, None)),
         ({"max_steps": 2}, (1, -1, None), (1, -1, None)),
         ({"max_steps": 1}, (1, -1, None), (1, -1, None)),
@@ -195,6 +201,18 @@ def test_what_limits_a_training_is_divided(
             assert trainer["max_time"]["seconds"] == pytest.approx(seconds)
     # As often as without a first phase.
     assert phases.second["trainer"]["val_check_interval"] == 3
+
+
+def test_epochs_that_do_not_count_are_said(
+    images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = small_config(images, tmp_path / "run", "recipe=painted")
+    phases_to_train(config, phases_of(config), None)
+    assert not caplog.text  # no limit of its own
+    config["trainer"]["max_epochs"] = 3
+    phases_to_train(config, phases_of(config), None)
+    assert "divides trainer.max_steps=2; trainer.max_epochs=3, of which" in caplog.text
+    assert "does not count: give trainer.max_steps=-1 to count epochs" in caplog.text
 
 
 def test_the_second_phase_warms_up_for_less_and_has_a_lower_rate(
