@@ -385,7 +385,7 @@ class OptimizerSettings(Section):
 
     name: str | Mapping[str, Any] = setting(
         "adam",
-        "adam or adamw",
+        "adam, adamw, or muon: orthogonal steps of matrices, at three times the rate, beside adamw",
         named(
             "seg_training.training.optimizers:OPTIMIZERS", given=("params", "lr", "weight_decay")
         ),

@@ -40,6 +40,7 @@ _SHARE = 0.85  # of phase one
 _BETTER_LOSS = ("loss=bce_dice", "data.sampler={name:mixed,absent:0.3}")
 _GOING_ON = ("optimizer.lr=3e-4", "optimizer.warmup_steps=15")  # as recipe=painted has them
 _BY_FAN_IN = "model.fan_in_linears=true"
+_BY_MUON = (_BY_FAN_IN, "optimizer.name=muon")
 
 RECIPE_ROWS = {
     "segformer": RecipeRow(
@@ -113,45 +114,54 @@ RECIPE_ROWS = {
         phase="second",
         overrides=_BETTER_LOSS,
     ),
-    "segformer_fan_in": RecipeRow(
-        "SegFormer (B0), fan-in start",
-        "segformer_scratch",
-        "the first row with linear layers drawn from N(0, 1 / inputs), not N(0, 0.02^2), at three "
-        "times the rate",
-        overrides=(*_WHOLE_LABEL_MAPS, _BY_FAN_IN),
-        rate="3e-3",
-    ),
     "recogniser_fan_in": RecipeRow(
         "SegFormer (B0), phase one alone, fan-in start",
         "segformer_scratch",
-        "phase one with this start: the recogniser of the rows below",
+        "phase one with linear layers drawn from N(0, 1 / inputs), not N(0, 0.02^2), and at three "
+        "times the rate",
         phase="first",
         overrides=(*_WITH_DICE, _BY_FAN_IN),
         rate="3e-3",
+        main=False,
     ),
-    "adapter_hf_fan_in": RecipeRow(
-        "TASFormer (HF adapter), painted, fan-in start",
+    "segformer_muon": RecipeRow(
+        "SegFormer (B0), fan-in start, Muon",
+        "segformer_scratch",
+        "the first row with this start, its matrices moved by Muon",
+        overrides=(*_WHOLE_LABEL_MAPS, *_BY_MUON),
+        rate="3e-3",
+    ),
+    "recogniser_muon": RecipeRow(
+        "SegFormer (B0), phase one alone, Muon",
+        "segformer_scratch",
+        "phase one with both: the recogniser of the rows below",
+        phase="first",
+        overrides=(*_WITH_DICE, *_BY_MUON),
+        rate="3e-3",
+    ),
+    "adapter_hf_muon": RecipeRow(
+        "TASFormer (HF adapter), painted, Muon",
         "adapter_hf_scratch",
-        "painted on it as above",
+        "painted on it as above, the recipe of now",
         phase="second",
         overrides=_BETTER_LOSS,
-        on="recogniser_fan_in",
+        on="recogniser_muon",
     ),
-    "adapter_pp_fan_in": RecipeRow(
-        "TASFormer (HF adapter++), painted, fan-in start",
+    "adapter_pp_muon": RecipeRow(
+        "TASFormer (HF adapter++), painted, Muon",
         "adapter_pp_scratch",
         "the same, the adapters' generators shared within a stage",
         phase="second",
         overrides=_BETTER_LOSS,
-        on="recogniser_fan_in",
+        on="recogniser_muon",
     ),
-    "channels_fan_in": RecipeRow(
-        "control: a channel per class, painted, fan-in start",
+    "channels_muon": RecipeRow(
+        "control: a channel per class, painted, Muon",
         "channels_scratch",
         "the same without adapters",
         phase="second",
         overrides=_BETTER_LOSS,
-        on="recogniser_fan_in",
+        on="recogniser_muon",
     ),
 }
 """By the names of their cells."""

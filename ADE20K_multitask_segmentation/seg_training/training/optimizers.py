@@ -10,7 +10,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from seg_training.errors import UserError
 from seg_training.known_settings import OptimizerSettings
-from seg_training.settings import checked_number, choose_with_options
+from seg_training.settings import checked_number, choose_with_options, name_of
+from seg_training.training.muon import Muon
 
 __all__ = ["OPTIMIZERS", "SCHEDULES", "build_optimizer", "check_optimizer", "set_rates"]
 
@@ -44,6 +45,7 @@ parameters are options."""
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
+    "muon": Muon,
 }
 """Optimisers of ``params`` with ``lr`` and ``weight_decay``; further parameters are options."""
 
@@ -102,8 +104,10 @@ def build_optimizer(
             (plain if is_embedding or parameter.ndim < 2 else decayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+        {"params": plain, "weight_decay": 0.0},  # embeddings are rows, no matrices
     ]
+    if name_of(settings.name) == "muon":
+        groups[1]["orthogonal"] = False
     optimizer, shape = _optimizer(settings, groups), _shape(settings)
 
     def share(step: int) -> float:

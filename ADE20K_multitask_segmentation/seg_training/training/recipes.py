@@ -42,6 +42,7 @@ _log = logging.getLogger(__name__)
 FIRST_SHARE = 0.85
 """Of a run's steps, those of the recogniser, by default."""
 
+_STARTS = ("fan_in", "muon")  # options of the recogniser's start that came later
 _FAN_IN_BEARS = 3  # times the rate, from random weights: docs/recipes.md
 
 RECOGNISER = "recogniser"
@@ -72,6 +73,7 @@ def _painted(
     absent: float = 0.3,
     rate: float = 0.3,
     fan_in: bool = True,
+    muon: bool = True,
 ) -> Phases | None:
     """A SegFormer on whole label maps first, which then is the recogniser.
 
@@ -87,6 +89,7 @@ def _painted(
             first has learnt. Where a recogniser is given, the config's rate is its own.
         fan_in: from random weights, the recogniser starts with ``model.fan_in_linears``, and has
             three times the config's learning rate, which this start bears.
+        muon: with this start, its matrices are moved by Muon, where the config has ``adamw``.
 
     Returns:
         The configs of both phases; None of the first, where a recogniser is given. None where the
@@ -94,8 +97,9 @@ def _painted(
     """
     share = checked_number(share, "recipe.share", above=0, below=1)
     rate = checked_number(rate, "recipe.rate", above=0)
-    if not isinstance(fan_in, bool):
-        raise UserError(f"recipe.fan_in={fan_in!r}: expected true or false")
+    for name, flag in (("fan_in", fan_in), ("muon", muon)):
+        if not isinstance(flag, bool):
+            raise UserError(f"recipe.{name}={flag!r}: expected true or false")
     changed = dict(optimizer or {})
     check_keys(changed, OptimizerSettings.entries(), "recipe.optimizer")
     settings = {**config["optimizer"], **changed}
@@ -105,6 +109,8 @@ def _painted(
     by_fan_in = fan_in and config["model"].get("pretrained") is None
     if by_fan_in and "lr" not in changed:
         settings["lr"] = _FAN_IN_BEARS * settings["lr"]
+    if by_fan_in and muon and "name" not in changed and settings.get("name") == "adamw":
+        settings["name"] = "muon"
     second = {
         **config,
         "loss": "bce_dice" if config["loss"] is None else config["loss"],
@@ -260,25 +266,30 @@ def by_its_own_recipe(config: Mapping[str, Any], before: InterruptedPhase | None
 
 
 def as_its_first_phase_began(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a recogniser from before there was its start of today go on as it began.
+    """Let a recogniser go on as it began, where the recipe has another start for it by now.
 
     Args:
-        config: of the run, as plain dicts; a recipe that says which start it has keeps that.
+        config: of the run, as plain dicts; what its recipe says of the start stays.
         own: of the training that goes on, in either phase.
 
     Returns:
-        The config, with the recipe's ``fan_in`` false where that training began so.
+        The config, with those of the recipe's options false that were not there, or false, then.
     """
     recipe, its_own = with_name(config["recipe"]), with_name(own.get("recipe", "published"))
+    began: dict[str, Any] = {}
     if _is_first_phase(config, own):
-        from_random = config["model"].get("pretrained") is None
-        began_without = from_random and not own["model"].get("fan_in_linears")
-    else:  # of the second phase, what the first one was
-        began_without = its_own["name"] == recipe["name"] and its_own.get("fan_in") is False
-    has_starts = "fan_in" in parameters_of(RECIPES[recipe["name"]])
-    if not (began_without and has_starts and "fan_in" not in recipe):
-        return dict(config)
-    return {**config, "recipe": {**recipe, "fan_in": False}}
+        if config["model"].get("pretrained") is None:
+            optimizer = name_of(own["optimizer"].get("name"))
+            began = {"fan_in": own["model"].get("fan_in_linears"), "muon": optimizer == "muon"}
+    elif its_own["name"] == recipe["name"]:  # of the second phase, what the first one was
+        began = {name: its_own.get(name, True) for name in _STARTS}
+    known = parameters_of(RECIPES[recipe["name"]])
+    without = {
+        name: False
+        for name, had_it in began.items()
+        if not had_it and name in known and name not in recipe
+    }
+    return {**config, "recipe": {**recipe, **without}} if without else dict(config)
 
 
 def _is_first_phase(config: Mapping[str, Any], own: Mapping[str, Any]) -> bool:

@@ -15,18 +15,16 @@ SCALE_NAMES = [name for name in SCALES if name.startswith("recipes_")]
 STEPS = {"recipes_camvid": (2000, 1700), "recipes_ccp": (1500, 1275)}
 """In all, and of phase one."""
 SECOND = {name: "recogniser" for name in ("adapter_hf", "adapter_pp", "emb", "vsa_emb", "channels")}
-SECOND |= {
-    f"{name}_fan_in": "recogniser_fan_in" for name in ("adapter_hf", "adapter_pp", "channels")
-}
-FIRST = ("recogniser", "recogniser_fan_in")
+SECOND |= {f"{name}_muon": "recogniser_muon" for name in ("adapter_hf", "adapter_pp", "channels")}
+FIRST = ("recogniser", "recogniser_fan_in", "recogniser_muon")
 METHODS = {
     **{"segformer": "segformer", "segformer_dice": "segformer"},
     **{"published": "adapter_hf", "losses": "adapter_hf"},
     **{"recogniser": "segformer", "adapter_hf": "adapter_hf", "adapter_pp": "adapter_hf++"},
     **{"emb": "emb", "vsa_emb": "vsa_emb", "channels": "channels"},
-    **{"segformer_fan_in": "segformer", "recogniser_fan_in": "segformer"},
-    **{"adapter_hf_fan_in": "adapter_hf", "adapter_pp_fan_in": "adapter_hf++"},
-    "channels_fan_in": "channels",
+    **{"recogniser_fan_in": "segformer", "segformer_muon": "segformer"},
+    **{"recogniser_muon": "segformer", "adapter_hf_muon": "adapter_hf"},
+    **{"adapter_pp_muon": "adapter_hf++", "channels_muon": "channels"},
 }
 
 
@@ -48,15 +46,17 @@ def test_all_rows_have_the_same_data_and_number_of_steps(scale: str) -> None:
         own = dict.fromkeys(FIRST, first) | dict.fromkeys(SECOND, whole - first)
         assert config["trainer"]["max_steps"] == own.get(name, whole)
         assert cell.recogniser == (f"table1/{SECOND[name]}" if name in SECOND else None)
-        by_fan_in = name.endswith("_fan_in") and name not in SECOND
+        by_muon = name.endswith("_muon") and name not in SECOND
+        by_fan_in = by_muon or name == "recogniser_fan_in"
+        assert config["optimizer"]["name"] == ("muon" if by_muon else "adamw")
         assert config["model"].get("fan_in_linears", False) is by_fan_in
-        main = name not in ("losses", "emb", "vsa_emb")
+        main = name not in ("losses", "emb", "vsa_emb", "recogniser_fan_in")
         assert cell.seeds == ((0, 1, 2) if main else (0,))
         is_segformer = config["model"]["method"] == "segformer"
         better = {"name": "mixed", "absent": 0.3}
         samplers = {"published": "mixed"} | ({name: "images"} if is_segformer else {})
         assert config["data"]["sampler"] == samplers.get(name, better)
-        losses = dict.fromkeys(("segformer", "segformer_fan_in", "published"))
+        losses = dict.fromkeys(("segformer", "segformer_muon", "published"))
         with_dice = "cross_entropy_dice" if is_segformer else "bce_dice"
         assert config["loss"] == losses.get(name, with_dice)
         rate, warmup = config["optimizer"]["lr"], config["optimizer"]["warmup_steps"]

@@ -131,8 +131,8 @@ def test_frozen_parameters_are_not_trained() -> None:
         ({"name": "admw"}, r"unknown optimizer\.name 'admw'; did you mean 'adamw'"),
         ({"schedule": "cosin"}, r"unknown optimizer\.schedule 'cosin'; did you mean 'cosine'"),
         (
-            {"name": {"name": "adam", "momentum": 0.9}},
-            r"optimizer\.name: 'adam' does not read 'momentum' \(its options: betas, eps",
+            {"name": {"name": "adam", "dampening": 0.9}},
+            r"optimizer\.name: 'adam' does not read 'dampening' \(its options: betas, eps",
         ),
         ({"name": {"name": "adam", "lr": 1}}, r"'adam' does not read 'lr'"),
         ({"name": {"name": "adam", "betas": 3}}, r"optimizer\.name=.*'betas': 3"),

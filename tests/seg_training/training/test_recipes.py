@@ -249,8 +249,29 @@ def test_from_random_weights_the_recogniser_starts_by_fan_in(images: Path, tmp_p
     assert without.first is not None
     assert without.first["model"]["fan_in_linears"] is False
     assert without.first["optimizer"]["lr"] == lr
-    with pytest.raises(UserError, match=r"recipe\.fan_in='yes': expected true or false"):
-        phases_of({**scratch, "recipe": {"name": "painted", "fan_in": "yes"}})
+    for name in ("fan_in", "muon"):
+        with pytest.raises(UserError, match=rf"recipe\.{name}='yes': expected true or false"):
+            phases_of({**scratch, "recipe": {"name": "painted", name: "yes"}})
+
+
+def test_its_matrices_are_moved_by_muon(images: Path, tmp_path: Path) -> None:
+    """In the place of AdamW, where nothing else is asked for."""
+    usual = small_config(images, tmp_path / "run", "recipe=painted", "optimizer=adamw")
+    for changed, recipe, first in (
+        ({}, {}, "muon"),
+        ({}, {"muon": False}, "adamw"),
+        ({}, {"fan_in": False}, "adamw"),
+        ({}, {"optimizer": {"name": "adam"}}, "adam"),
+        ({"name": "adam"}, {}, "adam"),
+        ({"name": {"name": "adamw", "eps": 1e-6}}, {}, {"name": "adamw", "eps": 1e-6}),
+    ):
+        optimizer = {**usual["optimizer"], **changed}
+        phases = phases_of(
+            {**usual, "optimizer": optimizer, "recipe": {"name": "painted", **recipe}}
+        )
+        assert phases.first is not None
+        assert phases.first["optimizer"]["name"] == first
+        assert phases.second["optimizer"]["name"] == optimizer["name"]
 
 
 def test_a_first_phase_of_before_goes_on_as_it_began(images: Path, tmp_path: Path) -> None:
@@ -268,6 +289,13 @@ def test_a_first_phase_of_before_goes_on_as_it_began(images: Path, tmp_path: Pat
     # What is asked for is another training, and a recipe without this start has none to leave out.
     asked = {**scratch, "recipe": {"name": "painted", "fan_in": True}}
     assert phases_of(by_its_own_recipe(asked, before)).first == now
+    # Of the recipe with one of the two alone, in both phases.
+    scratch["optimizer"]["name"] = "adamw"
+    middle = phases_of({**scratch, "recipe": {"name": "painted", "muon": False}})
+    assert middle.first is not None
+    for phase in middle:
+        cut = InterruptedPhase(tmp_path / "last.ckpt", phase)
+        assert by_its_own_recipe(scratch, cut)["recipe"] == {"name": "painted", "muon": False}
     published = {**scratch, "recipe": "published"}
     assert by_its_own_recipe(published, before)["recipe"] == "published"
 
