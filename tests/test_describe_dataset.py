@@ -384,6 +384,32 @@ def test_coco_files_of_splits_beside_one_folder_of_images(
     assert [len(module.dataset.files(split)) for split in ("train", "val")] == [8, 4]
 
 
+def test_a_damaged_coco_file_is_named(
+    tmp_path: Path, describe: Callable[..., tuple[str, Path]]
+) -> None:
+    """Not left out with all of its split's images, beside a split that can be read."""
+    root = make_tree("roboflow", tmp_path)
+    [file] = (root / "train").glob("*.json")
+    whole = file.read_text()
+    file.write_text(whole[: len(whole) // 2])
+    answer = run_script("describe_dataset", str(root), "--output", str(tmp_path / "out.yaml"))
+    assert answer.code == 1
+    assert f"cannot read {file}: " in answer.text
+    assert answer.text.endswith(
+        "Files of other splits are named like it and can be read; mend it, or take it away"
+    )
+    assert not (tmp_path / "out.yaml").exists()
+    # Where it may be anything, it is left out, and that is said.
+    file.write_text(whole)
+    (root / "tool.json").write_text("{")
+    said, _ = describe(root)
+    assert "tool.json cannot be read (Expecting property name" in said
+    for each in root.rglob("_annotations*"):
+        each.unlink()
+    answer = run_script("describe_dataset", str(root), "--output", str(tmp_path / "out.yaml"))
+    assert f"no annotations found in {root}: tool.json cannot be read" in answer.text
+
+
 def test_yolo_writes_no_file_where_there_is_no_object(
     tmp_path: Path, describe: Callable[..., tuple[str, Path]]
 ) -> None:
@@ -398,6 +424,8 @@ def test_yolo_writes_no_file_where_there_is_no_object(
     ("file", "text", "names", "said"),
     [
         ("my-dataset.yml", "names: {0: lynx, 1: wolf}\n", ("lynx", "wolf"), ""),
+        ("data.yaml", "names: [no, 12:30]\n", ("no", "12:30"), ""),
+        ("data.yaml", "names: {0: null, 1: 1.10}\n", ("null", "1.10"), ""),
         ("classes.txt", "lynx\nwolf\n", ("lynx", "wolf"), "those of classes.txt"),
         ("notes.txt", "lynx\n", ("class_0", "class_1"), "nothing names YOLO's numbers"),
     ],

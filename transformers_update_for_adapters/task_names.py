@@ -17,6 +17,7 @@ __all__ = [
     "is_known",
     "known_as",
     "new_words",
+    "plain_word",
     "words_of_tasks",
 ]
 
@@ -65,7 +66,7 @@ def find_tasks(asked: Sequence[str], config: TASFormerConfig) -> list[int]:
     is_class = bool(_tasks_of(ALL, names, words))
     if ALL in asked and not is_class:
         raise ValueError("'all' stands alone: it asks for every class")
-    if not asked:
+    if len(asked) == 0:  # an array of names is neither true nor false
         raise ValueError("no class was asked for; give one name or more, or 'all'")
     found, wrong = [], []
     for name in asked:
@@ -163,9 +164,9 @@ def check_new_names(names: Sequence[str], config: TASFormerConfig) -> None:
     """
     if isinstance(names, str):
         raise ValueError(f'the new class is the word "{names}"; give a list: ["{names}"]')
-    if not names or not all(isinstance(name, str) and _plain(name) for name in names):
+    if not names or not all(isinstance(name, str) and plain_word(name) for name in names):
         raise ValueError(f"the new classes are called {list(names)}; give each a name")
-    plain = [_plain(name) for name in names]
+    plain = [plain_word(name) for name in names]
     for place, name in enumerate(names):
         if plain[place] in plain[:place]:
             raise ValueError(f"the new class '{name}' is given twice")
@@ -202,20 +203,24 @@ def _names_and_words(config: TASFormerConfig) -> tuple[list[str], list[set[str]]
         raise ValueError("the network has no names for its tasks: set config.task_names")
     names = list(config.task_names)
     synonyms = config.task_synonyms or [[] for _ in names]
-    return names, [{_plain(word) for word in own} for own in synonyms]
+    return names, [{plain_word(word) for word in own} for own in synonyms]
 
 
 def _tasks_of(name: str, names: Sequence[str], words: Sequence[set[str]]) -> list[int]:
     """List the tasks that a name may mean: the exact name first, then however it is written."""
     if name in names:
         return [names.index(name)]
-    plain = _plain(name)
-    own = [task for task, each in enumerate(names) if _plain(each) == plain]
+    plain = plain_word(name)
+    own = [task for task, each in enumerate(names) if plain_word(each) == plain]
     return own or [task for task, synonyms in enumerate(words) if plain in synonyms]
 
 
-def _plain(word: str) -> str:
-    """Leave out case, the underscores of files' names, and how accents are written in Unicode."""
+def plain_word(word: str) -> str:
+    """Leave out case, the underscores of files' names, and how accents are written in Unicode.
+
+    Args:
+        word: a name or a synonym; what is equal by this means the same class.
+    """
     return normalize("NFC", word).strip().lower().replace("_", " ")
 
 

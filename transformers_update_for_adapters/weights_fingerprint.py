@@ -40,6 +40,12 @@ _MEANING = (
 CALIBRATION = ("thresholds", "iou_temperature", "presence")
 """What is chosen for trained weights, as fields of a configuration."""
 
+_LOST = {  # and what is so without them
+    "thresholds": "the classes' thresholds: they are painted where their logits are positive",
+    "iou_temperature": "the temperature of rankseg: classes are painted where logits are positive",
+    "presence": "how sure it is that a class is there: no scores of presence",
+}
+
 DESCRIBING = ("measured", *CALIBRATION, "origin", "fingerprint")
 """What a configuration says of weights."""
 
@@ -98,10 +104,12 @@ def forget_other_weights(config: TASFormerConfig, state_dict: Mapping[str, Tenso
             "otherwise changed since: it is left out; evaluate these",
             config.measured["bIoU"],
         )
-    if any(getattr(config, name) is not None for name in CALIBRATION):
+    lost = [words for name, words in _LOST.items() if getattr(config, name) is not None]
+    if lost:
         _log.warning(
-            "the classes' thresholds were chosen for other weights than these: they are left out, "
-            "and classes are painted where their logits are positive"
+            "what was chosen for other weights than these, which were trained, cast or otherwise "
+            "changed since, is left out: %s",
+            "; ".join(lost),
         )
     for name in ("measured", *CALIBRATION, "fingerprint"):
         setattr(config, name, None)

@@ -1,6 +1,7 @@
 from typing import Any, Literal
 from unicodedata import normalize
 
+import numpy as np
 import pytest
 
 from transformers_update_for_adapters import TASFormerConfig, asks_for_all, find_task, find_tasks
@@ -88,6 +89,9 @@ def test_of_many_names_the_first_are_listed() -> None:
 def test_nothing_asked_for_and_no_names() -> None:
     with pytest.raises(ValueError, match="no class was asked for"):
         find_tasks([], config())
+    with pytest.raises(ValueError, match="no class was asked for"):
+        find_tasks(np.array([], str), config())
+    assert find_tasks(np.array(["tree"]), config()) == find_tasks(["tree"], config())
     with pytest.raises(ValueError, match=r"no names for its tasks: set config\.task_names"):
         find_tasks(["tree"], TASFormerConfig(num_tasks=4))
 

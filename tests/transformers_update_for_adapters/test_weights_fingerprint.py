@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
 from transformers_update_for_adapters import TASFormerConfig, TASFormerForSemanticSegmentation
-from transformers_update_for_adapters.weights_fingerprint import fingerprint
+from transformers_update_for_adapters.weights_fingerprint import fingerprint, forget_other_weights
 
 MEASURED = {
     "bIoU": 48.31,
@@ -121,9 +121,22 @@ def test_changed_weights_lose_it(
     with caplog.at_level(logging.WARNING):
         model.save_pretrained(tmp_path / "changed")
     assert "bIoU 48.3 % was measured with other weights than these" in caplog.text
-    assert "thresholds were chosen for other weights than these: they are left out" in caplog.text
+    assert "is left out: the classes' thresholds: they are painted where" in caplog.text
     assert model.config.measured is None
     assert_forgotten(tmp_path / "changed")
+
+
+def test_all_that_is_lost_is_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A calibrated network that is cast answers without scores of presence."""
+    model = Model.from_pretrained(folder)
+    number = model.config.num_tasks
+    model.config.thresholds = None
+    model.config.presence = {"scale": 1.0, "bias": [0.0] * number, "least": 0.5}
+    with caplog.at_level(logging.WARNING):
+        forget_other_weights(model.config, model.half().state_dict())
+    assert "no scores of presence" in caplog.text
+    assert "the classes' thresholds" not in caplog.text
+    assert model.config.presence is None
 
 
 def test_weights_that_are_given_lose_it(folder: Path, tmp_path: Path) -> None:

@@ -64,11 +64,15 @@ def _nothing_found(contents: FolderContents, sides: Sequence[Side], notes: Seque
     if notes:
         return f"no annotations found in {contents.root}: {notes[0]}. {_SEE}"
     if not labels:
-        seen = f"and {counted(len(contents.documents), 'document')} " if contents.documents else ""
+        seen = ""
+        if contents.documents:
+            one = min(contents.documents, key=lambda path: (len(path.parts), path))
+            seen = f"and {counted(len(contents.documents), 'document')} ({one} for one) "
         return (
             f"{contents.root} holds {counted(number, 'image')} {seen}and no annotations that are "
-            f"understood: add label maps, masks, or a COCO file, say. {_SEE}. To paint the images "
-            "with a network that is trained already: predict.py"
+            "understood: add label maps, masks, or a COCO file, say; annotation tools export "
+            f"these, too. {_SEE}. To paint the images with a network that is trained already: "
+            "predict.py"
         )
     first = next(iter(labels[0].files.values()))
     if not images:

@@ -15,6 +15,7 @@ from seg_training.dataset_description.side_matching import Matching, match_sides
 from seg_training.dataset_description.split_words import split_path, split_stem
 from seg_training.dataset_description.yolo_names import yolo_names
 from seg_training.datasets.image_names import ImageNames
+from seg_training.errors import UserError
 
 __all__ = ["document_candidates"]
 
@@ -57,8 +58,8 @@ def document_candidates(
             if kind:
                 of_one_image |= set(matching.files)
     lists = [path for path in contents.documents_of(".json") if path not in of_one_image]
-    candidates += _of_lists(contents.root, lists[:_MOST_LISTS], sides)
-    return candidates, notes
+    of_lists, damaged = _of_lists(contents.root, lists[:_MOST_LISTS], sides)
+    return [*candidates, *of_lists], [*notes, *damaged]
 
 
 def _of_each(contents: FolderContents, kind: str, images: Side, matching: Matching) -> Candidate:
@@ -84,7 +85,7 @@ def _of_each(contents: FolderContents, kind: str, images: Side, matching: Matchi
 def _kind_of_each(files: Sequence[Path]) -> str:
     """Say what documents are that there is one of for each image."""
     if files[0].suffix.lower() == ".json":
-        contents = [_read_json(file) for file in files]
+        contents = [_read_json(file)[0] for file in files]
         labelme = [isinstance(each, dict) and "shapes" in each for each in contents]
         return "labelme" if any(labelme) else ""
     lines = [line for file in files for line in _lines(file)]
@@ -93,14 +94,29 @@ def _kind_of_each(files: Sequence[Path]) -> str:
     return "boxes" if lines and all(_BOX.fullmatch(line) for line in lines) else ""
 
 
-def _of_lists(root: Path, files: Sequence[PurePosixPath], sides: Sequence[Side]) -> list[Candidate]:
-    """Find COCO's files, those of several splits together."""
+def _of_lists(
+    root: Path, files: Sequence[PurePosixPath], sides: Sequence[Side]
+) -> tuple[list[Candidate], list[str]]:
+    """Find COCO's files, those of several splits together, and what cannot be read.
+
+    Raises:
+        UserError: if one that cannot be read is named as those are that can.
+    """
     by_pattern: dict[str, dict[str, Mapping[str, Any]]] = {}
+    damaged: dict[PurePosixPath, str] = {}
     for path in files:
-        content = _read_json(root / path)
+        content, reason = _read_json(root / path)
+        if reason:
+            damaged[path] = reason
         if isinstance(content, dict) and all(map(_are_entries, map(content.get, _LISTS))):
             pattern, split = _pattern(path)
             by_pattern.setdefault(pattern, {})[split] = content
+    for path, reason in damaged.items():
+        if _pattern(path)[0] in by_pattern:
+            raise UserError(
+                f"cannot read {root / path}: {reason}. Files of other splits are named like it and "
+                "can be read; mend it, or take it away"
+            )
     candidates = []
     of_images = [side for side in sides if side.role == "image"] or sides
     for pattern, contents in by_pattern.items():
@@ -114,7 +130,9 @@ def _of_lists(root: Path, files: Sequence[PurePosixPath], sides: Sequence[Side])
         ]
         if found:
             candidates.append(max(found, key=lambda candidate: candidate.number))
-    return _joined(candidates, files)
+    return _joined(candidates, files), [
+        f"{path} cannot be read ({reason}): left out" for path, reason in damaged.items()
+    ]
 
 
 def _joined(candidates: list[Candidate], files: Sequence[PurePosixPath]) -> list[Candidate]:
@@ -199,12 +217,12 @@ def _are_entries(listed: Any) -> bool:
     return isinstance(listed, list) and all(isinstance(each, dict) for each in listed)
 
 
-def _read_json(path: Path) -> Any:
-    """Read a document; None where it is damaged or of something else: readers say more."""
+def _read_json(path: Path) -> tuple[Any, str]:
+    """Read a document, or say why it cannot be read."""
     try:
-        return read_json(path.read_bytes(), object_hook=_without_outlines)
-    except (OSError, ValueError, RecursionError):
-        return None
+        return read_json(path.read_bytes(), object_hook=_without_outlines), ""
+    except (OSError, ValueError, RecursionError) as error:
+        return None, str(error) or type(error).__name__
 
 
 def _without_outlines(content: dict[str, Any]) -> dict[str, Any]:

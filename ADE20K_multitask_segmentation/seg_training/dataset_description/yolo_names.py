@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from seg_training.as_written.bounded_yaml import read_bounded
 from seg_training.as_written.plain_digits import number_of_digits
+from seg_training.as_written.yaml_as_written import read_written
 from seg_training.dataset_description.folder_contents import FolderContents
+from seg_training.errors import UserError
 
 __all__ = ["yolo_names"]
 
@@ -48,8 +47,10 @@ def _has_names(path: Path) -> bool:
     try:
         if path.stat().st_size > _MOST_BYTES:
             return False
-        content = read_bounded(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        content = read_written(path)
+    except UserError:
+        return path.name == _EXPECTED  # reading it says what is wrong
+    except OSError:
         return False
     return isinstance(content, Mapping) and bool(content.get("names"))
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from seg_training.errors import UserError, listed
-from seg_training.files.file_names import in_one_form
+from transformers_update_for_adapters.task_names import plain_word
 
 __all__ = ["match_labels"]
 
@@ -21,8 +21,8 @@ def match_labels(
 ) -> list[list[int]]:
     """Find each task's labels: those that share a word with its name or its synonyms.
 
-    Case does not count. Words of a label are separated by ``;`` or ``,``. A label is of one task:
-    of that which has its name, or else of the first that has it as a synonym.
+    Case does not count, nor do underscores. Words of a label are separated by ``;`` or ``,``. A
+    label is of one task: of that which has its name, or else of the first that has it as a synonym.
 
     Args:
         labels: names of the recogniser's channels.
@@ -39,16 +39,16 @@ def match_labels(
     Raises:
         UserError: if it knows none of them, or if all that it tells apart is one of them.
     """
-    by_name = {_plain(name): task for task, name in enumerate(task_names)}
+    by_name = {plain_word(name): task for task, name in enumerate(task_names)}
     by_synonym: dict[str, int] = {}
     for task, words in enumerate(synonyms):
         for word in words:
-            by_synonym.setdefault(_plain(word), task)
+            by_synonym.setdefault(plain_word(word), task)
     channels: list[list[int]] = [[] for _ in task_names]
     for channel, label in enumerate(labels):
         if other_channel and channel == 0:
             continue
-        words = [_plain(word) for word in (label, *re.split("[;,]", label))]
+        words = [plain_word(word) for word in (label, *re.split("[;,]", label))]
         for known in (by_name, by_synonym):
             if found := [known[word] for word in words if word in known]:
                 channels[found[0]].append(channel)
@@ -76,10 +76,6 @@ def _check_rivals(
             )
 
 
-def _plain(name: str) -> str:
-    return in_one_form(name).strip().casefold()
-
-
 def _tell(labels: Sequence[str], task_names: Sequence[str], channels: list[list[int]]) -> None:
     unknown = [name for name, own in zip(task_names, channels, strict=True) if not own]
     if len(unknown) == len(task_names):
@@ -90,7 +86,7 @@ def _tell(labels: Sequence[str], task_names: Sequence[str], channels: list[list[
     others = [
         f"{name} is {' and '.join(labels[channel] for channel in own)}"
         for name, own in zip(task_names, channels, strict=True)
-        if own and [_plain(labels[channel]) for channel in own] != [_plain(name)]
+        if own and [plain_word(labels[channel]) for channel in own] != [plain_word(name)]
     ]
     _log.info(
         "the recogniser knows %d of %d tasks%s",

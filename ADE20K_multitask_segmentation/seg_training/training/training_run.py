@@ -128,7 +128,13 @@ def _train_phases(config: dict[str, Any], preemption: SlurmPreemption) -> Traini
         _log.info("phase one: a SegFormer, which will be the recogniser")
         _train(first, preemption, by_itself)
         _log.info("phase two: what is asked for, painted on what it sees")
-    return _train(config, preemption, by_itself)
+    try:
+        return _train(config, preemption, by_itself)
+    except Interrupted as stop:
+        if phases.first is None or "ckpt_path=" in str(stop):
+            raise
+        # Nothing of this phase is saved; the first one is.
+        raise Interrupted(f"{stop}; go on with ckpt_path={config['run_dir']}") from stop
 
 
 def _train(config: dict[str, Any], preemption: SlurmPreemption, by_itself: bool) -> TrainingResult:

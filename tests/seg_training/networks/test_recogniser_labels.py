@@ -17,6 +17,13 @@ def test_labels_are_found_by_name_and_by_synonym(caplog: pytest.LogCaptureFixtur
     assert "does not know mug: their margins are learnt constants" in caplog.text
 
 
+def test_names_of_files_are_names_of_labels() -> None:
+    """As where classes are asked for: an underscore is a space, and accents have two forms."""
+    labels = ["traffic light", "Swimming_Pool", "cafe\u0301"]
+    tasks = ["traffic_light", "swimming pool", "caf\u00e9"]
+    assert match_labels(labels, tasks) == [[0], [1], [2]]
+
+
 def test_a_label_is_of_the_task_that_has_its_name() -> None:
     assert match_labels(["screen", "tv"], ["tv", "screen"], [["screen"], []]) == [[1], [0]]
 

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from seg_training.as_written.bounded_yaml import read_bounded
 from seg_training.as_written.plain_digits import number_of_digits
+from seg_training.as_written.yaml_as_written import read_written
 from seg_training.errors import UserError, suggest
 from seg_training.files.user_paths import user_path
 
@@ -64,20 +62,30 @@ def colour_table(table: Any, root: Path) -> ColourTable:
         )
     if file.stat().st_size > _MOST_BYTES:
         raise UserError(f"{file} has {file.stat().st_size:,} bytes: no colour table ({_FORMS})")
-    text = file.read_text(encoding="utf-8-sig", errors="replace")
     if file.suffix.lower() in (".yaml", ".yml", ".json"):
-        return _checked(_from_yaml(text, file), str(file))
+        return _checked(_from_yaml(file), str(file))
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
     return _checked(_from_lines(text, file), str(file))
 
 
-def _from_yaml(text: str, file: Path) -> list[tuple[str, Any]]:
+def _from_yaml(file: Path) -> list[tuple[str, Any]]:
     try:
-        content = read_bounded(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is no valid YAML: {error} ({_FORMS})") from error
+        content = read_written(file)
+    except UserError as error:
+        raise UserError(f"{error} ({_FORMS})") from error
     if not isinstance(content, Mapping):
         raise UserError(f"{file} is no colour table: {_FORMS}")
-    return [(str(name), colour) for name, colour in content.items()]
+    return [(str(name), _colour(colour)) for name, colour in content.items()]
+
+
+def _colour(written: Any) -> Any:
+    """Read the numbers of a colour; what is none stays as it is written, and is no part of one."""
+    if not isinstance(written, list):
+        return written
+    return [
+        part if not isinstance(part, str) or (own := number_of_digits(part)) is None else own
+        for part in written
+    ]
 
 
 def _from_lines(text: str, file: Path) -> list[tuple[str, Any]]:
@@ -91,9 +99,7 @@ def _from_lines(text: str, file: Path) -> list[tuple[str, Any]]:
         )
         if match is None:
             raise UserError(f"{file}, line {number}: '{line[:60]}' is no entry; {_FORMS}")
-        # What is no number stays as it is written, and is no part of a colour.
-        parts = re.findall(r"\d+", match["colour"])
-        colour = [part if (own := number_of_digits(part)) is None else own for part in parts]
+        colour = _colour(re.findall(r"\d+", match["colour"]))
         found.append((match["name"].strip(), colour))
     return found
 

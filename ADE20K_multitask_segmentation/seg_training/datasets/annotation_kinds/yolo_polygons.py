@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import yaml
 
-from seg_training.as_written.bounded_yaml import read_bounded
+from seg_training.as_written.yaml_as_written import read_written
 from seg_training.datasets.annotation_kinds.annotation_reader import AnnotationReader, Found, Place
 from seg_training.datasets.annotation_kinds.named_values import classes_of_names
 from seg_training.datasets.annotation_kinds.object_drawing import DrawingError, Drawn, of_polygons
@@ -123,11 +122,10 @@ def _read_names(file: Path, setting: str) -> dict[int, str]:
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has {file.stat().st_size:,} bytes")
-        content: Any = read_bounded(file.read_text(encoding="utf-8-sig"))
-        names = content["names"]
+        names = read_written(file)["names"]
         pairs = enumerate(names) if isinstance(names, list) else names.items()
         return {int(number): _scalar(name) for number, name in pairs}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
         raise UserError(f"cannot read {file}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
@@ -139,4 +137,6 @@ def _read_names(file: Path, setting: str) -> dict[int, str]:
 def _scalar(name: Any) -> str:
     if isinstance(name, list | dict):
         raise TypeError("a name is no text")
+    if not name:
+        raise ValueError("a name is empty")
     return str(name)

@@ -47,6 +47,17 @@ def test_tables_of_every_form(tmp_path: Path, file: str, text: str) -> None:
     assert colour_table(str(tmp_path / file), tmp_path / "elsewhere") == TABLE
 
 
+def test_names_are_taken_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("no: [1, 2, 3]\n12:30: [4, 5, 6]\nnull: [7, 8, 9]\n")
+    assert colour_table("a.yaml", tmp_path) == {
+        "no": (1, 2, 3),
+        "12:30": (4, 5, 6),
+        "null": (7, 8, 9),
+    }
+    (tmp_path / "a.yaml").write_text("no: [010, 2, 3]\n")
+    assert colour_table("a.yaml", tmp_path) == {"no": (10, 2, 3)}
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
@@ -56,7 +67,7 @@ def test_tables_of_every_form(tmp_path: Path, file: str, text: str) -> None:
         ("a.txt", "car:1,2,3::\ncar:1,2,4::\n", r"'car' stands twice"),
         ("a.txt", "\n", r"a\.txt has no colour"),
         ("a.yaml", "- 1\n", r"a\.yaml is no colour table"),
-        ("a.yaml", "a: [1, [", r"a\.yaml is no valid YAML"),
+        ("a.yaml", "a: [1, [", r"a\.yaml is not valid YAML"),
         ("a.yaml", "a: &x [1]\nb: *x\n", r"the colour of 'a' is \[1\]"),
     ],
 )
