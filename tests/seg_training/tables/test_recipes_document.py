@@ -28,8 +28,8 @@ def test_a_result_stands_in_its_row_with_the_steps_of_both_phases(tmp_path: Path
         "not measured | 19.5 ± 1.4 | not measured |\n"
     ) in text
     assert "| table1/adapter_hf | 1 | 42.0 |  | 44.0 |  |  |  | 1,500 | 6.0 |" in text
-    assert "2 of 45 runs are there." in text
-    assert "0 of 45 runs are there." in text
+    assert "2 of 46 runs are there." in text
+    assert "0 of 46 runs are there." in text
     assert (
         "python scripts/reproduce_tables.py --scale recipes_ccp --data-root /path/to/ccp "
         "--only table1/channels\n"
