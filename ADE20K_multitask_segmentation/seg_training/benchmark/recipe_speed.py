@@ -11,6 +11,7 @@ from seg_training.benchmark.present_classes_speed import painted_untrained
 from seg_training.benchmark.timing_in_turn import Ratio, Timing, ratio, time_in_turn
 from seg_training.networks import Network, build_network
 from seg_training.training.losses import build_loss
+from seg_training.training.muon import Muon
 from seg_training.training.recipes import FIRST_SHARE
 
 __all__ = ["RecipeTime", "measure_recipes"]
@@ -25,7 +26,7 @@ class RecipeTime:
     Attributes:
         method: of the second phase.
         segformer: of a step of SegFormer on label maps, cross-entropy.
-        first: of a step of the first phase: the same with Dice.
+        first: of a step of the first phase from random weights: the same with Dice, by Muon.
         second: of a step of the second: the recogniser's pass, and what is painted on it.
         beside_segformer: the time of a training, beside one of as many steps of SegFormer.
     """
@@ -59,19 +60,21 @@ def measure_recipes(
     masks = (images[:, 0] > 127).to(torch.uint8)
     task_ids = torch.arange(len(images), device=device) % num_tasks
 
-    def of_label_maps(loss: str) -> Callable[[], None]:
+    def of_label_maps(loss: str, optimizer: Callable[..., Any]) -> Callable[[], None]:
         network = build_network("segformer", num_tasks, other_channel=True).to(device).train()
         loss_of = build_loss(loss, on_label_maps=True)
-        return _step(network, lambda: loss_of(network.label_logits(images), label_maps, True))
+        return _step(
+            network, lambda: loss_of(network.label_logits(images), label_maps, True), optimizer
+        )
 
     def of_masks(method: str) -> Callable[[], None]:
         network = painted_untrained(method, num_tasks).to(device).train()
         loss_of = build_loss("bce_dice", on_label_maps=False)
-        return _step(network, lambda: loss_of(network(images, task_ids), masks))
+        return _step(network, lambda: loss_of(network(images, task_ids), masks), torch.optim.AdamW)
 
     steps = {
-        _SEGFORMER: of_label_maps("cross_entropy"),
-        _FIRST: of_label_maps("cross_entropy_dice"),
+        _SEGFORMER: of_label_maps("cross_entropy", torch.optim.AdamW),
+        _FIRST: of_label_maps("cross_entropy_dice", Muon),
         **{method: of_masks(method) for method in methods},
     }
     times = time_in_turn(steps, rounds, device, each_round=each_round)
@@ -87,10 +90,12 @@ def measure_recipes(
     ]
 
 
-def _step(network: Network, loss_of: Callable[[], Tensor]) -> Callable[[], None]:
+def _step(
+    network: Network, loss_of: Callable[[], Tensor], optimizer_class: Callable[..., Any]
+) -> Callable[[], None]:
     """Make a training step of what is not held still."""
     learnt = [own for own in network.parameters() if own.requires_grad]
-    optimizer = torch.optim.AdamW(learnt, lr=5e-5)
+    optimizer = optimizer_class(learnt, lr=5e-5)
 
     def step() -> None:
         loss_of().backward()  # type: ignore[no-untyped-call]  # PyTorch's own
