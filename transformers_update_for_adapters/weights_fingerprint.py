@@ -37,14 +37,13 @@ _MEANING = (
     "strides",
     "resize_embedding",
 )
-CALIBRATION = ("thresholds", "iou_temperature", "presence")
-"""What is chosen for trained weights, as fields of a configuration."""
-
-_LOST = {  # and what is so without them
+_LOST = {  # what is chosen for weights, and what is so without it
     "thresholds": "the classes' thresholds: they are painted where their logits are positive",
     "iou_temperature": "the temperature of rankseg: classes are painted where logits are positive",
     "presence": "how sure it is that a class is there: no scores of presence",
 }
+CALIBRATION = tuple(_LOST)
+"""What is chosen for trained weights, as fields of a configuration."""
 
 DESCRIBING = ("measured", *CALIBRATION, "origin", "fingerprint")
 """What a configuration says of weights."""

@@ -24,6 +24,7 @@ __all__ = [
     "with_recognisers",
 ]
 
+_NO_CELL = "train.py for what is no cell of the tables"
 # What the tables set themselves, with all that is in it, and the option that changes it.
 _OWN_KEYS = {
     "run_dir": "--output",
@@ -36,10 +37,11 @@ _OWN_KEYS = {
             *("model.method", "model.recogniser", "recipe", "tasks"),
             *("data.dataset", "data.datasets", "data.crop_size", "data.sampler"),
         ),
-        "train.py for what is no cell of the tables",
+        _NO_CELL,
     ),
 }
-_OWN_GROUPS = ("model", "data", "data/dataset")  # whose files set some of these
+# Groups whose files set some of these; others of their settings may be changed.
+_OWN_GROUPS = dict.fromkeys(("model", "data", "data/dataset"), _NO_CELL)
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,10 @@ class Setting:
         """Refuse overrides of what is set for each run."""
         for override in self.overrides:
             key = override.partition("=")[0].lstrip("+~").partition("@")[0]
-            for own in (*_OWN_KEYS, *_OWN_GROUPS):
-                inside = key.startswith(f"{own}.") and own in _OWN_KEYS
-                if key == own or inside:
-                    use = _OWN_KEYS.get(own, _OWN_KEYS["model.method"])
-                    raise UserError(f"{override}: the tables set {own}; use {use}")
+            own = {name: use for name, use in _OWN_KEYS.items() if f"{key}.".startswith(f"{name}.")}
+            own |= {name: use for name, use in _OWN_GROUPS.items() if key == name}
+            for name, use in own.items():
+                raise UserError(f"{override}: the tables set {name}; use {use}")
         for seed in self.seeds:
             checked_count(seed, "--seeds", least=0)
 

@@ -4,7 +4,6 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from seg_training.files.user_paths import user_path
 from seg_training.tables.cell_runs import Run, Setting
 from seg_training.tables.collected_runs import read_result
 from seg_training.tables.result_settings import unlike_settings
+from seg_training.tables.table_cells import select_cells
 from seg_training.tables.table_layout import Cell, Scale
 
 __all__ = ["Given", "evaluation_command", "find_given"]
@@ -91,13 +91,13 @@ def find_given(
         only: patterns of names of cells; what is of no such cell is left out.
 
     Raises:
-        UserError: if a path holds no checkpoint, or none is of one of the cells.
+        UserError: if a path holds no checkpoint, one may be of several cells, none is of one of
+            the cells, or a pattern fits no cell.
     """
     known: dict[Any, list[Cell]] = {}
-    for cell in scale.each_cell():
-        if not only or any(fnmatchcase(cell.name, pattern) for pattern in only):
-            config = compose_config(cell.config, cell.overrides, config_dir)
-            known.setdefault(_deciding(config), []).append(cell)
+    for cell in select_cells(scale, only):
+        config = compose_config(cell.config, cell.overrides, config_dir)
+        known.setdefault(_deciding(config), []).append(cell)
     found: dict[str, list[Path]] = {}
     for path in paths:
         for checkpoint in _checkpoints(user_path(path)):

@@ -67,12 +67,7 @@ def told_unlike(finished: Iterable[tuple[Run, Result]], setting: Setting) -> lis
         finished: runs with their results.
         setting: what is the same for all runs.
     """
-    return [
-        f"Not alike: {run.title} was made with other settings ({'; '.join(changed)})."
-        for run, result in finished
-        if not is_evaluation(result.content)
-        and (changed := unlike_settings(result.content, training_command(run, setting)))
-    ]
+    return [f"Not alike: {words}." for words in _unlike(finished, setting)]
 
 
 def check_alike(finished: Iterable[tuple[Run, Result]], setting: Setting) -> None:
@@ -87,12 +82,21 @@ def check_alike(finished: Iterable[tuple[Run, Result]], setting: Setting) -> Non
         UserError: if there is such a run.
     """
     own = [(run, result) for run, result in finished if run.folder in result.file.parents]
-    if unlike := told_unlike(own, setting):
+    if unlike := _unlike(own, setting):
+        others = f", and {len(unlike) - 1} more were" if len(unlike) > 1 else ""
         raise UserError(
-            f"{unlike[0].removeprefix('Not alike: ')[:-1]}, and "
-            + (f"{len(unlike) - 1} more were; g" if len(unlike) > 1 else "g")
-            + f"ive another --output than {setting.output}, or the settings of before"
+            f"{unlike[0]}{others}; give another --output than {setting.output}, or the settings "
+            "of before"
         )
+
+
+def _unlike(finished: Iterable[tuple[Run, Result]], setting: Setting) -> list[str]:
+    return [
+        f"{run.title} was made with other settings ({'; '.join(changed)})"
+        for run, result in finished
+        if not is_evaluation(result.content)
+        and (changed := unlike_settings(result.content, training_command(run, setting)))
+    ]
 
 
 def _settings(words: Iterable[str]) -> dict[str, Any]:

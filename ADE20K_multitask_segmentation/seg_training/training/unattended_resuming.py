@@ -75,7 +75,6 @@ def _newest(config: Mapping[str, Any]) -> tuple[Path, Path] | None:
     if given and (given / RESULTS).exists():
         raise UserError(f"run_dir={given} holds a finished run ({RESULTS}); choose another folder")
     config = {**config, "ckpt_path": None}
-    phases_of(config)  # what is wrong with it is said, though there is nothing to go on from
     runs = [given] if given else sorted(runs_of(config), key=_changed, reverse=True)
     for run in runs:
         if (run / RESULTS).exists() or not _changed(run):
