@@ -56,18 +56,15 @@ class _ClassesGraph(_Graph):
         """Give ids that are safe to look up, and which of the given ones were right.
 
         Runtimes count negative ids from the end, and some take what lies beyond the end. A wrong id
-        is brought to just beyond the end, where PyTorch and ONNX Runtime stop; OpenVINO goes on,
-        with logits that are not a number in the end.
+        is brought to just beyond the end, where PyTorch and ONNX Runtime stop; OpenVINO reads
+        whatever lies there (and drops a clamp of it), goes on with class 0, and its logits are not
+        a number in the end.
         """
         num_tasks = self.network.num_tasks
         known = (class_ids >= 0) & (class_ids < num_tasks)
         places = torch.where(known, class_ids, num_tasks).flatten()
-        found = (
-            torch.arange(num_tasks, device=places.device)
-            .index_select(0, places)
-            .clamp(0, num_tasks - 1)
-        )
-        return found.view_as(class_ids), known
+        found = torch.arange(num_tasks, device=places.device).index_select(0, places)
+        return torch.where(known, found.view_as(class_ids), 0), known
 
 
 class WholeGraph(_ClassesGraph):
