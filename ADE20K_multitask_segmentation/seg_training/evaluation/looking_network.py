@@ -10,7 +10,7 @@ from seg_training.networks.network import Recognition
 from seg_training.prediction.averaged_probabilities import (
     Looks,
     class_probabilities,
-    shown_image,
+    recognitions,
 )
 
 __all__ = ["LookingNetwork"]
@@ -44,15 +44,17 @@ class LookingNetwork(nn.Module):
         return maps
 
     def recognise(self, pixel_values: Tensor) -> Recognition | None:
-        """Ask what is in a picture, in the plainest look.
+        """Ask what is in a picture, as :func:`recognitions` does.
 
         Args:
             pixel_values: (1, 3, H, W) uint8, at its own size.
+
+        Returns:
+            That of the plainest look, with the presence of all.
         """
         if not self.network.recognises:
             return None
-        look = self._looks.plainest(*pixel_values.shape[-2:])
-        return self.network.recognise(shown_image(self.network, _pixels(pixel_values), look)[None])
+        return next(iter(recognitions(self.network, _pixels(pixel_values), self._looks).values()))
 
     def task_logits(
         self, pixel_values: Tensor, task_ids: Tensor, recognition: Recognition | None = None

@@ -17,7 +17,7 @@ from seg_training.pictures.channel_order import channels_first
 from seg_training.pictures.resizing import resize_image
 from transformers_update_for_adapters.views import Shown, padded, shown
 
-__all__ = ["Look", "Looks", "class_probabilities", "shown_image"]
+__all__ = ["Look", "Looks", "class_probabilities", "recognitions", "shown_image"]
 
 _MOST_BYTES = 2**29  # of what is kept of several classes at a time
 
@@ -91,6 +91,11 @@ class Looks:
         """Give the one that the network was trained to: of the picture as a whole."""
         [look] = Looks(self.crop_size, view=self.view).at(height, width)
         return look
+
+    def at_what_is_there(self, height: int, width: int) -> list[Look]:
+        """List the looks that tell which classes are there: the plainest, mirrored where asked."""
+        plain = self.plainest(height, width)
+        return [plain, plain._replace(flipped=True)] if self.flip else [plain]
 
     def at(self, height: int, width: int) -> list[Look]:
         """List all looks at a picture.
@@ -167,6 +172,28 @@ def class_probabilities(
                     _add(total, look, own, weight)
             for task_id in ids.tolist():
                 yield task_id, totals.pop(0) / weights
+
+
+@torch.inference_mode()
+def recognitions(
+    network: Network, picture: NDArray[np.uint8], looks: Looks
+) -> dict[Look, Recognition]:
+    """Ask what is in a picture as a whole.
+
+    Args:
+        network: in evaluation mode, with a recogniser.
+        picture: (H, W, 3) uint8 RGB.
+        looks: at the picture; what is there is seen in the plainest of them and, with flip, in its
+            mirror image.
+
+    Returns:
+        Of each of these looks, the plainest first; all with the mean of their presence.
+    """
+    at = looks.at_what_is_there(*picture.shape[:2])
+    seen = [network.recognise(shown_image(network, picture, look)[None]) for look in at]
+    told = [each for each in seen if each is not None]
+    presence = torch.stack([each.presence for each in told]).mean(dim=0)
+    return {look: each._replace(presence=presence) for look, each in zip(at, told, strict=True)}
 
 
 def _add(total: Tensor, look: Look, logits: Tensor, weight: Tensor) -> None:

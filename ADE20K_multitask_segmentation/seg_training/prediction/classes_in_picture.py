@@ -5,13 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from seg_training.errors import UserError
 from seg_training.networks import Network
 from seg_training.networks.network import Recognition
-from seg_training.prediction.averaged_probabilities import Look, Looks, shown_image
+from seg_training.prediction.averaged_probabilities import Look, Looks, recognitions
 
 __all__ = [
     "Recognised",
@@ -28,14 +27,16 @@ class Recognised(NamedTuple):
     """What the recogniser says of a picture as a whole, as the network was trained to see it.
 
     Attributes:
-        look: how it looked.
-        recognition: for the classes that are asked in the same look.
+        look: the plainest.
+        recognition: what it said in that look.
+        known: what it said in each look, for the classes that are asked in the same.
         presence: per class of the network how likely it is there, None where that is not known.
         least: from which presence on a class is looked for.
     """
 
     look: Look
     recognition: Recognition
+    known: dict[Look, Recognition]
     presence: tuple[float | None, ...]
     least: float
 
@@ -93,7 +94,6 @@ def likeliest_first(left_out: Mapping[str, float]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-@torch.inference_mode()
 def recognise_picture(
     network: Network, picture: NDArray[np.uint8], looks: Looks
 ) -> Recognised | None:
@@ -102,7 +102,7 @@ def recognise_picture(
     Args:
         network: in evaluation mode.
         picture: (H, W, 3) uint8 RGB.
-        looks: at the picture; what is there is seen in the plainest.
+        looks: at the picture; what is there is seen as :func:`recognitions` says.
 
     Returns:
         None where the network does not tell.
@@ -110,9 +110,8 @@ def recognise_picture(
     calibration = network.config.presence
     if not network.tells_presence or calibration is None:
         return None
-    look = looks.plainest(*picture.shape[:2])
-    recognition = network.recognise(shown_image(network, picture, look)[None])
-    assert recognition is not None
+    known = recognitions(network, picture, looks)
+    look, recognition = next(iter(known.items()))
     scores = recognition.presence[0].tolist()
     presence = tuple(None if math.isnan(score) else score for score in scores)
-    return Recognised(look, recognition, presence, calibration["least"])
+    return Recognised(look, recognition, known, presence, calibration["least"])

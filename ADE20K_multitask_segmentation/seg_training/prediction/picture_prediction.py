@@ -517,7 +517,7 @@ def write_result(
     """
     recognised = recognise_picture(network, picture, looks)
     presence = recognised.presence if recognised else None
-    known = {recognised.look: recognised.recognition} if recognised else None
+    known = recognised.known if recognised else None
     asked, left_out = list(tasks), {}
     if recognised and settings["only_present"]:
         asked = recognised.likely(tasks)

@@ -192,7 +192,7 @@ class Painter:
         start = time.perf_counter()
         shown = _shrunk(picture, LONGEST_SIDE)
         recognised = recognise_picture(self.network, picture, self.looks)
-        known = {recognised.look: recognised.recognition} if recognised else None
+        known = recognised.known if recognised else None
         if recognised and only_present:
             task_ids = recognised.likely(task_ids)
         whole = 4 * shown.shape[0] * shown.shape[1] * max(1, len(task_ids))

@@ -203,10 +203,27 @@ def test_a_recognition_that_is_handed_on_changes_no_answer(
     )
     without = dict(class_probabilities(knowing, picture, [3, 0, 1], looks))
     number = len(calls)
-    known = {seen.look: seen.recognition}
-    together = dict(class_probabilities(knowing, picture, [3, 0, 1], looks, known))
+    together = dict(class_probabilities(knowing, picture, [3, 0, 1], looks, seen.known))
     hook.remove()
     for task_id, expected in without.items():
         torch.testing.assert_close(together[task_id], expected, atol=1e-6, rtol=1e-5)
-    plain = "window" not in options  # is one of the looks
-    assert len(calls) - number == number - plain
+    # Of windows none is of the whole picture.
+    assert len(calls) - number == number - (0 if "window" in options else len(seen.known))
+    assert len(seen.known) == (2 if "flip" in options else 1)
+
+
+def test_presence_with_flip_is_the_mean_with_the_mirrored_picture(knowing: Network) -> None:
+    picture = photo(45, 70)
+    plain, turned, both = (
+        recognise_picture(knowing, each, Looks.of_network(knowing, flip))
+        for each, flip in ((picture, False), (picture[:, ::-1].copy(), False), (picture, True))
+    )
+    assert plain is not None
+    assert turned is not None
+    assert both is not None
+    assert plain.presence != turned.presence
+    for one, other, mean in zip(plain.presence, turned.presence, both.presence, strict=True):
+        if one is None or other is None:
+            assert mean is None
+        else:
+            assert mean == pytest.approx((one + other) / 2, abs=1e-5)
