@@ -329,18 +329,29 @@ class SegmentationDataset(ABC):
         if not self.root.is_dir():
             below = path.relative_to(self.root)
             content = f"{below}" if below.parts else "the images"
+            lack = "is no folder" if self.root.exists() else "does not exist"
+            near, _, _ = _close_folders(self.root)
+            set_root = " Set" if near else "; set"
             return (
-                f"dataset folder {self.root} does not exist; set data.root to the folder that "
+                f"dataset folder {self.root} {lack}{near}{set_root} data.root to the folder that "
                 f"holds {content} (see DATASET_PREPARATION.md)"
             )
-        parent, name = path.parent, path.name
-        while not parent.is_dir():  # name the first folder on the way that is not there
-            parent, name = parent.parent, parent.name
-        there = sorted(folder.name for folder in parent.glob("*/"))
-        hint = suggest(name, there) or (
-            f"; in {parent} there is: {listed(there, 8)}." if there else "."
-        )
+        near, parent, there = _close_folders(path)
+        hint = near or (f"; in {parent} there is: {listed(there, 8)}." if there else ".")
         return (
             f"folder {path} does not exist{hint} Is data.root={self.root} right, and the folders' "
             "names (data.images, data.labels)? DATASET_PREPARATION.md shows the expected tree"
         )
+
+
+def _close_folders(path: Path) -> tuple[str, Path, list[str]]:
+    """Suggest names for the first folder on a path that is not there.
+
+    Returns:
+        The suggestion, or an empty string; where that folder should be; which folders are there.
+    """
+    parent, name = path.absolute().parent, path.absolute().name
+    while not parent.is_dir():
+        parent, name = parent.parent, parent.name
+    there = sorted(folder.name for folder in parent.glob("*/"))
+    return suggest(name, there), parent, there

@@ -124,6 +124,12 @@ def test_what_is_wrong_with_the_folders_is_said(
         _ = elsewhere.classes
     with pytest.raises(UserError, match=r"dataset folder .*nowhere does not exist"):
         _ = nowhere.classes
+    with pytest.raises(
+        UserError, match=rf"does not exist; did you mean '{root.name}'\? Set data.root to"
+    ):
+        _ = MaskFolders(root.with_name(root.name + "s")).classes
+    with pytest.raises(UserError, match=r"/a.png is no folder; set data.root to"):
+        _ = MaskFolders(root / "images" / "test" / "a.png").classes
     stray = root / "masks" / "train" / "person" / "77.png"
     Image.new("L", (4, 4)).save(stray)
     with caplog.at_level(logging.WARNING):
