@@ -4,6 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,10 +124,16 @@ def _train_phases(config: dict[str, Any], preemption: SlurmPreemption) -> Traini
     for phase in phases:
         if phase is not None:
             _check_settings(phase)
+    is_named = bool(config["run_dir"])
     config, first = phases_to_train(config, phases, before)
     if first is not None:
         _log.info("phase one: a SegFormer, which will be the recogniser")
-        _train(first, preemption, by_itself)
+        try:
+            _train(first, preemption, by_itself)
+        finally:
+            if not is_named:  # nothing was written: the data are not there, say
+                with suppress(OSError):
+                    Path(config["run_dir"]).rmdir()
         _log.info("phase two: what is asked for, painted on what it sees")
     try:
         return _train(config, preemption, by_itself)

@@ -49,6 +49,17 @@ def still(run: Path) -> dict[str, torch.Tensor]:
     }
 
 
+def test_what_fails_before_it_wrote_anything_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = {**small_config(tmp_path / "none", tmp_path / "run", *PAINTED), "run_dir": None}
+    with pytest.raises(UserError, match=r"dataset folder .*none does not exist"):
+        train(config)
+    [experiment] = (tmp_path / "outputs").iterdir()
+    assert not list(experiment.iterdir())
+
+
 def test_both_phases_in_one_run(images: Path, tmp_path: Path) -> None:
     run = train(small_config(images, tmp_path / "run", *PAINTED)).run_dir
     first = read_checkpoint(run / "recogniser")
