@@ -27,18 +27,19 @@ class Recognised(NamedTuple):
     """What the recogniser says of a picture as a whole, as the network was trained to see it.
 
     Attributes:
-        look: the plainest.
-        recognition: what it said in that look.
-        known: what it said in each look, for the classes that are asked in the same.
+        known: what it said in each look, the plainest first, for the classes that are asked in it.
         presence: per class of the network how likely it is there, None where that is not known.
         least: from which presence on a class is looked for.
     """
 
-    look: Look
-    recognition: Recognition
     known: dict[Look, Recognition]
     presence: tuple[float | None, ...]
     least: float
+
+    @property
+    def plainest(self) -> tuple[Look, Recognition]:
+        """The look that the network was trained to, and what it said there."""
+        return next(iter(self.known.items()))
 
     def likely(self, task_ids: Iterable[int]) -> list[int]:
         """Choose the classes that are worth asking; those of which nobody knows are.
@@ -111,7 +112,7 @@ def recognise_picture(
     if not network.tells_presence or calibration is None:
         return None
     known = recognitions(network, picture, looks)
-    look, recognition = next(iter(known.items()))
-    scores = recognition.presence[0].tolist()
+    seen = next(iter(known.values()))  # all have the same presence
+    scores = seen.presence[0].tolist()
     presence = tuple(None if math.isnan(score) else score for score in scores)
-    return Recognised(look, recognition, known, presence, calibration["least"])
+    return Recognised(known, presence, calibration["least"])

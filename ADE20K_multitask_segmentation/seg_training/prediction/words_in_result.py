@@ -73,8 +73,9 @@ def words_of_class(
 def _mean_margin(
     network: Network, recognised: Recognised, name: str, mask: NDArray[np.bool_]
 ) -> float:
-    task_id, shown = network.task_names.index(name), recognised.look.shown
-    alone = nearest_margins(network.model, recognised.recognition, [task_id], shown.size)
+    look, recognition = recognised.plainest
+    task_id, shown = network.task_names.index(name), look.shown
+    alone = nearest_margins(network.model, recognition, [task_id], shown.size)
     height, width = shown.picture
     seen = F.interpolate(
         alone[..., :height, :width].float(), size=mask.shape, mode="bilinear", align_corners=False
